@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from zoo import mobilenet
+from zoo import inception, mobilenet, resnet, ssd
 from zoo.builder import GraphBuilder
 
 
@@ -39,7 +39,8 @@ class _Recipe:
 
 
 _RECIPES: Mapping[str, _Recipe] = {
-    mobilenet.NAME: _Recipe(mobilenet.SUMMARY, mobilenet.INPUT_SHAPE, mobilenet.build),
+    architecture.NAME: _Recipe(architecture.SUMMARY, architecture.INPUT_SHAPE, architecture.build)
+    for architecture in (mobilenet, resnet, inception, ssd)
 }
 
 
@@ -64,13 +65,19 @@ def describe(name: str) -> ZooModel:
     return build_described(name)[1]
 
 
+def check_names(wanted: Iterable[str]) -> None:
+    """Raises :class:`UnknownModelError` for the first name that :func:`names` does not have."""
+    for name in wanted:
+        if name not in _RECIPES:
+            raise UnknownModelError(
+                f"the zoo has no model {name!r}; choose one of {', '.join(_RECIPES)}"
+            )
+
+
 def build_described(name: str) -> tuple[bytes, ZooModel]:
     """:func:`build` and :func:`describe` in one go."""
-    recipe = _RECIPES.get(name)
-    if recipe is None:
-        raise UnknownModelError(
-            f"the zoo has no model {name!r}; choose one of {', '.join(_RECIPES)}"
-        )
+    check_names([name])
+    recipe = _RECIPES[name]
     graph = GraphBuilder(name, f"{recipe.summary} (random weights)")
     recipe.add_to(graph)
     data = graph.build()

@@ -41,7 +41,6 @@ class _PendingBias:
     tensor: int
     input_group: int
     layer: Layer
-    axis: int
 
 
 class Draft:
@@ -120,7 +119,7 @@ class Draft:
         )
         weights_index = self._append(weights, None)
         bias_index = self._append(TensorDraft(f"{name}/bias", layer.bias.shape, "int32"), None)
-        self._pending.append(_PendingBias(bias_index, source.group, layer, 0))
+        self._pending.append(_PendingBias(bias_index, source.group, layer))
         self.parameters += layer.weights.size + layer.bias.size
         return weights_index, bias_index
 
@@ -177,7 +176,7 @@ class Draft:
             tensors[pending.tensor] = replace(
                 tensors[pending.tensor],
                 data=pending.layer.integer_bias(input_scale),
-                quantization=PerChannel(input_scale * pending.layer.scales, pending.axis),
+                quantization=PerChannel(input_scale * pending.layer.scales, axis=0),
             )
         return serialize(tensors, self._operators, self._inputs, self._outputs, self.description)
 

@@ -31,7 +31,7 @@ CLASSES = 1000
 RELU6 = Target(deviation=1.25, mean=0.75, mean_deviation=1.0)
 """Before a ReLU6: about a quarter of the values below 0, hardly any above 6."""
 LINEAR = Target(deviation=1.0, mean=0.0, mean_deviation=0.5)
-LOGITS = Target(deviation=2.0, mean=0.0, mean_deviation=0.5)
+LOGITS = Target(deviation=4.0, mean=0.0, mean_deviation=0.5)
 
 
 def bottleneck(

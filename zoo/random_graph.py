@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zoo.builder import Activation, GraphBuilder
+from zoo.builder import GraphBuilder
 from zoo.draft import Tensor
 from zoo.randomness import Stream, seed_of
+from zoo.shapes import Activation
 
 _LARGEST_SIDE = 12
 _MOST_CHANNELS = 24

@@ -83,6 +83,18 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
         return schema.BufferEnd(builder)
 
 
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+    """A builder that gives every table a vtable of its own.
+
+    The library lets equal tables share one, and which ones count as equal has changed between
+    its releases; the file must not depend on the release.
+    """
+
+    def WriteVtable(self) -> Any:  # noqa: N802 - the library's name
+        self.vtables.clear()
+        return super().WriteVtable()
+
+
 def _bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:
     little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return np.ascontiguousarray(little_endian).reshape(-1).view(np.uint8)
@@ -175,6 +187,6 @@ def serialize(
     model.subgraphs = [graph]
 
     # A builder of the final size never has to double and copy itself.
-    builder = flatbuffers.Builder(size_bytes + 512 * len(tensors))
+    builder = _Builder(size_bytes + 512 * len(tensors))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

@@ -36,8 +36,10 @@ _MAX_OF_3_VARIANCE = 0.5594672037973512
 about three independent ones."""
 _AVERAGE_3X3_VARIANCE = 0.5
 """Share of variance left by a 3x3 average; 1/9 for independent neighbours, 1 for equal ones."""
-_GLOBAL_MEAN_VARIANCE = 0.15
-"""Share of variance left by the mean over all positions: what differs from image to image."""
+_GLOBAL_MEAN_VARIANCE = 0.5
+"""Share of variance left by the mean over all positions. What differs from image to image is less,
+but after a mean the errors of the expected means, which add up layer by layer, are all there is
+to see."""
 
 _FIXED_POINT = float(1 << 20)
 

@@ -1,0 +1,62 @@
+"""The ``throughput-experiment`` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from devices.errors import EdgeTpuError
+from pipeline.experiment import format_table, read_experiment, report_as_dict, run_experiment
+from pipeline.experiment.segmenter import FileSegmenter
+
+_DESCRIPTION = """\
+Measure how fast models run on one and on several Edge TPUs.
+
+The YAML file names the models, the numbers of segments to cut them into, the pool of devices,
+the queue sizes and the number of inferences; configs/quickstart.yaml is a commented example.
+The result is a table: throughput, speed-up over one TPU, latency, and the bottleneck stage.
+"""
+
+_EPILOG = """\
+examples:
+  throughput-experiment configs/quickstart.yaml
+  throughput-experiment configs/quickstart.yaml --json > result.json
+  throughput-experiment configs/quickstart.yaml --output result.json --quiet
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code (2 for bad input)."""
+    parser = argparse.ArgumentParser(
+        prog="throughput-experiment",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("experiment", type=Path, help="YAML file that describes the experiment")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON to FILE")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    arguments = parser.parse_args(argv)
+
+    def progress(line: str) -> None:
+        if not arguments.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    try:
+        spec = read_experiment(arguments.experiment)
+        with tempfile.TemporaryDirectory(prefix="throughput-experiment-") as folder:
+            report = run_experiment(spec, FileSegmenter(Path(folder)), progress)
+    except EdgeTpuError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    text = json.dumps(report_as_dict(report), indent=2)
+    print(text if arguments.json else format_table(report))
+    return 0

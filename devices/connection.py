@@ -49,7 +49,7 @@ from devices.output import OutputTail
 LOGGER = "edgetpu.device"
 """Log records of device ``usb:0`` appear in the host under ``edgetpu.device.usb:0``."""
 
-GRACE_S = 2.0
+GRACE_S = 1.0
 """How long a device that is asked to end may take for it before it is told to, then made to."""
 
 
@@ -117,6 +117,11 @@ class Connection:
         self._reader.start()
         with contextlib.suppress(EOFError):  # it died at once: the reader thread finds out why
             self._channel.send(configure)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has neither ended nor been asked to."""
+        return not self._dead and not self._closing
 
     # -- talking -------------------------------------------------------------------------------
 

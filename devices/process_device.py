@@ -78,6 +78,11 @@ class ProcessDevice:
         """Process id of the device process."""
         return self._connection.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there, as far as the host has noticed; asks nobody."""
+        return self._connection.alive
+
     def wait_ready(self) -> None:
         """Wait until the chip exists.
 

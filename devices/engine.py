@@ -6,7 +6,7 @@ One resolver (XNNPACK) and one thread, always: another resolver differs in the l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -113,6 +113,17 @@ class _Detail:
         self.shape = tuple(int(n) for n in detail["shape"])
 
 
+def _by_name(details: Sequence[Mapping[str, Any]], what: str) -> dict[str, _Detail]:
+    named = {detail["name"]: _Detail(detail) for detail in details}
+    if len(named) != len(details):
+        names = ", ".join(repr(detail["name"]) for detail in details)
+        raise ModelError(
+            f"{what} has a model inside whose inputs or outputs share a name ({names}), so they "
+            "cannot be told apart; compile the model again"
+        )
+    return named
+
+
 class _Part:
     """One model in one interpreter."""
 
@@ -128,8 +139,8 @@ class _Part:
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise DeviceError(_explain(what, str(error))) from error
-        self.inputs = {d["name"]: _Detail(d) for d in self._interpreter.get_input_details()}
-        self.outputs = {d["name"]: _Detail(d) for d in self._interpreter.get_output_details()}
+        self.inputs = _by_name(self._interpreter.get_input_details(), what)
+        self.outputs = _by_name(self._interpreter.get_output_details(), what)
         self.fed_by: dict[str, _Part] = {}
 
     def view(self, name: str) -> Tensor:

@@ -49,7 +49,8 @@ class ProcessDevice:
         self._clock: Clock = clock
         self._compute: Compute = compute
         self._connection = Connection(name, factory)
-        self._finalizer = weakref.finalize(self, Connection.close, self._connection)
+        self._finalizer = weakref.finalize(self, self._connection.close)
+        self._finalizer.atexit = False  # connections are closed together there
         if wait:
             self.wait_ready()
 
@@ -142,4 +143,5 @@ class ProcessDevice:
 
     def close(self) -> None:
         """End the process: asked first, after a bounded time terminated, then killed."""
-        self._finalizer()
+        self._finalizer.detach()
+        self._connection.close()

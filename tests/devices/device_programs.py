@@ -118,3 +118,8 @@ def report_only_there(context: ProgramContext) -> None:
     context.report(OnlyThere())
     while context.inbox.get() is not None:
         pass
+
+
+def hold_descriptor(context: ProgramContext) -> None:
+    """Keeps its descriptors open until the process is gone."""
+    threading.Event().wait()

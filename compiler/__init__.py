@@ -15,6 +15,7 @@ from compiler.compile import (
 from compiler.cut import Boundary, Crossing, boundary, crossing, cut
 from compiler.graph import Graph, Operator, Tensor
 from compiler.reading import graph_from_bytes, read_graph
+from compiler.segments import parameter_count_cuts, segment_stem
 from compiler.support import Status
 
 __all__ = [
@@ -35,5 +36,7 @@ __all__ = [
     "crossing",
     "cut",
     "graph_from_bytes",
+    "parameter_count_cuts",
     "read_graph",
+    "segment_stem",
 ]

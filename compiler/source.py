@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import stat
 from pathlib import Path
 
@@ -50,9 +49,9 @@ def read_file(path: Path) -> bytes:
 
 
 def _build(zoo_name: str) -> bytes:
-    zoo = importlib.import_module("zoo")  # only when asked for: most runs never build a model
+    import zoo  # here, because most runs never build a model
+
     try:
-        data: bytes = zoo.build(zoo_name)
+        return zoo.build(zoo_name)
     except ValueError as error:
         raise ModelError(str(error)) from None
-    return data

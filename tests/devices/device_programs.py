@@ -123,3 +123,7 @@ def report_only_there(context: ProgramContext) -> None:
 def hold_descriptor(context: ProgramContext) -> None:
     """Keeps its descriptors open until the process is gone."""
     threading.Event().wait()
+
+
+def loaded_modules(context: ProgramContext) -> None:
+    context.report(sorted(sys.modules))

@@ -200,6 +200,12 @@ class _Plan:
 
 def _plan(graph: Graph, first: int, end: int, options: CompileOptions) -> _Plan:
     edge = boundary(graph, first, end)
+    for t in (*edge.inputs, *edge.outputs):
+        if tflite_file.numpy_name(graph.tensors[t].element_type) is None:
+            raise ModelError(
+                f"{graph.name}: tensor {graph.tensors[t].name} of type {graph.tensors[t].dtype} "
+                "goes in or out of the model, but such values cannot be handed to a device."
+            )
     mapping = map_segment(
         graph,
         range(first, end),
@@ -209,12 +215,12 @@ def _plan(graph: Graph, first: int, end: int, options: CompileOptions) -> _Plan:
     cpu_data = cut(graph, first, end)
     mapped_edge = edge
     mapped_model: bytes | None = cpu_data
-    if mapping.cpu:
-        reads, makes = flow(graph, frozenset(mapping.mapped))
+    if mapping.tail:
+        reads, makes = flow(graph, frozenset(mapping.front))
         mapped_edge = Boundary(*in_order(graph, reads, makes))
         mapped_model = (
             tflite_file.pack_model(
-                extract(graph, mapping.mapped, mapped_edge.inputs, mapped_edge.outputs).model
+                extract(graph, mapping.front, mapped_edge.inputs, mapped_edge.outputs).model
             )
             if mapping.mapped
             else None
@@ -226,7 +232,7 @@ def _plan(graph: Graph, first: int, end: int, options: CompileOptions) -> _Plan:
         mapping=mapping,
         work=(
             *(operator_work(graph, i, "tpu") for i in mapping.mapped),
-            *(operator_work(graph, i, "cpu") for i in mapping.cpu),
+            *(operator_work(graph, i, "cpu") for i in (*mapping.head, *mapping.tail)),
         ),
         cpu_data=cpu_data,
         mapped_edge=mapped_edge,
@@ -309,7 +315,7 @@ def _token(plans: Sequence[_Plan], infos: Sequence[ExecutableInfo]) -> int:
 
 
 def _write(plan: _Plan, info: ExecutableInfo) -> CompiledSegment:
-    tree = extract(plan.graph, plan.mapping.cpu, plan.edge.inputs, plan.edge.outputs)
+    tree = extract(plan.graph, plan.mapping.tail, plan.edge.inputs, plan.edge.outputs)
     data = seal(
         info,
         tree.model,

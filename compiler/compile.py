@@ -79,6 +79,7 @@ class CompileOptions:
 class CompileReport:
     """What the compiler's log says about one executable.
 
+    ``input_bytes`` is the size of the model file, or of the uncompiled segment.
     ``operators`` holds kind and status of each of the segment's operators in execution order,
     custom operators as ``CUSTOM``; ``remaining_on_chip_bytes`` is what is left of the parameter
     memory after this model's share.
@@ -326,8 +327,9 @@ def _write(plan: _Plan, info: ExecutableInfo) -> CompiledSegment:
         ),
     )
     operators = plan.graph.operators
+    whole = len(plan.mapping.statuses) == len(operators)
     report = CompileReport(
-        input_bytes=len(plan.cpu_data),
+        input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data),
         output_bytes=len(data),
         used_on_chip_bytes=info.on_chip_bytes,
         remaining_on_chip_bytes=info.available_on_chip_bytes - info.on_chip_bytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import flatbuffers
@@ -114,7 +115,7 @@ def tiny_chain(length: int = 3) -> bytes:
     """``length`` RELUs one behind the other."""
     tiny = Tiny()
     tensors = [tiny.tensor(f"t{i}") for i in range(length + 1)]
-    for before, after in zip(tensors, tensors[1:], strict=False):
+    for before, after in pairwise(tensors):
         tiny.relu(before, after)
     return tiny.ends([tensors[0]], [tensors[-1]]).build()
 

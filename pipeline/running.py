@@ -65,10 +65,13 @@ class RunningPipeline:
         *,
         input_limit: int | None,
         output_limit: int | None,
+        busy: set[int],
     ) -> None:
+        """Start; ``busy`` is where segments that did not end in time are noted at the end."""
         self.clock = devices[0].clock
         self._devices = devices
         self._plan = plan
+        self._busy = busy
         self._lock = threading.Lock()
         self._ending = threading.Lock()
         self._exits: dict[int, BaseException | None] = {}
@@ -294,6 +297,7 @@ class RunningPipeline:
         deadline = time.monotonic() + GRACE_S
         for segment, handle in enumerate(self._handles):
             if not handle.join(max(0.0, deadline - time.monotonic())):
+                self._busy.add(segment)
                 _logger.warning(
                     "segment %d on device %s is still busy; its device will end it when closed",
                     segment,

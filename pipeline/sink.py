@@ -65,6 +65,7 @@ class Sink:
         self._ended = False
         self._loss: Callable[[], Exception] | None = None
         self._closed = False
+        self._cancelled = False
         self.gone = False
         """A stage stopped sending without ending: no item will be complete any more."""
         with self._changed:
@@ -128,6 +129,7 @@ class Sink:
     def cancel(self) -> None:
         """Drop all results; every ``pop``, now and later, raises ``PipelineClosed``."""
         with self._changed:
+            self._cancelled = True
             self._results.clear()
             self._ended = False
             self._loss = lambda: PipelineClosed(
@@ -147,14 +149,14 @@ class Sink:
     def interest(self) -> list[int]:
         """Descriptors that become readable when :meth:`collect` has something to do."""
         with self._changed:
-            if self._closed or self._ended or self.gone:
+            if not self._expecting():
                 return []
             return [c.fileno() for c in self._consumers if not c.pending]
 
     def collect(self) -> None:
         """Take every item that has arrived on all channels."""
         with self._changed:
-            while not (self._closed or self._ended or self.gone):
+            while self._expecting():
                 arrived = [consumer.poll() for consumer in self._consumers]
                 if not all(arrived):
                     return
@@ -169,6 +171,9 @@ class Sink:
                 self._changed.notify_all()
 
     # -- helpers, all with the lock held --------------------------------------------------------
+
+    def _expecting(self) -> bool:
+        return not (self._ended or self.gone or self._cancelled or self._closed)
 
     def _take(self, items: list[Item]) -> None:
         item_id = items[0].item_id

@@ -1,0 +1,104 @@
+"""Input and output tensors of an interpreter, as every other adapter uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pycoral.interpreter_like import InterpreterLike
+
+
+def output_tensor(interpreter: InterpreterLike, i: int) -> NDArray[Any]:
+    """Give a view of the ``i``-th output, with its batch dimension.
+
+    The next ``invoke`` overwrites what the view shows; copy it to keep it.  On LiteRT's own
+    interpreter a view that is still held makes ``invoke`` and ``allocate_tensors`` refuse.
+
+    Raises:
+        IndexError: the model has no output ``i``.
+    """
+    details = interpreter.get_output_details()[i]
+    return interpreter.tensor(details["index"])()
+
+
+def input_details(interpreter: InterpreterLike, key: str) -> Any:
+    """Give one entry of the first input's details, such as ``"shape"`` or ``"quantization"``.
+
+    Raises:
+        KeyError: the details have no entry ``key``.
+    """
+    return interpreter.get_input_details()[0][key]
+
+
+def input_size(interpreter: InterpreterLike) -> tuple[int, int]:
+    """Give ``(width, height)`` of the first input, an NHWC image.
+
+    Raises:
+        ValueError: the first input does not have four dimensions.
+    """
+    shape = tuple(int(dimension) for dimension in input_details(interpreter, "shape"))
+    if len(shape) != 4:
+        raise ValueError(
+            f"The model's first input has shape {shape}; an image input "
+            "(batch, height, width, channels) is needed to speak of its width and height."
+        )
+    return shape[2], shape[1]
+
+
+def input_tensor(interpreter: InterpreterLike) -> NDArray[Any]:
+    """Give a writable ``(height, width, channels)`` view of the first input's first image."""
+    view: NDArray[Any] = interpreter.tensor(input_details(interpreter, "index"))()[0]
+    return view
+
+
+def set_input(interpreter: InterpreterLike, data: ArrayLike) -> None:
+    """Copy ``data`` into the first input.
+
+    NumPy's assignment rules apply, as in pycoral: a shape that broadcasts is accepted and the
+    values are cast to the input's dtype without a check.  A ``uint8`` image given to an ``int8``
+    input therefore wraps (200 becomes -56); quantise it first.
+
+    Raises:
+        ValueError: ``data`` does not broadcast to ``(height, width, channels)``.
+    """
+    input_tensor(interpreter)[:, :] = data
+
+
+def set_resized_input(
+    interpreter: InterpreterLike,
+    size: tuple[int, int],
+    resize: Callable[[tuple[int, int]], ArrayLike],
+) -> tuple[Any, tuple[float, float]]:
+    """Fit an image into the first input, keeping its aspect ratio.
+
+    The image goes to the top left corner; the rest is filled with the number 0, as in pycoral,
+    also for an ``int8`` input, where 0 is a mid grey and not black.
+
+    Args:
+        interpreter: has one NHWC image as its first input.
+        size: ``(width, height)`` of the image.
+        resize: called once with the ``(width, height)`` to resize to; gives the resized image
+            with ``width * height * channels`` values of the input's dtype.
+
+    Returns:
+        What ``resize`` gave, and ``(scale, scale)``, the factor applied to both axes: what
+        :func:`pycoral.adapters.detect.get_objects` takes as ``image_scale``.
+
+    Raises:
+        ValueError: ``resize`` gave an image of another size, or the input is not an image.
+    """
+    width, height = input_size(interpreter)
+    image_width, image_height = size
+    scale = min(width / image_width, height / image_height)
+    fitted_width, fitted_height = int(image_width * scale), int(image_height * scale)
+
+    resized = resize((fitted_width, fitted_height))
+    view = input_tensor(interpreter)
+    view.fill(0)
+    view[:fitted_height, :fitted_width] = np.reshape(
+        np.asarray(resized), (fitted_height, fitted_width, view.shape[2])
+    )
+    return resized, (scale, scale)

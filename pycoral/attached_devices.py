@@ -1,0 +1,103 @@
+"""Which Edge TPUs this machine has: real ones, or the simulated ones asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from devices.config import DeviceConfig, pool_config_from_mapping
+from devices.coral import CoralRecord, list_coral_devices
+from devices.device import Link
+from devices.errors import ConfigError
+from pycoral.device_selection import DeviceType
+
+VARIABLE = "EDGETPU_PIPELINE_DEVICES"
+"""Names simulated devices: ``usb:2,pcie:1``, the path of a YAML pool file, or ``none``.
+
+If it is not set, the devices are the real ones attached, or :data:`DEFAULT` if there are none.
+"""
+
+DEFAULT = "usb:4"
+
+_TYPE: dict[Link, DeviceType] = {"usb": "usb", "pcie": "pci"}
+_PART = re.compile(r"(?P<link>usb|pcie|pci)(?::(?P<count>[0-9]{1,4}))?")
+
+
+@dataclass(frozen=True)
+class EdgeTpu:
+    """A device that can be opened.
+
+    ``type`` and ``path`` are what ``list_edge_tpus`` shows; ``name`` (``"usb:0"``) names it in
+    messages and logs; ``source`` says what to open.
+    """
+
+    type: DeviceType
+    path: str
+    name: str
+    source: DeviceConfig | CoralRecord
+
+
+def attached_devices(environment: Mapping[str, str] = os.environ) -> tuple[EdgeTpu, ...]:
+    """List the devices, opening none; see :data:`VARIABLE`.
+
+    Raises:
+        ConfigError: the variable or the file it names cannot be understood.
+    """
+    value = environment.get(VARIABLE, "").strip()
+    if value:
+        return _simulated(value)
+    real = tuple(
+        EdgeTpu(_TYPE[record.link], record.path, record.name, record)
+        for record in list_coral_devices()
+    )
+    return real or _simulated(DEFAULT)
+
+
+def _simulated(value: str) -> tuple[EdgeTpu, ...]:
+    if value == "none":
+        return ()
+    if value.endswith((".yaml", ".yml")) or os.sep in value:
+        configs: Sequence[DeviceConfig] = _read_pool_file(Path(value))
+    else:
+        configs = _parse_counts(value)
+    seen: Counter[str] = Counter()
+    devices = []
+    for config in configs:
+        name = f"{config.link}:{seen[config.link]}"
+        seen[config.link] += 1
+        devices.append(EdgeTpu(_TYPE[config.link], f"simulated/{name}", name, config))
+    return tuple(devices)
+
+
+def _parse_counts(value: str) -> list[DeviceConfig]:
+    configs: list[DeviceConfig] = []
+    for text in value.split(","):
+        part = _PART.fullmatch(text.strip())
+        if part is None:
+            raise ConfigError(
+                f"{VARIABLE} is {value!r}, in which {text.strip()!r} is not understood; use "
+                "numbers of devices such as 'usb:2,pcie:1', the path of a .yaml pool file, or "
+                "'none'"
+            )
+        config = DeviceConfig(link="usb" if part["link"] == "usb" else "pcie")
+        configs += [config] * int(part["count"] or 1)
+    return configs
+
+
+def _read_pool_file(path: Path) -> tuple[DeviceConfig, ...]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}, named by {VARIABLE}, cannot be read ({error}); give a YAML pool file"
+        ) from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}, named by {VARIABLE}, is not valid YAML: {reason}") from None
+    return pool_config_from_mapping(content, str(path)).devices

@@ -1,0 +1,1 @@
+"""Running the segments of one model on several Edge TPUs at once."""

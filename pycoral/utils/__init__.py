@@ -1,0 +1,1 @@
+"""Opening Edge TPUs and models, and reading label files."""

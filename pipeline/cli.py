@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devices.errors import EdgeTpuError
 from pipeline.experiment import format_table, read_experiment, report_as_dict, run_experiment
-from pipeline.experiment.segmenter import FileSegmenter
+from partitioner.segmenter import FileSegmenter
 
 _DESCRIPTION = """\
 Measure how fast models run on one and on several Edge TPUs.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,10 +29,12 @@ _DISTINCT_INPUTS = 4
 
 @dataclass(frozen=True)
 class SegmentedModel:
-    """A model cut and compiled: one executable and its number of operators per segment."""
+    """A model cut and compiled: per segment its executable and what the compiler says of it."""
 
     executables: tuple[Path, ...]
     operators: tuple[int, ...]
+    on_chip_bytes: tuple[int, ...]
+    off_chip_bytes: tuple[int, ...]
 
 
 class Segmenter(Protocol):
@@ -78,12 +80,7 @@ def run_experiment(
 
 
 def _with_speed_up(run: RunResult, baseline: RunResult) -> RunResult:
-    return RunResult(
-        **{
-            **run.__dict__,
-            "speed_up": run.throughput_per_s / baseline.throughput_per_s,
-        }
-    )
+    return replace(run, speed_up=run.throughput_per_s / baseline.throughput_per_s)
 
 
 def _measure(
@@ -113,7 +110,6 @@ def _measure(
             entries[item], exits[item] = result.entry_ns, result.exit_ns
         feeder.join()
         stages = runner.stats().stages
-        loaded = runner.loaded
     counted = slice(spec.warmup, None)
     latency_ns = (exits - entries)[counted]
     elapsed_ns = int(exits[-1] - exits[spec.warmup])
@@ -129,9 +125,9 @@ def _measure(
         latency_p50_ns=int(np.percentile(latency_ns, 50)),
         latency_p99_ns=int(np.percentile(latency_ns, 99)),
         stage_latency_ns=tuple(stage.latency_p50_ns for stage in stages),
-        on_chip_bytes=tuple(segment.on_chip_bytes for segment in loaded),
-        off_chip_bytes=tuple(segment.off_chip_bytes for segment in loaded),
-        overruns=sum(stage.overruns for stage in stages),
+        on_chip_bytes=cut.on_chip_bytes,
+        off_chip_bytes=cut.off_chip_bytes,
+        overruns=sum(stage.counters.overruns for stage in stages),
     )
 
 

@@ -108,6 +108,17 @@ def test_float_converter_in_front_does_not_keep_the_rest_from_mapping() -> None:
     assert found.statuses[2] is Status.DATA_TYPE
 
 
+def test_converter_too_new_for_the_runtime_does_not_keep_the_rest_from_mapping() -> None:
+    tiny = Tiny()
+    x, a, y = (tiny.tensor(name) for name in "xay")
+    tiny.operator("QUANTIZE", [x], [a])
+    tiny.relu(a, y)
+    graph = graph_from_bytes(tiny.ends([x], [y]).build(), "m")
+    for runtime, head, mapped in ((12, (0,), (1,)), (13, (), (0, 1))):
+        found = map_segment(graph, range(2), runtime)
+        assert (found.head, found.mapped, found.tail) == (head, mapped, ())
+
+
 def test_float_converter_nobody_on_the_chip_reads_stays_in_the_tail() -> None:
     graph = graph_from_bytes(float_input_model(), "m")
     found = map_segment(graph, range(1), 14)

@@ -105,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
         "-d",
         "--search_delegate",
         action="store_true",
-        help="if compiling fails, try again with ever fewer operations on the Edge TPU",
+        help="search for a front part of the model that compiles; accepted for compatibility: this "
+        "compiler maps what is supported and nothing else, so its first try succeeds",
     )
     add(
         "-k",

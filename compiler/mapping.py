@@ -16,10 +16,11 @@ supported lies beside them.
 
 Operators that share a state (the two ends of a recurrent link) are mapped together or not at all.
 
-One exception to "no result of an unmapped operator": a QUANTIZE that turns a float input of the
-segment into 8 bits.  Converters put one at the front of every model with float inputs; Google's
-compiler leaves it on the CPU, in front of the custom operator, and maps what follows.  Here it is
-the *head*: it counts as a CPU operator but travels with the mapped part.
+One exception to "no result of an unmapped operator": a QUANTIZE that turns an input of the segment
+into 8 bits and cannot map itself, because the input is float or the runtime too old.  Converters
+put one at the front of every model with float inputs; Google's compiler leaves it on the CPU, in
+front of the custom operator, and maps what follows.  Here it is the *head*: it counts as a CPU
+operator but travels with the mapped part.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from compiler.support import Status, status_of
 class SegmentMapping:
     """Operator indices by where they run, each in execution order, and everyone's status.
 
-    ``head`` are the float converters in front of the mapped operators, ``tail`` the CPU operators
+    ``head`` are the input converters in front of the mapped operators, ``tail`` the CPU operators
     behind them.
     """
 
@@ -65,7 +66,8 @@ def map_segment(
     converters = {
         i
         for i in operators
-        if _converts_float_input(graph, i, operators)
+        if statuses[i] is not Status.MAPPED
+        and _converts_input(graph, i, operators)
         and not stop_tensors.intersection(graph.operators[i].inputs)
     }
     blocked = _blocked(graph, operators, statuses, stop_tensors, converters)
@@ -76,7 +78,7 @@ def map_segment(
         if any(reader in mapped for t in graph.operators[i].outputs for reader in graph.readers[t])
     }
     for index in operators:
-        if index in converters:
+        if index in head:
             statuses[index] = Status.LIMITATION
         elif index in blocked and statuses[index] is Status.MAPPED:
             statuses[index] = Status.SECOND_SUBGRAPH
@@ -88,8 +90,8 @@ def map_segment(
     )
 
 
-def _converts_float_input(graph: Graph, index: int, segment: Sequence[int]) -> bool:
-    """Whether the operator quantises a float tensor handed to the segment from outside."""
+def _converts_input(graph: Graph, index: int, segment: Sequence[int]) -> bool:
+    """Whether the operator makes 8 bits of a tensor handed to the segment from outside."""
     operator = graph.operators[index]
     if operator.kind != "QUANTIZE" or len(operator.inputs) != 1 or len(operator.outputs) != 1:
         return False
@@ -98,7 +100,7 @@ def _converts_float_input(graph: Graph, index: int, segment: Sequence[int]) -> b
         source != NO_TENSOR
         and graph.is_activation(source)
         and graph.makers[source] not in segment
-        and graph.tensors[source].dtype == "float32"
+        and graph.tensors[source].dtype in ("float32", "int8", "uint8")
         and result.dtype in ("int8", "uint8")
         and result.is_quantized
     )

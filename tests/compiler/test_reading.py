@@ -6,6 +6,7 @@ import os
 import random
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_stem_and_name_of_a_file(tmp_path: Path, spec: str) -> None:
 def test_zoo_model() -> None:
     graph = read_graph("zoo:mobilenet_v2_1.0_224")
     assert (graph.name, graph.stem) == ("zoo:mobilenet_v2_1.0_224", "mobilenet_v2_1.0_224")
-    with pytest.raises(ModelError, match="mobilenet_v2_1.0_224"):
+    with pytest.raises(ModelError, match="choose one of mobilenet_v2"):
         read_graph("zoo:nonexistent")
 
 
@@ -311,8 +312,9 @@ def test_constants_in_other_files() -> None:
 # ----------------------------------------------------------------------------------- damage
 
 
-def sources() -> list[bytes]:
-    return [tiny_chain(2), random_graph(2, 8), cut_of_detector()]
+@cache
+def sources() -> tuple[bytes, ...]:
+    return (tiny_chain(2), random_graph(2, 8), cut_of_detector())
 
 
 @pytest.mark.parametrize("which", range(3))
@@ -341,12 +343,14 @@ def test_corrupted_anywhere(seed: int, hits: int, which: int) -> None:
         near = stream.randrange(min(len(data), 4000))
         place = near if stream.random() < 0.5 else len(data) - 1 - near
         data[place] = stream.choice([0, 255, stream.randrange(256), data[place] ^ 1])
+    refused = None
     try:
         graph = graph_from_bytes(bytes(data), "bad.tflite")
         cut(graph, 0, len(graph))
         compile_graph(graph)
     except ModelError as error:
-        assert str(error).endswith(".")
+        refused = str(error)
+    assert refused is None or (refused.endswith(".") and "\n" not in refused)
 
 
 def test_list_of_a_billion_tables_is_refused_at_once() -> None:

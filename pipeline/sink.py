@@ -156,10 +156,11 @@ class Sink:
     def collect(self) -> None:
         """Take every item that has arrived on all channels."""
         with self._changed:
+            finished_before = self._finished
             while self._expecting():
                 arrived = [consumer.poll() for consumer in self._consumers]
                 if not all(arrived):
-                    return
+                    break
                 try:
                     items = [consumer.receive() for consumer in self._consumers]
                 except EndOfChannel:
@@ -169,6 +170,8 @@ class Sink:
                 else:
                     self._take(items)
                 self._changed.notify_all()
+            if self._finished > finished_before and not self._closed:
+                self._grant()  # once for all of them: a credit costs a system call
 
     # -- helpers, all with the lock held --------------------------------------------------------
 
@@ -201,7 +204,6 @@ class Sink:
         for consumer in self._consumers:
             consumer.retire(exit_ns)
         self._finished += 1
-        self._grant()
 
     def _grant(self) -> None:
         """Promise every free slot, of the last stage's ring no more than may wait."""

@@ -67,7 +67,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
-    """Fails if descriptors, threads, processes or shared memory files are left."""
+    """Fails if descriptors, threads, processes or shared memory are left."""
     gc.collect()
     before = _belongings()
     yield
@@ -80,8 +80,14 @@ def _belongings() -> dict[str, Any]:
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "processes": sorted(child.pid for child in psutil.Process().children(recursive=True)),
-        "shared memory": sorted(os.listdir("/dev/shm")),
+        "shared memory": [line for line in mappings(os.getpid()) if "memfd" in line],
     }
+
+
+def mappings(pid: int) -> list[str]:
+    """The files a process has mapped."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return [line.split(maxsplit=5)[5] for line in lines if len(line.split(maxsplit=5)) == 6]
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ import pytest
 from devices import DeviceDied, DeviceError, DevicePool
 from devices.process_device import ProcessDevice
 from pipeline import PipelineBroken, PipelinedModelRunner
+from tests.pipeline.conftest import mappings
 from tests.pipeline.scripted import Script, line, local_device, process_device, whole
 
 Start = Callable[..., PipelinedModelRunner]
@@ -303,11 +306,20 @@ def test_ordinary_ends_leave_nothing_behind(
         del device, devices
 
 
+def test_shared_memory_has_no_name(start: Start, mortals: list[ProcessDevice]) -> None:
+    """What has no name cannot be left in /dev/shm, however the processes end."""
+    with start(line(3), mortals) as runner:
+        runner.push(x(1))
+        runner.pop()
+        for pid in (os.getpid(), *[device.pid for device in mortals]):
+            shared = [file for file in mappings(pid) if "memfd:edgetpu-pipeline" in file]
+            assert shared
+            assert all(file.endswith("(deleted)") for file in shared)
+            assert not [file for file in mappings(pid) if "/dev/shm" in file]
+
+
 def test_the_host_s_own_death_ends_the_devices(tmp_path: Path) -> None:
     """A runner forgotten at exit does not delay the exit; a killed host leaves no orphans."""
-    import subprocess
-    import sys
-
     program = tmp_path / "program.py"
     program.write_text(
         """
@@ -315,6 +327,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from pipeline import PipelinedModelRunner
+from tests.pipeline.conftest import mappings
 from tests.pipeline.scripted import line, process_device
 devices = [process_device(f"d:{i}") for i in range(2)]
 paths = [s.write(Path(sys.argv[1]) / f"{i}.json") for i, s in enumerate(line(2))]

@@ -10,6 +10,7 @@ operators in an order in which they can run (sorted here if the file's order is 
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from compiler.cut import extract
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
 from compiler.source import read_source
 from compiler.structure import DamageError, check_structure
@@ -74,13 +76,12 @@ class _Reader:
         self._fetch_outside_data(model, data)
         raw = [self._operator(model, i) for i in range(len(subgraph.operators))]
         self._refuse_compiled(model, raw)
-        self._fill_missing_shapes(subgraph, raw, data)
         inputs = self._ends(subgraph, "inputs")
         outputs = self._ends(subgraph, "outputs")
         tensors = self._tensors(model, subgraph, raw, inputs)
         self._check_flow(raw, tensors, inputs, outputs)
         operators = self._in_order(raw, tensors)
-        return Graph(
+        graph = Graph(
             name=self._name,
             stem=stem,
             operators=operators,
@@ -90,6 +91,7 @@ class _Reader:
             source=model,
             source_bytes=len(data),
         )
+        return _with_missing_shapes(graph)
 
     def _parse(self, data: bytes) -> Any:
         if data[4:8] != tflite_file.FILE_IDENTIFIER:
@@ -141,33 +143,6 @@ class _Reader:
                 f"but the file ends at byte {everything.size}"
             )
         return everything[start : start + size]
-
-    def _fill_missing_shapes(self, subgraph: Any, operators: list[Operator], data: bytes) -> None:
-        """Ask LiteRT for the shapes of results that have none in the file.
-
-        Converters leave out what a custom operator makes (detection post-processing, for one).
-        LiteRT knows once it has prepared the model; where it cannot, the tensor stays a scalar.
-        """
-        missing = [
-            t
-            for operator in operators
-            for t in operator.outputs
-            if subgraph.tensors[t].shape is None or not len(subgraph.tensors[t].shape)
-        ]
-        if not missing:
-            return
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType  # rarely needed
-
-        try:
-            interpreter = Interpreter(
-                model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
-            )
-            interpreter.allocate_tensors()
-        except (RuntimeError, ValueError):
-            return
-        shapes = {detail["index"]: detail["shape"] for detail in interpreter.get_tensor_details()}
-        for t in missing:
-            subgraph.tensors[t].shape = np.array(shapes.get(t, ()), np.int32)
 
     def _operator(self, model: Any, index: int) -> Operator:
         operator = model.subgraphs[0].operators[index]
@@ -399,10 +374,47 @@ class _Reader:
         return tuple(_at(operator, place) for place, operator in enumerate(order))
 
 
+def _with_missing_shapes(graph: Graph) -> Graph:
+    """Fill in the shapes converters leave out, those of what custom operators make.
+
+    LiteRT knows them for the custom operators it has (detection post-processing, for one) once
+    it has prepared the operator; for others the tensors stay scalars.
+    """
+    for operator in graph.operators:
+        missing = [t for t in operator.outputs if not graph.tensors[t].shape]
+        if not operator.is_custom or not missing:
+            continue
+        shapes = _prepared_shapes(graph, operator)
+        tensors = list(graph.tensors)
+        for t, shape in zip(operator.outputs, shapes, strict=False):
+            if t in missing:
+                graph.source.subgraphs[0].tensors[t].shape = np.array(shape, np.int32)
+                tensors[t] = replace(tensors[t], shape=shape)
+        graph = replace(graph, tensors=tuple(tensors))
+    return graph
+
+
+def _prepared_shapes(graph: Graph, operator: Operator) -> list[tuple[int, ...]]:
+    """Shapes of an operator's results according to LiteRT; empty where it does not know it."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # rarely needed
+
+    handed_in = [t for t in graph.read_by(operator.index) if graph.is_activation(t)]
+    alone = extract(graph, [operator.index], handed_in, operator.outputs)
+    try:
+        interpreter = Interpreter(
+            model_content=tflite_file.pack_model(alone.model),
+            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        )
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError):
+        return []
+    return [tuple(map(int, detail["shape"])) for detail in interpreter.get_output_details()]
+
+
 def _at(operator: Operator, index: int) -> Operator:
     if operator.index == index:
         return operator
-    return Operator(**{**operator.__dict__, "index": index})
+    return replace(operator, index=index)
 
 
 def _numbers(quantization: Any, field: str) -> list[Any]:

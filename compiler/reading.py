@@ -9,7 +9,6 @@ operators in an order in which they can run (sorted here if the file's order is 
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from compiler.cut import extract
+from compiler.execution_order import execution_order
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
+from compiler.missing_shapes import with_missing_shapes
 from compiler.source import read_source
 from compiler.structure import DamageError, check_structure
 from devices import tflite_file
@@ -91,7 +91,7 @@ class _Reader:
             source=model,
             source_bytes=len(data),
         )
-        return _with_missing_shapes(graph)
+        return with_missing_shapes(graph)
 
     def _parse(self, data: bytes) -> Any:
         if data[4:8] != tflite_file.FILE_IDENTIFIER:
@@ -329,92 +329,14 @@ class _Reader:
     def _in_order(
         self, operators: list[Operator], tensors: tuple[Tensor, ...]
     ) -> tuple[Operator, ...]:
-        """The operators in an order in which they can run; the file's own where it is one.
-
-        Kahn's algorithm, always taking the ready operator that comes first in the file.  Users
-        of one variable keep their order, for each may see what the one before it wrote.
-        """
-        maker = {
-            t: operator.index
-            for operator in operators
-            for t in operator.outputs
-            if not tensors[t].is_variable
-        }
-        waits: list[set[int]] = []
-        last_user: dict[int, int] = {}
-        for operator in operators:
-            before = {maker[t] for t in operator.inputs if t in maker}
-            for t in {*operator.inputs, *operator.outputs}:
-                if t != NO_TENSOR and tensors[t].is_variable:
-                    if t in last_user:
-                        before.add(last_user[t])
-                    last_user[t] = operator.index
-            waits.append(before)
-        followers: list[list[int]] = [[] for _ in operators]
-        for index, before in enumerate(waits):
-            for earlier in before:
-                followers[earlier].append(index)
-        missing = [len(before) for before in waits]
-        ready = [index for index, count in enumerate(missing) if count == 0]
-        heapq.heapify(ready)
-        order: list[Operator] = []
-        while ready:
-            operator = operators[heapq.heappop(ready)]
-            order.append(operator)
-            for index in followers[operator.index]:
-                missing[index] -= 1
-                if missing[index] == 0:
-                    heapq.heappush(ready, index)
+        order = execution_order(operators, [tensor.is_variable for tensor in tensors])
         if len(order) < len(operators):
-            stuck = next(index for index, count in enumerate(missing) if count)
+            stuck = min(set(range(len(operators))) - set(order))
             raise self._bad(
                 f"operator {stuck} ({operators[stuck].kind}) waits for its own result, "
                 "operators that depend on each other in a circle cannot run"
             )
-        return tuple(_at(operator, place) for place, operator in enumerate(order))
-
-
-def _with_missing_shapes(graph: Graph) -> Graph:
-    """Fill in the shapes converters leave out, those of what custom operators make.
-
-    LiteRT knows them for the custom operators it has (detection post-processing, for one) once
-    it has prepared the operator; for others the tensors stay scalars.
-    """
-    for operator in graph.operators:
-        missing = [t for t in operator.outputs if not graph.tensors[t].shape]
-        if not operator.is_custom or not missing:
-            continue
-        shapes = _prepared_shapes(graph, operator)
-        tensors = list(graph.tensors)
-        for t, shape in zip(operator.outputs, shapes, strict=False):
-            if t in missing:
-                graph.source.subgraphs[0].tensors[t].shape = np.array(shape, np.int32)
-                tensors[t] = replace(tensors[t], shape=shape)
-        graph = replace(graph, tensors=tuple(tensors))
-    return graph
-
-
-def _prepared_shapes(graph: Graph, operator: Operator) -> list[tuple[int, ...]]:
-    """Shapes of an operator's results according to LiteRT; empty where it does not know it."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # rarely needed
-
-    handed_in = [t for t in graph.read_by(operator.index) if graph.is_activation(t)]
-    alone = extract(graph, [operator.index], handed_in, operator.outputs)
-    try:
-        interpreter = Interpreter(
-            model_content=tflite_file.pack_model(alone.model),
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        )
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError):
-        return []
-    return [tuple(map(int, detail["shape"])) for detail in interpreter.get_output_details()]
-
-
-def _at(operator: Operator, index: int) -> Operator:
-    if operator.index == index:
-        return operator
-    return replace(operator, index=index)
+        return tuple(replace(operators[i], index=place) for place, i in enumerate(order))
 
 
 def _numbers(quantization: Any, field: str) -> list[Any]:

@@ -31,6 +31,7 @@ from devices.errors import ConfigError, EdgeTpuError, ModelError
 _BAD_INPUT = 2
 _INTERNAL_ERROR = 1
 _INTERRUPTED = 130
+_LONGEST_TIMER_SEC = 1e9  # the operating system refuses timers that outlast it
 
 _HELP = """\
 Compile quantised TensorFlow Lite models for the Edge TPU.
@@ -317,7 +318,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         )
 
     previous = signal.signal(signal.SIGALRM, expired)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, min(max(seconds, 1e-6), _LONGEST_TIMER_SEC))
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ operators in an order in which they can run (sorted here if the file's order is 
 
 from __future__ import annotations
 
-import heapq
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from compiler.execution_order import execution_order
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
+from compiler.missing_shapes import with_missing_shapes
 from compiler.source import read_source
 from compiler.structure import DamageError, check_structure
 from devices import tflite_file
@@ -74,13 +76,12 @@ class _Reader:
         self._fetch_outside_data(model, data)
         raw = [self._operator(model, i) for i in range(len(subgraph.operators))]
         self._refuse_compiled(model, raw)
-        self._fill_missing_shapes(subgraph, raw, data)
         inputs = self._ends(subgraph, "inputs")
         outputs = self._ends(subgraph, "outputs")
         tensors = self._tensors(model, subgraph, raw, inputs)
         self._check_flow(raw, tensors, inputs, outputs)
         operators = self._in_order(raw, tensors)
-        return Graph(
+        graph = Graph(
             name=self._name,
             stem=stem,
             operators=operators,
@@ -90,6 +91,7 @@ class _Reader:
             source=model,
             source_bytes=len(data),
         )
+        return with_missing_shapes(graph)
 
     def _parse(self, data: bytes) -> Any:
         if data[4:8] != tflite_file.FILE_IDENTIFIER:
@@ -141,33 +143,6 @@ class _Reader:
                 f"but the file ends at byte {everything.size}"
             )
         return everything[start : start + size]
-
-    def _fill_missing_shapes(self, subgraph: Any, operators: list[Operator], data: bytes) -> None:
-        """Ask LiteRT for the shapes of results that have none in the file.
-
-        Converters leave out what a custom operator makes (detection post-processing, for one).
-        LiteRT knows once it has prepared the model; where it cannot, the tensor stays a scalar.
-        """
-        missing = [
-            t
-            for operator in operators
-            for t in operator.outputs
-            if subgraph.tensors[t].shape is None or not len(subgraph.tensors[t].shape)
-        ]
-        if not missing:
-            return
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType  # rarely needed
-
-        try:
-            interpreter = Interpreter(
-                model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
-            )
-            interpreter.allocate_tensors()
-        except (RuntimeError, ValueError):
-            return
-        shapes = {detail["index"]: detail["shape"] for detail in interpreter.get_tensor_details()}
-        for t in missing:
-            subgraph.tensors[t].shape = np.array(shapes.get(t, ()), np.int32)
 
     def _operator(self, model: Any, index: int) -> Operator:
         operator = model.subgraphs[0].operators[index]
@@ -354,55 +329,14 @@ class _Reader:
     def _in_order(
         self, operators: list[Operator], tensors: tuple[Tensor, ...]
     ) -> tuple[Operator, ...]:
-        """The operators in an order in which they can run; the file's own where it is one.
-
-        Kahn's algorithm, always taking the ready operator that comes first in the file.  Users
-        of one variable keep their order, for each may see what the one before it wrote.
-        """
-        maker = {
-            t: operator.index
-            for operator in operators
-            for t in operator.outputs
-            if not tensors[t].is_variable
-        }
-        waits: list[set[int]] = []
-        last_user: dict[int, int] = {}
-        for operator in operators:
-            before = {maker[t] for t in operator.inputs if t in maker}
-            for t in {*operator.inputs, *operator.outputs}:
-                if t != NO_TENSOR and tensors[t].is_variable:
-                    if t in last_user:
-                        before.add(last_user[t])
-                    last_user[t] = operator.index
-            waits.append(before)
-        followers: list[list[int]] = [[] for _ in operators]
-        for index, before in enumerate(waits):
-            for earlier in before:
-                followers[earlier].append(index)
-        missing = [len(before) for before in waits]
-        ready = [index for index, count in enumerate(missing) if count == 0]
-        heapq.heapify(ready)
-        order: list[Operator] = []
-        while ready:
-            operator = operators[heapq.heappop(ready)]
-            order.append(operator)
-            for index in followers[operator.index]:
-                missing[index] -= 1
-                if missing[index] == 0:
-                    heapq.heappush(ready, index)
+        order = execution_order(operators, [tensor.is_variable for tensor in tensors])
         if len(order) < len(operators):
-            stuck = next(index for index, count in enumerate(missing) if count)
+            stuck = min(set(range(len(operators))) - set(order))
             raise self._bad(
                 f"operator {stuck} ({operators[stuck].kind}) waits for its own result, "
                 "operators that depend on each other in a circle cannot run"
             )
-        return tuple(_at(operator, place) for place, operator in enumerate(order))
-
-
-def _at(operator: Operator, index: int) -> Operator:
-    if operator.index == index:
-        return operator
-    return Operator(**{**operator.__dict__, "index": index})
+        return tuple(replace(operators[i], index=place) for place, i in enumerate(order))
 
 
 def _numbers(quantization: Any, field: str) -> list[Any]:

@@ -165,6 +165,11 @@ def test_minimum_runtime_decides_what_maps(capsys: Capture) -> None:
         assert sum(w.target == "cpu" for w in info.operators) == on_cpu
 
 
+@pytest.mark.parametrize("seconds", ["0.5e3", "1e30", "inf"])
+def test_any_long_time_limit(seconds: str) -> None:
+    assert cli.main(["-t", seconds, model_file()]) == 0
+
+
 def test_search_delegate_is_accepted(capsys: Capture) -> None:
     assert cli.main(["-d", "-k", "4", model_file()]) == 0
     out = capsys.readouterr().out
@@ -237,6 +242,7 @@ def test_as_a_process() -> None:
         ("-t 0 m.tflite", "timeout_sec is 0"),
         ("-t soon m.tflite", "timeout_sec is 'soon'"),
         ("-t 0.000001 m.tflite", "longer than timeout_sec = 1e-06"),
+        ("-t 1e-12 m.tflite", "longer than timeout_sec = 1e-12"),
         ("-i nix m.tflite", "'nix', but no tensor of m.tflite"),
         ("-i a m.tflite n.tflite", "1 lists separated by colons, but there are 2 models"),
         ("-i , m.tflite", "intermediate_tensors is empty"),

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from devices.device import Tensor
-from devices.errors import ConfigError
+from devices.errors import ConfigError, DeviceError
 from pipeline.channel import (
     ERROR_BYTES,
     FLAG_SYNTHETIC,
@@ -115,7 +115,8 @@ def map_memory(memory: int, size_bytes: int) -> mmap.mmap:
 def create_channel(spec: ChannelSpec) -> ChannelDescriptors:
     """Make the memory and the pipes of a channel.
 
-    Raises :class:`~devices.errors.ConfigError` if the ring is longer than a pipe can announce.
+    Raises :class:`~devices.errors.ConfigError` if the ring is longer than a pipe can announce, and
+    ``DeviceError`` if the system gives no more descriptors or memory.
     """
     if not 1 <= spec.slots <= MAX_SLOTS:
         raise ConfigError(
@@ -130,11 +131,16 @@ def create_channel(spec: ChannelSpec) -> ChannelDescriptors:
         memory, forward_read, forward_write, back_read, back_write = opened
         records_bytes = (spec.slots + 1) * RECORD.size
         if records_bytes > PIPE_BYTES and hasattr(fcntl, "F_SETPIPE_SZ"):
-            fcntl.fcntl(forward_write, fcntl.F_SETPIPE_SZ, records_bytes)
-    except BaseException:
+            with suppress(PermissionError):  # a smaller pipe is right too, only blocks earlier
+                fcntl.fcntl(forward_write, fcntl.F_SETPIPE_SZ, records_bytes)
+    except OSError as error:
         for descriptor in opened:
             os.close(descriptor)
-        raise
+        raise DeviceError(
+            f"The channel from stage {spec.maker} to stage {spec.reader} could not be opened: "
+            f"{error}; raise the limit of open files (ulimit -n), or use a smaller queue_size or "
+            "fewer stages."
+        ) from error
     return ChannelDescriptors(memory, forward_read, forward_write, back_read, back_write)
 
 

@@ -17,11 +17,11 @@ import numpy as np
 import psutil
 import pytest
 
-from devices import DeviceDied, DeviceError, DevicePool
+from devices import DeviceDied, DeviceError, DevicePool, LocalDevice
 from devices.process_device import ProcessDevice
 from pipeline import PipelineBroken, PipelinedModelRunner
 from tests.pipeline.conftest import mappings
-from tests.pipeline.scripted import Script, line, local_device, process_device, whole
+from tests.pipeline.scripted import Script, ScriptedChip, line, local_device, process_device, whole
 
 Start = Callable[..., PipelinedModelRunner]
 
@@ -54,6 +54,12 @@ def broken_by(action: Callable[..., Any], *arguments: Any) -> PipelineBroken:
     with pytest.raises(PipelineBroken) as caught:
         action(*arguments)
     return caught.value
+
+
+def popped(runner: PipelinedModelRunner) -> dict[str, Any]:
+    outputs = runner.pop()
+    assert outputs is not None
+    return outputs
 
 
 def pop_until_broken(runner: PipelinedModelRunner, scripts: list[Script]) -> tuple[int, Any]:
@@ -92,7 +98,7 @@ def test_a_device_killed_in_the_middle_of_an_item(
         began = time.monotonic()
         pusher.join(30)
         count, error = pop_until_broken(runner, scripts)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5  # milliseconds, unless the machine is very busy
     assert count == 5
     assert (error.segment, error.device) == (segment, f"mortal:{segment}")
     assert (error.exit_code, error.item) == (-9, 5)
@@ -163,6 +169,28 @@ def test_results_kept_back_by_a_narrow_output_queue_are_not_lost(
     assert (count, error.item) == (6, 6)
 
 
+def test_closing_after_a_death_with_results_nobody_pops(
+    start: Start, mortals: list[ProcessDevice], gate: str
+) -> None:
+    """Closing does not wait for room in the output queue; what came out can be popped after."""
+    scripts = line(3)
+    scripts[1].gate_at, scripts[1].gate = 6, gate
+    runner = start(scripts, mortals, queue_size=2, output_queue_size=1)
+    pushing = threading.Thread(target=lambda: [runner.push(x(value)) for value in range(7)])
+    pushing.start()
+    for value in range(3):
+        np.testing.assert_array_equal(popped(runner)["y"], whole(scripts, x(value))["y"])
+    with open(gate, "wb"):
+        os.kill(mortals[1].pid, signal.SIGKILL)
+        pushing.join()
+        runner.close()
+    for value in range(3, 6):
+        np.testing.assert_array_equal(popped(runner)["y"], whole(scripts, x(value))["y"])
+    error = broken_by(runner.pop)
+    assert (error.item, error.finished) == (6, 6)
+    assert "push from item 6 on again" in str(error)
+
+
 def test_death_after_the_end_was_announced(
     start: Start, mortals: list[ProcessDevice], gate: str
 ) -> None:
@@ -210,6 +238,58 @@ def test_devices_closed_under_a_running_pipeline(start: Start) -> None:
     assert "is closed" in str(error)
     runner.close()
     devices[1].close()
+
+
+def test_a_stage_that_leaves_without_a_word(start: Start, gate: str) -> None:
+    """Its neighbour misses it; after a moment without any reason given, the pipeline breaks."""
+    hour = line(3, latencies_ns=[0])
+    hour[1] = Script(hour[1].inputs, hour[1].outputs, [3_600_000_000_000], gate_at=0, gate=gate)
+    devices = [local_device(f"local:{i}", "realtime") for i in range(3)]
+    runner = start(hour, devices)
+    runner.push(x(0))
+    runner.push({})
+    with open(gate, "wb"):
+        pass  # the stage now waits for the hour to pass, until its device is closed
+    devices[1].close()
+    error = broken_by(runner.pop)
+    assert (error.segment, error.item, error.exit_code) == (1, 0, None)
+    assert "before the end of the stream" in str(error)
+    runner.close()
+    for device in devices:
+        device.close()
+
+
+def test_a_device_that_dies_during_construction(
+    start: Start, leaves_nothing: Callable[[], Any]
+) -> None:
+    class Dying(LocalDevice):
+        def start_program(self, *arguments: Any, **options: Any) -> Any:
+            raise DeviceDied("device last died", device="last")
+
+    devices = [local_device("first"), Dying(ScriptedChip("last"))]
+    with leaves_nothing():
+        with pytest.raises(DeviceDied, match="device last died"):
+            start(line(2), devices)
+        assert [device.health().loaded for device in devices] == [0, 0]
+    for device in devices:
+        device.close()
+
+
+def test_a_fault_of_the_host_thread_is_told(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fault(self: Any, items: Any) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr("pipeline.sink.Sink._take", fault)
+    runner = start(line(1))
+    runner.push(x(0))
+    with pytest.raises(DeviceError, match="its host thread failed: inside"):
+        runner.pop()
+    with pytest.raises(DeviceError, match="its host thread failed: inside"):
+        runner.push(x(0))
+    runner.close()
+    assert "the pump of a pipeline failed" in caplog.text
 
 
 def test_a_dead_device_is_refused(start: Start, mortals: list[ProcessDevice]) -> None:

@@ -174,3 +174,16 @@ def test_throughput_is_that_of_the_steady_state(five: list[LocalDevice]) -> None
     assert stats.bottleneck.segment == 1
     assert stats.bottleneck.utilization == 1.0
     assert stats.bottleneck.latency_p99_ns == 5000
+
+
+def test_sixty_four_stages() -> None:
+    devices = [local_device(f"local:{i}", compute="none") for i in range(64)]
+    scripts = line(64)
+    for index, script in enumerate(scripts):
+        script.latencies_ns = [1000 + 37 * (index % 11)]
+    _, exits, stats = times_of(scripts, devices, [0] * 20)
+    for device in devices:
+        device.close()
+    expected = simulate([s.latencies_ns[0] for s in scripts], chain(64), items=20)
+    assert exits == expected.exit_ns.tolist()
+    assert len(stats.stages) == 64

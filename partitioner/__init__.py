@@ -1,1 +1,74 @@
-"""(see docs/architecture.md)"""
+"""The partitioner: chooses where to cut a model, by measuring what the segments cost.
+
+``STRATEGIES["optimal"]`` answers a :class:`Problem` (``problem_of`` makes one from a graph) by
+asking a :class:`LatencyOracle` (a :class:`DeviceProfiler` asks devices) and gives a
+:class:`Partition`.  The command line is :mod:`partitioner.cli`.
+"""
+
+from __future__ import annotations
+
+from partitioner.compilers import (
+    BuiltInCompiler,
+    CompilationFailed,
+    ExternalCompiler,
+    SegmentCompiler,
+    SegmentFiles,
+)
+from partitioner.exact import Solution, min_bottleneck, solve
+from partitioner.features import SegmentFeatures
+from partitioner.graph_features import cut_bytes, graph_features
+from partitioner.oracle import CostTable, LatencyOracle
+from partitioner.parameter_count import keep_start
+from partitioner.planning import problem_of
+from partitioner.problem import (
+    Guard,
+    NoFeasiblePartition,
+    Outcome,
+    Partition,
+    Problem,
+    Range,
+    Round,
+    Segment,
+    SegmentFacts,
+    SegmentProfile,
+)
+from partitioner.profile import DeviceProfiler
+from partitioner.search import search_optimal
+from partitioner.strategies import STRATEGIES
+from partitioner.strategy import SearchOptions, Strategy
+from partitioner.verify import Verification, verify_chain
+
+__all__ = [
+    "STRATEGIES",
+    "BuiltInCompiler",
+    "CompilationFailed",
+    "CostTable",
+    "DeviceProfiler",
+    "ExternalCompiler",
+    "Guard",
+    "LatencyOracle",
+    "NoFeasiblePartition",
+    "Outcome",
+    "Partition",
+    "Problem",
+    "Range",
+    "Round",
+    "SearchOptions",
+    "Segment",
+    "SegmentCompiler",
+    "SegmentFacts",
+    "SegmentFeatures",
+    "SegmentFiles",
+    "SegmentProfile",
+    "Solution",
+    "Strategy",
+    "Verification",
+    "cut_bytes",
+    "graph_features",
+    "keep_start",
+    "min_bottleneck",
+    "problem_of",
+    "search_optimal",
+    "solve",
+    "verify_chain",
+]

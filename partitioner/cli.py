@@ -1,0 +1,224 @@
+"""The command ``partition-with-profiling``.
+
+arguments ─► graph ─► problem ─► search, measuring on devices ─► compile the best cut
+                                                  │                      │
+                                              progress      verify ─► write ─► report
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from compiler import Graph, graph_from_bytes, segment_stem
+from compiler.compile import check_quantized
+from compiler.output import write_together
+from compiler.source import read_source
+from devices.device import Tensor
+from devices.errors import ConfigError, DeviceError, EdgeTpuError, ModelError
+from partitioner.arguments import Arguments, parse, parser
+from partitioner.compilers import BuiltInCompiler, ExternalCompiler, SegmentCompiler, SegmentFiles
+from partitioner.input_file import read_input
+from partitioner.output_directory import usable_directory
+from partitioner.planning import problem_of
+from partitioner.problem import NoFeasiblePartition, Partition
+from partitioner.profile import DeviceProfiler, random_tensors
+from partitioner.profiling_devices import profiling_pool
+from partitioner.progress import Progress
+from partitioner.report import Report, as_json, as_table
+from partitioner.strategies import STRATEGIES
+from partitioner.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.verify import input_specs, verify_chain
+
+_BAD_INPUT = 2
+_INTERRUPTED = 130
+_INPUT_SEED = 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+        if arguments is None:
+            parser().print_help()
+            return 0
+        _run(arguments)
+    except EdgeTpuError as error:
+        print(error, file=sys.stderr)
+        return _BAD_INPUT
+    except KeyboardInterrupt:
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return _INTERRUPTED
+    return 0
+
+
+def _run(arguments: Arguments) -> None:
+    started = time.monotonic()
+    data, name, stem = read_source(arguments.model_path)
+    graph = graph_from_bytes(data, name, stem=stem)
+    check_quantized(graph)
+    problem = problem_of(
+        graph,
+        arguments.num_segments,
+        partition_search_step=arguments.partition_search_step,
+    )
+    inputs = random_tensors(input_specs(graph), _INPUT_SEED) if arguments.verify else {}
+    if arguments.input is not None:
+        spec = input_specs(graph)[0]
+        inputs[spec.name] = read_input(arguments.input, spec)
+    compiler = _compiler(arguments, graph)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(usable_directory(arguments.output_dir))
+        pool = stack.enter_context(profiling_pool(arguments))
+        on_round: OnRound = ignore_round
+        if not arguments.quiet:
+            progress = Progress(sys.stderr, live=sys.stderr.isatty())
+            stack.callback(progress.close)
+            on_round = progress
+        profiler = DeviceProfiler(compiler, pool.devices)
+        options = SearchOptions(
+            diff_threshold_ns=arguments.diff_threshold_ns,
+            target_ns=arguments.initial_lower_bound_ns,
+            ceiling_ns=arguments.initial_upper_bound_ns,
+            max_measurements=arguments.max_measurements,
+            baseline=True,
+        )
+        try:
+            partition = STRATEGIES[arguments.strategy](problem, profiler, options, on_round)
+        except NoFeasiblePartition as error:
+            raise _explained(error, name, profiler) from error
+        (whole_ns,) = profiler.measure([(0, len(graph))])
+        stems = [
+            segment_stem(stem, index, arguments.num_segments)
+            for index in range(arguments.num_segments)
+        ]
+        segments = _compile(compiler, partition, stems)
+        verification = "Not verified, as asked."
+        if arguments.verify:
+            verification = _verify(graph, data, segments, inputs)
+        report = Report(
+            model=name,
+            model_sha256=hashlib.sha256(data).hexdigest(),
+            num_operators=len(graph),
+            compiler=compiler.name,
+            devices=tuple({"name": device.name, "link": device.link} for device in pool.devices),
+            options=_options_of(arguments),
+            partition=partition,
+            whole_model_ns=whole_ns,
+            verification=verification,
+            files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
+        )
+        _write(arguments.output_dir, stems, segments, report)
+    seconds = time.monotonic() - started
+    closing = f"Segments have been saved under {arguments.output_dir}\nTotal time: {seconds:.1f}s."
+    if arguments.json:
+        sys.stdout.write(as_json(report))
+        if not arguments.quiet:
+            print(closing, file=sys.stderr)
+    else:
+        print(f"{as_table(report)}\n\n{closing}")
+
+
+def _compiler(arguments: Arguments, graph: Graph) -> SegmentCompiler:
+    step = arguments.delegate_search_step
+    if arguments.edgetpu_compiler_binary is None:
+        return BuiltInCompiler(graph, delegate_search_step=step)
+    return ExternalCompiler(arguments.edgetpu_compiler_binary, graph, delegate_search_step=step)
+
+
+def _explained(
+    error: NoFeasiblePartition, name: str, profiler: DeviceProfiler
+) -> NoFeasiblePartition:
+    """The same with the model's name and the first reason a compiler gave."""
+    reasons = list(profiler.failures.values())
+    first = f"; the first failure: {reasons[0]}" if reasons else ""
+    return NoFeasiblePartition(f"{name} cannot be partitioned: {error}{first}")
+
+
+def _compile(
+    compiler: SegmentCompiler, partition: Partition, stems: Sequence[str]
+) -> list[SegmentFiles]:
+    """The best cut's segments once more, under their final names."""
+    return [
+        compiler.compile(profile.segment.first, profile.segment.end, stem)
+        for profile, stem in zip(partition.segments, stems, strict=True)
+    ]
+
+
+def _verify(
+    graph: Graph, data: bytes, segments: Sequence[SegmentFiles], inputs: Mapping[str, Tensor]
+) -> str:
+    """One sentence on whether the chain computes the uncut model's numbers.
+
+    Raises ``ModelError`` if it does not; a model that LiteRT cannot compute is not held against
+    its segments.
+    """
+    with tempfile.TemporaryDirectory(prefix="verify-") as scratch:
+        paths = [Path(scratch) / f"segment_{i}_edgetpu.tflite" for i in range(len(segments))]
+        for path, segment in zip(paths, segments, strict=True):
+            path.write_bytes(segment.executable)
+        try:
+            with _silent_libraries():
+                result = verify_chain(graph, paths, inputs, model=data)
+        except DeviceError as error:
+            return f"Not verified: {error}"
+    if not result.passed:
+        raise ModelError(
+            f"{graph.name}: the segments compute {result.different} of {result.compared} output "
+            f"values differently from the uncut model, first in {result.first_output}; nothing "
+            "was written, try another number of segments or report this."
+        )
+    return f"Verified: all {result.compared} output values equal the uncut model's, bit for bit."
+
+
+@contextlib.contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Keep what LiteRT writes to the error stream behind Python's back off the terminal."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _options_of(arguments: Arguments) -> dict[str, object]:
+    """The options that decide the result, for the report."""
+    left_out = {"model_path", "num_segments", "output_dir", "json", "quiet"}
+    return {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in asdict(arguments).items()
+        if key not in left_out
+    }
+
+
+def _write(
+    directory: Path, stems: Sequence[str], segments: Sequence[SegmentFiles], report: Report
+) -> None:
+    files: dict[str, bytes] = {}
+    for stem, segment in zip(stems, segments, strict=True):
+        files[f"{stem}.tflite"] = segment.model
+        files[f"{stem}_edgetpu.tflite"] = segment.executable
+        files[f"{stem}_edgetpu.log"] = segment.log.encode()
+    files["partition.json"] = as_json(report).encode()
+    source = Path(report.model)
+    if any((directory / name).resolve() == source.resolve() for name in files):
+        raise ConfigError(
+            f"output_dir {directory} holds the model {report.model} under a name that a segment "
+            "would take; give another directory."
+        )
+    write_together(directory, files)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""Who compiles a segment: our own compiler, or a program of the user's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from compiler import CompileOptions, Graph, compile_segment, cut
+from compiler.log import OutputNames, operation_log
+from devices.errors import ConfigError, ModelError
+
+
+class CompilationFailed(ModelError):
+    """A segment does not compile; the message says why."""
+
+
+@dataclass(frozen=True)
+class SegmentFiles:
+    """The contents of the three files of a segment."""
+
+    model: bytes
+    """The uncompiled segment, ``<stem>.tflite``."""
+    executable: bytes
+    """``<stem>_edgetpu.tflite``."""
+    log: str
+    """``<stem>_edgetpu.log``."""
+
+
+class SegmentCompiler(Protocol):
+    """Compiles runs of operators of one graph.  Safe to call from any thread."""
+
+    @property
+    def name(self) -> str:
+        """What to call the compiler in messages and reports."""
+        ...
+
+    def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
+        """Compile operators ``[first, end)``; ``stem`` is the name the segment will have.
+
+        Raises :class:`CompilationFailed` for this segment, other errors if no segment can be
+        compiled.
+        """
+        ...
+
+
+class BuiltInCompiler:
+    """This project's compiler, searching for a delegate as Google's partitioner always does."""
+
+    def __init__(self, graph: Graph, *, delegate_search_step: int = 1) -> None:
+        """Raises ``ConfigError`` for a step below 1."""
+        self._graph = graph
+        self._options = CompileOptions(
+            search_delegate=True, delegate_search_step=delegate_search_step
+        )
+
+    @property
+    def name(self) -> str:
+        return "built-in"
+
+    def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
+        try:
+            compiled = compile_segment(self._graph, first, end, self._options)
+        except ModelError as error:
+            raise CompilationFailed(str(error)) from error
+        names = OutputNames(f"{stem}.tflite", f"{stem}_edgetpu.tflite", f"{stem}_edgetpu.log")
+        return SegmentFiles(compiled.cpu_data, compiled.data, operation_log(compiled.report, names))
+
+
+class ExternalCompiler:
+    """A program with the command line of ``edgetpu_compiler``.
+
+    It is called once per segment, without a shell, as ``BINARY --search_delegate
+    --delegate_search_step=K --num_segments=1 --out_dir=DIR SEGMENT.tflite``, and must leave
+    ``SEGMENT_edgetpu.tflite`` in DIR.
+    """
+
+    def __init__(
+        self,
+        binary: str,
+        graph: Graph,
+        *,
+        delegate_search_step: int = 1,
+        timeout_s: float = 180.0,
+    ) -> None:
+        """Raises ``ConfigError`` when ``binary`` is not a program that can be started."""
+        if delegate_search_step < 1:
+            raise ConfigError(
+                f"delegate_search_step is {delegate_search_step}, it must be 1 or more."
+            )
+        self._binary = _find_program(binary)
+        self._graph = graph
+        self._step = delegate_search_step
+        self._timeout_s = timeout_s
+
+    @property
+    def name(self) -> str:
+        return Path(self._binary).name
+
+    def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
+        model = cut(self._graph, first, end)
+        with tempfile.TemporaryDirectory(prefix="segment-") as scratch:
+            directory = Path(scratch)
+            source = directory / f"{stem}.tflite"
+            source.write_bytes(model)
+            command = [
+                self._binary,
+                "--search_delegate",
+                f"--delegate_search_step={self._step}",
+                "--num_segments=1",
+                f"--out_dir={directory}",
+                str(source),
+            ]
+            output = self._run(command, f"operators {first} to {end - 1}")
+            executable = directory / f"{stem}_edgetpu.tflite"
+            if not executable.is_file():
+                raise CompilationFailed(
+                    f"{self._binary} ended with success on operators {first} to {end - 1} but "
+                    f"wrote no {executable.name} into its --out_dir; it said: {output}"
+                )
+            log = directory / f"{stem}_edgetpu.log"
+            return SegmentFiles(
+                model,
+                executable.read_bytes(),
+                log.read_text(errors="replace") if log.is_file() else output + "\n",
+            )
+
+    def _run(self, command: list[str], what: str) -> str:
+        """Run the program to its end; returns what it printed.  Raises on failure."""
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"edgetpu_compiler_binary {self._binary} cannot be started "
+                f"({error.strerror or error}); give the path of an executable program for this "
+                "machine."
+            ) from None
+        try:
+            printed, complaint = process.communicate(timeout=self._timeout_s)
+        except subprocess.TimeoutExpired:
+            _kill_session(process)
+            raise CompilationFailed(
+                f"{self._binary} did not finish compiling {what} within {self._timeout_s:g} "
+                "seconds and was stopped"
+            ) from None
+        except BaseException:
+            _kill_session(process)
+            raise
+        if process.returncode != 0:
+            raise CompilationFailed(
+                f"{shlex.quote(self._binary)} failed on {what} with exit code "
+                f"{process.returncode}; it said: {_excerpt(complaint) or _excerpt(printed)}"
+            )
+        return _excerpt(printed) or _excerpt(complaint)
+
+
+def _find_program(binary: str) -> str:
+    path = Path(binary)
+    if path.is_dir():
+        raise ConfigError(
+            f"edgetpu_compiler_binary {binary} is a directory; give the path of the program."
+        )
+    found = shutil.which(binary)
+    if found is None:
+        reason = "is not executable" if path.exists() else "does not exist or cannot be opened"
+        raise ConfigError(
+            f"edgetpu_compiler_binary {binary} {reason}; give the path of the compiler, or leave "
+            "the option out to use the built-in one."
+        )
+    return str(Path(found).absolute())
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    """End the program and whatever it started; it leads a session of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def _excerpt(output: bytes, limit: int = 400) -> str:
+    """The end of what a program printed, on one line."""
+    text = " ".join(output.decode(errors="replace").split())
+    return text if len(text) <= limit else "..." + text[-limit:]

@@ -1,0 +1,214 @@
+"""A latency model fitted to nothing but measurements, which knows how unsure it is.
+
+Two layers:
+
+1. *Rates.*  Latency is taken as a non-negative combination of a segment's features (a request,
+   bytes in and out, bytes off chip, multiply-accumulates by kind, ...).  The rates are found by
+   non-negative least squares on relative errors.
+2. *Deviations.*  Operators of one kind are not alike, so each operator may cost more or less than
+   its rates say, likewise each place where a segment starts or ends, and each rate as a whole.
+   Segments with operators in common have those deviations in common; hence a measurement
+   corrects the prediction of its neighbours and narrows their uncertainty.  This is Gaussian
+   process regression (kriging) in which the covariance of two segments is the variance of what
+   they share.  How much operators deviate is chosen by likelihood among a few scales.
+
+Rates and scale come from the measurements alone; no constant of any device is in here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partitioner.features import SegmentFeatures
+from partitioner.nnls import nnls
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+_RIDGE = 1e-3
+"""Pull towards small rates, which settles those that the measurements leave open."""
+
+_NOISE = 2e-3
+"""Relative scatter granted to every measurement; it also keeps the equations solvable."""
+
+_SCALES = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
+"""Relative deviations of operators from their rates to choose from."""
+
+_RATE_DEVIATION = 0.3
+"""Relative deviation of a whole rate."""
+
+_UNSEEN_RATE = 0.03
+"""Deviation of a rate that was fitted to nothing: as a share of the latencies it could explain."""
+
+_SMALLEST_SHARE = 0.02
+"""No operator is believed to cost less than this share of the average one."""
+
+_CHUNK = 50_000
+"""Segments predicted at once, which bounds memory for models of thousands of operators."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Expected latency of every segment and how far off it may be (``m x m`` tables, ns).
+
+    ``boundary`` is the share of the expectation owed to the segment's boundary.
+    ``worst_sigmas`` and ``worst_error`` tell how much the measured segments were overestimated
+    when each was predicted from all the others: in standard deviations and relative to the truth.
+    """
+
+    mean: Array
+    deviation: Array
+    boundary: Array
+    worst_sigmas: float
+    worst_error: float
+
+
+class CostModel:
+    """Predicts the latency of every segment between the cut positions of ``features``."""
+
+    def __init__(self, features: SegmentFeatures) -> None:
+        self._features = features
+        self._m = len(features.positions)
+        self._upper = np.triu_indices(self._m, 1)
+
+    def fit(self, first: Index, end: Index, latency: Array) -> Prediction:
+        """Predict all segments from measured ones.
+
+        ``first``, ``end``: indices into the positions; ``latency``: nanoseconds, positive.
+        """
+        features = self._features
+        design = _design(features, first, end)
+        rates, unsure = _fit_rates(design, latency)
+        residual = (latency - design @ rates) / latency
+        measured = _Deviations(features, rates, unsure, first, end)
+        noise = _NOISE**2 * np.eye(len(latency))
+        both = np.outer(latency, latency)
+
+        def relative_covariance(scale: float) -> Array:
+            return measured.covariance(first, end, scale) / both + noise
+
+        scale = max(_SCALES, key=lambda s: _log_likelihood(relative_covariance(s), residual))
+        factor = np.linalg.inv(np.linalg.cholesky(relative_covariance(scale)))
+        precision = factor.T @ factor
+        weights = precision @ residual
+        # Each measurement predicted from all others, in closed form.
+        surplus = -weights / np.diag(precision)
+        sigmas = -weights / np.sqrt(np.diag(precision))
+
+        mean = np.zeros((self._m, self._m))
+        deviation = np.zeros((self._m, self._m))
+        for low in range(0, len(self._upper[0]), _CHUNK):
+            f, e = (indices[low : low + _CHUNK] for indices in self._upper)
+            cross = measured.covariance(f, e, scale) / latency
+            explained = ((cross @ factor.T) ** 2).sum(axis=1)
+            mean[f, e] = _design(features, f, e) @ rates + cross @ weights
+            deviation[f, e] = np.sqrt(np.maximum(measured.variance(f, e, scale) - explained, 0.0))
+        boundary = np.zeros((self._m, self._m))
+        for rate, table in zip(rates, features.boundary.values(), strict=False):
+            boundary += rate * table
+        return Prediction(
+            mean,
+            deviation,
+            boundary,
+            worst_sigmas=max(0.0, float(sigmas.max())),
+            worst_error=max(0.0, float(surplus.max())),
+        )
+
+
+class _Deviations:
+    """How the segments' deviations from the rates vary together.
+
+    Segments share what their common operators deviate by, what a common start deviates by in
+    bytes in and a common end in bytes out, and what each rate deviates by as a whole.
+    """
+
+    def __init__(
+        self, features: SegmentFeatures, rates: Array, unsure: Array, first: Index, end: Index
+    ) -> None:
+        self._features = features
+        self._unsure = unsure
+        self._first, self._end = first, end
+        self._columns = _design(features, first, end) * unsure
+        shares = _operator_shares(features, rates)
+        self._variance = np.concatenate([[0.0], np.cumsum(shares**2)])[list(features.positions)]
+        rate_of = dict(zip(_names(features), rates, strict=True))
+        self._rate_in = rate_of.get("bytes in", 0.0)
+        self._rate_out = rate_of.get("bytes out", 0.0)
+
+    def covariance(self, f: Index, e: Index, scale: float) -> Array:
+        """Between the segments given (rows) and the measured ones (columns), ns^2."""
+        v, first, end = self._variance, self._first, self._end
+        common = np.minimum.outer(v[e], v[end]) - np.maximum.outer(v[f], v[first])
+        result = np.maximum(common, 0.0)
+        ours, theirs = self._edges(f, e), self._edges(first, end)
+        for side, (mine, other) in enumerate(((f, first), (e, end))):
+            same = np.equal.outer(mine, other)
+            result += same * np.minimum.outer(ours[side], theirs[side]) ** 2
+        columns = _design(self._features, f, e) * self._unsure
+        result = scale**2 * result + columns @ self._columns.T
+        return np.asarray(result, dtype=np.float64)
+
+    def variance(self, f: Index, e: Index, scale: float) -> Array:
+        """Of each segment by itself, before anything is measured, ns^2."""
+        enter, leave = self._edges(f, e)
+        own = self._variance[e] - self._variance[f] + enter**2 + leave**2
+        columns = _design(self._features, f, e) * self._unsure
+        result: Array = scale**2 * own + (columns**2).sum(axis=1)
+        return result
+
+    def _edges(self, f: Index, e: Index) -> tuple[Array, Array]:
+        """What entering and leaving cost, at the rates fitted."""
+        zero = np.zeros(len(f))
+        boundary = self._features.boundary
+        enter = self._rate_in * boundary["bytes in"][f, e] if self._rate_in else zero
+        leave = self._rate_out * boundary["bytes out"][f, e] if self._rate_out else zero
+        return enter, leave
+
+
+def _names(features: SegmentFeatures) -> list[str]:
+    return [*features.boundary, *features.inside]
+
+
+def _design(features: SegmentFeatures, first: Index, end: Index) -> Array:
+    """Feature vectors of segments, one row each."""
+    tables = [*features.boundary.values(), *features.inside.values()]
+    return np.stack([table[first, end].astype(np.float64) for table in tables], axis=1)
+
+
+def _operator_shares(features: SegmentFeatures, rates: Array) -> Array:
+    """What each operator costs at the given rates, and never quite nothing."""
+    shares = np.zeros(features.positions[-1])
+    for name, rate in zip(_names(features), rates, strict=True):
+        if name in features.per_operator:
+            shares = shares + rate * features.per_operator[name]
+    result: Array = np.maximum(shares, _SMALLEST_SHARE * shares.mean())
+    return result
+
+
+def _fit_rates(design: Array, latency: Array) -> tuple[Array, Array]:
+    """Nanoseconds per unit of each feature, and the standard deviation granted to them.
+
+    Features are scaled by the largest share of a latency that one unit of rate would explain, so
+    that a scaled rate of 1 means "explains a whole latency" whatever the feature's unit.
+    """
+    relative = design / latency[:, None]
+    scale = relative.max(axis=0)
+    seen = scale > 0.0
+    scaled = relative[:, seen] / scale[seen]
+    ridge = np.sqrt(_RIDGE) * np.eye(scaled.shape[1])
+    target = np.concatenate([np.ones(len(latency)), np.zeros(len(ridge))])
+    share = nnls(np.vstack([scaled, ridge]), target)
+    rates, unsure = np.zeros(len(scale)), np.zeros(len(scale))
+    rates[seen] = share / scale[seen]
+    unsure[seen] = np.maximum(_RATE_DEVIATION * share, _UNSEEN_RATE) / scale[seen]
+    return rates, unsure
+
+
+def _log_likelihood(covariance: Array, residual: Array) -> float:
+    """Of the residual under a normal distribution, up to a constant."""
+    lower = np.linalg.cholesky(covariance)
+    whitened = np.linalg.solve(lower, residual)
+    return float(-0.5 * whitened @ whitened - np.log(np.diag(lower)).sum())

@@ -1,0 +1,44 @@
+"""Numbers on which the latency of a segment can depend, known without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Table = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentFeatures:
+    """Features of every segment between the cut positions given.
+
+    ``positions``: ascending, from 0 to the number of operators n; m of them.
+    ``boundary``: ``m x m`` tables of what depends on a segment's boundary (a request being made,
+    bytes in, bytes out).  ``inside``: ``m x m`` tables of what depends on the work inside
+    (multiply-accumulates, activation bytes, parameter bytes off chip, operators on the CPU).
+    Entry ``[i, j]`` is for the segment from ``positions[i]`` to ``positions[j]``; only entries
+    above the diagonal count.  ``per_operator``: for features of ``inside`` that are sums over
+    operators, what each operator contributes (length n).
+    """
+
+    positions: tuple[int, ...]
+    boundary: Mapping[str, Table]
+    inside: Mapping[str, Table]
+    per_operator: Mapping[str, Array]
+
+    @classmethod
+    def counting(cls, positions: tuple[int, ...]) -> SegmentFeatures:
+        """The features of operators about which nothing is known: that there are so many."""
+        at = np.asarray(positions, dtype=np.float32)
+        ones: Table = np.ones((len(at), len(at)), dtype=np.float32)
+        count = np.maximum(at[None, :] - at[:, None], 0.0)
+        return cls(
+            positions,
+            boundary={"request": ones},
+            inside={"operators": count},
+            per_operator={"operators": np.ones(positions[-1])},
+        )

@@ -1,0 +1,89 @@
+"""Who knows how long a segment takes: the one question a strategy may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from partitioner.problem import Range, SegmentFacts
+
+
+class LatencyOracle(Protocol):
+    """Latencies of segments, obtained by compiling and running them.
+
+    The answer for a segment never changes: asking again is free.
+    """
+
+    @property
+    def parallelism(self) -> int:
+        """How many segments are worth asking for at once (the number of devices)."""
+        ...
+
+    @property
+    def compilations(self) -> int:
+        """Segments compiled so far."""
+        ...
+
+    @property
+    def measurements(self) -> int:
+        """Distinct segments run on a device so far."""
+        ...
+
+    def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
+        """Latency in nanoseconds of each ``(first, end)``; ``None`` if it does not compile.
+
+        Raises :class:`~devices.errors.DeviceError` when no device is left to run on.
+        """
+        ...
+
+    def facts(self, segment: Range) -> SegmentFacts:
+        """What compiling told about a segment that was measured."""
+        ...
+
+
+class CostTable:
+    """An oracle that looks latencies up: the fake beside the profiler, and the replay of a report.
+
+    ``costs`` is a mapping from ``(first, end)`` (missing: does not compile) or a function.
+    """
+
+    def __init__(
+        self,
+        costs: Mapping[Range, int] | Callable[[int, int], int | None],
+        *,
+        parallelism: int = 1,
+    ) -> None:
+        self._cost: Callable[[int, int], int | None]
+        if isinstance(costs, Mapping):
+            table = dict(costs)
+            self._cost = lambda first, end: table.get((first, end))
+        else:
+            self._cost = costs
+        self._answers: dict[Range, int | None] = {}
+        self._parallelism = parallelism
+
+    @property
+    def parallelism(self) -> int:
+        return self._parallelism
+
+    @property
+    def compilations(self) -> int:
+        return len(self._answers)
+
+    @property
+    def measurements(self) -> int:
+        return sum(latency is not None for latency in self._answers.values())
+
+    @property
+    def asked(self) -> frozenset[Range]:
+        """Every segment asked for so far."""
+        return frozenset(self._answers)
+
+    def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
+        for segment in segments:
+            if segment not in self._answers:
+                self._answers[segment] = self._cost(*segment)
+        return [self._answers[segment] for segment in segments]
+
+    def facts(self, segment: Range) -> SegmentFacts:
+        return SegmentFacts()

@@ -1,0 +1,231 @@
+"""What is asked of a strategy and what it answers: plain data, no algorithm.
+
+A model of ``n`` operators in execution order is cut into ``k`` contiguous segments.  A *cut* at
+position ``p`` separates operators ``p - 1`` and ``p``; a *segment* ``[first, end)`` is the half
+open range of operators between two cuts.  All latencies are nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+from devices.errors import EdgeTpuError
+from partitioner.features import SegmentFeatures
+
+Range = tuple[int, int]
+"""A segment as strategies handle it: ``(first, end)``, half open."""
+
+Outcome = Literal["balanced", "optimal", "target", "budget", "heuristic"]
+"""Why a strategy stopped.
+
+``balanced``: slowest minus fastest segment is under the threshold asked for.
+``optimal``: no cut has a lower bottleneck and, among those with the same bottleneck, none has a
+smaller gap, under the assumptions that :class:`Guard` reports on.
+``target``: the bottleneck is at or under the latency the user called good enough.
+``budget``: the measurements allowed were spent before either was reached.
+``heuristic``: the strategy does not search.
+"""
+
+
+class NoFeasiblePartition(EdgeTpuError):
+    """Every way to cut the model has a segment that does not compile."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of operators ``[first, end)`` compiled together."""
+
+    first: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+
+@dataclass(frozen=True)
+class SegmentFacts:
+    """What compiling a segment tells without running it."""
+
+    on_chip_bytes: int = 0
+    off_chip_bytes: int = 0
+    input_bytes: int = 0
+    output_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class SegmentProfile:
+    """A segment, the latency measured for it and the facts known from compiling it."""
+
+    segment: Segment
+    latency_ns: int
+    facts: SegmentFacts = SegmentFacts()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A partitioning problem.
+
+    ``start_cuts`` are the ``num_segments - 1`` cuts of the split to begin with.  ``cut_choices``
+    gives, for each of the cuts, the positions it may take (``None``: every position).
+    ``cut_bytes[p]`` is what crosses a cut at position ``p`` (length ``num_operators + 1``), used
+    to choose among cuts that are equally fast and equally balanced.  ``features`` feed the cost
+    model; without them the search relies on what it measures alone.
+
+    Raises :class:`ValueError` for cuts that do not fit the model: those are programming errors,
+    the command line checks what users type.
+    """
+
+    num_operators: int
+    num_segments: int
+    start_cuts: tuple[int, ...]
+    cut_choices: tuple[tuple[int, ...], ...] | None = None
+    cut_bytes: tuple[int, ...] | None = None
+    features: SegmentFeatures | None = field(default=None, compare=False)
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Every position a cut may take, with both ends of the model, ascending."""
+        if self.cut_choices is None:
+            return tuple(range(self.num_operators + 1))
+        return tuple(sorted({0, self.num_operators}.union(*self.cut_choices)))
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_segments <= self.num_operators:
+            raise ValueError(
+                f"{self.num_operators} operators cannot be cut into {self.num_segments} segments"
+            )
+        check_cuts(self.start_cuts, self.num_operators, self.num_segments)
+        if self.cut_choices is not None:
+            if len(self.cut_choices) != self.num_segments - 1:
+                raise ValueError(
+                    f"{len(self.cut_choices)} lists of cut positions were given for "
+                    f"{self.num_segments - 1} cuts"
+                )
+            for cut, choices in zip(self.start_cuts, self.cut_choices, strict=True):
+                if cut not in choices:
+                    raise ValueError(f"start cut {cut} is not among the positions allowed for it")
+        if self.features is not None and self.features.positions != self.positions:
+            raise ValueError("the features are for other cut positions than the problem's")
+        if self.cut_bytes is not None and len(self.cut_bytes) != self.num_operators + 1:
+            raise ValueError(
+                f"cut_bytes has {len(self.cut_bytes)} entries, expected {self.num_operators + 1}"
+            )
+
+
+def check_cuts(cuts: Sequence[int], num_operators: int, num_segments: int) -> None:
+    """Raise :class:`ValueError` unless ``cuts`` give ``num_segments`` non-empty segments."""
+    edges = (0, *cuts, num_operators)
+    if len(cuts) != num_segments - 1 or any(a >= b for a, b in pairwise(edges)):
+        raise ValueError(
+            f"cuts {tuple(cuts)} do not split {num_operators} operators into "
+            f"{num_segments} non-empty segments"
+        )
+
+
+def ranges_of(cuts: Sequence[int], num_operators: int) -> tuple[Range, ...]:
+    """The segments between the cuts, in order."""
+    edges = (0, *cuts, num_operators)
+    return tuple(pairwise(edges))
+
+
+def stepped_cut_choices(
+    start_cuts: Sequence[int], num_operators: int, step: int
+) -> tuple[tuple[int, ...], ...]:
+    """Positions a multiple of ``step`` operators away from each starting cut."""
+    return tuple(
+        tuple(p for p in range(1, num_operators) if (p - cut) % step == 0) for cut in start_cuts
+    )
+
+
+@dataclass(frozen=True)
+class Guard:
+    """How well the assumptions behind the lower bounds held where they could be checked.
+
+    ``nested``: measured segments that have measured segments inside them; ``worst_violation``:
+    the most by which such a segment was faster than its parts allow, relative to its latency.
+    ``worst_model_error``: the most by which a measured segment was faster than the cost model
+    expects from all others, relative to its latency; ``model_sigmas``: the standard deviations
+    granted to the cost model in its bound (``None``: the model was not used as a bound).
+    """
+
+    nested: int = 0
+    worst_violation: float = 0.0
+    worst_model_error: float = 0.0
+    model_sigmas: float | None = None
+
+
+@dataclass(frozen=True)
+class Round:
+    """One step of a search: the cut tried and what was known after measuring it.
+
+    ``latencies_ns`` holds ``None`` where a segment did not compile or was not worth measuring
+    any more because another one had already ruled the cut out; bottleneck and gap are then
+    ``None`` too.
+    """
+
+    index: int
+    cuts: tuple[int, ...]
+    latencies_ns: tuple[int | None, ...]
+    bottleneck_ns: int | None
+    gap_ns: int | None
+    best_bottleneck_ns: int | None
+    best_gap_ns: int | None
+    lower_bound_ns: int
+    measurements: int
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The answer of a strategy: where to cut, what it costs and how good that is.
+
+    ``lower_bound_ns`` is a latency below which no bottleneck can lie, as far as ``guard`` vouches
+    for it; 0 says that nothing is known.  ``bytes_across_cuts`` adds up, over the cuts, the
+    bytes of the tensors crossing each.
+    """
+
+    strategy: str
+    segments: tuple[SegmentProfile, ...]
+    bytes_across_cuts: int
+    compilations: int
+    measurements: int
+    lower_bound_ns: int
+    outcome: Outcome
+    guard: Guard
+    rounds: tuple[Round, ...]
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """End positions of all segments but the last."""
+        return tuple(profile.segment.end for profile in self.segments[:-1])
+
+    @property
+    def latencies_ns(self) -> tuple[int, ...]:
+        return tuple(profile.latency_ns for profile in self.segments)
+
+    @property
+    def bottleneck_ns(self) -> int:
+        """The slowest segment: one item leaves the pipeline per this many nanoseconds."""
+        return max(self.latencies_ns)
+
+    @property
+    def gap_ns(self) -> int:
+        """Slowest minus fastest segment."""
+        return max(self.latencies_ns) - min(self.latencies_ns)
+
+    @property
+    def on_chip_bytes(self) -> int:
+        return sum(profile.facts.on_chip_bytes for profile in self.segments)
+
+    @property
+    def off_chip_bytes(self) -> int:
+        return sum(profile.facts.off_chip_bytes for profile in self.segments)
+
+    @property
+    def optimality_gap(self) -> float | None:
+        """How far above the lower bound the bottleneck is (0.02 = 2 %); ``None`` if unknown."""
+        if self.lower_bound_ns <= 0:
+            return None
+        return max(0.0, self.bottleneck_ns / self.lower_bound_ns - 1.0)

@@ -1,0 +1,57 @@
+"""Telling a waiting user how a search goes, one line per round."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TextIO
+
+from partitioner.problem import Round
+
+
+class Progress:
+    """Writes rounds to ``stream``: over one another on a terminal, one below the other elsewhere.
+
+    ``live`` is whether the stream is a terminal.
+    """
+
+    def __init__(self, stream: TextIO, *, live: bool) -> None:
+        self._stream = stream
+        self._live = live
+        self._shown = False
+
+    def __call__(self, entry: Round) -> None:
+        line = describe(entry)
+        if self._live:
+            width = shutil.get_terminal_size().columns - 1
+            if len(line) > width:
+                line = line[: max(0, width - 3)] + "..."
+            self._stream.write(f"\r{line}\x1b[K")
+            self._shown = True
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the last line standing."""
+        if self._shown:
+            self._stream.write("\n")
+            self._stream.flush()
+            self._shown = False
+
+
+def describe(entry: Round) -> str:
+    """One line about a round."""
+    best = entry.best_bottleneck_ns
+    tried = f"bottleneck {milliseconds(entry.bottleneck_ns)}, gap {milliseconds(entry.gap_ns)}"
+    if entry.bottleneck_ns is None:
+        tried = "ruled out before all segments were measured"
+    return (
+        f"round {entry.index}: cuts {','.join(map(str, entry.cuts))}: {tried}; "
+        f"best {milliseconds(best)}, bound {milliseconds(entry.lower_bound_ns)}, "
+        f"{entry.measurements} segments measured"
+    )
+
+
+def milliseconds(latency_ns: int | None) -> str:
+    """A latency as users read it: ``5.372 ms``."""
+    return "-" if latency_ns is None else f"{latency_ns / 1e6:.3f} ms"

@@ -1,0 +1,176 @@
+"""What a user is told about a partition: a table, and everything as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from compiler.log import format_size
+from partitioner.problem import Partition
+from partitioner.progress import milliseconds
+
+FORMAT_VERSION = 1
+"""Of ``partition.json``; grows when a field changes its meaning."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A partition and the circumstances it was found in.
+
+    ``options`` are the command's, as used; ``devices`` names and links of those measured on;
+    ``whole_model_ns`` the latency of the uncut model on one device (``None``: it does not
+    compile); ``verification`` one sentence on the numbers, ``files`` the segments' executables.
+    """
+
+    model: str
+    model_sha256: str
+    num_operators: int
+    compiler: str
+    devices: tuple[Mapping[str, str], ...]
+    options: Mapping[str, Any]
+    partition: Partition
+    whole_model_ns: int | None
+    verification: str
+    files: tuple[str, ...]
+
+    @property
+    def throughput(self) -> float | None:
+        """Items per second once the pipeline is full; ``None`` for a bottleneck of 0."""
+        bottleneck = self.partition.bottleneck_ns
+        return 1e9 / bottleneck if bottleneck else None
+
+    @property
+    def speed_up(self) -> float | None:
+        """Throughput over that of the uncut model on one device."""
+        bottleneck = self.partition.bottleneck_ns
+        if self.whole_model_ns is None or not bottleneck:
+            return None
+        return self.whole_model_ns / bottleneck
+
+
+def as_json(report: Report) -> str:
+    """Everything, reproducibly: the same run gives the same bytes."""
+    partition = report.partition
+    content = {
+        "format_version": FORMAT_VERSION,
+        "model": report.model,
+        "model_sha256": report.model_sha256,
+        "num_operators": report.num_operators,
+        "num_segments": len(partition.segments),
+        "compiler": report.compiler,
+        "devices": [dict(device) for device in report.devices],
+        "options": dict(report.options),
+        "strategy": partition.strategy,
+        "outcome": partition.outcome,
+        "why": why(report),
+        "cuts": list(partition.cuts),
+        "segments": [
+            {
+                "first": profile.segment.first,
+                "end": profile.segment.end,
+                "latency_ns": profile.latency_ns,
+                **asdict(profile.facts),
+                "file": file,
+            }
+            for profile, file in zip(partition.segments, report.files, strict=True)
+        ],
+        "bottleneck_ns": partition.bottleneck_ns,
+        "gap_ns": partition.gap_ns,
+        "lower_bound_ns": partition.lower_bound_ns,
+        "optimality_gap": partition.optimality_gap,
+        "bytes_across_cuts": partition.bytes_across_cuts,
+        "on_chip_bytes": partition.on_chip_bytes,
+        "off_chip_bytes": partition.off_chip_bytes,
+        "whole_model_ns": report.whole_model_ns,
+        "throughput_per_second": report.throughput,
+        "speed_up": report.speed_up,
+        "compilations": partition.compilations,
+        "measurements": partition.measurements,
+        "guard": asdict(partition.guard),
+        "verification": report.verification,
+        "rounds": [asdict(entry) for entry in partition.rounds],
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def as_table(report: Report) -> str:
+    """The segments, what the pipeline achieves, and why the search ended."""
+    partition = report.partition
+    rows = [("segment", "operators", "count", "on-chip", "off-chip", "latency")]
+    for index, profile in enumerate(partition.segments):
+        segment, facts = profile.segment, profile.facts
+        rows.append(
+            (
+                str(index),
+                f"{segment.first}..{segment.end - 1}",
+                str(len(segment)),
+                format_size(facts.on_chip_bytes),
+                format_size(facts.off_chip_bytes),
+                milliseconds(profile.latency_ns),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    lines += [
+        "",
+        f"Bottleneck: {milliseconds(partition.bottleneck_ns)}   "
+        f"gap: {milliseconds(partition.gap_ns)}   "
+        f"throughput: {report.throughput or float('inf'):.1f} inferences/s",
+        _speed_up_line(report),
+        why(report),
+        f"{partition.compilations} segments compiled, {partition.measurements} measured, "
+        f"in {len(partition.rounds)} rounds.",
+        report.verification,
+    ]
+    return "\n".join(lines)
+
+
+def why(report: Report) -> str:
+    """The outcome in a sentence or two."""
+    partition = report.partition
+    gap, bottleneck = milliseconds(partition.gap_ns), milliseconds(partition.bottleneck_ns)
+    threshold = milliseconds(report.options.get("diff_threshold_ns"))
+    if partition.outcome == "balanced":
+        text = f"Balanced: slowest minus fastest segment is {gap}, under the threshold {threshold}."
+    elif partition.outcome == "optimal":
+        step = report.options.get("partition_search_step", 1)
+        among = "" if step == 1 else f" in steps of {step} operators from the starting split"
+        text = (
+            f"Optimal: no cut{among} has a bottleneck below {bottleneck} or, with this "
+            f"bottleneck, a gap below {gap}; the threshold {threshold} is out of reach."
+        )
+    elif partition.outcome == "target":
+        text = (
+            f"Good enough: the bottleneck {bottleneck} is not above initial_lower_bound_ns, "
+            f"{milliseconds(report.options.get('initial_lower_bound_ns'))}."
+        )
+    elif partition.outcome == "budget":
+        text = (
+            "Out of budget: max_measurements was spent; this is the best cut measured, and a "
+            "better one may exist."
+        )
+    else:
+        text = "Not searched: this is the split by parameter count."
+    ceiling = report.options.get("initial_upper_bound_ns")
+    if ceiling is not None and partition.bottleneck_ns > ceiling:
+        text += f" No cut was found at or under initial_upper_bound_ns, {milliseconds(ceiling)}."
+    if partition.outcome not in ("optimal", "heuristic") and partition.optimality_gap is not None:
+        text += (
+            f" No cut is faster than {milliseconds(partition.lower_bound_ns)}, so this one is "
+            f"within {100 * partition.optimality_gap:.1f} % of the optimum."
+        )
+    return text
+
+
+def _speed_up_line(report: Report) -> str:
+    if report.speed_up is None:
+        return "The uncut model does not compile, so there is nothing to compare with."
+    return (
+        f"One TPU alone: {milliseconds(report.whole_model_ns)}   "
+        f"speed-up over it: {report.speed_up:.2f}x"
+    )

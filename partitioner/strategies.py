@@ -1,0 +1,14 @@
+"""The strategies by the names users give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from partitioner.parameter_count import keep_start
+from partitioner.search import search_optimal
+from partitioner.strategy import Strategy
+
+STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
+    {"optimal": search_optimal, "parameter-count": keep_start}
+)

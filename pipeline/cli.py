@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from compiler.output import write_together
 from devices.errors import EdgeTpuError
-from pipeline.experiment import format_table, read_experiment, report_as_dict, run_experiment
 from partitioner.segmenter import FileSegmenter
+from pipeline.experiment import format_table, read_experiment, report_as_dict, run_experiment
 
 _DESCRIPTION = """\
 Measure how fast models run on one and on several Edge TPUs.
@@ -51,12 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         spec = read_experiment(arguments.experiment)
         with tempfile.TemporaryDirectory(prefix="throughput-experiment-") as folder:
             report = run_experiment(spec, FileSegmenter(Path(folder)), progress)
+        text = json.dumps(report_as_dict(report), indent=2)
+        if arguments.output is not None:
+            write_together(arguments.output.parent, {arguments.output.name: text.encode() + b"\n"})
     except EdgeTpuError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    text = json.dumps(report_as_dict(report), indent=2)
     print(text if arguments.json else format_table(report))
     return 0

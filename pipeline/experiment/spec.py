@@ -130,7 +130,9 @@ def _text(value: Any, where: str) -> str:
 
 def _integer(value: Any, where: str, *, minimum: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ConfigError(f"{where} is {_kind(value)}; expected a whole number of {minimum} or more.")
+        raise ConfigError(
+            f"{where} is {_kind(value)}; expected a whole number of {minimum} or more."
+        )
     return value
 
 

@@ -1,0 +1,72 @@
+"""Cutting models for throughput experiments: into files, by parameter count or by measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from compiler import Graph, compile_segments, parameter_count_cuts, read_graph, segment_stem
+from compiler.compile import check_quantized
+from devices.device import Device
+from partitioner.compilers import BuiltInCompiler
+from partitioner.planning import problem_of
+from partitioner.problem import ranges_of
+from partitioner.profile import DeviceProfiler
+from partitioner.search import search_optimal
+from partitioner.strategy import SearchOptions, ignore_round
+from pipeline.experiment import PartitionMethod, SegmentedModel
+
+_DIFF_THRESHOLD_NS = 0
+"""An experiment compares numbers of devices, so each is given its best cut."""
+
+
+class FileSegmenter:
+    """Writes the executables of every model and number of segments into one folder.
+
+    ``profiled`` searches for the cut with the lowest measured bottleneck on the devices given;
+    ``parameter-count`` takes the split of ``edgetpu_compiler --num_segments``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read = lru_cache(maxsize=1)(_read)
+
+    def __call__(
+        self, model: str, segments: int, method: PartitionMethod, devices: Sequence[Device]
+    ) -> SegmentedModel:
+        """Cut ``model``.  Raises ``ModelError`` or ``ConfigError`` when that is impossible."""
+        graph = self._read(model)
+        cuts = parameter_count_cuts(graph, segments)
+        if method == "profiled" and segments > 1:
+            cuts = _profiled_cuts(graph, segments, devices)
+        compiled = compile_segments(graph, cuts)
+        folder = self._folder / f"{graph.stem}-{segments}"
+        folder.mkdir(exist_ok=True)
+        executables = []
+        for index, segment in enumerate(compiled):
+            path = folder / f"{segment_stem(graph.stem, index, segments)}_edgetpu.tflite"
+            path.write_bytes(segment.data)
+            executables.append(path)
+        return SegmentedModel(
+            executables=tuple(executables),
+            operators=tuple(end - first for first, end in ranges_of(cuts, len(graph))),
+            on_chip_bytes=tuple(segment.info.on_chip_bytes for segment in compiled),
+            off_chip_bytes=tuple(segment.info.off_chip_bytes for segment in compiled),
+        )
+
+
+def _read(model: str) -> Graph:
+    graph = read_graph(model)
+    check_quantized(graph)
+    return graph
+
+
+def _profiled_cuts(graph: Graph, segments: int, devices: Sequence[Device]) -> tuple[int, ...]:
+    partition = search_optimal(
+        problem_of(graph, segments),
+        DeviceProfiler(BuiltInCompiler(graph, delegate_search_step=1), devices),
+        SearchOptions(diff_threshold_ns=_DIFF_THRESHOLD_NS),
+        ignore_round,
+    )
+    return partition.cuts

@@ -245,7 +245,7 @@ class RunningPipeline:
     def _break(self, segment: int, error: BaseException | None) -> None:
         self._broken = True
         self._loss = self._explain(segment, error)
-        _logger.warning("%s", self._loss())
+        _logger.info("%s", self._loss())
         self.source.refuse(self._loss)
         for other, handle in enumerate(self._handles):
             if other != segment:

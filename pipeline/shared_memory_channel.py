@@ -20,7 +20,6 @@ import fcntl
 import mmap
 import os
 import select
-import tempfile
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,6 +47,7 @@ from pipeline.channel import (
     slot_views,
 )
 from pipeline.errors import ChannelClosed, ChannelError, EndOfChannel, PeerDied
+from pipeline.shared_memory import map_memory, unnamed_memory
 
 READ_BYTES = 4096
 """How much of a pipe is read at once: 256 records, or 4096 credits."""
@@ -85,31 +85,6 @@ class ChannelDescriptors:
     def consumer(self) -> tuple[int, int, int]:
         """What :class:`SharedMemoryConsumer` needs, in its order."""
         return self.memory, self.forward_read, self.back_write
-
-
-def unnamed_memory(size_bytes: int) -> int:
-    """A descriptor of zero-filled memory without a name, gone with its last user."""
-    if hasattr(os, "memfd_create"):
-        memory = os.memfd_create("edgetpu-pipeline")
-    else:
-        with tempfile.TemporaryFile() as file:
-            memory = os.dup(file.fileno())
-    try:
-        os.ftruncate(memory, size_bytes)
-    except BaseException:
-        os.close(memory)
-        raise
-    return memory
-
-
-def map_memory(memory: int, size_bytes: int) -> mmap.mmap:
-    """Map the memory and touch every page: a first touch costs more than copying the page."""
-    populate = getattr(mmap, "MAP_POPULATE", 0)
-    mapping = mmap.mmap(memory, size_bytes, flags=mmap.MAP_SHARED | populate)
-    if not populate:
-        for offset in range(0, size_bytes, mmap.PAGESIZE):
-            mapping[offset]
-    return mapping
 
 
 def create_channel(spec: ChannelSpec) -> ChannelDescriptors:

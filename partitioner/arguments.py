@@ -129,7 +129,12 @@ def parser() -> argparse.ArgumentParser:
         "do not try cuts whose slowest segment is above this, unless none is at or under it",
         "-1",
     )
-    add("--num_devices", "N", "devices to measure on at the same time (default 1)")
+    add(
+        "--num_devices",
+        "N",
+        "devices to measure on at the same time (default: one for every segment; one suffices, "
+        "but then the finished pipeline is not run)",
+    )
     add("--pool", "FILE", "YAML description of the simulated devices to measure on")
     add(
         "--strategy",

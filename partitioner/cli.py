@@ -35,11 +35,12 @@ from partitioner.progress import Progress
 from partitioner.report import Report, as_json, as_table
 from partitioner.strategies import STRATEGIES
 from partitioner.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.trial_run import try_pipeline
 from partitioner.verify import input_specs, verify_chain
 
 _BAD_INPUT = 2
 _INTERRUPTED = 130
-_INPUT_SEED = 0
+_VERIFIED_ITEMS = 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,10 +70,7 @@ def _run(arguments: Arguments) -> None:
         arguments.num_segments,
         partition_search_step=arguments.partition_search_step,
     )
-    inputs = random_tensors(input_specs(graph), _INPUT_SEED) if arguments.verify else {}
-    if arguments.input is not None:
-        spec = input_specs(graph)[0]
-        inputs[spec.name] = read_input(arguments.input, spec)
+    items = _items(graph, arguments.input) if arguments.verify else []
     compiler = _compiler(arguments, graph)
     with contextlib.ExitStack() as stack:
         stack.enter_context(usable_directory(arguments.output_dir))
@@ -100,9 +98,16 @@ def _run(arguments: Arguments) -> None:
             for index in range(arguments.num_segments)
         ]
         segments = _compile(compiler, partition, stems)
-        verification = "Not verified, as asked."
-        if arguments.verify:
-            verification = _verify(graph, data, segments, inputs)
+        with tempfile.TemporaryDirectory(prefix="partition-") as scratch:
+            paths = [Path(scratch) / f"segment_{i}_edgetpu.tflite" for i in range(len(segments))]
+            for path, segment in zip(paths, segments, strict=True):
+                path.write_bytes(segment.executable)
+            trial = None
+            if len(pool.devices) >= len(paths):
+                trial = try_pipeline(paths, pool.devices, random_tensors(input_specs(graph), 0))
+            verification = "not compared, as asked"
+            if arguments.verify:
+                verification = _verify(graph, data, paths, items)
         report = Report(
             model=name,
             model_sha256=hashlib.sha256(data).hexdigest(),
@@ -112,6 +117,7 @@ def _run(arguments: Arguments) -> None:
             options=_options_of(arguments),
             partition=partition,
             whole_model_ns=whole_ns,
+            trial=trial,
             verification=verification,
             files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
         )
@@ -152,30 +158,35 @@ def _compile(
     ]
 
 
+def _items(graph: Graph, given: Path | None) -> list[dict[str, Tensor]]:
+    """What to verify with: seeded noise, and the user's file as the first input of the first."""
+    specs = input_specs(graph)
+    items = [random_tensors(specs, seed) for seed in range(_VERIFIED_ITEMS)]
+    if given is not None:
+        items[0][specs[0].name] = read_input(given, specs[0])
+    return items
+
+
 def _verify(
-    graph: Graph, data: bytes, segments: Sequence[SegmentFiles], inputs: Mapping[str, Tensor]
+    graph: Graph, data: bytes, executables: Sequence[Path], items: Sequence[Mapping[str, Tensor]]
 ) -> str:
-    """One sentence on whether the chain computes the uncut model's numbers.
+    """Whether the chain computes the uncut model's numbers, as the report says it.
 
     Raises ``ModelError`` if it does not; a model that LiteRT cannot compute is not held against
     its segments.
     """
-    with tempfile.TemporaryDirectory(prefix="verify-") as scratch:
-        paths = [Path(scratch) / f"segment_{i}_edgetpu.tflite" for i in range(len(segments))]
-        for path, segment in zip(paths, segments, strict=True):
-            path.write_bytes(segment.executable)
-        try:
-            with _silent_libraries():
-                result = verify_chain(graph, paths, inputs, model=data)
-        except DeviceError as error:
-            return f"Not verified: {error}"
+    try:
+        with _silent_libraries():
+            result = verify_chain(graph, executables, items, model=data)
+    except DeviceError as error:
+        return f"not compared, {error}"
     if not result.passed:
         raise ModelError(
             f"{graph.name}: the segments compute {result.different} of {result.compared} output "
             f"values differently from the uncut model, first in {result.first_output}; nothing "
             "was written, try another number of segments or report this."
         )
-    return f"Verified: all {result.compared} output values equal the uncut model's, bit for bit."
+    return f"yes ({result.items} items, {result.compared} values, bit for bit)"
 
 
 @contextlib.contextmanager

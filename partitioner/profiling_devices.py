@@ -18,13 +18,13 @@ _LINKS: dict[str, Link] = {"pcionly": "pcie", "usbonly": "usb"}
 def profiling_pool(arguments: Arguments) -> DevicePool:
     """Start the devices to measure on: all of one kind, keeping virtual time, computing nothing.
 
-    One unless more are asked for: a segment is measured by itself, so one device suffices, and
-    more only help when compiling is slow.  Raises ``ConfigError`` and ``DeviceError``.
+    One for every segment unless another number is asked for, so that the finished pipeline can be
+    run on them; one suffices for measuring.  Raises ``ConfigError`` and ``DeviceError``.
     """
     link = _LINKS.get(arguments.device_type)
     if arguments.pool is None:
         config = DeviceConfig(link=link or "usb", compute="none")
-        return DevicePool([config] * (arguments.num_devices or 1))
+        return DevicePool([config] * (arguments.num_devices or arguments.num_segments))
     configs = [
         replace(config, compute="none", clock="virtual")
         for config in pool_config_from_mapping(_read(arguments.pool), str(arguments.pool)).devices

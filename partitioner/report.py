@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from compiler.log import format_size
 from partitioner.problem import Partition
 from partitioner.progress import milliseconds
+from partitioner.trial_run import TrialRun
 
 FORMAT_VERSION = 1
 """Of ``partition.json``; grows when a field changes its meaning."""
@@ -21,7 +22,9 @@ class Report:
 
     ``options`` are the command's, as used; ``devices`` names and links of those measured on;
     ``whole_model_ns`` the latency of the uncut model on one device (``None``: it does not
-    compile); ``verification`` one sentence on the numbers, ``files`` the segments' executables.
+    compile); ``trial`` what the finished pipeline reached (``None``: there were too few devices
+    to run it); ``verification`` says whether its outputs are identical to the uncut model's;
+    ``files`` are the segments' executables.
     """
 
     model: str
@@ -32,22 +35,27 @@ class Report:
     options: Mapping[str, Any]
     partition: Partition
     whole_model_ns: int | None
+    trial: TrialRun | None
     verification: str
     files: tuple[str, ...]
 
     @property
     def throughput(self) -> float | None:
-        """Items per second once the pipeline is full; ``None`` for a bottleneck of 0."""
+        """Items per second of the full pipeline: as run, or else as the bottleneck predicts.
+
+        ``None`` for a bottleneck of 0 that was not run.
+        """
+        if self.trial is not None:
+            return self.trial.throughput
         bottleneck = self.partition.bottleneck_ns
         return 1e9 / bottleneck if bottleneck else None
 
     @property
     def speed_up(self) -> float | None:
         """Throughput over that of the uncut model on one device."""
-        bottleneck = self.partition.bottleneck_ns
-        if self.whole_model_ns is None or not bottleneck:
+        if self.whole_model_ns is None or self.throughput is None:
             return None
-        return self.whole_model_ns / bottleneck
+        return self.throughput * self.whole_model_ns / 1e9
 
 
 def as_json(report: Report) -> str:
@@ -85,11 +93,12 @@ def as_json(report: Report) -> str:
         "off_chip_bytes": partition.off_chip_bytes,
         "whole_model_ns": report.whole_model_ns,
         "throughput_per_second": report.throughput,
+        "trial_run": None if report.trial is None else asdict(report.trial),
         "speed_up": report.speed_up,
         "compilations": partition.compilations,
         "measurements": partition.measurements,
         "guard": asdict(partition.guard),
-        "verification": report.verification,
+        "outputs_identical": report.verification,
         "rounds": [asdict(entry) for entry in partition.rounds],
     }
     return json.dumps(content, indent=2) + "\n"
@@ -118,14 +127,20 @@ def as_table(report: Report) -> str:
     ]
     lines += [
         "",
-        f"Bottleneck: {milliseconds(partition.bottleneck_ns)}   "
-        f"gap: {milliseconds(partition.gap_ns)}   "
-        f"throughput: {report.throughput or float('inf'):.1f} inferences/s",
-        _speed_up_line(report),
+        *_facts(
+            [
+                ("bottleneck", milliseconds(partition.bottleneck_ns)),
+                ("gap", milliseconds(partition.gap_ns)),
+                ("throughput", _throughput(report)),
+                ("speed-up over one TPU", _speed_up(report)),
+                ("before re-cutting", _starting_split(partition)),
+                ("outputs identical", report.verification),
+            ]
+        ),
+        "",
         why(report),
-        f"{partition.compilations} segments compiled, {partition.measurements} measured, "
-        f"in {len(partition.rounds)} rounds.",
-        report.verification,
+        f"{partition.compilations} segments compiled, {partition.measurements} measured on "
+        f"{len(report.devices)} devices, in {len(partition.rounds)} rounds.",
     ]
     return "\n".join(lines)
 
@@ -167,10 +182,27 @@ def why(report: Report) -> str:
     return text
 
 
-def _speed_up_line(report: Report) -> str:
+def _facts(rows: Sequence[tuple[str, str]]) -> list[str]:
+    width = max(len(name) for name, _ in rows) + 1
+    return [f"{(name + ':').ljust(width)}  {value}" for name, value in rows]
+
+
+def _throughput(report: Report) -> str:
+    if report.throughput is None:
+        return "unlimited"
+    how = "predicted" if report.trial is None else f"{report.trial.items} items run"
+    return f"{report.throughput:.1f} inferences/s ({how})"
+
+
+def _speed_up(report: Report) -> str:
     if report.speed_up is None:
-        return "The uncut model does not compile, so there is nothing to compare with."
-    return (
-        f"One TPU alone: {milliseconds(report.whole_model_ns)}   "
-        f"speed-up over it: {report.speed_up:.2f}x"
-    )
+        return "unknown, the uncut model does not compile"
+    alone = milliseconds(report.whole_model_ns)
+    return f"{report.speed_up:.2f}x (one TPU takes {alone} per inference)"
+
+
+def _starting_split(partition: Partition) -> str:
+    start = partition.rounds[0]
+    if start.bottleneck_ns is None or start.gap_ns is None:
+        return "a segment did not compile"
+    return f"bottleneck {milliseconds(start.bottleneck_ns)}, gap {milliseconds(start.gap_ns)}"

@@ -9,17 +9,13 @@ from pathlib import Path
 from devices.device import Device, Tensor
 from pipeline import PipelinedModelRunner
 
-_WARM_UP_PER_SEGMENT = 16
-"""Items before counting: the first pays for loading parameters in every stage, and what piled up
-behind a slow start has to flow off."""
-
 _COUNTED_ITEMS = 100
 
 
 @dataclass(frozen=True)
 class TrialRun:
-    """``throughput`` in items per second over the last ``items`` of a saturated pipeline;
-    ``latency_ns`` is the shortest time an item took from the first stage to the end."""
+    """``throughput`` in items per second over ``items`` pushed at once; ``latency_ns`` of the
+    first of them, which nothing holds up, from entering the first stage to leaving the last."""
 
     items: int
     throughput: float
@@ -31,21 +27,21 @@ def try_pipeline(
 ) -> TrialRun:
     """Keep a pipeline of ``executables`` busy and time what comes out, on the devices' clock.
 
+    One item goes through alone first, which brings all parameters on the chips; behind a cold
+    start, items pile up and flow off for a while faster than the pipeline can take them in.
     Needs as many devices as executables.  Raises what the runner raises.
     """
-    warm_up = _WARM_UP_PER_SEGMENT * len(executables)
-    entries, exits = [], []
     with PipelinedModelRunner(executables, devices[: len(executables)]) as runner:
-        for _ in range(warm_up + _COUNTED_ITEMS):
-            runner.push(inputs)
-        for _ in range(warm_up + _COUNTED_ITEMS):
-            result = runner.pop_result()
-            assert result is not None, "the stream was not ended"
-            entries.append(result.entry_ns)
-            exits.append(result.exit_ns)
-    elapsed_ns = exits[-1] - exits[-1 - _COUNTED_ITEMS]
+        runner.push(inputs)
+        first = runner.pop_result()
+        assert first is not None, "the stream was not ended"
+        for _ in range(_COUNTED_ITEMS):
+            runner.push(inputs, ready_ns=first.exit_ns)
+        results = [runner.pop_result() for _ in range(_COUNTED_ITEMS)]
+    times = [(result.entry_ns, result.exit_ns) for result in results if result is not None]
+    elapsed_ns = times[-1][1] - times[0][1]
     return TrialRun(
         items=_COUNTED_ITEMS,
-        throughput=_COUNTED_ITEMS * 1e9 / elapsed_ns,
-        latency_ns=min(b - a for a, b in zip(entries, exits, strict=True)),
+        throughput=(_COUNTED_ITEMS - 1) * 1e9 / elapsed_ns,
+        latency_ns=times[0][1] - times[0][0],
     )

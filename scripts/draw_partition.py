@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws a partition.json as an SVG: the segments' latencies at the starting split and at the end.
 
-    python scripts/draw_partition.py out/demo/partition.json docs/images/partition.svg
+python scripts/draw_partition.py out/demo/partition.json docs/images/partition.svg
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-WIDTH, LEFT, BAR, SPACE = 720, 190, 22, 8
+WIDTH, LEFT, BAR, SPACE = 760, 230, 22, 8
 COLOURS = ("#9aa5b1", "#2f6fb2")
 FONT = "font-family='sans-serif' font-size='13'"
 

@@ -7,8 +7,8 @@ so bounded outer queues cannot lock the two against each other.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ from devices.device import Tensor
 from pipeline.experiment.report import ExperimentReport, RunResult
 from pipeline.experiment.spec import ExperimentSpec, PartitionMethod
 from pipeline.runner import PipelinedModelRunner
+from pipeline.sink import Result
 
 Progress = Callable[[str], None]
 
@@ -90,8 +91,11 @@ def _measure(
     devices: Sequence[Device],
     queue_size: int,
 ) -> RunResult:
-    """Push the experiment's inferences through one pipeline and read the times off the results."""
-    total = spec.warmup + spec.inferences
+    """Push the experiment's inferences through one pipeline and read the times off the results.
+
+    The warm-up leaves the pipeline before anything is counted: behind a cold start items pile up,
+    and then flow off for a while faster than the pipeline can take them in.
+    """
     with PipelinedModelRunner(
         cut.executables,
         devices,
@@ -99,20 +103,19 @@ def _measure(
         input_queue_size=spec.input_queue_size,
         output_queue_size=spec.output_queue_size,
     ) as runner:
-        feeder = _Feeder(runner, _inputs(runner.inputs, spec.seed), total)
-        feeder.start()
-        entries = np.empty(total, dtype=np.int64)
-        exits = np.empty(total, dtype=np.int64)
-        for item in range(total):
-            result = runner.pop_result()
-            feeder.raise_failure()
-            assert result is not None
-            entries[item], exits[item] = result.entry_ns, result.exit_ns
-        feeder.join()
+        inputs = _inputs(runner.inputs, spec.seed)
+        warm = _pass_through(runner, inputs, spec.warmup, ready_ns=None)
+        last_ns = max((result.exit_ns for result in warm), default=0)
+        ready_ns = last_ns if devices[0].clock == "virtual" else None
+        before = runner.stats().stages
+        results = _pass_through(runner, inputs, spec.inferences, ready_ns=ready_ns)
         stages = runner.stats().stages
-    counted = slice(spec.warmup, None)
-    latency_ns = (exits - entries)[counted]
-    elapsed_ns = int(exits[-1] - exits[spec.warmup])
+    stage_latency_ns = tuple(
+        round((then.counters.busy_ns - now.counters.busy_ns) / (then.items - now.items))
+        for now, then in zip(before, stages, strict=True)
+    )
+    exits = [result.exit_ns for result in results]
+    latency_ns = [result.exit_ns - result.entry_ns for result in results]
     return RunResult(
         model=model,
         segments=len(cut.executables),
@@ -120,40 +123,39 @@ def _measure(
         clock=devices[0].clock,
         inferences=spec.inferences,
         operators=cut.operators,
-        throughput_per_s=(spec.inferences - 1) * 1e9 / elapsed_ns,
+        throughput_per_s=(spec.inferences - 1) * 1e9 / (exits[-1] - exits[0]),
         speed_up=1.0,
         latency_p50_ns=int(np.percentile(latency_ns, 50)),
         latency_p99_ns=int(np.percentile(latency_ns, 99)),
-        stage_latency_ns=tuple(stage.latency_p50_ns for stage in stages),
+        stage_latency_ns=stage_latency_ns,
         on_chip_bytes=cut.on_chip_bytes,
         off_chip_bytes=cut.off_chip_bytes,
         overruns=sum(stage.counters.overruns for stage in stages),
     )
 
 
-class _Feeder(threading.Thread):
-    """Pushes ``total`` items and ends the stream; keeps an exception for the popping side."""
+def _pass_through(
+    runner: PipelinedModelRunner,
+    inputs: Iterator[dict[str, Tensor]],
+    count: int,
+    *,
+    ready_ns: int | None,
+) -> list[Result]:
+    """The results of ``count`` items, pushed by a thread of their own."""
 
-    def __init__(
-        self, runner: PipelinedModelRunner, inputs: Iterator[dict[str, Tensor]], total: int
-    ) -> None:
-        super().__init__(name="experiment-feeder", daemon=True)
-        self._runner = runner
-        self._inputs = inputs
-        self._total = total
-        self._failure: BaseException | None = None
+    def push() -> None:
+        for _ in range(count):
+            runner.push(next(inputs), ready_ns=ready_ns)
 
-    def run(self) -> None:
+    with ThreadPoolExecutor(1, "experiment feeder") as thread:
+        pushing = thread.submit(push)
         try:
-            for _ in range(self._total):
-                self._runner.push(next(self._inputs))
-            self._runner.push({})
-        except BaseException as error:
-            self._failure = error
-
-    def raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+            results = [runner.pop_result() for _ in range(count)]
+        except BaseException:
+            runner.cancel()  # a push that waits for room ends as well
+            raise
+        pushing.result()
+    return [result for result in results if result is not None]
 
 
 def _inputs(specs: Sequence[TensorSpec], seed: int) -> Iterator[dict[str, Tensor]]:

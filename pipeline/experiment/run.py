@@ -107,12 +107,11 @@ def _measure(
         warm = _pass_through(runner, inputs, spec.warmup, ready_ns=None)
         last_ns = max((result.exit_ns for result in warm), default=0)
         ready_ns = last_ns if devices[0].clock == "virtual" else None
-        before = runner.stats().stages
         results = _pass_through(runner, inputs, spec.inferences, ready_ns=ready_ns)
-        stages = runner.stats().stages
-    stage_latency_ns = tuple(
-        round((then.counters.busy_ns - now.counters.busy_ns) / (then.items - now.items))
-        for now, then in zip(before, stages, strict=True)
+    stages = runner.stats().stages  # final only now that the stages have ended
+    warm_latency_ns = tuple(
+        round((stage.counters.busy_ns - stage.counters.parameter_load_ns) / stage.items)
+        for stage in stages
     )
     exits = [result.exit_ns for result in results]
     latency_ns = [result.exit_ns - result.entry_ns for result in results]
@@ -127,7 +126,7 @@ def _measure(
         speed_up=1.0,
         latency_p50_ns=int(np.percentile(latency_ns, 50)),
         latency_p99_ns=int(np.percentile(latency_ns, 99)),
-        stage_latency_ns=stage_latency_ns,
+        stage_latency_ns=warm_latency_ns,
         on_chip_bytes=cut.on_chip_bytes,
         off_chip_bytes=cut.off_chip_bytes,
         overruns=sum(stage.counters.overruns for stage in stages),

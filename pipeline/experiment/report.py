@@ -14,9 +14,9 @@ class RunResult:
     ``throughput_per_s`` counts items leaving the pipeline in steady state; ``speed_up`` compares
     it with one device running the whole model.  ``latency_*_ns`` is the time of an item from
     entering the first stage to leaving the last; ``stage_latency_ns`` the mean latency of each
-    stage alone, its parameters loaded.  ``off_chip_bytes`` are streamed at every inference.  ``clock`` tells whether
-    the times are virtual (exact, repeatable) or wall time; ``overruns`` counts inferences on the
-    realtime clock for which the host was too slow.
+    stage alone, its parameters loaded.  ``off_chip_bytes`` are streamed at every inference.
+    ``clock`` tells whether the times are virtual (exact, repeatable) or wall time; ``overruns``
+    counts inferences on the realtime clock for which the host was too slow.
     """
 
     model: str

@@ -35,6 +35,8 @@ def read_file(path: Path) -> bytes:
         if not stat.S_ISREG(mode):
             raise ModelError(f"{path} is not a regular file, a .tflite file is needed.")
         data = path.read_bytes()
+    except ModelError:
+        raise
     except FileNotFoundError:
         raise ModelError(
             f"{path} does not exist; give the path of a .tflite file, "

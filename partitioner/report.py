@@ -157,8 +157,10 @@ def why(report: Report) -> str:
         among = "" if step == 1 else f" in steps of {step} operators from the starting split"
         text = (
             f"Optimal: no cut{among} has a bottleneck below {bottleneck} or, with this "
-            f"bottleneck, a gap below {gap}; the threshold {threshold} is out of reach."
+            f"bottleneck, a gap below {gap}."
         )
+        if report.options.get("diff_threshold_ns"):
+            text += f" The threshold {threshold} cannot be met without slowing the pipeline down."
     elif partition.outcome == "target":
         text = (
             f"Good enough: the bottleneck {bottleneck} is not above initial_lower_bound_ns, "

@@ -70,7 +70,7 @@ def verify_chain(
             assert isinstance(found, dict), "errors are raised"
             by_name = dict(zip(names, wanted, strict=True))
             for name, value in by_name.items():
-                rows = _defined_rows(graph, name, by_name)
+                rows = defined_rows(graph, name, by_name)
                 compared += value[rows].size
                 wrong = _differing(value[rows], found[name][rows])
                 if wrong and first_output is None:
@@ -109,7 +109,7 @@ def run_uncut(model: bytes, items: Sequence[Sequence[Tensor]]) -> list[list[Tens
         ) from error
 
 
-def _defined_rows(graph: Graph, name: str, outputs: Mapping[str, Tensor]) -> _Index:
+def defined_rows(graph: Graph, name: str, outputs: Mapping[str, Tensor]) -> _Index:
     """Which part of an output has a meaning.
 
     Detection post-processing fills the rows of as many boxes, classes and scores as it found and

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.output is not None:
             write_together(arguments.output.parent, {arguments.output.name: text.encode() + b"\n"})
     except EdgeTpuError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,0 +1,445 @@
+"""The command, as users and scripts meet it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import partitioner.cli
+import partitioner.output_directory
+from compiler import graph_from_bytes, parameter_count_cuts
+from devices.executable_file import read_executable
+from partitioner.cli import main
+from partitioner.verify import Verification
+from zoo.random_graph import random_graph
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATORS = 12
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return random_graph(3, OPERATORS)
+
+
+@pytest.fixture
+def model(tmp_path: Path, data: bytes) -> Path:
+    """A model whose path has spaces, dots and quotes in it."""
+    directory = tmp_path / "my models' dir"
+    directory.mkdir()
+    path = directory / "net.v2.tflite"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "out dir"
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        printed = capfd.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def files_of(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def expected_files(count: int) -> set[str]:
+    stems = [f"net.v2_segment_{i}_of_{count}" for i in range(count)]
+    names = {stem + end for stem in stems for end in (".tflite", "_edgetpu.tflite", "_edgetpu.log")}
+    return names | {"partition.json"}
+
+
+def one_sentence(text: str) -> bool:
+    return text.count("\n") == 1 and text.endswith("\n") and "Traceback" not in text
+
+
+def test_partitions_and_tells(run: Run, model: Path, out: Path) -> None:
+    code, printed, told = run(
+        "--model_path", model, "--num_segments", 3, "--output_dir", out, "--diff_threshold_ns", 0
+    )
+    assert code == 0
+    assert files_of(out) == expected_files(3)
+    assert "Optimal: no cut has" in printed
+    assert "outputs identical:      yes" in printed
+    assert "speed-up over one TPU" in printed
+    assert f"Segments have been saved under {out}\n" in printed
+    assert printed.splitlines()[-1].startswith("Total time: ")
+    assert told.startswith("round 0: cuts ")
+    for i in range(3):
+        executable = read_executable(out / f"net.v2_segment_{i}_of_3_edgetpu.tflite")
+        plain = graph_from_bytes((out / f"net.v2_segment_{i}_of_3.tflite").read_bytes(), "plain")
+        assert len(executable.info.operators) == len(plain)
+        assert "Operator" in (out / f"net.v2_segment_{i}_of_3_edgetpu.log").read_text()
+
+
+def test_json_says_everything(run: Run, model: Path, out: Path, data: bytes) -> None:
+    code, printed, told = run(
+        "--model_path", model, "--num_segments=2", "--output_dir", out, "--json", "--quiet"
+    )
+    assert (code, told) == (0, "")
+    report = json.loads(printed)
+    assert printed == (out / "partition.json").read_text()
+    assert report["model"] == str(model)
+    assert report["model_sha256"] == hashlib.sha256(data).hexdigest()
+    segments = report["segments"]
+    assert [segments[0]["first"], segments[-1]["end"]] == [0, OPERATORS]
+    assert report["cuts"] == [segments[0]["end"]] == [segments[1]["first"]]
+    latencies = [segment["latency_ns"] for segment in segments]
+    assert report["bottleneck_ns"] == max(latencies)
+    assert report["gap_ns"] == max(latencies) - min(latencies)
+    assert report["speed_up"] == pytest.approx(report["whole_model_ns"] / max(latencies))
+    assert report["throughput_per_second"] == 1e9 / max(latencies)
+    assert report["outcome"] in ("balanced", "optimal")
+    assert report["rounds"][0]["cuts"] == list(
+        parameter_count_cuts(graph_from_bytes(data, "net"), 2)
+    )
+    assert all((out / segment["file"]).exists() for segment in segments)
+
+
+def test_same_run_same_bytes(run: Run, model: Path, tmp_path: Path) -> None:
+    contents = []
+    for name in ("one", "two"):
+        directory = tmp_path / name
+        assert run("--model_path", model, "--num_segments", 2, "--output_dir", directory)[0] == 0
+        contents.append({p.name: p.read_bytes() for p in directory.iterdir()})
+    assert contents[0] == contents[1]
+
+
+def test_google_spellings_and_dashes(run: Run, model: Path, out: Path) -> None:
+    code, _, _ = run(
+        f"--model-path={model}", "-num_segments=2", "--output-dir", out, "--diff-threshold-ns=5",
+        "--partition_search_step", 2, "--delegate-search-step=2", "--device_type=pcionly",
+        "--initial_lower_bound_ns=1", "--initial-upper-bound-ns", 900000000,
+    )  # fmt: skip
+    assert code == 0
+    report = json.loads((out / "partition.json").read_text())
+    assert report["devices"] == [
+        {"name": "pcie:0", "link": "pcie"},
+        {"name": "pcie:1", "link": "pcie"},
+    ]
+    assert report["options"]["partition_search_step"] == 2
+    start = report["rounds"][0]["cuts"]
+    assert (report["cuts"][0] - start[0]) % 2 == 0
+
+
+def test_threshold_met_at_once(run: Run, model: Path, out: Path) -> None:
+    """Google's tool writes nothing then; here the split that meets it is written."""
+    code, printed, _ = run(
+        "--model_path", model, "--num_segments", 2, "--output_dir", out,
+        "--diff_threshold_ns", 10**12,
+    )  # fmt: skip
+    assert code == 0
+    assert "Balanced: slowest minus fastest segment" in printed
+    assert "in 1 rounds" in printed
+    assert files_of(out) == expected_files(2)
+
+
+def test_good_enough_and_ceiling(run: Run, model: Path, out: Path) -> None:
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out)
+    code, printed, _ = run(*base, "--initial_lower_bound_ns", 10**12, "--diff_threshold_ns", 0)
+    assert code == 0
+    assert "Good enough" in printed
+    code, printed, _ = run(*base, "--initial_upper_bound_ns", 1, "--diff_threshold_ns", 0)
+    assert code == 0
+    assert "No cut was found at or under initial_upper_bound_ns" in printed
+
+
+def test_budget_and_heuristic(run: Run, model: Path, out: Path) -> None:
+    base = ("--model_path", model, "--num_segments", 3, "--output_dir", out)
+    assert "Out of budget" in run(*base, "--diff_threshold_ns", 0, "--max_measurements", 3)[1]
+    printed = run(*base, "--diff_threshold_ns", 0, "--strategy", "parameter-count")[1]
+    assert "Not searched" in printed
+
+
+def test_never_slower_than_the_heuristic(run: Run, model: Path, out: Path) -> None:
+    bottlenecks = {}
+    for strategy in ("optimal", "parameter-count"):
+        run(
+            "--model_path", model, "--num_segments", 3, "--output_dir", out,
+            "--strategy", strategy, "--diff_threshold_ns", 0, "--no-verify",
+        )  # fmt: skip
+        report = json.loads((out / "partition.json").read_text())
+        assert report["outputs_identical"] == "not compared, as asked"
+        bottlenecks[strategy] = report["bottleneck_ns"]
+    assert bottlenecks["optimal"] <= bottlenecks["parameter-count"]
+
+
+def test_pool_with_a_device_that_dies(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.yaml"
+    pool.write_text(
+        "link: pcie\nclock: realtime\ndevices:\n"
+        "  - {faults: [{kind: die, at: 6}]}\n  - {count: 1}\n  - {link: usb}\n"
+    )
+    code, _, _ = run(
+        "--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool
+    )
+    assert code == 0
+    report = json.loads((out / "partition.json").read_text())
+    assert [device["link"] for device in report["devices"]] == ["pcie", "pcie"]
+
+
+def test_all_devices_die(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.yaml"
+    pool.write_text("devices: [{faults: [{kind: die, at: 3}]}]\n")
+    code, printed, told = run(
+        "--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool, "--quiet"
+    )
+    assert (code, printed) == (2, "")
+    assert "no device is left to measure segments on" in told
+    assert not out.exists()
+    assert not out.parent.exists()
+
+
+def test_input_picture_or_array(run: Run, out: Path, tmp_path: Path) -> None:
+    path = tmp_path / "net.v2.tflite"
+    path.write_bytes(random_graph(1, 6))
+    tensor = graph_from_bytes(path.read_bytes(), "net").tensors
+    first = tensor[graph_from_bytes(path.read_bytes(), "net").inputs[0]]
+    array = tmp_path / "input.npy"
+    np.save(array, np.zeros(first.shape, first.dtype))
+    base = ("--model_path", path, "--num_segments", 2, "--output_dir", out, "--input", array)
+    assert "identical:      yes" in run(*base)[1]
+    np.save(array, np.zeros((1, 1), np.float64))
+    code, _, told = run(*base)
+    assert code == 2
+    assert "float64 (1, 1)" in told
+
+
+def test_wrong_numbers_are_not_written(
+    run: Run, model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differs(*_: Any, **__: Any) -> Verification:
+        return Verification(4, 100, 3, "scores")
+
+    monkeypatch.setattr(partitioner.cli, "verify_chain", differs)
+    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    assert code == 2
+    assert "3 of 100 output values differently from the uncut model, first in scores" in told
+    assert not out.exists()
+
+
+def script(directory: Path, body: str) -> Path:
+    path = directory / "my compiler"
+    path.write_text(f"#!{sys.executable}\nimport os, sys\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_own_compiler(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    binary = script(
+        tmp_path,
+        f"sys.path.insert(0, {str(ROOT)!r})\nfrom compiler.cli import main\nsys.exit(main())",
+    )
+    code, _, _ = run(
+        "--edgetpu_compiler_binary", binary, "--model_path", model, "--num_segments", 2,
+        "--output_dir", out, "--diff_threshold_ns", 10**9,
+    )  # fmt: skip
+    assert code == 0
+    report = json.loads((out / "partition.json").read_text())
+    assert report["compiler"] == "my compiler"
+    assert report["outputs_identical"].startswith("yes")
+
+
+def test_own_compiler_that_never_succeeds(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    binary = script(tmp_path, "sys.exit('Internal compiler error')")
+    code, _, told = run(
+        "--edgetpu_compiler_binary", binary, "--model_path", model, "--num_segments", 2,
+        "--output_dir", out, "--quiet",
+    )  # fmt: skip
+    assert code == 2
+    assert "cannot be partitioned" in told
+    assert "Internal compiler error" in told
+    assert not out.exists()
+
+
+def test_own_compiler_makes_what_devices_cannot_load(
+    run: Run, model: Path, out: Path, tmp_path: Path
+) -> None:
+    body = """
+out = [a for a in sys.argv if a.startswith("--out_dir=")][0][10:]
+open(os.path.join(out, "segment_edgetpu.tflite"), "wb").write(b"rubbish")
+"""
+    code, _, told = run(
+        "--edgetpu_compiler_binary", script(tmp_path, body), "--model_path", model,
+        "--num_segments", 2, "--output_dir", out, "--quiet",
+    )  # fmt: skip
+    assert code == 2
+    assert "cannot load what the my compiler compiler makes" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "model_path is missing"),
+        (["--model_path", "x.tflite"], "num_segments is missing"),
+        (["--num_segments", "0"], "num_segments is 0, it must be at least 2"),
+        (["--num_segments", "1"], "num_segments is 1, it must be at least 2"),
+        (["--num_segments", "-4"], "num_segments is -4, it must be at least 2"),
+        (["--num_segments", "two"], "num_segments is 'two', a whole number is needed"),
+        (["--num_segments", "13"], "12 operators"),
+        (["--num_segments", "2", "--diff_threshold_ns", "-1"], "diff_threshold_ns is -1"),
+        (["--num_segments", "2", "--diff_threshold_ns", "1ms"], "diff_threshold_ns is '1ms'"),
+        (["--num_segments", "2", "--partition_search_step", "0"], "partition_search_step is 0"),
+        (["--num_segments", "2", "--delegate_search_step", "0"], "delegate_search_step is 0"),
+        (["--num_segments", "2", "--device_type", "tpu"], "device_type is 'tpu'"),
+        (["--num_segments", "2", "--strategy", "best"], "strategy is 'best'"),
+        (["--num_segments", "2", "--num_devices", "0"], "num_devices is 0"),
+        (["--num_segments", "2", "--max_measurements", "0"], "max_measurements is 0"),
+        (["--num_segments", "2", "--pool", "no.yaml"], "pool no.yaml does not exist"),
+        (["--num_segments", "2", "--input", "no.bmp"], "input no.bmp does not exist"),
+        (["--num_segments", "2", "--output_dir", ""], "output_dir is empty"),
+        (["--num_segments", "2", "--surprise"], "unrecognized arguments: --surprise"),
+        (["--num_segments", "2", "--edgetpu_compiler_binary", "/no/such"], "does not exist"),
+        (
+            [
+                "--num_segments",
+                "2",
+                "--initial_lower_bound_ns",
+                "5",
+                "--initial_upper_bound_ns",
+                "5",
+            ],
+            "initial_upper_bound_ns is 5, it must be above initial_lower_bound_ns, 5",
+        ),
+    ],
+)
+def test_wrong_options(
+    run: Run, model: Path, out: Path, arguments: list[str], sentence: str
+) -> None:
+    given = arguments
+    if arguments and "--model_path" not in arguments:
+        given = ["--model_path", str(model), "--output_dir", str(out), *arguments]
+    code, printed, told = run(*given)
+    assert (code, printed) == (2, "")
+    assert sentence in told
+    assert one_sentence(told)
+    assert not out.exists()
+
+
+def test_wrong_models(run: Run, out: Path, tmp_path: Path) -> None:
+    rubbish = tmp_path / "rubbish.tflite"
+    rubbish.write_bytes(b"rubbish" * 100)
+    for path in (tmp_path / "missing.tflite", tmp_path, rubbish, "zoo:no_such_model"):
+        code, printed, told = run("--model_path", path, "--num_segments", 2, "--output_dir", out)
+        assert (code, printed) == (2, "")
+        assert one_sentence(told)
+    assert not out.exists()
+
+
+def test_wrong_pools(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.yaml"
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
+    for content, options, sentence in [
+        ("devices: [", (), "is not valid YAML"),
+        ("devices: none", (), "must be a number of devices"),
+        ("devices: 2", ("--num_devices", 3), "has 2 devices of one kind, but 3 are needed"),
+        ("devices: 2", ("--device_type", "pcionly"), "has 0 pcie devices"),
+    ]:
+        pool.write_text(content)
+        code, _, told = run(*base, *options)
+        assert code == 2
+        assert sentence in told
+        assert one_sentence(told)
+    assert not out.exists()
+
+
+def test_output_dir_that_is_a_file(run: Run, model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("precious")
+    for path in (file, file / "below"):
+        code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", path)
+        assert code == 2
+        assert "is not a valid directory" in told
+    assert file.read_text() == "precious"
+
+
+def test_output_dir_without_permission(
+    run: Run, model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(partitioner.output_directory.tempfile, "TemporaryFile", refuse)
+    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out)
+    assert code == 2
+    assert one_sentence(told)
+    assert f"permission denied to output_dir {out}" in told
+    assert not out.parent.exists()
+
+
+def test_all_files_or_none(run: Run, model: Path, out: Path) -> None:
+    """The report's place is taken by a directory, so nothing else may stay either."""
+    (out / "partition.json").mkdir(parents=True)
+    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    assert code == 2
+    assert one_sentence(told)
+    assert files_of(out) == {"partition.json"}
+
+
+def test_never_over_its_own_model(run: Run, tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "partition.json"
+    path.write_bytes(data)
+    code, _, told = run("--model_path", path, "--num_segments", 2, "--output_dir", tmp_path)
+    assert code == 2
+    assert "holds the model" in told
+    assert path.read_bytes() == data
+    assert files_of(tmp_path) == {"partition.json"}
+
+
+def test_interrupt_leaves_nothing(
+    run: Run, model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(partitioner.cli, "verify_chain", interrupted)
+    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    assert code == 130
+    assert "Interrupted; nothing was written." in told
+    assert not out.exists()
+
+
+def test_live_progress_on_a_terminal(
+    model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    arguments = ["--model_path", str(model), "--num_segments", "2", "--output_dir", str(out)]
+    assert main(arguments) == 0
+    assert terminal.getvalue().startswith("\rround 0")
+    assert terminal.getvalue().endswith("\n")
+
+
+def test_help_teaches(run: Run) -> None:
+    code, printed, _ = run("--help")
+    assert code == 0
+    for text in (
+        "--edgetpu_compiler_binary", "--model_path", "--output_dir", "--num_segments",
+        "--device_type", "--diff_threshold_ns", "--partition_search_step",
+        "--delegate_search_step", "--initial_lower_bound_ns", "--initial_upper_bound_ns",
+        "zoo:resnet50_224", "Exit code",
+    ):  # fmt: skip
+        assert text in printed

@@ -1,0 +1,311 @@
+"""Measuring on devices: what is run, what is remembered, and what happens when devices fail."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compiler import Graph, compile_segment, graph_from_bytes
+from devices import (
+    DeviceConfig,
+    DeviceDied,
+    DeviceError,
+    DevicePool,
+    Fault,
+    LocalDevice,
+    ModelError,
+    SimulatedChip,
+    TensorSpec,
+    Timing,
+)
+from devices.device import Device, Loaded, Tensor
+from partitioner import (
+    BuiltInCompiler,
+    CompilationFailed,
+    DeviceProfiler,
+    SearchOptions,
+    SegmentFiles,
+    problem_of,
+    search_optimal,
+    solve,
+)
+from partitioner.profile import random_tensors
+from zoo.random_graph import random_graph
+
+
+class FakeCompiler:
+    """Writes the range into the file; some ranges do not compile, some share their contents."""
+
+    name = "fake"
+
+    def __init__(self, broken: tuple[tuple[int, int], ...] = ()) -> None:
+        self.broken = broken
+        self.compiled: list[tuple[int, int]] = []
+
+    def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
+        self.compiled.append((first, end))
+        if (first, end) in self.broken:
+            raise CompilationFailed(f"no room for {first}..{end}")
+        length = f"{end - first}"
+        return SegmentFiles(b"", length.encode(), "log")
+
+
+class FakeDevice:
+    """Takes 100 ns per operator and 1000 more in its first run; fails as told.
+
+    ``script`` gives, for each run from the first on, an exception to raise or extra nanoseconds.
+    """
+
+    link = "usb"
+    clock = "virtual"
+    compute = "none"
+
+    def __init__(self, name: str, script: list[Exception | int] | None = None) -> None:
+        self.name = name
+        self.script = list(script or [])
+        self.loaded: dict[int, int] = {}
+        self.warm: set[int] = set()
+        self.runs = 0
+        self.handles = 0
+        self.closed = False
+        self.paths: list[Path] = []
+
+    def load(self, executable: Path) -> Loaded:
+        self.handles += 1
+        self.paths.append(executable)
+        self.loaded[self.handles] = int(executable.read_text())
+        spec = TensorSpec("x", "int8", (1, 4))
+        return Loaded(self.handles, (spec,), (spec, spec), 70, 7)
+
+    def run(self, handle: int, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Timing]:
+        assert tensors["x"].shape == (1, 4)
+        self.runs += 1
+        event = self.script.pop(0) if self.script else 0
+        if isinstance(event, Exception):
+            raise event
+        cold = 0 if handle in self.warm else 1000
+        self.warm.add(handle)
+        return {}, Timing(
+            compute_ns=100 * self.loaded[handle], parameter_load_ns=cold, overhead_ns=event
+        )
+
+    def unload(self, handle: int) -> None:
+        del self.loaded[handle]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def profiler(*devices: FakeDevice, **options: object) -> DeviceProfiler:
+    return DeviceProfiler(FakeCompiler(), devices, **options)  # type: ignore[arg-type]
+
+
+def died(name: str) -> DeviceDied:
+    return DeviceDied(f"device {name} died", device=name, exit_code=-9)
+
+
+def test_median_of_warm_runs() -> None:
+    device = FakeDevice("usb:0", [0, 5, 90, 7])
+    assert profiler(device).measure([(2, 5)]) == [307]
+    assert device.runs == 4
+    assert not device.loaded
+    assert not device.paths[0].exists()
+
+
+def test_number_of_repeats() -> None:
+    device = FakeDevice("usb:0", [0, 9, 1, 2, 3, 8])
+    assert profiler(device, repeats=5).measure([(0, 1)]) == [103]
+    assert device.runs == 6
+
+
+def test_nothing_is_measured_twice() -> None:
+    device = FakeDevice("usb:0")
+    subject = profiler(device)
+    assert subject.measure([(0, 2), (0, 2), (4, 5)]) == [200, 200, 100]
+    assert subject.measure([(4, 5), (0, 2)]) == [100, 200]
+    assert (subject.compilations, subject.measurements, device.runs) == (2, 2, 8)
+    assert subject.measure([(7, 8)]) == [100]  # the same contents as (4, 5)
+    assert (subject.compilations, subject.measurements, device.runs) == (3, 2, 8)
+    facts = subject.facts((7, 8))
+    assert (facts.on_chip_bytes, facts.off_chip_bytes) == (70, 7)
+    assert (facts.input_bytes, facts.output_bytes) == (4, 8)
+
+
+def test_segment_that_does_not_compile() -> None:
+    subject = DeviceProfiler(FakeCompiler(broken=((1, 3),)), [FakeDevice("usb:0")])
+    assert subject.measure([(0, 1), (1, 3)]) == [100, None]
+    assert subject.failures == {(1, 3): "no room for 1..3"}
+    assert (subject.compilations, subject.measurements) == (2, 1)
+
+
+@pytest.mark.parametrize("run", [0, 1, 3])
+def test_another_device_takes_over(run: int) -> None:
+    weak = FakeDevice("usb:0", [*[0] * run, died("usb:0")])
+    subject = profiler(weak, FakeDevice("usb:1"))
+    assert subject.parallelism == 2
+    assert subject.measure([(0, 3)]) == [300]
+    assert subject.measure([(0, 4), (0, 5)]) == [400, 500]
+    assert subject.parallelism == 1
+    assert list(subject.lost_devices) == ["usb:0"]
+
+
+def test_no_device_is_left() -> None:
+    subject = profiler(*(FakeDevice(f"usb:{i}", [died(f"usb:{i}")]) for i in range(3)))
+    with pytest.raises(DeviceError, match="no device is left") as caught:
+        subject.measure([(0, n) for n in range(1, 9)])
+    assert all(f"usb:{i}" in str(caught.value) for i in range(3))
+
+
+def test_passing_failure_is_tried_again() -> None:
+    device = FakeDevice("usb:0", [DeviceError("a hiccup"), 0, DeviceError("another")])
+    assert profiler(device).measure([(0, 3)]) == [300]
+
+
+def test_lasting_failure_is_reported() -> None:
+    device = FakeDevice("usb:0", [DeviceError("still broken")] * 20)
+    with pytest.raises(DeviceError, match=r"operators 2 to 4 .* failed 3 times.*still broken"):
+        profiler(device).measure([(2, 5)])
+
+
+def test_devices_work_at_the_same_time() -> None:
+    """Each of three devices waits in its first run until all three are running."""
+    barrier = threading.Barrier(3, timeout=30)
+
+    class Meeting(FakeDevice):
+        def run(
+            self, handle: int, tensors: Mapping[str, Tensor]
+        ) -> tuple[dict[str, Tensor], Timing]:
+            if self.runs == 0:
+                barrier.wait()
+            return super().run(handle, tensors)
+
+    subject = profiler(*(Meeting(f"usb:{i}") for i in range(3)))
+    assert subject.measure([(0, 1), (0, 2), (0, 3)]) == [100, 200, 300]
+
+
+def test_what_no_device_can_load_is_the_users_problem() -> None:
+    class Picky(FakeDevice):
+        def load(self, executable: Path) -> Loaded:
+            raise ModelError("not made for this chip")
+
+    with pytest.raises(ModelError, match=r"usb:0 cannot load what the fake compiler"):
+        profiler(Picky("usb:0")).measure([(0, 1)])
+
+
+def test_silent_device_is_given_up() -> None:
+    """A device that hangs is closed, which ends its call, and another one takes over."""
+
+    class Hanging(FakeDevice):
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
+            self.released = threading.Event()
+
+        def run(
+            self, handle: int, tensors: Mapping[str, Tensor]
+        ) -> tuple[dict[str, Tensor], Timing]:
+            assert self.released.wait(30)
+            raise died(self.name)
+
+        def close(self) -> None:
+            super().close()
+            self.released.set()
+
+    hanging = Hanging("usb:0")
+    subject = profiler(hanging, FakeDevice("usb:1"), timeout_s=0.05)
+    assert subject.measure([(0, 3)]) == [300]
+    assert hanging.closed
+    assert "no answer for 0.05 seconds" in subject.lost_devices["usb:0"]
+
+
+def test_needs_devices_and_repeats() -> None:
+    with pytest.raises(ValueError, match="at least one device"):
+        profiler()
+    with pytest.raises(ValueError, match="repeats is 0"):
+        profiler(FakeDevice("usb:0"), repeats=0)
+
+
+def test_random_tensors_are_repeatable_and_of_their_dtype() -> None:
+    specs = [
+        TensorSpec("a", "uint8", (2, 300)),
+        TensorSpec("b", "int8", (600,)),
+        TensorSpec("c", "float32", ()),
+        TensorSpec("d", "bool", (3,)),
+    ]
+    one, two = random_tensors(specs, 1), random_tensors(specs, 1)
+    for spec in specs:
+        assert one[spec.name].dtype.name == spec.dtype
+        assert one[spec.name].shape == spec.shape
+        assert (one[spec.name] == two[spec.name]).all()
+    assert (one["a"].max(), one["b"].min()) == (255, -128)
+    assert (one["a"] != random_tensors(specs, 2)["a"]).any()
+
+
+def tiny_graph(seed: int = 4, operators: int = 9) -> Graph:
+    return graph_from_bytes(random_graph(seed, operators), "tiny")
+
+
+def local(name: str) -> Device:
+    return LocalDevice(SimulatedChip(name, DeviceConfig(compute="none")))
+
+
+def test_latency_is_the_devices_own(tmp_path: Path) -> None:
+    graph = tiny_graph()
+    subject = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")])
+    (latency,) = subject.measure([(1, 5)])
+    device = local("usb:1")
+    path = tmp_path / "segment.tflite"
+    path.write_bytes(compile_segment(graph, 1, 5).data)
+    loaded = device.load(path)
+    inputs = random_tensors(loaded.inputs, 7)
+    cold = device.run(loaded.handle, inputs)[1]
+    warm = device.run(loaded.handle, inputs)[1]
+    assert latency == warm.total_ns
+    assert latency == cold.total_ns - cold.parameter_load_ns
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_optimum_of_real_segments(seed: int) -> None:
+    """The search against measuring every segment there is, on the same devices."""
+    graph = tiny_graph(seed, 11)
+    n = len(graph)
+    problem = problem_of(graph, 3)
+    subject = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")])
+    result = search_optimal(problem, subject, SearchOptions(baseline=True))
+    every = [
+        (a, b)
+        for a, b in combinations(range(n + 1), 2)
+        if all(p == n or graph.cuttable(p) for p in (a, b))
+    ]
+    costs = np.full((n + 1, n + 1), np.inf)
+    for segment, latency in zip(every, subject.measure(every), strict=True):
+        costs[segment] = latency
+    truth = solve(costs, 3)
+    assert truth is not None
+    assert (result.bottleneck_ns, result.gap_ns) == (truth.bottleneck, truth.gap)
+    assert result.measurements < len(every)
+
+
+def test_device_process_killed_while_profiling() -> None:
+    """Real processes: the first device kills itself in its fifth inference."""
+    graph = tiny_graph()
+    undisturbed = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")])
+    ranges = [(0, 3), (3, 6), (6, 9)]
+    weak = DeviceConfig(compute="none", faults=(Fault("die", at=5),))
+    with DevicePool([weak, DeviceConfig(compute="none")]) as pool:
+        subject = DeviceProfiler(BuiltInCompiler(graph), pool.devices)
+        for segment in ranges:
+            assert subject.measure([segment]) == undisturbed.measure([segment])
+        assert list(subject.lost_devices) == ["usb:0"]
+
+
+def test_a_slow_inference_does_not_count() -> None:
+    graph = tiny_graph()
+    slow = DeviceConfig(compute="none", faults=(Fault("slow", at=3, factor=50.0),))
+    disturbed = DeviceProfiler(BuiltInCompiler(graph), [LocalDevice(SimulatedChip("usb:0", slow))])
+    calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:1")])
+    assert disturbed.measure([(0, 9)]) == calm.measure([(0, 9)])

@@ -1,0 +1,79 @@
+"""The chain against the uncut model: passes when right, fails when a single value is wrong."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo
+from compiler import Graph, compile_segment, graph_from_bytes
+from devices import DeviceError
+from partitioner import verify_chain
+from partitioner.profile import random_tensors
+from partitioner.verify import defined_rows, input_specs, run_uncut
+from zoo.random_graph import random_graph
+
+
+def executables(graph: Graph, cuts: tuple[int, ...], directory: Path) -> list[Path]:
+    paths = []
+    for i, (first, end) in enumerate(pairwise((0, *cuts, len(graph)))):
+        path = directory / f"{i}_edgetpu.tflite"
+        path.write_bytes(compile_segment(graph, first, end).data)
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_chains_of_random_graphs(seed: int, tmp_path: Path) -> None:
+    """With inputs read late, outputs made early, tensors that skip segments."""
+    data = random_graph(seed, 12)
+    graph = graph_from_bytes(data, "tiny")
+    items = [random_tensors(input_specs(graph), seed + i) for i in range(2)]
+    result = verify_chain(graph, executables(graph, (3, 5, 8), tmp_path), items, model=data)
+    assert result.passed
+    assert result.items == 2
+    expected = run_uncut(data, [list(item.values()) for item in items])
+    assert result.compared == sum(value.size for outputs in expected for value in outputs)
+
+
+def test_segment_of_another_model_is_noticed(tmp_path: Path) -> None:
+    """Same architecture, other weights: names and shapes fit, numbers do not."""
+    data = zoo.build("mobilenet_v2_1.0_224")
+    graph = graph_from_bytes(data, "one")
+    last = next(op for op in reversed(graph.operators) if op.kind == "FULLY_CONNECTED")
+    constant = graph.tensors[last.inputs[1]].data
+    assert constant is not None
+    place = data.index(constant.tobytes())
+    changed = bytearray(data)
+    changed[place : place + constant.size] = constant[::-1].tobytes()
+    other = graph_from_bytes(bytes(changed), "two")
+    cut = len(graph) - 5
+    paths = executables(graph, (cut,), tmp_path)
+    paths[1].write_bytes(compile_segment(other, cut, len(other)).data)
+    inputs = random_tensors(input_specs(graph), 0)
+    result = verify_chain(graph, paths, [inputs], model=data)
+    assert not result.passed
+    assert 0 < result.different < result.compared
+    assert result.first_output == graph.tensors[graph.outputs[0]].name
+
+
+def test_rows_that_detection_leaves_unwritten_are_not_compared() -> None:
+    """Whatever lies behind the boxes that were found differs from run to run."""
+    graph = graph_from_bytes(zoo.build("ssd_mobilenet_v2_300"), "ssd")
+    boxes, classes, scores, count = (graph.tensors[t].name for t in graph.outputs)
+    outputs = {
+        boxes: np.zeros((1, 20, 4), np.float32),
+        classes: np.zeros((1, 20), np.float32),
+        scores: np.zeros((1, 20), np.float32),
+        count: np.array([3.0], np.float32),
+    }
+    kept = {name: outputs[name][defined_rows(graph, name, outputs)].shape for name in outputs}
+    assert kept == {boxes: (1, 3, 4), classes: (1, 3), scores: (1, 3), count: (1,)}
+
+
+def test_model_that_litert_cannot_run() -> None:
+    with pytest.raises(DeviceError, match="cannot be run by LiteRT"):
+        run_uncut(b"no model", [[np.zeros(1)]])

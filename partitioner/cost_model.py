@@ -10,14 +10,16 @@ Two layers:
    Segments with operators in common have those deviations in common; hence a measurement
    corrects the prediction of its neighbours and narrows their uncertainty.  This is Gaussian
    process regression (kriging) in which the covariance of two segments is the variance of what
-   they share.  How much operators deviate is chosen by likelihood among a few scales.
+   they share.  How much operators deviate, and how much single segments scatter for no reason
+   known, is chosen by likelihood among a few scales.
 
-Rates and scale come from the measurements alone; no constant of any device is in here.
+Rates and scales come from the measurements alone; no constant of any device is in here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +33,19 @@ Index = NDArray[np.intp]
 _RIDGE = 1e-3
 """Pull towards small rates, which settles those that the measurements leave open."""
 
-_NOISE = 2e-3
-"""Relative scatter granted to every measurement; it also keeps the equations solvable."""
+_NOISES = (0.002, 0.007, 0.02, 0.06)
+"""Relative scatters of single segments to choose from, by which nothing else can be predicted; the
+least one also keeps the equations solvable."""
 
 _SCALES = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Relative deviations of operators from their rates to choose from."""
 
-_RATE_DEVIATION = 0.3
-"""Relative deviation of a whole rate."""
+_RATE_DEVIATION = 1.0
+"""Relative deviation of a whole rate, before measurements narrow it."""
 
-_UNSEEN_RATE = 0.03
-"""Deviation of a rate that was fitted to nothing: as a share of the latencies it could explain."""
+_UNSEEN_RATE = 0.3
+"""Least deviation of a rate, as a share of the latencies that it could explain alone.  Wide, so
+that a few measurements, which many rates explain, do not pass for certainty."""
 
 _SMALLEST_SHARE = 0.02
 """No operator is believed to cost less than this share of the average one."""
@@ -54,14 +58,16 @@ _CHUNK = 50_000
 class Prediction:
     """Expected latency of every segment and how far off it may be (``m x m`` tables, ns).
 
-    ``boundary`` is the share of the expectation owed to the segment's boundary.
+    ``boundary_rates`` are the rates of the features of the boundary as corrected by the
+    measurements; each row of ``boundary_axes`` is one independent standard deviation of them.
     ``worst_sigmas`` and ``worst_error`` tell how much the measured segments were overestimated
     when each was predicted from all the others: in standard deviations and relative to the truth.
     """
 
     mean: Array
     deviation: Array
-    boundary: Array
+    boundary_rates: Array
+    boundary_axes: Array
     worst_sigmas: float
     worst_error: float
 
@@ -84,14 +90,17 @@ class CostModel:
         rates, unsure = _fit_rates(design, latency)
         residual = (latency - design @ rates) / latency
         measured = _Deviations(features, rates, unsure, first, end)
-        noise = _NOISE**2 * np.eye(len(latency))
         both = np.outer(latency, latency)
 
-        def relative_covariance(scale: float) -> Array:
-            return measured.covariance(first, end, scale) / both + noise
+        def relative_covariance(scale: float, noise: float) -> Array:
+            shared = measured.covariance(first, end, scale) / both
+            return np.asarray(shared + noise**2 * np.eye(len(latency)))
 
-        scale = max(_SCALES, key=lambda s: _log_likelihood(relative_covariance(s), residual))
-        factor = np.linalg.inv(np.linalg.cholesky(relative_covariance(scale)))
+        scale, noise = max(
+            product(_SCALES, _NOISES),
+            key=lambda pair: _log_likelihood(relative_covariance(*pair), residual),
+        )
+        factor = np.linalg.inv(np.linalg.cholesky(relative_covariance(scale, noise)))
         precision = factor.T @ factor
         weights = precision @ residual
         # Each measurement predicted from all others, in closed form.
@@ -105,17 +114,24 @@ class CostModel:
             cross = measured.covariance(f, e, scale) / latency
             explained = ((cross @ factor.T) ** 2).sum(axis=1)
             mean[f, e] = _design(features, f, e) @ rates + cross @ weights
-            deviation[f, e] = np.sqrt(np.maximum(measured.variance(f, e, scale) - explained, 0.0))
-        boundary = np.zeros((self._m, self._m))
-        for rate, table in zip(rates, features.boundary.values(), strict=False):
-            boundary += rate * table
+            shared = np.maximum(measured.variance(f, e, scale) - explained, 0.0)
+            deviation[f, e] = np.sqrt(shared + (noise * mean[f, e]) ** 2)
         return Prediction(
             mean,
             deviation,
-            boundary,
+            *_boundary_rates(
+                len(features.boundary), rates, unsure, design, latency, precision, weights
+            ),
             worst_sigmas=max(0.0, float(sigmas.max())),
             worst_error=max(0.0, float(surplus.max())),
         )
+
+    def boundary(self, rates: Array) -> Array:
+        """The share of every segment owed to its boundary, at the given rates (``m x m``, ns)."""
+        result = np.zeros((self._m, self._m))
+        for rate, table in zip(rates, self._features.boundary.values(), strict=True):
+            result += rate * table
+        return result
 
 
 class _Deviations:
@@ -205,6 +221,23 @@ def _fit_rates(design: Array, latency: Array) -> tuple[Array, Array]:
     rates[seen] = share / scale[seen]
     unsure[seen] = np.maximum(_RATE_DEVIATION * share, _UNSEEN_RATE) / scale[seen]
     return rates, unsure
+
+
+def _boundary_rates(
+    count: int,
+    rates: Array,
+    unsure: Array,
+    design: Array,
+    latency: Array,
+    precision: Array,
+    weights: Array,
+) -> tuple[Array, Array]:
+    """The first ``count`` rates after all measurements, and the axes of what is unsure in them."""
+    seen = (design * unsure)[:, :count] / latency[:, None]
+    covariance = np.eye(count) - seen.T @ precision @ seen
+    spread, axes = np.linalg.eigh(covariance)
+    scaled = axes.T * np.sqrt(np.maximum(spread, 0.0))[:, None]
+    return rates[:count] + unsure[:count] * (seen.T @ weights), scaled * unsure[:count]
 
 
 def _log_likelihood(covariance: Array, residual: Array) -> float:

@@ -35,7 +35,7 @@ def graph_features(graph: Graph, positions: Sequence[int]) -> SegmentFeatures:
     names = [*_BOUNDARY, *_INSIDE, *facts.kinds]
     tables: dict[str, Table] = {name: np.zeros((m, m), dtype=np.float32) for name in names}
     for i, first in enumerate(at[:-1]):
-        account = _Account(facts)
+        account = _Account(facts, first)
         for index in range(first, len(graph)):
             account.add(index)
             j = column.get(index + 1)
@@ -86,6 +86,11 @@ class _OperatorFacts:
             status_of(graph, i, DEFAULT_RUNTIME_VERSION) is Status.MAPPED for i in indices
         ]
         self.kinds = tuple(sorted({f"macs of {work.name}" for work in self.work if work.macs}))
+        self.converters = {
+            operator.index
+            for operator in graph.operators
+            if operator.kind == "QUANTIZE" and not self.supported[operator.index]
+        }
         outputs = set(graph.outputs)
         self.reads = [tuple(t for t in graph.read_by(i) if graph.is_activation(t)) for i in indices]
         self.makes = [
@@ -122,6 +127,7 @@ class _Account:
     """A growing segment: which operators map, and what they move."""
 
     facts: _OperatorFacts
+    first: int
     bytes_in: int = 0
     bytes_out: int = 0
     layers: list[Layer] = field(default_factory=list)
@@ -132,16 +138,25 @@ class _Account:
     mapped: int = 0
 
     def add(self, index: int) -> None:
-        """Append operator ``index``: to the chip, unless it needs something made on the CPU."""
+        """Append operator ``index``: to the chip, unless it needs something made on the CPU.
+
+        An unsupported operator that converts an input runs on the CPU in front of the chip.
+        """
         facts, work = self.facts, self.facts.work[index]
         graph = facts.graph
-        if not facts.supported[index] or any(
-            graph.makers[t] in self.on_cpu for t in facts.reads[index]
-        ):
-            self.on_cpu.add(index)
+        converts = index in facts.converters and all(
+            maker is None or maker < self.first
+            for maker in (graph.makers[t] for t in facts.reads[index])
+        )
+        behind = any(graph.makers[t] in self.on_cpu for t in facts.reads[index])
+        if behind or not facts.supported[index]:
             self._count("cpu operators", 1)
             self._count("cpu macs", work.macs)
             self._count("cpu bytes", _activation_bytes(work))
+            if converts:
+                self._connect(index)
+            else:
+                self.on_cpu.add(index)
             return
         self.mapped += 1
         self.layers.append(Layer(work.parameter_bytes, work.name == "DEPTHWISE_CONV_2D"))
@@ -149,6 +164,11 @@ class _Account:
         self._count("activation bytes", _activation_bytes(work))
         if work.macs:
             self._count(f"macs of {work.name}", work.macs)
+        self._connect(index)
+
+    def _connect(self, index: int) -> None:
+        """Account for what an operator of the front part reads and makes."""
+        facts, graph = self.facts, self.facts.graph
         for t in facts.reads[index]:
             if t in self.unread:
                 self.unread[t] -= 1
@@ -166,8 +186,8 @@ class _Account:
         return {
             **self.sums,
             "request": 1.0 if self.mapped else 0.0,
-            "bytes in": self.bytes_in,
-            "bytes out": self.bytes_out,
+            "bytes in": self.bytes_in if self.mapped else 0,
+            "bytes out": self.bytes_out if self.mapped else 0,
             "off-chip bytes": self._off_chip_bytes(exact=exact),
         }
 

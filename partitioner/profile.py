@@ -168,7 +168,7 @@ class DeviceProfiler:
         with self._lock:
             while not self._idle:
                 if not self._living:
-                    how = "; ".join(f"{name}: {why}" for name, why in self._lost.items())
+                    how = "; ".join(f"{name}: {why}" for name, why in sorted(self._lost.items()))
                     raise DeviceError(
                         "no device is left to measure segments on, all were lost while "
                         f"profiling ({how}); start again with a pool of working devices"

@@ -140,7 +140,8 @@ def as_table(report: Report) -> str:
         "",
         why(report),
         f"{partition.compilations} segments compiled, {partition.measurements} measured on "
-        f"{len(report.devices)} devices, in {len(partition.rounds)} rounds.",
+        f"{_counted(len(report.devices), 'device')}, in "
+        f"{_counted(len(partition.rounds), 'round')}.",
     ]
     return "\n".join(lines)
 
@@ -149,9 +150,12 @@ def why(report: Report) -> str:
     """The outcome in a sentence or two."""
     partition = report.partition
     gap, bottleneck = milliseconds(partition.gap_ns), milliseconds(partition.bottleneck_ns)
-    threshold = milliseconds(report.options.get("diff_threshold_ns"))
+    threshold = report.options.get("diff_threshold_ns", 0)
     if partition.outcome == "balanced":
-        text = f"Balanced: slowest minus fastest segment is {gap}, under the threshold {threshold}."
+        text = (
+            f"Balanced: slowest minus fastest segment is {gap}, under the threshold "
+            f"{milliseconds(threshold)}; --diff_threshold_ns 0 goes on to the optimum."
+        )
     elif partition.outcome == "optimal":
         step = report.options.get("partition_search_step", 1)
         among = "" if step == 1 else f" in steps of {step} operators from the starting split"
@@ -159,8 +163,11 @@ def why(report: Report) -> str:
             f"Optimal: no cut{among} has a bottleneck below {bottleneck} or, with this "
             f"bottleneck, a gap below {gap}."
         )
-        if report.options.get("diff_threshold_ns"):
-            text += f" The threshold {threshold} cannot be met without slowing the pipeline down."
+        if threshold:
+            text += (
+                f" The threshold {milliseconds(threshold)} cannot be met without slowing the "
+                "pipeline down."
+            )
     elif partition.outcome == "target":
         text = (
             f"Good enough: the bottleneck {bottleneck} is not above initial_lower_bound_ns, "
@@ -178,8 +185,8 @@ def why(report: Report) -> str:
         text += f" No cut was found at or under initial_upper_bound_ns, {milliseconds(ceiling)}."
     if partition.outcome not in ("optimal", "heuristic") and partition.optimality_gap is not None:
         text += (
-            f" No cut is faster than {milliseconds(partition.lower_bound_ns)}, so this one is "
-            f"within {100 * partition.optimality_gap:.1f} % of the optimum."
+            f" No cut is faster than {milliseconds(partition.lower_bound_ns)}, so this one is at "
+            f"most {100 * partition.optimality_gap:.1f} % above the optimum."
         )
     return text
 
@@ -208,3 +215,7 @@ def _starting_split(partition: Partition) -> str:
     if start.bottleneck_ns is None or start.gap_ns is None:
         return "a segment did not compile"
     return f"bottleneck {milliseconds(start.bottleneck_ns)}, gap {milliseconds(start.gap_ns)}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -149,7 +149,7 @@ def test_threshold_met_at_once(run: Run, model: Path, out: Path) -> None:
     )  # fmt: skip
     assert code == 0
     assert "Balanced: slowest minus fastest segment" in printed
-    assert "in 1 rounds" in printed
+    assert "in 1 round." in printed
     assert files_of(out) == expected_files(2)
 
 

@@ -51,7 +51,7 @@ def test_latencies_far_apart_do_no_harm() -> None:
     features = SegmentFeatures.counting((0, 1, 2, 3))
     first, end = np.array([0, 1, 2, 0]), np.array([1, 2, 3, 3])
     prediction = CostModel(features).fit(first, end, np.array([1.0, 1e3, 6e10, 7e10]))
-    for table in (prediction.mean, prediction.deviation, prediction.boundary):
+    for table in (prediction.mean, prediction.deviation, prediction.boundary_axes):
         assert np.isfinite(table).all()
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PARAMETER_MEMORY_BYTES = 8 * 1024 * 1024
-"""Parameter memory of the chip: "roughly 8 MB of SRAM" (Coral's compiler page)."""
+from devices.chip import PARAMETER_MEMORY_BYTES
 
 _RESERVE_PER_OPERATOR_BYTES = 16 * 1024
 _RESERVE_LIMIT_BYTES = 1024 * 1024
@@ -37,6 +36,11 @@ def reserved_bytes(mapped_operators: int) -> int:
     activation or instruction bytes did clearly better.
     """
     return min(_RESERVE_LIMIT_BYTES, mapped_operators * _RESERVE_PER_OPERATOR_BYTES)
+
+
+def available_bytes(mapped_operators: int) -> int:
+    """Parameter memory left for the parameters of a segment that has the chip to itself."""
+    return PARAMETER_MEMORY_BYTES - reserved_bytes(mapped_operators)
 
 
 def instruction_bytes(mapped_operators: int) -> int:

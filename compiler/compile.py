@@ -23,7 +23,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from compiler.allocation import (
-    PARAMETER_MEMORY_BYTES,
     Layer,
     allocate,
     instruction_bytes,
@@ -35,6 +34,7 @@ from compiler.mapping import SegmentMapping, map_segment
 from compiler.support import Status
 from compiler.work import operator_work
 from devices import tflite_file
+from devices.chip import PARAMETER_MEMORY_BYTES
 from devices.errors import ConfigError, ModelError
 from devices.executable import ExecutableInfo, OperatorWork
 from devices.executable_file import seal

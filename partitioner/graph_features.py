@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compiler.allocation import PARAMETER_MEMORY_BYTES, Layer, allocate, reserved_bytes
+from compiler.allocation import Layer, allocate, available_bytes
 from compiler.compile import DEFAULT_RUNTIME_VERSION
 from compiler.graph import NO_TENSOR, Graph
 from compiler.support import Status, status_of
@@ -195,7 +195,7 @@ class _Account:
         self.sums[name] = self.sums.get(name, 0.0) + amount
 
     def _off_chip_bytes(self, *, exact: bool) -> int:
-        available = PARAMETER_MEMORY_BYTES - reserved_bytes(self.mapped)
+        available = available_bytes(self.mapped)
         total = sum(layer.size_bytes for layer in self.layers)
         if total <= available:
             return 0

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.allocation import (
-    PARAMETER_MEMORY_BYTES,
     Layer,
     allocate,
     instruction_bytes,
     reserved_bytes,
 )
+from devices.chip import PARAMETER_MEMORY_BYTES
 from tests.compiler.chain import SHARED
 
 MIB = 1024 * 1024

@@ -24,7 +24,8 @@ from compiler import (
     graph_from_bytes,
     read_graph,
 )
-from compiler.allocation import PARAMETER_MEMORY_BYTES, reserved_bytes
+from compiler.allocation import reserved_bytes
+from devices.chip import PARAMETER_MEMORY_BYTES
 from devices.errors import ConfigError, ModelError
 from devices.executable import Executable
 from devices.executable_file import executable_from_bytes

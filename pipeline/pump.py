@@ -45,6 +45,11 @@ class WakePipe:
         with suppress(BlockingIOError):
             os.read(self._read, 4096)
 
+    def abandon_after_fork(self) -> None:
+        """In a forked child: let go of both ends, which are the parent's, without its locks."""
+        self._lock = threading.RLock()
+        self.close()
+
     def close(self) -> None:
         """Close both ends."""
         with self._lock:

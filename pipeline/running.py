@@ -81,13 +81,14 @@ class RunningPipeline:
         self._shutting_down = False
         self._final: PipelineStatistics | None = None
         self._handles: list[ProgramHandle] = []
+        tokens: dict[int, Any] = {}  # what the user pushed with an item, by item
         with ExitStack() as undo:
             self._wake_pipe = WakePipe()
             undo.callback(self._wake_pipe.close)
             self._pages: list[StatisticsPage] = []
             self._memories: list[int] = []
             undo.callback(self._release_memory)
-            self._open_and_start(loaded, input_limit, output_limit, undo)
+            self._open_and_start(loaded, tokens, input_limit, output_limit, undo)
             self._pump = Pump(
                 self.source,
                 self.sink,
@@ -119,11 +120,33 @@ class RunningPipeline:
         self.sink.cancel()
         self._shut_down()
 
+    def abandon_after_fork(self) -> None:
+        """In a forked child: let go of everything, without locks, and leave the stages alone.
+
+        Otherwise the child would hold pipe ends open whose closing the stages wait for.
+        """
+        owner = os.getppid()
+
+        def refusal() -> Exception:
+            return DeviceError(
+                f"This runner belongs to process {owner} and this is process {os.getpid()}, forked "
+                "from it; make runners in the process that uses them."
+            )
+
+        self._lock = threading.RLock()
+        self._shutting_down = True
+        self.source.abandon_after_fork(refusal)
+        self.sink.abandon_after_fork(refusal)
+        self._final = self._read_statistics()
+        self._release_memory()
+        self._wake_pipe.abandon_after_fork()
+
     # -- building -------------------------------------------------------------------------------
 
     def _open_and_start(
         self,
         loaded: Sequence[Loaded],
+        tokens: dict[int, Any],
         input_limit: int | None,
         output_limit: int | None,
         undo: ExitStack,
@@ -153,6 +176,7 @@ class RunningPipeline:
                 ],
                 plan.inputs,
                 clock=self.clock,
+                tokens=tokens,
                 limit=input_limit,
                 wake=self._wake_pipe.wake,
             )
@@ -190,6 +214,7 @@ class RunningPipeline:
                 ],
                 plan.outputs,
                 [device.name for device in self._devices],
+                tokens=tokens,
                 limit=output_limit,
                 wake=self._wake_pipe.wake,
             )

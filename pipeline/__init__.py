@@ -21,6 +21,8 @@ from pipeline.runner import PipelinedModelRunner
 from pipeline.sink import Result
 from pipeline.statistics import PipelineStatistics, StageCounters, StageStatistics
 from pipeline.timeline import SteadyState, Timeline, chain, simulate, steady_state
+from pipeline.trace_events import TraceClock
+from pipeline.usage import ProcessUse
 
 __all__ = [
     "ChannelClosed",
@@ -33,6 +35,7 @@ __all__ = [
     "PipelineClosed",
     "PipelineStatistics",
     "PipelinedModelRunner",
+    "ProcessUse",
     "Result",
     "RoutePlan",
     "StageCounters",
@@ -40,6 +43,7 @@ __all__ = [
     "StageTensors",
     "SteadyState",
     "Timeline",
+    "TraceClock",
     "chain",
     "plan_routes",
     "simulate",

@@ -22,6 +22,7 @@ from collections.abc import (
 )
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,6 +39,9 @@ from pipeline.running import RunningPipeline
 from pipeline.sink import Result
 from pipeline.source import TURNED_OFF
 from pipeline.statistics import PipelineStatistics
+from pipeline.trace import trace_size
+from pipeline.trace_events import TraceClock, save, trace_events
+from pipeline.usage import process_use
 
 
 class PipelinedModelRunner:
@@ -59,6 +63,7 @@ class PipelinedModelRunner:
         input_queue_size: int | None = None,
         output_queue_size: int | None = None,
         outputs: Sequence[str] | None = None,
+        trace: bool | int = False,
     ) -> None:
         """Load executable i on device i and start the stages.
 
@@ -66,7 +71,8 @@ class PipelinedModelRunner:
         made, and closed with the runner.  ``queue_size``
         is how many items may wait between two stages; the outer queues are unbounded unless
         sizes are given.  ``outputs`` names the final outputs; by default they are those of the
-        last executable and all others that no executable reads.
+        last executable and all others that no executable reads.  With ``trace`` every stage
+        records its items for :meth:`trace`: the newest 10000 each, or as many as the number says.
 
         Raises :class:`~devices.errors.ModelError` if the executables cannot be loaded or do not
         fit together, ``ConfigError`` for impossible options, and ``DeviceError`` if there are not
@@ -77,6 +83,7 @@ class PipelinedModelRunner:
             raise ConfigError("A pipeline needs at least one executable, but none was given.")
         _check_size("input_queue_size", input_queue_size)
         _check_size("output_queue_size", output_queue_size)
+        self._trace_items = trace_size(trace)
         with ExitStack() as undo:
             if devices is None:
                 devices = undo.enter_context(DevicePool.simulated(len(paths)))
@@ -99,6 +106,7 @@ class PipelinedModelRunner:
                 plan,
                 input_limit=input_queue_size,
                 output_limit=output_queue_size,
+                trace_items=self._trace_items,
                 busy=busy,
             )
             self._resources = undo.pop_all()
@@ -301,9 +309,35 @@ class PipelinedModelRunner:
         """Change how many results may wait after the last stage (``None``: any number)."""
         self._running.sink.set_limit(_check_size("output_queue_size", size))
 
-    def stats(self) -> PipelineStatistics:
-        """What every stage has counted so far; also after closing."""
-        return self._running.statistics()
+    def stats(self, *, processes: bool = False) -> PipelineStatistics:
+        """What every stage has counted so far; also after closing.
+
+        With ``processes`` also the memory and CPU time of this process and of the devices that
+        live, which takes about a millisecond.
+        """
+        statistics = self._running.statistics()
+        if processes:
+            statistics = replace(statistics, processes=process_use(self._devices))
+        return statistics
+
+    def trace(self, clock: TraceClock = "device") -> dict[str, Any]:
+        """What every stage did with every item, in Chrome's trace format; also after closing.
+
+        Perfetto (ui.perfetto.dev) and chrome://tracing show it: a row for each stage, a bar for
+        each item, with its waiting and where its latency went.  ``clock="host"`` shows when this
+        machine worked on the items, instead of when the devices did on theirs.
+
+        Raises ``ConfigError`` if the runner was made without ``trace``.
+        """
+        if not self._trace_items:
+            raise ConfigError(
+                "This runner records no trace; make it with PipelinedModelRunner(..., trace=True)."
+            )
+        return trace_events(self._running.trace(), self._running.clock, clock)
+
+    def save_trace(self, path: str | Path, clock: TraceClock = "device") -> None:
+        """Write :meth:`trace` to a JSON file, whole or not at all.  Raises ``ConfigError``."""
+        save(self.trace(clock), Path(path))
 
     def close(self) -> None:
         """End the stream, wait until everything is computed, release everything.

@@ -40,6 +40,8 @@ from pipeline.sink import Sink
 from pipeline.source import Source
 from pipeline.stage import GiveUp, PeerGone, StageConfig, stage_main
 from pipeline.statistics import PipelineStatistics, StageStatistics, StatisticsPage
+from pipeline.trace import TracedPage, create_page, open_page
+from pipeline.trace_events import StageTrace
 
 PATIENCE_S = 1.0
 """How long to wait for the reason after a stage was missed; a process's exit takes milliseconds."""
@@ -65,9 +67,13 @@ class RunningPipeline:
         *,
         input_limit: int | None,
         output_limit: int | None,
+        trace_items: int,
         busy: set[int],
     ) -> None:
-        """Start; ``busy`` is where segments that did not end in time are noted at the end."""
+        """Start; ``busy`` is where segments that did not end in time are noted at the end.
+
+        ``trace_items`` is how many items each stage records; 0 records none.
+        """
         self.clock = devices[0].clock
         self._devices = devices
         self._plan = plan
@@ -79,7 +85,9 @@ class RunningPipeline:
         self._missed: tuple[int, float] | None = None
         self._broken = False
         self._shutting_down = False
+        self._trace_items = trace_items
         self._final: PipelineStatistics | None = None
+        self._final_trace: list[StageTrace] = []
         self._handles: list[ProgramHandle] = []
         tokens: dict[int, Any] = {}  # what the user pushed with an item, by item
         with ExitStack() as undo:
@@ -103,6 +111,11 @@ class RunningPipeline:
         """The counters now, or the last ones once the pipeline is closed."""
         with self._lock:
             return self._final or self._read_statistics()
+
+    def trace(self) -> list[StageTrace]:
+        """What every stage has recorded so far, also once the pipeline is closed."""
+        with self._lock:
+            return self._read_trace() if self._final is None else self._final_trace
 
     def finish(self) -> None:
         """Announce the end if nobody did, wait until everything came out, and release all.
@@ -137,7 +150,7 @@ class RunningPipeline:
         self._shutting_down = True
         self.source.abandon_after_fork(refusal)
         self.sink.abandon_after_fork(refusal)
-        self._final = self._read_statistics()
+        self._final, self._final_trace = self._read_statistics(), self._read_trace()
         self._release_memory()
         self._wake_pipe.abandon_after_fork()
 
@@ -186,9 +199,9 @@ class RunningPipeline:
             for segment, (device, executable) in enumerate(zip(self._devices, loaded, strict=True)):
                 inputs, outputs = plan.into(segment), plan.out_of(segment)
                 create(outputs)
-                page_memory = StatisticsPage.create()
+                page_memory = create_page(self._trace_items)
                 loose.add(page_memory)
-                self._pages.append(StatisticsPage(os.dup(page_memory)))
+                self._pages.append(open_page(os.dup(page_memory), self._trace_items))
                 given = [page_memory]
                 for spec in inputs:
                     given += channels[spec].consumer
@@ -198,7 +211,7 @@ class RunningPipeline:
                     device.start_program(
                         stage_main,
                         given,
-                        StageConfig(segment, executable.handle, inputs, outputs),
+                        StageConfig(segment, executable.handle, inputs, outputs, self._trace_items),
                         on_event=partial(self._on_event, segment),
                         on_exit=partial(self._on_exit, segment),
                     )
@@ -337,7 +350,7 @@ class RunningPipeline:
         self.sink.close()
         self._await_stages()
         with self._lock:
-            self._final = self._read_statistics()
+            self._final, self._final_trace = self._read_statistics(), self._read_trace()
         self._release_memory()
         self._wake_pipe.close()
 
@@ -370,6 +383,13 @@ class RunningPipeline:
             finished=self.sink.finished,
             popped=self.sink.popped,
         )
+
+    def _read_trace(self) -> list[StageTrace]:
+        return [
+            StageTrace(segment, self._devices[segment].name, *page.records())
+            for segment, page in enumerate(self._pages)
+            if isinstance(page, TracedPage)
+        ]
 
 
 def _close_all(descriptors: Iterable[int]) -> None:

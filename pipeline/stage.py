@@ -39,6 +39,7 @@ from pipeline.errors import ChannelError, EndOfChannel, PeerDied
 from pipeline.routes import SOURCE
 from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.statistics import StageCounters, StatisticsPage
+from pipeline.trace import open_page
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class StageConfig:
     handle: int
     inputs: tuple[ChannelSpec, ...]
     outputs: tuple[ChannelSpec, ...]
+    trace_items: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def stage_main(context: ProgramContext) -> None:
     descriptors = iter(context.fds)
     with ExitStack() as closing:
         closing.callback(_close, descriptors)  # what is left of them if something fails on the way
-        page = StatisticsPage(next(descriptors))
+        page = open_page(next(descriptors), config.trace_items)
         closing.callback(page.close)
         consumers: list[Consumer] = []
         for spec in config.inputs:

@@ -60,7 +60,12 @@ class Connection:
     when the user drops it.
     """
 
-    def __init__(self, name: str, factory: Callable[[], Chip]) -> None:
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[[], Chip],
+        cpu_affinity: tuple[int, ...] | None = None,
+    ) -> None:
         self.name = name
         self.ready: Future[None] = Future()
         self._logger = logging.getLogger(f"{LOGGER}.{name}")
@@ -72,7 +77,9 @@ class Connection:
         self._closing = False
         self._dead = False
         self._ended = threading.Event()
-        configure = Configure(name, self._logger.getEffectiveLevel(), pickle.dumps(factory))
+        configure = Configure(
+            name, self._logger.getEffectiveLevel(), pickle.dumps(factory), cpu_affinity
+        )
         self._process, self._channel = launch()
         self.pid = self._process.pid
         assert self._process.stdout is not None

@@ -29,6 +29,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from devices.affinity import run_on
 from devices.carried_error import carry
 from devices.clock import Pacer
 from devices.control import (
@@ -84,6 +85,8 @@ def _configure(channel: ControlChannel) -> DeviceServer | None:
     logging.captureWarnings(True)
     threading.current_thread().name = message.name
     try:
+        if message.cpu_affinity is not None:
+            run_on(message.cpu_affinity)  # before any other thread exists, which will inherit it
         chip: Chip = pickle.loads(message.factory)()
     except BaseException as error:
         channel.send(Ready(carry(error)))

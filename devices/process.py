@@ -50,6 +50,7 @@ from devices.control import (
 from devices.device import Chip, Health, Loaded, Program, Tensor, Timing
 from devices.errors import DeviceError
 from devices.inference import infer
+from devices.log_records import LogFields
 from devices.programs import ProgramThread
 
 
@@ -266,6 +267,7 @@ class _ControlHandler(logging.Handler):
         super().__init__()
         self._channel = channel
         self._device = device
+        self.addFilter(LogFields(device=device))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -16,6 +16,7 @@ from pipeline.errors import (
     PipelineBroken,
     PipelineClosed,
 )
+from pipeline.logs import LogFormatter, configure_logging
 from pipeline.routes import RoutePlan, StageTensors, plan_routes
 from pipeline.runner import PipelinedModelRunner
 from pipeline.sink import Result
@@ -30,6 +31,7 @@ __all__ = [
     "ChannelSpec",
     "EndOfChannel",
     "InferenceError",
+    "LogFormatter",
     "PeerDied",
     "PipelineBroken",
     "PipelineClosed",
@@ -45,6 +47,7 @@ __all__ = [
     "Timeline",
     "TraceClock",
     "chain",
+    "configure_logging",
     "plan_routes",
     "simulate",
     "steady_state",

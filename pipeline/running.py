@@ -14,7 +14,6 @@ When a stage is lost::
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -26,6 +25,7 @@ from typing import Any
 from devices.device import Device, Loaded, ProgramHandle
 from devices.errors import DeviceDied, DeviceError
 from devices.launch import explain_exit
+from devices.log_records import SafeLogger
 from pipeline.channel import ChannelSpec
 from pipeline.errors import PipelineBroken
 from pipeline.pump import Pump, WakePipe
@@ -49,7 +49,7 @@ PATIENCE_S = 1.0
 GRACE_S = 5.0
 """How long the stages together may take to end before the pipeline leaves without them."""
 
-_logger = logging.getLogger(__name__)
+_logger = SafeLogger(__name__)
 
 
 class RunningPipeline:

@@ -139,6 +139,9 @@ class PipelinedModelRunner:
     ) -> None:
         """Hand in one item, or ``{}`` to end the stream.
 
+        ``tensors`` are those of :attr:`inputs`: every tensor that some executable reads and no
+        earlier one makes, so also an input of the model that only a later segment reads.
+
         The values are copied.  Arrays may come in any order and any memory layout; the leading 1
         of a shape may be left out.  Blocks only while ``input_queue_size`` items wait before the
         first stage.  Unlike Coral's runner, ``{}`` does not wait until everything is computed.

@@ -81,4 +81,11 @@ class SafeLogger:
         self, level: int, message: str, arguments: tuple[object, ...], exc_info: bool = False
     ) -> None:
         with suppress(Exception):
-            self.logger.log(level, message, *arguments, exc_info=exc_info, extra=self._fields)
+            self.logger.log(
+                level,
+                message,
+                *arguments,
+                exc_info=exc_info,
+                extra=self._fields,
+                stacklevel=3,  # whoever called debug, info, ...
+            )

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from devices import TensorError
-from pipeline import InferenceError, PipelineClosed, PipelinedModelRunner
-from tests.pipeline.scripted import line, local_device, whole
+from pipeline import InferenceError, PipelineBroken, PipelineClosed, PipelinedModelRunner
+from tests.pipeline.scripted import line, local_device, process_device, whole
 
 Start = Callable[..., PipelinedModelRunner]
 
@@ -281,6 +281,27 @@ def test_cancelling_the_runner_wakes_coroutines(start: Start) -> None:
             await popping
 
     asyncio.run(main())
+
+
+def test_a_device_that_dies_ends_a_stream_after_the_results_before_it(start: Start) -> None:
+    scripts = line(2)
+    scripts[1].die_at = 3
+    devices = [process_device(f"mortal:{index}") for index in range(2)]
+    for device in devices:
+        device.wait_ready()
+
+    async def main() -> None:
+        runner = start(scripts, devices)
+        received: list[Any] = []
+        with pytest.raises(PipelineBroken, match="segment 1 of 2 is gone with item 3 in work"):
+            await consume(runner.stream(map(x, range(100))), received)
+        assert len(received) == 3
+        with pytest.raises(PipelineBroken):
+            await runner.apush(x(0))
+
+    asyncio.run(main())
+    for device in devices:
+        device.close()
 
 
 def test_no_threads_are_added(start: Start) -> None:

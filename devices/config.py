@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from devices.affinity import check_affinity
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
 from devices.faults import Fault
@@ -19,7 +20,8 @@ class DeviceConfig:
 
     ``latency_scale`` multiplies every modelled latency (1.25 for a slower host or pipeline);
     ``noise_sigma`` is the relative standard deviation of a random factor on each inference,
-    drawn from ``noise_seed`` and the device's name; ``faults`` are injected.
+    drawn from ``noise_seed`` and the device's name; ``faults`` are injected.  ``cpu_affinity`` are
+    the CPUs of this machine on which the device's process may run (``None``: any).
     """
 
     link: Link = "usb"
@@ -29,6 +31,7 @@ class DeviceConfig:
     noise_sigma: float = 0.0
     noise_seed: int = 0
     faults: tuple[Fault, ...] = ()
+    cpu_affinity: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse values no device can have.  Raises ``ConfigError``."""
@@ -51,6 +54,8 @@ class DeviceConfig:
             )
         if not isinstance(self.faults, tuple) or not all(isinstance(f, Fault) for f in self.faults):
             raise ConfigError(f"faults of a device is {self.faults!r} and must be a tuple of Fault")
+        if self.cpu_affinity is not None:
+            check_affinity(self.cpu_affinity)
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,8 @@ def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
 
 def _device(fields: Mapping[str, Any], where: str) -> DeviceConfig:
     values = dict(fields)
+    if isinstance(values.get("cpu_affinity"), list):
+        values["cpu_affinity"] = tuple(values["cpu_affinity"])
     faults = values.pop("faults", ())
     if not isinstance(faults, Sequence) or isinstance(faults, str | bytes):
         raise ConfigError(f"{where}: faults is {faults!r} and must be a list of mappings")

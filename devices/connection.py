@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import pickle
 import subprocess
@@ -24,6 +23,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from logging import makeLogRecord
 from typing import Any
 
 from devices.carried_error import unpack
@@ -44,6 +44,7 @@ from devices.device import Chip, Program
 from devices.errors import DeviceDied, DeviceError
 from devices.hosted_program import HostedProgram
 from devices.launch import explain_exit, launch
+from devices.log_records import SafeLogger
 from devices.output import OutputTail
 
 LOGGER = "edgetpu.device"
@@ -60,10 +61,15 @@ class Connection:
     when the user drops it.
     """
 
-    def __init__(self, name: str, factory: Callable[[], Chip]) -> None:
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[[], Chip],
+        cpu_affinity: tuple[int, ...] | None = None,
+    ) -> None:
         self.name = name
         self.ready: Future[None] = Future()
-        self._logger = logging.getLogger(f"{LOGGER}.{name}")
+        self._logger = SafeLogger(f"{LOGGER}.{name}", device=name)
         self._owner_pid = os.getpid()
         self._lock = threading.Lock()
         self._next_number = 0
@@ -72,7 +78,9 @@ class Connection:
         self._closing = False
         self._dead = False
         self._ended = threading.Event()
-        configure = Configure(name, self._logger.getEffectiveLevel(), pickle.dumps(factory))
+        configure = Configure(
+            name, self._logger.logger.getEffectiveLevel(), pickle.dumps(factory), cpu_affinity
+        )
         self._process, self._channel = launch()
         self.pid = self._process.pid
         assert self._process.stdout is not None
@@ -234,14 +242,12 @@ class Connection:
             program.ended.set()
 
     def _log(self, message: Logged) -> None:
-        record = logging.makeLogRecord(message.attributes)
+        record = makeLogRecord(message.attributes)
         if record.name != "root":
             record.name = f"{self._logger.name}.{record.name}"
         else:
             record.name = self._logger.name
-        logger = logging.getLogger(record.name)
-        if logger.isEnabledFor(record.levelno):
-            logger.handle(record)
+        self._logger.handle(record)
 
     # -- ending --------------------------------------------------------------------------------
 

@@ -35,11 +35,13 @@ _DESCRIPTORS_PER_BYTE = 200
 
 @dataclass(frozen=True)
 class Configure:
-    """Host to device, first: who you are; ``factory`` is a pickled ``Callable[[], Chip]``."""
+    """Host to device, first: who you are, where to run (``None``: anywhere), and ``factory``,
+    a pickled ``Callable[[], Chip]``."""
 
     name: str
     log_level: int
     factory: bytes
+    cpu_affinity: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ process): lines become DEBUG log records, and the last of them are quoted when t
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from typing import IO
+
+from devices.log_records import SafeLogger
 
 _KEPT_LINES = 40
 
@@ -17,7 +18,7 @@ _KEPT_LINES = 40
 class OutputTail:
     """Reads a pipe to its end in a thread of its own, so that the writer never blocks for long."""
 
-    def __init__(self, pipe: IO[bytes], logger: logging.Logger) -> None:
+    def __init__(self, pipe: IO[bytes], logger: SafeLogger) -> None:
         self._pipe = pipe
         self._logger = logger
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)

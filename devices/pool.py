@@ -46,6 +46,7 @@ class DevicePool:
         latency_scale: float = 1.0,
         noise_sigma: float = 0.0,
         noise_seed: int = 0,
+        cpu_affinity: tuple[int, ...] | None = None,
     ) -> DevicePool:
         """A pool of ``count`` equal simulated devices.  Raises ``ConfigError``, ``DeviceError``."""
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
@@ -57,6 +58,7 @@ class DevicePool:
             latency_scale=latency_scale,
             noise_sigma=noise_sigma,
             noise_seed=noise_seed,
+            cpu_affinity=cpu_affinity,
         )
         return cls([config] * count)
 

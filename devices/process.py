@@ -29,6 +29,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from devices.affinity import run_on
 from devices.carried_error import carry
 from devices.clock import Pacer
 from devices.control import (
@@ -49,6 +50,7 @@ from devices.control import (
 from devices.device import Chip, Health, Loaded, Program, Tensor, Timing
 from devices.errors import DeviceError
 from devices.inference import infer
+from devices.log_records import LogFields
 from devices.programs import ProgramThread
 
 
@@ -84,6 +86,8 @@ def _configure(channel: ControlChannel) -> DeviceServer | None:
     logging.captureWarnings(True)
     threading.current_thread().name = message.name
     try:
+        if message.cpu_affinity is not None:
+            run_on(message.cpu_affinity)  # before any other thread exists, which will inherit it
         chip: Chip = pickle.loads(message.factory)()
     except BaseException as error:
         channel.send(Ready(carry(error)))
@@ -263,6 +267,7 @@ class _ControlHandler(logging.Handler):
         super().__init__()
         self._channel = channel
         self._device = device
+        self.addFilter(LogFields(device=device))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

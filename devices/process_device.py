@@ -29,6 +29,7 @@ class ProcessDevice:
     ``factory`` makes the chip there; it is pickled, so a ``functools.partial`` over an importable
     class does.  With ``wait=False`` the constructor only starts the process, and
     :meth:`wait_ready` must be called before use: that is how a pool starts many at once.
+    ``cpu_affinity`` are the CPUs the process may run on.
 
     Closing happens by :meth:`close`, when the object is collected, or when the interpreter exits;
     and a process whose host is gone, however it went, leaves by itself.
@@ -42,13 +43,14 @@ class ProcessDevice:
         link: Link,
         clock: Clock,
         compute: Compute,
+        cpu_affinity: tuple[int, ...] | None = None,
         wait: bool = True,
     ) -> None:
         self._name = name
         self._link: Link = link
         self._clock: Clock = clock
         self._compute: Compute = compute
-        self._connection = Connection(name, factory)
+        self._connection = Connection(name, factory, cpu_affinity)
         self._finalizer = weakref.finalize(self, self._connection.close)
         self._finalizer.atexit = False  # connections are closed together there
         if wait:

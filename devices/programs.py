@@ -12,6 +12,7 @@ from typing import Any
 
 from devices.control import close_all
 from devices.device import Chip, Program, ProgramContext
+from devices.log_records import add_log_fields
 
 
 class ProgramThread:
@@ -70,6 +71,7 @@ class ProgramThread:
 
     def _run(self) -> None:
         error: BaseException | None = None
+        add_log_fields(device=self._context.chip.name)
         try:
             program, self._context.config = self._prepare()
         except BaseException as problem:

@@ -34,5 +34,6 @@ class SimulatedDevice(ProcessDevice):
             link=self.config.link,
             clock=self.config.clock,
             compute=self.config.compute,
+            cpu_affinity=self.config.cpu_affinity,
             wait=wait,
         )

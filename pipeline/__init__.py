@@ -16,11 +16,14 @@ from pipeline.errors import (
     PipelineBroken,
     PipelineClosed,
 )
+from pipeline.logs import LogFormatter, configure_logging
 from pipeline.routes import RoutePlan, StageTensors, plan_routes
 from pipeline.runner import PipelinedModelRunner
 from pipeline.sink import Result
 from pipeline.statistics import PipelineStatistics, StageCounters, StageStatistics
 from pipeline.timeline import SteadyState, Timeline, chain, simulate, steady_state
+from pipeline.trace_events import TraceClock
+from pipeline.usage import ProcessUse
 
 __all__ = [
     "ChannelClosed",
@@ -28,11 +31,13 @@ __all__ = [
     "ChannelSpec",
     "EndOfChannel",
     "InferenceError",
+    "LogFormatter",
     "PeerDied",
     "PipelineBroken",
     "PipelineClosed",
     "PipelineStatistics",
     "PipelinedModelRunner",
+    "ProcessUse",
     "Result",
     "RoutePlan",
     "StageCounters",
@@ -40,7 +45,9 @@ __all__ = [
     "StageTensors",
     "SteadyState",
     "Timeline",
+    "TraceClock",
     "chain",
+    "configure_logging",
     "plan_routes",
     "simulate",
     "steady_state",

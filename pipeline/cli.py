@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from compiler.output import write_together
 from devices.errors import EdgeTpuError
 from partitioner.segmenter import FileSegmenter
 from pipeline.experiment import format_table, read_experiment, report_as_dict, run_experiment
+from pipeline.logs import configure_logging, remove_logging
 
 _DESCRIPTION = """\
 Measure how fast models run on one and on several Edge TPUs.
@@ -42,6 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON to FILE")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    parser.add_argument(
+        "--log_file",
+        type=Path,
+        metavar="FILE",
+        help="append the log of the program and of all devices to FILE",
+    )
     arguments = parser.parse_args(argv)
 
     def progress(line: str) -> None:
@@ -49,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(line, file=sys.stderr, flush=True)
 
     try:
+        if arguments.log_file is not None:
+            configure_logging(logging.INFO, file=arguments.log_file)
         spec = read_experiment(arguments.experiment)
         with tempfile.TemporaryDirectory(prefix="throughput-experiment-") as folder:
             report = run_experiment(spec, FileSegmenter(Path(folder)), progress)
@@ -61,5 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    finally:
+        remove_logging()
     print(text if arguments.json else format_table(report))
     return 0

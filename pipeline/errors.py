@@ -6,6 +6,8 @@ Three words are kept apart on every channel: *ended* (the producer said that not
 
 from __future__ import annotations
 
+from typing import Any
+
 from devices.errors import DeviceError, EdgeTpuError
 
 
@@ -36,15 +38,18 @@ class InferenceError(DeviceError):
     """One item failed in one segment; the items before and after it are not affected.
 
     ``item`` counts pushes from 0, ``segment`` and ``device`` say where it failed and ``cause``
-    is what the device said.
+    is what the device said.  ``token`` is what was pushed with the item.
     """
 
-    def __init__(self, *, item: int, segment: int, device: str, cause: str) -> None:
+    def __init__(
+        self, *, item: int, segment: int, device: str, cause: str, token: Any = None
+    ) -> None:
         super().__init__(f"Item {item} failed in segment {segment} on device {device!r}: {cause}")
         self.item = item
         self.segment = segment
         self.device = device
         self.cause = cause
+        self.token = token
 
 
 class PipelineBroken(DeviceError):

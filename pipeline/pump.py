@@ -6,17 +6,17 @@ which other threads wake it.  There is no interval at which it looks around.
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from devices.log_records import SafeLogger
 from pipeline.sink import Sink
 from pipeline.source import Source
 
-_logger = logging.getLogger(__name__)
+_logger = SafeLogger(__name__)
 
 
 class WakePipe:
@@ -44,6 +44,11 @@ class WakePipe:
         """Forget all wakes so far."""
         with suppress(BlockingIOError):
             os.read(self._read, 4096)
+
+    def abandon_after_fork(self) -> None:
+        """In a forked child: let go of both ends, which are the parent's, without its locks."""
+        self._lock = threading.RLock()
+        self.close()
 
     def close(self) -> None:
         """Close both ends."""

@@ -8,24 +8,40 @@
 
 from __future__ import annotations
 
+import os
 import weakref
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Container,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+    Sized,
+)
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from numpy.typing import ArrayLike
 
 from devices.device import Device, Loaded, Tensor, TensorSpec
 from devices.errors import ConfigError, DeviceError
 from devices.pool import DevicePool
+from pipeline import asynchronous
 from pipeline.errors import InferenceError
 from pipeline.routes import StageTensors, plan_routes
 from pipeline.running import RunningPipeline
 from pipeline.sink import Result
 from pipeline.source import TURNED_OFF
 from pipeline.statistics import PipelineStatistics
+from pipeline.trace import trace_size
+from pipeline.trace_events import TraceClock, save, trace_events
+from pipeline.usage import process_use
 
 
 class PipelinedModelRunner:
@@ -47,6 +63,7 @@ class PipelinedModelRunner:
         input_queue_size: int | None = None,
         output_queue_size: int | None = None,
         outputs: Sequence[str] | None = None,
+        trace: bool | int = False,
     ) -> None:
         """Load executable i on device i and start the stages.
 
@@ -54,7 +71,8 @@ class PipelinedModelRunner:
         made, and closed with the runner.  ``queue_size``
         is how many items may wait between two stages; the outer queues are unbounded unless
         sizes are given.  ``outputs`` names the final outputs; by default they are those of the
-        last executable and all others that no executable reads.
+        last executable and all others that no executable reads.  With ``trace`` every stage
+        records its items for :meth:`trace`: the newest 10000 each, or as many as the number says.
 
         Raises :class:`~devices.errors.ModelError` if the executables cannot be loaded or do not
         fit together, ``ConfigError`` for impossible options, and ``DeviceError`` if there are not
@@ -65,6 +83,7 @@ class PipelinedModelRunner:
             raise ConfigError("A pipeline needs at least one executable, but none was given.")
         _check_size("input_queue_size", input_queue_size)
         _check_size("output_queue_size", output_queue_size)
+        self._trace_items = trace_size(trace)
         with ExitStack() as undo:
             if devices is None:
                 devices = undo.enter_context(DevicePool.simulated(len(paths)))
@@ -87,11 +106,13 @@ class PipelinedModelRunner:
                 plan,
                 input_limit=input_queue_size,
                 output_limit=output_queue_size,
+                trace_items=self._trace_items,
                 busy=busy,
             )
             self._resources = undo.pop_all()
         # Runs when the runner is dropped unclosed, and before the devices' own at exit.
         self._finalizer = weakref.finalize(self, _abandon, self._running, self._resources)
+        _runners.add(self)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -113,8 +134,13 @@ class PipelinedModelRunner:
         tensors: Mapping[str, ArrayLike],
         timeout: float | None = None,
         ready_ns: int | None = None,
+        *,
+        token: Any = None,
     ) -> None:
         """Hand in one item, or ``{}`` to end the stream.
+
+        ``tensors`` are those of :attr:`inputs`: every tensor that some executable reads and no
+        earlier one makes, so also an input of the model that only a later segment reads.
 
         The values are copied.  Arrays may come in any order and any memory layout; the leading 1
         of a shape may be left out.  Blocks only while ``input_queue_size`` items wait before the
@@ -124,6 +150,10 @@ class PipelinedModelRunner:
         clock it defaults to 0: the source is never what the pipeline waits for, so virtual times
         do not depend on how fast this program runs.
 
+        ``token`` is any object of yours that :meth:`pop_result` gives back with the item, on
+        :class:`~pipeline.sink.Result` or :class:`~pipeline.errors.InferenceError`.  It stays in
+        this process and is never copied.
+
         Raises :class:`~devices.errors.TensorError` for a wrong name, dtype or shape,
         ``RuntimeError`` after the end, :class:`~pipeline.errors.PipelineBroken` when a stage is
         lost, and ``TimeoutError`` after ``timeout`` seconds.
@@ -131,12 +161,16 @@ class PipelinedModelRunner:
         if not tensors:
             self._running.source.end()
             return
-        if ready_ns is not None and ready_ns < 0:
-            raise ConfigError(f"ready_ns is {ready_ns}, but a time must not be negative.")
-        self._running.source.push(tensors, timeout, ready_ns)
+        _check_ready(ready_ns)
+        self._running.source.push(tensors, timeout, ready_ns, token)
 
     def pop(self, timeout: float | None = None) -> dict[str, Tensor] | None:
         """The outputs of the next item, in the order of the pushes; ``None`` after the end.
+
+        They are those of the last executable and all others that no executable reads.  An
+        executable does not say which of its tensors the whole model gives out, so an output that
+        an earlier segment makes *and a later one reads* has to be named when the runner is made:
+        ``PipelinedModelRunner(..., outputs=["scores", "features"])``.
 
         Raises :class:`~pipeline.errors.InferenceError` in place of an item that failed (the next
         call gives the item after it), :class:`~pipeline.errors.PipelineBroken` when no result can
@@ -147,12 +181,12 @@ class PipelinedModelRunner:
         return None if result is None else result.outputs
 
     def pop_result(self, timeout: float | None = None) -> Result | None:
-        """Like :meth:`pop`, with the item's number and times."""
+        """Like :meth:`pop`, with the item's number, times and token."""
         return self._running.sink.pop(timeout)
 
     def run(
         self, items: Iterable[Mapping[str, ArrayLike]], *, return_errors: bool = False
-    ) -> Iterator[dict[str, Tensor] | InferenceError]:
+    ) -> Generator[dict[str, Tensor] | InferenceError, None, None]:
         """The outputs of every item, in order; the stream stays open for more.
 
         Never more items are in flight than keep all stages busy, so ``items`` may be endless.
@@ -200,6 +234,73 @@ class PipelinedModelRunner:
                     with suppress(InferenceError):
                         self.pop()
 
+    def map(
+        self,
+        items: Iterable[Mapping[str, ArrayLike]],
+        progress: Callable[[int, int | None], object] | None = None,
+    ) -> list[dict[str, Tensor]]:
+        """The outputs of a whole batch, in order.
+
+        ``progress`` is called after every item with how many are done and how many there are
+        (``None`` where ``items`` has no length).  Otherwise as :meth:`run`.
+        """
+        total = len(items) if isinstance(items, Sized) else None
+        batch: list[dict[str, Tensor]] = []
+        with closing(self.run(items)) as results:
+            for outputs in results:
+                assert isinstance(outputs, dict)  # errors are raised
+                batch.append(outputs)
+                if progress is not None:
+                    progress(len(batch), total)
+        return batch
+
+    def stream(
+        self,
+        items: asynchronous.Items,
+        *,
+        return_errors: bool = False,
+    ) -> AsyncIterator[dict[str, Tensor] | InferenceError]:
+        """``async for outputs in runner.stream(items)``: like :meth:`run`, for event loops.
+
+        ``items`` may be an ordinary or an asynchronous iterable, also an endless one.  No more
+        are in flight than keep all stages busy, and taking the next one never holds back a
+        result.  If ``items`` raises, its exception comes after the results of what was pushed.
+        Cancelling, or leaving the loop early, drops what is in flight and waits for nothing.
+        """
+        return asynchronous.stream(
+            self._running,
+            items,
+            flight=self._flight,
+            return_errors=return_errors,
+            owner=self,
+        )
+
+    async def apush(
+        self,
+        tensors: Mapping[str, ArrayLike],
+        ready_ns: int | None = None,
+        *,
+        token: Any = None,
+    ) -> None:
+        """:meth:`push` for event loops: other tasks run while it waits.
+
+        It has no timeout: when it is cancelled (``asyncio.wait_for``), the item is not pushed.
+        """
+        if not tensors:
+            self._running.source.end()
+            return
+        _check_ready(ready_ns)
+        await asynchronous.push(self._running, tensors, ready_ns, token)
+
+    async def apop(self) -> dict[str, Tensor] | None:
+        """:meth:`pop` for event loops; when it is cancelled, the result stays for the next."""
+        result = await self.apop_result()
+        return None if result is None else result.outputs
+
+    async def apop_result(self) -> Result | None:
+        """:meth:`pop_result` for event loops."""
+        return await asynchronous.pop(self._running)
+
     def set_input_queue_size(self, size: int | None) -> None:
         """Change how many items may wait before the first stage (``None``: any number).
 
@@ -211,9 +312,35 @@ class PipelinedModelRunner:
         """Change how many results may wait after the last stage (``None``: any number)."""
         self._running.sink.set_limit(_check_size("output_queue_size", size))
 
-    def stats(self) -> PipelineStatistics:
-        """What every stage has counted so far; also after closing."""
-        return self._running.statistics()
+    def stats(self, *, processes: bool = False) -> PipelineStatistics:
+        """What every stage has counted so far; also after closing.
+
+        With ``processes`` also the memory and CPU time of this process and of the devices that
+        live, which takes about a millisecond.
+        """
+        statistics = self._running.statistics()
+        if processes:
+            statistics = replace(statistics, processes=process_use(self._devices))
+        return statistics
+
+    def trace(self, clock: TraceClock = "device") -> dict[str, Any]:
+        """What every stage did with every item, in Chrome's trace format; also after closing.
+
+        Perfetto (ui.perfetto.dev) and chrome://tracing show it: a row for each stage, a bar for
+        each item, with its waiting and where its latency went.  ``clock="host"`` shows when this
+        machine worked on the items, instead of when the devices did on theirs.
+
+        Raises ``ConfigError`` if the runner was made without ``trace``.
+        """
+        if not self._trace_items:
+            raise ConfigError(
+                "This runner records no trace; make it with PipelinedModelRunner(..., trace=True)."
+            )
+        return trace_events(self._running.trace(), self._running.clock, clock)
+
+    def save_trace(self, path: str | Path, clock: TraceClock = "device") -> None:
+        """Write :meth:`trace` to a JSON file, whole or not at all.  Raises ``ConfigError``."""
+        save(self.trace(clock), Path(path))
 
     def close(self) -> None:
         """End the stream, wait until everything is computed, release everything.
@@ -246,6 +373,10 @@ class PipelinedModelRunner:
         else:
             self.cancel()
 
+    def _abandon_after_fork(self) -> None:
+        if self._finalizer.detach() is not None:  # closing does nothing in the child from here on
+            self._running.abandon_after_fork()
+
     def _try_push(self, tensors: Mapping[str, ArrayLike], *, wait: bool) -> bool:
         try:
             self._running.source.push(tensors, None if wait else 0, None)
@@ -258,6 +389,22 @@ def _abandon(running: RunningPipeline, resources: ExitStack) -> None:
     """The runner was dropped, or the interpreter ends, without closing it."""
     running.cancel()
     resources.close()
+
+
+_runners: weakref.WeakSet[PipelinedModelRunner] = weakref.WeakSet()
+
+
+def _abandon_after_fork() -> None:
+    for runner in list(_runners):
+        runner._abandon_after_fork()
+
+
+os.register_at_fork(after_in_child=_abandon_after_fork)
+
+
+def _check_ready(ready_ns: int | None) -> None:
+    if ready_ns is not None and ready_ns < 0:
+        raise ConfigError(f"ready_ns is {ready_ns}, but a time must not be negative.")
 
 
 def _check_size(name: str, size: int | None) -> int | None:

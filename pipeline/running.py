@@ -14,7 +14,6 @@ When a stage is lost::
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -26,6 +25,7 @@ from typing import Any
 from devices.device import Device, Loaded, ProgramHandle
 from devices.errors import DeviceDied, DeviceError
 from devices.launch import explain_exit
+from devices.log_records import SafeLogger
 from pipeline.channel import ChannelSpec
 from pipeline.errors import PipelineBroken
 from pipeline.pump import Pump, WakePipe
@@ -40,6 +40,8 @@ from pipeline.sink import Sink
 from pipeline.source import Source
 from pipeline.stage import GiveUp, PeerGone, StageConfig, stage_main
 from pipeline.statistics import PipelineStatistics, StageStatistics, StatisticsPage
+from pipeline.trace import TracedPage, create_page, open_page
+from pipeline.trace_events import StageTrace
 
 PATIENCE_S = 1.0
 """How long to wait for the reason after a stage was missed; a process's exit takes milliseconds."""
@@ -47,7 +49,7 @@ PATIENCE_S = 1.0
 GRACE_S = 5.0
 """How long the stages together may take to end before the pipeline leaves without them."""
 
-_logger = logging.getLogger(__name__)
+_logger = SafeLogger(__name__)
 
 
 class RunningPipeline:
@@ -65,9 +67,13 @@ class RunningPipeline:
         *,
         input_limit: int | None,
         output_limit: int | None,
+        trace_items: int,
         busy: set[int],
     ) -> None:
-        """Start; ``busy`` is where segments that did not end in time are noted at the end."""
+        """Start; ``busy`` is where segments that did not end in time are noted at the end.
+
+        ``trace_items`` is how many items each stage records; 0 records none.
+        """
         self.clock = devices[0].clock
         self._devices = devices
         self._plan = plan
@@ -79,15 +85,18 @@ class RunningPipeline:
         self._missed: tuple[int, float] | None = None
         self._broken = False
         self._shutting_down = False
+        self._trace_items = trace_items
         self._final: PipelineStatistics | None = None
+        self._final_trace: list[StageTrace] = []
         self._handles: list[ProgramHandle] = []
+        tokens: dict[int, Any] = {}  # what the user pushed with an item, by item
         with ExitStack() as undo:
             self._wake_pipe = WakePipe()
             undo.callback(self._wake_pipe.close)
             self._pages: list[StatisticsPage] = []
             self._memories: list[int] = []
             undo.callback(self._release_memory)
-            self._open_and_start(loaded, input_limit, output_limit, undo)
+            self._open_and_start(loaded, tokens, input_limit, output_limit, undo)
             self._pump = Pump(
                 self.source,
                 self.sink,
@@ -102,6 +111,11 @@ class RunningPipeline:
         """The counters now, or the last ones once the pipeline is closed."""
         with self._lock:
             return self._final or self._read_statistics()
+
+    def trace(self) -> list[StageTrace]:
+        """What every stage has recorded so far, also once the pipeline is closed."""
+        with self._lock:
+            return self._read_trace() if self._final is None else self._final_trace
 
     def finish(self) -> None:
         """Announce the end if nobody did, wait until everything came out, and release all.
@@ -119,11 +133,33 @@ class RunningPipeline:
         self.sink.cancel()
         self._shut_down()
 
+    def abandon_after_fork(self) -> None:
+        """In a forked child: let go of everything, without locks, and leave the stages alone.
+
+        Otherwise the child would hold pipe ends open whose closing the stages wait for.
+        """
+        owner = os.getppid()
+
+        def refusal() -> Exception:
+            return DeviceError(
+                f"This runner belongs to process {owner} and this is process {os.getpid()}, forked "
+                "from it; make runners in the process that uses them."
+            )
+
+        self._lock = threading.RLock()
+        self._shutting_down = True
+        self.source.abandon_after_fork(refusal)
+        self.sink.abandon_after_fork(refusal)
+        self._final, self._final_trace = self._read_statistics(), self._read_trace()
+        self._release_memory()
+        self._wake_pipe.abandon_after_fork()
+
     # -- building -------------------------------------------------------------------------------
 
     def _open_and_start(
         self,
         loaded: Sequence[Loaded],
+        tokens: dict[int, Any],
         input_limit: int | None,
         output_limit: int | None,
         undo: ExitStack,
@@ -153,6 +189,7 @@ class RunningPipeline:
                 ],
                 plan.inputs,
                 clock=self.clock,
+                tokens=tokens,
                 limit=input_limit,
                 wake=self._wake_pipe.wake,
             )
@@ -162,9 +199,9 @@ class RunningPipeline:
             for segment, (device, executable) in enumerate(zip(self._devices, loaded, strict=True)):
                 inputs, outputs = plan.into(segment), plan.out_of(segment)
                 create(outputs)
-                page_memory = StatisticsPage.create()
+                page_memory = create_page(self._trace_items)
                 loose.add(page_memory)
-                self._pages.append(StatisticsPage(os.dup(page_memory)))
+                self._pages.append(open_page(os.dup(page_memory), self._trace_items))
                 given = [page_memory]
                 for spec in inputs:
                     given += channels[spec].consumer
@@ -174,7 +211,7 @@ class RunningPipeline:
                     device.start_program(
                         stage_main,
                         given,
-                        StageConfig(segment, executable.handle, inputs, outputs),
+                        StageConfig(segment, executable.handle, inputs, outputs, self._trace_items),
                         on_event=partial(self._on_event, segment),
                         on_exit=partial(self._on_exit, segment),
                     )
@@ -190,6 +227,7 @@ class RunningPipeline:
                 ],
                 plan.outputs,
                 [device.name for device in self._devices],
+                tokens=tokens,
                 limit=output_limit,
                 wake=self._wake_pipe.wake,
             )
@@ -312,7 +350,7 @@ class RunningPipeline:
         self.sink.close()
         self._await_stages()
         with self._lock:
-            self._final = self._read_statistics()
+            self._final, self._final_trace = self._read_statistics(), self._read_trace()
         self._release_memory()
         self._wake_pipe.close()
 
@@ -345,6 +383,13 @@ class RunningPipeline:
             finished=self.sink.finished,
             popped=self.sink.popped,
         )
+
+    def _read_trace(self) -> list[StageTrace]:
+        return [
+            StageTrace(segment, self._devices[segment].name, *page.records())
+            for segment, page in enumerate(self._pages)
+            if isinstance(page, TracedPage)
+        ]
 
 
 def _close_all(descriptors: Iterable[int]) -> None:

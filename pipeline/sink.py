@@ -6,13 +6,15 @@ the credits given to the last stage, so a result waits either in its ring or her
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from devices.device import Tensor, TensorSpec
+from pipeline.changed import Changed
 from pipeline.channel import Item
 from pipeline.errors import EndOfChannel, InferenceError, PeerDied, PipelineClosed
 from pipeline.shared_memory_channel import SharedMemoryConsumer
@@ -25,6 +27,7 @@ class Result:
     ``item`` counts pushes from 0.  ``entry_ns`` is when the first stage started on it, ``exit_ns``
     when its last output was published; the difference is its latency through the pipeline.
     ``synthetic`` outputs are zero-filled placeholders of devices that compute only time.
+    ``token`` is what was pushed with the item.
     """
 
     item: int
@@ -32,6 +35,7 @@ class Result:
     entry_ns: int
     exit_ns: int
     synthetic: bool
+    token: Any = None
 
 
 class Sink:
@@ -43,10 +47,14 @@ class Sink:
         outputs: Sequence[TensorSpec],
         devices: Sequence[str],
         *,
+        tokens: dict[int, Any],
         limit: int | None,
         wake: Callable[[], None],
     ) -> None:
-        """``consumers`` by rising maker, the last stage's last; ``devices`` by segment."""
+        """``consumers`` by rising maker, the last stage's last; ``devices`` by segment.
+
+        ``tokens`` by item are put there by the source.
+        """
         self._consumers = consumers
         made_by = {
             tensor.name: index
@@ -55,13 +63,15 @@ class Sink:
         }
         self._outputs = [(spec.name, made_by[spec.name]) for spec in outputs]
         self._devices = devices
+        self._tokens = tokens
         self._limit = limit
         self._wake = wake
-        self._changed = threading.Condition()
+        self._changed = Changed()
         self._results: deque[Result | InferenceError] = deque()
         self._granted = [0] * len(consumers)
         self._finished = 0
         self._popped = 0
+        self._dropping = 0  # items below this one go nowhere
         self._ended = False
         self._loss: Callable[[], Exception] | None = None
         self._closed = False
@@ -114,6 +124,20 @@ class Sink:
             if not self._closed:
                 self._grant()
 
+    def results_told(self, listener: Callable[[], None]) -> AbstractContextManager[None]:
+        """Have ``listener`` called whenever another :meth:`pop` may succeed, for event loops."""
+        return self._changed.telling(listener)
+
+    def drop(self, count: int) -> None:
+        """Take the next ``count`` results, now or when they come, and forget them."""
+        with self._changed:
+            self._dropping = self._popped + count
+            while self._results and self._results[0].item < self._dropping:
+                self._results.popleft()
+                self._popped += 1
+            if not self._closed:
+                self._grant()
+
     def wait_done(self) -> None:
         """Wait until every item has come out, or none will any more."""
         with self._changed:
@@ -131,6 +155,7 @@ class Sink:
         with self._changed:
             self._cancelled = True
             self._results.clear()
+            self._tokens.clear()
             self._ended = False
             self._loss = lambda: PipelineClosed(
                 "The pipeline was cancelled, its results are gone; make a new runner."
@@ -143,6 +168,14 @@ class Sink:
             self._closed = True
             for consumer in self._consumers:
                 consumer.close()
+
+    def abandon_after_fork(self, loss: Callable[[], Exception]) -> None:
+        """In a forked child: let go of the channels without locks, and make every pop raise."""
+        self._changed = Changed()
+        self._results.clear()
+        self._ended = False
+        self._loss = loss
+        self.close()
 
     # -- called by the pump thread --------------------------------------------------------------
 
@@ -182,13 +215,17 @@ class Sink:
         item_id = items[0].item_id
         exit_ns = max([item.ready_ns for item in items])
         failure = next((item.failure for item in items if item.failure is not None), None)
-        if failure is not None:
+        token = self._tokens.pop(item_id, None) if self._tokens else None
+        if item_id < self._dropping:
+            self._popped += 1
+        elif failure is not None:
             self._results.append(
                 InferenceError(
                     item=item_id,
                     segment=failure.segment,
                     device=self._devices[failure.segment],
                     cause=failure.cause,
+                    token=token,
                 )
             )
         else:
@@ -199,6 +236,7 @@ class Sink:
                     entry_ns=min([item.entry_ns for item in items]),
                     exit_ns=exit_ns,
                     synthetic=any(item.synthetic for item in items),
+                    token=token,
                 )
             )
         for consumer in self._consumers:

@@ -6,16 +6,18 @@ are waiting already) it is copied aside and the pump thread moves it on when slo
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from devices.device import Clock, Tensor, TensorSpec
 from devices.errors import TensorError
+from pipeline.changed import Changed
 from pipeline.errors import PeerDied
 from pipeline.shared_memory_channel import SharedMemoryProducer
 
@@ -68,16 +70,21 @@ class Source:
         inputs: Sequence[TensorSpec],
         *,
         clock: Clock,
+        tokens: dict[int, Any],
         limit: int | None,
         wake: Callable[[], None],
     ) -> None:
-        """``producers`` by rising reader, the first stage's first; ``wake`` stirs the pump."""
+        """``producers`` by rising reader, the first stage's first; ``wake`` stirs the pump.
+
+        ``tokens`` by item are left there for the sink; they never leave this process.
+        """
         self._producers = producers
         self._inputs = inputs
         self._realtime = clock == "realtime"
+        self._tokens = tokens
         self._limit = limit
         self._wake = wake
-        self._changed = threading.Condition()
+        self._changed = Changed()
         self._backlog: deque[tuple[int, int, dict[str, Tensor]]] = deque()
         self._pushers_waiting = 0
         self._pushed = 0
@@ -98,7 +105,11 @@ class Source:
         return self._ended
 
     def push(
-        self, tensors: Mapping[str, ArrayLike], timeout: float | None, ready_ns: int | None
+        self,
+        tensors: Mapping[str, ArrayLike],
+        timeout: float | None,
+        ready_ns: int | None,
+        token: Any = None,
     ) -> None:
         """Accept one item; see :meth:`PipelinedModelRunner.push`."""
         with self._changed:
@@ -107,6 +118,8 @@ class Source:
             if self._full():
                 self._wait_for_room(timeout)
             item, self._pushed = self._pushed, self._pushed + 1
+            if token is not None:
+                self._tokens[item] = token
             if ready_ns is None:
                 ready_ns = time.monotonic_ns() if self._realtime else 0
             if not self._backlog and self._has_slot():
@@ -123,6 +136,19 @@ class Source:
             self._ended = True
             self._send_end()
             self._changed.notify_all()
+
+    @contextmanager
+    def room_told(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Have ``listener`` called whenever another :meth:`push` may succeed, for event loops."""
+        with self._changed.telling(listener):
+            with self._changed:
+                self._pushers_waiting += 1
+                self._wake()
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._pushers_waiting -= 1
 
     def set_limit(self, limit: int | None) -> None:
         """Change how many items may wait before the first stage."""
@@ -147,6 +173,13 @@ class Source:
                 producer.close()
             self._changed.notify_all()
 
+    def abandon_after_fork(self, refusal: Callable[[], Exception]) -> None:
+        """In a forked child: let go of the channels without locks, and make every push raise."""
+        self._changed = Changed()
+        self._refusal = refusal
+        self._backlog.clear()
+        self.close()
+
     # -- called by the pump thread --------------------------------------------------------------
 
     def interest(self) -> list[int]:
@@ -157,7 +190,8 @@ class Source:
             waiting = []
             if self._backlog:
                 waiting = [p for p in self._producers if p.credited == p.committed]
-            if self._pushers_waiting and self._producers[0] not in waiting:
+            may_be_full = self._limit is not None and self._pushed > self._limit
+            if self._pushers_waiting and may_be_full and self._producers[0] not in waiting:
                 waiting.append(self._producers[0])
             return [producer.fileno() for producer in waiting]
 

@@ -34,11 +34,15 @@ from itertools import chain
 from devices.clock import SPIN_NS, wait_until_ns
 from devices.device import ProgramContext, Tensor
 from devices.errors import EdgeTpuError
+from devices.log_records import SafeLogger, add_log_fields
 from pipeline.channel import ChannelSpec, Consumer, Failure, Item, Producer
 from pipeline.errors import ChannelError, EndOfChannel, PeerDied
 from pipeline.routes import SOURCE
 from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.statistics import StageCounters, StatisticsPage
+from pipeline.trace import open_page
+
+_logger = SafeLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class StageConfig:
     handle: int
     inputs: tuple[ChannelSpec, ...]
     outputs: tuple[ChannelSpec, ...]
+    trace_items: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,11 @@ class _Stopped(Exception):
 def stage_main(context: ProgramContext) -> None:
     """The program: open the channels, run until the end, close everything."""
     config: StageConfig = context.config
+    add_log_fields(segment=config.segment)
     descriptors = iter(context.fds)
     with ExitStack() as closing:
         closing.callback(_close, descriptors)  # what is left of them if something fails on the way
-        page = StatisticsPage(next(descriptors))
+        page = open_page(next(descriptors), config.trace_items)
         closing.callback(page.close)
         consumers: list[Consumer] = []
         for spec in config.inputs:
@@ -89,7 +95,10 @@ def stage_main(context: ProgramContext) -> None:
             ends = next(descriptors), next(descriptors), next(descriptors)
             producers.append(SharedMemoryProducer(spec, *ends))
             closing.callback(producers[-1].close)
-        Stage(context, config, consumers, producers, page).run()
+        _logger.info("the stage is ready")
+        stage = Stage(context, config, consumers, producers, page)
+        stage.run()
+        _logger.info("the stage ended; %s", stage.summary())
 
 
 class Stage:
@@ -121,6 +130,14 @@ class Stage:
         self._depart_ns = 0
         self._first = True
         self._given_up = False
+
+    def summary(self) -> str:
+        """What it has done, for the log."""
+        done = self._counters
+        return (
+            f"{done.items} items inferred, {done.failed_items} failed here and "
+            f"{done.passed_items} before"
+        )
 
     def run(self) -> None:
         """Carry items until the end of the stream, a stop, or the loss of a neighbour."""

@@ -10,13 +10,16 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
 from devices.device import Clock, Timing
 from pipeline.shared_memory import map_memory, unnamed_memory
+from pipeline.statistics_table import table
+from pipeline.usage import ProcessUse
 
 OCTAVE_BUCKETS = 64
 """Buckets for each doubling of a latency: a percentile is at most 0.8 % off its true value."""
@@ -93,17 +96,17 @@ PAGE_BYTES = _HISTOGRAM_OFFSET + 8 * _BUCKETS
 class StatisticsPage:
     """The shared memory page of one stage; takes ownership of the descriptor it is given."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, size_bytes: int = PAGE_BYTES) -> None:
         try:
-            self._mapping: mmap.mmap = map_memory(memory, PAGE_BYTES)
+            self._mapping: mmap.mmap = map_memory(memory, size_bytes)
         finally:
             os.close(memory)
         self._histogram = np.frombuffer(self._mapping, np.int64, _BUCKETS, offset=_HISTOGRAM_OFFSET)
 
     @staticmethod
-    def create() -> int:
+    def create(size_bytes: int = PAGE_BYTES) -> int:
         """The memory of a new page; the caller hands out duplicates."""
-        memory = unnamed_memory(PAGE_BYTES)
+        memory = unnamed_memory(size_bytes)
         _ITEM.pack_into(mapping := mmap.mmap(memory, PAGE_BYTES), 0, -1)
         mapping.close()
         return memory
@@ -196,7 +199,7 @@ class PipelineStatistics:
     """The pipeline at one moment.
 
     ``pushed`` items were accepted, ``finished`` came out at the far end (failed ones included)
-    and ``popped`` were handed to the program.
+    and ``popped`` were handed to the program.  ``processes`` are listed on request.
     """
 
     clock: Clock
@@ -204,8 +207,24 @@ class PipelineStatistics:
     pushed: int
     finished: int
     popped: int
+    processes: tuple[ProcessUse, ...] = ()
 
     @property
     def bottleneck(self) -> StageStatistics:
         """The stage with the largest mean latency."""
         return max(self.stages, key=lambda stage: stage.latency_mean_ns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers, names, lists and dictionaries, ready for JSON."""
+        values = asdict(self)
+        for values_of_stage, stage in zip(values["stages"], self.stages, strict=True):
+            values_of_stage["items"] = stage.items
+            values_of_stage["latency_mean_ns"] = stage.latency_mean_ns
+            values_of_stage["utilization"] = stage.utilization
+        values["stages"] = list(values["stages"])
+        values["processes"] = [{**p, "cpus": list(p["cpus"])} for p in values["processes"]]
+        return values
+
+    def table(self) -> str:
+        """The same as text for people: a line for each stage and process."""
+        return table(self)

@@ -35,6 +35,9 @@ TURNED_OFF = "Pipeline was turned off before."
 _INNER_QUEUE_SIZE = 1
 """libcoral: one request waits between two segments, not configurable."""
 
+_SUPPORTED = frozenset(map(np.dtype, ("f4", "i4", "u1", "i8", "i2", "i1", "f8")))
+"""What libcoral's Python binding takes; it knows no others, bool and float16 among them."""
+
 _log = logging.getLogger("pycoral")
 
 
@@ -117,8 +120,9 @@ class PipelinedModelRunner:
         Raises:
             ValueError: the number, dtype or size of the arrays is wrong.
             KeyError: the model has no input of that name.
-            RuntimeError: ``Pipeline was turned off before.`` after the end, or ``Segment <i>
-                runner error: ...`` after a failure.
+            RuntimeError: ``Pipeline was turned off before.`` after the end, ``Segment <i>
+                runner error: ...`` after a failure, or ``Unexpected numpy dtype: ...`` for an
+                input of a dtype that pycoral does not know.
         """
         tensors = self._checked(input_tensors)
         with self._state:
@@ -182,10 +186,16 @@ class PipelinedModelRunner:
         ]
 
     def __del__(self) -> None:
-        """Stop the pipeline; say so if results are lost."""
+        """Stop the pipeline; say so if results are lost.
+
+        What pycoral prints is logged here: a destructor should not write to a program's output.
+        """
         running = getattr(self, "_pipeline", None)
         if running is None or os.getpid() != self._owner_pid:
             return  # never started, or a forked child's copy of its parent's runner
+        _log.info("Push empty request to stop the pipeline...")
+        if self._ended or self._failure is not None:
+            _log.info("The pipeline has already been closed successfully.")
         statistics = running.stats()
         unconsumed = statistics.pushed - statistics.popped
         if unconsumed and self._failure is None:
@@ -241,6 +251,8 @@ class PipelinedModelRunner:
             dtype, shape = self._inputs[name]
             if not isinstance(array, np.ndarray) or array.dtype != dtype:
                 raise ValueError(f"Input should be a list of numpy array of type {dtype}")
+            if array.dtype not in _SUPPORTED:
+                raise RuntimeError(f"Unexpected numpy dtype: {array.dtype}")
             if array.size != np.prod(shape, dtype=np.int64):
                 raise ValueError(
                     f"Input {name!r} has shape {array.shape}, which does not fill the model's "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -54,7 +55,7 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"clocks": "virtual"},
             "x.yaml: unknown key 'clocks'; the keys allowed are link, clock, compute, "
-            "latency_scale, noise_sigma, noise_seed, faults, devices",
+            "latency_scale, noise_sigma, noise_seed, faults, cpu_affinity, devices",
         ),
         (
             {"devices": "many"},
@@ -73,7 +74,7 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"devices": [{"nois": 1}]},
             "x.yaml: devices[0]: unknown key 'nois'; the keys allowed are link, clock, compute, "
-            "latency_scale, noise_sigma, noise_seed, faults, count",
+            "latency_scale, noise_sigma, noise_seed, faults, cpu_affinity, count",
         ),
         (
             {"compute": False},
@@ -95,6 +96,21 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"noise_seed": 1.5},
             "x.yaml: devices[0]: noise_seed of a device is 1.5 and must be a whole number",
+        ),
+        (
+            {"cpu_affinity": 0},
+            "x.yaml: devices[0]: cpu_affinity of a device is 0 and must be a list of different CPU "
+            "numbers, such as [0, 1]",
+        ),
+        (
+            {"cpu_affinity": []},
+            "x.yaml: devices[0]: cpu_affinity of a device is () and must be a list of different "
+            "CPU numbers, such as [0, 1]",
+        ),
+        (
+            {"devices": [{"cpu_affinity": [0, 0]}]},
+            "x.yaml: devices[0]: cpu_affinity of a device is (0, 0) and must be a list of "
+            "different CPU numbers, such as [0, 1]",
         ),
         (
             {"faults": {"kind": "die"}},
@@ -121,6 +137,17 @@ def test_each_mistake_gets_its_sentence(mapping: Any, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         pool_config_from_mapping(mapping, "x.yaml")
     assert str(caught.value) == sentence
+
+
+def test_cpus_of_this_machine_only() -> None:
+    config = pool_config_from_mapping({"devices": 2, "cpu_affinity": [0]}, "x.yaml")
+    assert [device.cpu_affinity for device in config.devices] == [(0,), (0,)]
+    with pytest.raises(ConfigError) as caught:
+        pool_config_from_mapping({"cpu_affinity": [0, 99999]}, "x.yaml")
+    assert str(caught.value) == (
+        "x.yaml: devices[0]: cpu_affinity of a device names CPU 99999, and this machine has CPUs 0 "
+        f"to {psutil.cpu_count() - 1}"
+    )
 
 
 def test_a_device_config_checks_itself_too() -> None:

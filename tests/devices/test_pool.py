@@ -120,3 +120,26 @@ def test_every_device_is_closed_even_if_one_cannot() -> None:
     with pytest.raises(RuntimeError, match="stuck"):
         DevicePool.of([others[0], stubborn, others[1]]).close()
     assert not any(device.health().alive for device in others)
+
+
+def test_devices_run_on_the_cpus_they_are_given() -> None:
+    """All threads of a device, also those started later."""
+    last = psutil.cpu_count() - 1
+    configs = [DeviceConfig(cpu_affinity=(last,)), DeviceConfig(cpu_affinity=(0,)), DeviceConfig()]
+    with DevicePool(configs) as pool:
+        cpus = []
+        for device in pool.devices:
+            pid = device.health().pid
+            assert pid is not None
+            threads = psutil.Process(pid).threads()
+            assert len(threads) > 1
+            (of_all_threads,) = {tuple(psutil.Process(t.id).cpu_affinity()) for t in threads}
+            cpus.append(of_all_threads)
+    assert cpus == [(last,), (0,), tuple(psutil.Process().cpu_affinity())]
+
+
+def test_a_cpu_the_system_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that exists for psutil and not for this program, as in a container."""
+    monkeypatch.setattr("psutil.cpu_count", lambda: 1 << 20)
+    with pytest.raises(ConfigError, match=r"cannot be bound to CPUs 1000000 .*leave cpu_affinity"):
+        DevicePool.simulated(1, cpu_affinity=(1_000_000,))

@@ -108,3 +108,19 @@ def test_a_device_that_dies_ends_the_experiment_with_a_sentence(
     printed = capsys.readouterr()
     assert "usb:1" in printed.err
     assert "Traceback" not in printed.err
+
+
+def test_the_log_of_all_devices_goes_to_a_file(tmp_path: Path, model: Path) -> None:
+    log = tmp_path / "log.txt"
+    path = experiment(tmp_path, model)
+    assert main([str(path), "--quiet", "--log_file", str(log)]) == 0
+    lines = log.read_text().splitlines()
+    assert any(" usb:2 segment 2 INFO the stage ended; 50 items inferred" in line for line in lines)
+
+
+def test_a_log_that_cannot_be_written_exits_with_2(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = experiment(tmp_path, model)
+    assert main([str(path), "--log_file", str(tmp_path / "absent" / "log.txt")]) == 2
+    assert "choose another file for the log" in capsys.readouterr().err

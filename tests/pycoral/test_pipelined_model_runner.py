@@ -146,6 +146,23 @@ def test_unsupported_input_type(start, branched, image):
     runner.push({})
 
 
+def test_the_words_of_an_unsupported_input_type(start, branched, image):
+    runner = start(branched)
+    words = "Input should be a list of numpy array of type <class 'numpy.int8'>"
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        runner.push({"image": image.astype(np.int16)})
+    runner.push({})
+
+
+def test_a_dtype_that_pycoral_does_not_know(start, branched, image, monkeypatch):
+    """No model of these tests has such an input, so the runner is told that this one has."""
+    runner = start(branched)
+    monkeypatch.setitem(runner._inputs, "image", (np.bool_, (1, 8, 8, 3)))
+    with pytest.raises(RuntimeError, match=r"^Unexpected numpy dtype: bool$"):
+        runner.push({"image": image > 0})
+    runner.push({})
+
+
 def test_push_and_pop_equal_the_uncut_model(start, branched, image):
     runner = start(branched)
     runner.push({"image": image})
@@ -284,6 +301,23 @@ def test_dropping_a_runner_with_results_says_so_and_leaves_the_devices(
     del again
     gc.collect()
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_the_destructor_says(start, branched, image, caplog, ended):
+    """What pycoral prints there, in the log."""
+    caplog.set_level("INFO", "pycoral")
+    runner = start(branched)
+    runner.push({"image": image})
+    assert runner.pop() is not None
+    if ended:
+        runner.push({})
+    caplog.clear()
+    del runner
+    gc.collect()
+    said = [record.getMessage() for record in caplog.records if record.name == "pycoral"]
+    closed = ["The pipeline has already been closed successfully."]
+    assert said == ["Push empty request to stop the pipeline...", *(closed if ended else [])]
 
 
 # -- inputs and outputs ------------------------------------------------------------------------

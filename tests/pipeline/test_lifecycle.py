@@ -51,7 +51,9 @@ def check(runner, count=20):
         np.testing.assert_array_equal(outputs["y"], whole(line(2), x(value))["y"])
 
 def tell(*words):
-    print(*words, flush=True)
+    # One write, because print would let the lines of two threads mix.
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 HOUR_NS = 3_600_000_000_000
 """

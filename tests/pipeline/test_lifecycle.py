@@ -52,7 +52,7 @@ def check(runner, count=20):
 
 def tell(*words):
     # One write, because print would let the lines of two threads mix.
-    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")
     sys.stdout.flush()
 
 HOUR_NS = 3_600_000_000_000

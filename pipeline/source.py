@@ -172,6 +172,24 @@ class Source:
             if self._pushers_waiting and not self._full():
                 self._changed.notify_all()
 
+    def repeat(self, segment: int) -> None:
+        """Tell a segment that was started anew how many items were written for it."""
+        with self._changed:
+            if not self._closed:
+                for producer in self._producers:
+                    if producer.spec.reader == segment:
+                        producer.announce()
+
+    def turn_off(self, refusal: Callable[[], Exception]) -> None:
+        """End the stream, drop what waits to enter, and make every push raise this."""
+        with self._changed:
+            if self._refusal is None:
+                self._refusal = refusal
+            self._backlog.clear()
+            self._ended = True
+            self._send_end()
+            self._changed.notify_all()
+
     # -- helpers, all with the lock held --------------------------------------------------------
 
     def _check_open(self) -> None:

@@ -86,6 +86,8 @@ class Source:
         self._first_stage_gone = False
         self._refusal: Callable[[], Exception] | None = None
         self._closed = False
+        self.wake_on_push = False
+        """Whether the pump wants to know of the next push; it need not be told of every one."""
 
     @property
     def pushed(self) -> int:
@@ -115,6 +117,9 @@ class Source:
                 copies = {name: np.array(array, order="C") for name, array in arrays.items()}
                 self._backlog.append((item, ready_ns, copies))
                 self._wake()
+            if self.wake_on_push:
+                self.wake_on_push = False
+                self._wake()
 
     def end(self) -> None:
         """Announce the end of the stream.  Raises like ``push`` if it was announced before."""
@@ -123,6 +128,8 @@ class Source:
             self._ended = True
             self._send_end()
             self._changed.notify_all()
+            self.wake_on_push = False
+            self._wake()
 
     def set_limit(self, limit: int | None) -> None:
         """Change how many items may wait before the first stage."""

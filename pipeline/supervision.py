@@ -74,6 +74,7 @@ class Supervisor:
         self._next_check: float | None = None
         self._stuck: dict[int, tuple[int, float]] = {}
         self._loss: Callable[[], Exception] | None = None
+        self._lose_at: float | None = None
         self._released = False
         self._stopping = False
 
@@ -101,6 +102,12 @@ class Supervisor:
             assert self._loss is not None
             self._sink.lose(self._loss)
             return None
+        if self._lose_at is not None and self._loss is not None:
+            patience_s = self._lose_at - time.monotonic()
+            if patience_s > 0:
+                return patience_s
+            self._sink.lose(self._loss)
+            return None
         return self._watch()
 
     def stop(self, timeout_s: float) -> None:
@@ -124,16 +131,20 @@ class Supervisor:
     def _watch(self) -> float | None:
         """Kill devices past their deadline; gives the time until the next one."""
         deadline_s = self._deadline_s
-        if deadline_s is None or not self._in_flight():
-            self._next_check = None
-            self._stuck.clear()
+        if deadline_s is None:
             return None
         now = time.monotonic()
-        if self._next_check is None:
+        if self._next_check is None or now >= self._next_check:
+            if not self._in_flight():
+                # Idle for a whole deadline, so that going idle for a moment costs no wake-up.
+                self._source.wake_on_push = True
+                if not self._in_flight():  # nor was anything pushed before this was said
+                    self._next_check = None
+                    self._stuck.clear()
+                    return None
+            first = self._next_check is None
             self._next_check = now + deadline_s
-        elif now >= self._next_check:
-            self._next_check = now + deadline_s
-            for seat in self._seating.seats:
+            for seat in () if first else self._seating.seats:
                 if seat.running and seat not in self._hung:
                     for segment in seat.segments:
                         self._watch_segment(seat, segment, now, deadline_s)
@@ -167,6 +178,8 @@ class Supervisor:
         if kill is not None:
             kill()  # its exit is reported like any other
         else:
+            # It keeps its ends, so what is finished behind it gets a deadline instead of an end.
+            self._lose_at = now + deadline_s
             self._lose(seat, DeviceDied("it hangs and cannot be killed", device=seat.device.name))
 
     def _in_flight(self) -> bool:

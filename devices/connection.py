@@ -261,6 +261,11 @@ class Connection:
             self._closing = True
         self._channel.send_now(Shutdown(GRACE_S), GRACE_S)
 
+    def kill(self) -> None:
+        """Kill the process without waiting; the reader thread finds it dead."""
+        if os.getpid() == self._owner_pid:
+            self._process.kill()
+
     def close(self) -> None:
         """End the process and wait until everything is released."""
         if os.getpid() != self._owner_pid:

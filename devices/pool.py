@@ -28,6 +28,7 @@ class DevicePool:
         devices = configs.devices if isinstance(configs, PoolConfig) else tuple(configs)
         if not devices:
             raise ConfigError("a pool has 0 devices and needs at least one")
+        self._closed = False
         self._devices: list[Device] = _start_all(
             [
                 partial(SimulatedDevice, f"{config.link}:{number}", config, wait=False)
@@ -86,6 +87,7 @@ class DevicePool:
                 f"devices of a pool are named {', '.join(names)}; give each a name of its own"
             )
         pool = cls.__new__(cls)
+        pool._closed = False
         pool._devices = list(devices)
         return pool
 
@@ -115,18 +117,26 @@ class DevicePool:
         It has the same name and configuration except for the faults, which happen once; nothing
         is loaded on it.  Raises ``DeviceError`` for a device of another kind or pool.
         """
-        if device not in self._devices or not isinstance(device, SimulatedDevice):
+        if not self.can_restart(device) or not isinstance(device, SimulatedDevice):
             raise DeviceError(
                 f"device {device.name} cannot be started anew: it is not a simulated device of "
-                "this pool; use a spare device"
+                "this pool, or the pool is closed; use a spare device"
             )
         device.close()
         fresh = SimulatedDevice(device.name, replace(device.config, faults=()))
         self._devices[self._devices.index(device)] = fresh
+        if self._closed:  # by another thread meanwhile, which did not know the new one
+            fresh.close()
         return fresh
+
+    def can_restart(self, device: Device) -> bool:
+        """Whether :meth:`restart` could be asked for this device."""
+        known = any(device is own for own in self._devices)
+        return known and isinstance(device, SimulatedDevice) and not self._closed
 
     def close(self) -> None:
         """End all devices; safe to call twice."""
+        self._closed = True
         _close_all(self._devices)
 
     def __enter__(self) -> DevicePool:

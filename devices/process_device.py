@@ -139,6 +139,10 @@ class ProcessDevice:
             return Health(alive=False, pid=None, loaded=0, inferences=0, rss_bytes=0)
         return health
 
+    def kill(self) -> None:
+        """End the process at once, however it hangs; everyone is told as of any other death."""
+        self._connection.kill()
+
     def ask_to_close(self) -> None:
         """Ask the process to end without waiting for it; :meth:`close` then does the rest."""
         self._connection.ask_to_close()

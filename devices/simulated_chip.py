@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import threading
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +160,19 @@ class SimulatedChip:
             if registration.corrupt:
                 wrong = np.ascontiguousarray(target).view(np.uint8) ^ np.uint8(0x5A)
                 target[...] = wrong.view(target.dtype).reshape(target.shape)
+
+    def digest(self, handle: int, name: str) -> int:
+        """CRC-32 of an output of the last ``execute`` as the chip computed it.
+
+        It models a checksum made on the far side of the link: a ``corrupt`` fault, which spoils
+        the bytes on their way, does not change it.  Nothing like it can tell that the chip itself
+        computed wrong numbers.
+        """
+        registration = self._registration(handle)
+        spec = registration.outputs[name]
+        output: Tensor = np.empty(spec.shape, spec.dtype)
+        registration.engine.copy_output(name, output)
+        return zlib.crc32(output.data)
 
     def unload(self, handle: int) -> None:
         """Forget an executable.  Raises ``DeviceError`` for an unknown handle."""

@@ -11,6 +11,10 @@ Tensors are written once into a slot and read there; what travels besides is one
 forward and one credit back.  The consumer hands out the credits, the first ones included
 (:meth:`Consumer.grant`), so that it can keep the queue shorter than the ring.
 
+An end may be replaced: its successor opens the same ring, ``resume`` finds in the memory where the
+dead one was, and the living end says again how far it is (``announce``, ``regrant``).  That is
+why records and credits are running totals: hearing one twice, or only the last one, is enough.
+
 This module holds what all implementations share.  ``tests/pipeline/test_channel.py`` is the
 contract, run against each of them.
 """
@@ -37,23 +41,33 @@ HEADER_BYTES = 64
 ERROR_BYTES = 1024
 """Room every slot has for the text of an error, however small its tensors are."""
 
-HEADER = struct.Struct("<QqqIIiI")
-"""The producer's part of the header: item id, ready_ns, entry_ns, kind, flags, origin, length."""
+HEADER = struct.Struct("<QqqIIiIQ")
+"""The producer's part of the header: item id, ready_ns, entry_ns, kind, flags, origin, length,
+and last the sequence: which item of the channel this is, counted from 1.
+
+``pack_into`` clears the header first and writes the sequence at the end, after the tensors and
+everything else.  A process that dies on the way therefore leaves 0, or the low bytes of the
+number, either of which is below the sequence of the slot before: the largest sequence in a ring
+always says how many items were published completely.
+"""
+
+SEQUENCE = struct.Struct("<Q")
+SEQUENCE_OFFSET = 40
 
 RELEASED = struct.Struct("<q")
 """The consumer's part of the header: the time at which it gave the slot back."""
 
 RELEASED_OFFSET = 48
 
-RECORD = struct.Struct("<QII")
-"""What goes through the forward pipe: item id, kind, payload length in bytes."""
-
 FLAG_SYNTHETIC = 1
 """The tensors are zero-filled placeholders: some device on the way computes nothing."""
 
+GENERATION_SHIFT = 8
+"""The flags above this bit say which generation of its stage failed an item."""
+
 
 class Kind(IntEnum):
-    """What a record announces."""
+    """What a slot holds, or what follows it."""
 
     DATA = 0
     ERROR = 1
@@ -98,10 +112,14 @@ def _aligned(size_bytes: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an item failed: the segment it failed in, and what was said there."""
+    """Why an item failed: the segment it failed in, and what was said there.
+
+    ``generation`` counts how often that segment had been given a new device.
+    """
 
     segment: int
     cause: str
+    generation: int = 0
 
     def encode(self) -> bytes:
         """The cause as UTF-8, cut to what every slot can hold."""
@@ -179,6 +197,17 @@ class Producer(ABC):
     def end(self) -> None:
         """Say that nothing follows.  Raises ``PeerDied``."""
 
+    def resume(self) -> int:
+        """Continue behind what the ring holds already; gives the number of items published."""
+        return self.committed
+
+    def published(self) -> Item | None:
+        """The item published last, as its slot has it; ``None`` if there was none."""
+        return None
+
+    def announce(self) -> None:  # noqa: B027  (nothing to repeat where ends are not replaced)
+        """Say again how many items are published.  From any thread; never raises ``PeerDied``."""
+
     @abstractmethod
     def close(self) -> None:
         """Give everything back; without :meth:`end` before it, the consumer sees a dead peer."""
@@ -216,6 +245,12 @@ class Consumer(ABC):
     @abstractmethod
     def retire(self, released_ns: int) -> None:
         """Be done with the oldest item received, at this time, without granting a new credit."""
+
+    def resume(self, position: int, released_ns: int) -> None:  # noqa: B027
+        """Continue with item ``position`` of the channel; the one before left at this time."""
+
+    def regrant(self) -> None:  # noqa: B027  (nothing to repeat where ends are not replaced)
+        """Say again how many items are granted.  From any thread."""
 
     def release(self, released_ns: int) -> None:
         """Be done with the oldest item received and grant its slot again."""

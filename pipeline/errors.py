@@ -34,6 +34,10 @@ class PeerDied(ChannelError):
         self.stage = stage
 
 
+class WrongAnswer(DeviceError):
+    """A device answered nonsense twice: outputs of the wrong size, or with a wrong checksum."""
+
+
 class InferenceError(DeviceError):
     """One item failed in one segment; the items before and after it are not affected.
 

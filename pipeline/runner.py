@@ -25,7 +25,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast, get_args
 
 from numpy.typing import ArrayLike
 
@@ -34,14 +34,22 @@ from devices.errors import ConfigError, DeviceError
 from devices.pool import DevicePool
 from pipeline import asynchronous
 from pipeline.errors import InferenceError
+from pipeline.replacements import Replacements, known_dead
 from pipeline.routes import StageTensors, plan_routes
-from pipeline.running import RunningPipeline
-from pipeline.sink import Result
+from pipeline.running import RunningPipeline, RunOptions
+from pipeline.sink import OnError, Result
 from pipeline.source import TURNED_OFF
 from pipeline.statistics import PipelineStatistics
 from pipeline.trace import trace_size
 from pipeline.trace_events import TraceClock, save, trace_events
 from pipeline.usage import process_use
+
+ITEM_DEADLINE_S = 60.0
+"""Longest host time for one item in one stage before its device counts as hung.
+
+A minute is a hundred times what the largest model of the zoo takes through LiteRT on one core of
+a Raspberry Pi, and short enough that an unattended pipeline goes on by itself.
+"""
 
 
 class PipelinedModelRunner:
@@ -63,6 +71,13 @@ class PipelinedModelRunner:
         input_queue_size: int | None = None,
         output_queue_size: int | None = None,
         outputs: Sequence[str] | None = None,
+        share_devices: bool = False,
+        spares: Sequence[Device] = (),
+        restart: bool = True,
+        max_replays: int = 2,
+        item_deadline_s: float | None = ITEM_DEADLINE_S,
+        verify_outputs: bool = False,
+        on_error: OnError = "raise",
         trace: bool | int = False,
     ) -> None:
         """Load executable i on device i and start the stages.
@@ -74,6 +89,23 @@ class PipelinedModelRunner:
         last executable and all others that no executable reads.  With ``trace`` every stage
         records its items for :meth:`trace`: the newest 10000 each, or as many as the number says.
 
+        With ``share_devices`` there may be fewer devices than executables, and a device may be
+        listed several times: its stages take turns, each item passing all of them before the
+        next one.  Too few devices get equal numbers of neighbouring segments.  Segments that do
+        not fit on one chip together load their parameters at every turn.
+
+        A stage whose device dies, hangs or answers nonsense goes on on another one: first on
+        ``spares``, then on devices of the pool that no pipeline uses, then, with ``restart``, on
+        its own device of the pool started anew.  The item in work is computed again, at most
+        ``max_replays`` times, after which it fails alone.  A device hangs when it needs longer
+        than ``item_deadline_s`` of the host's time for one item (``None``: it may).  With
+        ``verify_outputs``, outputs are compared with the device's own checksum of them, where it
+        has one.
+
+        What becomes of an item that fails is ``on_error``: its ``pop`` raises its exception
+        (``"raise"``), or returns it in place of outputs (``"return"``), or raises it and the
+        stream ends there, as Coral's does (``"stop"``).
+
         Raises :class:`~devices.errors.ModelError` if the executables cannot be loaded or do not
         fit together, ``ConfigError`` for impossible options, and ``DeviceError`` if there are not
         enough devices or one is dead.
@@ -84,14 +116,19 @@ class PipelinedModelRunner:
         _check_size("input_queue_size", input_queue_size)
         _check_size("output_queue_size", output_queue_size)
         self._trace_items = trace_size(trace)
+        _check_recovery(max_replays, item_deadline_s, on_error)
+        pool: DevicePool | None = None
         with ExitStack() as undo:
             if devices is None:
                 devices = undo.enter_context(DevicePool.simulated(len(paths)))
             if isinstance(devices, DevicePool):
-                devices = devices.select(len(paths))
-            self._devices = _assign(paths, devices)
+                pool = devices
+                devices = _select(pool, len(paths), share_devices)
+            assigned = _assign(paths, devices, share_devices)
+            replacements = Replacements(spares, pool, restart=restart)
+            replacements.check(assigned)
             busy: set[int] = set()
-            loaded = _load(paths, self._devices, undo, busy)
+            loaded = _load(paths, assigned, undo, busy)
             plan = plan_routes(
                 [StageTensors(one.inputs, one.outputs) for one in loaded],
                 queue_size=queue_size,
@@ -101,12 +138,20 @@ class PipelinedModelRunner:
             # Enough items to keep every stage busy and every queue between them full.
             self._flight = len(paths) * (queue_size + 1) + 1
             self._running = RunningPipeline(
-                self._devices,
+                paths,
+                assigned,
                 loaded,
                 plan,
-                input_limit=input_queue_size,
-                output_limit=output_queue_size,
-                trace_items=self._trace_items,
+                replacements,
+                RunOptions(
+                    input_limit=input_queue_size,
+                    output_limit=output_queue_size,
+                    on_error=on_error,
+                    max_replays=max_replays,
+                    item_deadline_s=item_deadline_s,
+                    verify_outputs=verify_outputs,
+                    trace_items=self._trace_items,
+                ),
                 busy=busy,
             )
             self._resources = undo.pop_all()
@@ -126,8 +171,8 @@ class PipelinedModelRunner:
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """The devices in use, by segment."""
-        return self._devices
+        """The devices in use now, by segment."""
+        return self._running.devices
 
     def push(
         self,
@@ -171,6 +216,8 @@ class PipelinedModelRunner:
         executable does not say which of its tensors the whole model gives out, so an output that
         an earlier segment makes *and a later one reads* has to be named when the runner is made:
         ``PipelinedModelRunner(..., outputs=["scores", "features"])``.
+        With ``on_error="return"``, an :class:`~pipeline.errors.InferenceError` in place of the
+        outputs of an item that failed (:meth:`pop_result` says so in its type).
 
         Raises :class:`~pipeline.errors.InferenceError` in place of an item that failed (the next
         call gives the item after it), :class:`~pipeline.errors.PipelineBroken` when no result can
@@ -178,10 +225,15 @@ class PipelinedModelRunner:
         ``TimeoutError`` after ``timeout`` seconds.
         """
         result = self.pop_result(timeout)
-        return None if result is None else result.outputs
+        if result is None or result.error is None:
+            return None if result is None else result.outputs
+        return cast("dict[str, Tensor]", result.error)  # only where on_error="return" asks for it
 
     def pop_result(self, timeout: float | None = None) -> Result | None:
-        """Like :meth:`pop`, with the item's number, times and token."""
+        """Like :meth:`pop`, with the item's number, times and token.
+
+        With ``on_error="return"`` the result of an item that failed has its ``error``.
+        """
         return self._running.sink.pop(timeout)
 
     def run(
@@ -213,7 +265,7 @@ class PipelinedModelRunner:
                 wait = not pushed
                 while in_flight:
                     try:
-                        outputs = self.pop(None if wait else 0)
+                        result = self.pop_result(None if wait else 0)
                     except TimeoutError:
                         break
                     except InferenceError as error:
@@ -222,10 +274,12 @@ class PipelinedModelRunner:
                             raise
                         yield error
                     else:
-                        if outputs is None:
+                        if result is None:
                             raise RuntimeError(TURNED_OFF)
                         in_flight -= 1
-                        yield outputs
+                        if result.error is not None and not return_errors:
+                            raise result.error
+                        yield result.error or result.outputs
                     wait = False
         finally:
             with suppress(RuntimeError):  # lost or cancelled: nothing is left to drop
@@ -320,7 +374,7 @@ class PipelinedModelRunner:
         """
         statistics = self._running.statistics()
         if processes:
-            statistics = replace(statistics, processes=process_use(self._devices))
+            statistics = replace(statistics, processes=process_use(self.devices))
         return statistics
 
     def trace(self, clock: TraceClock = "device") -> dict[str, Any]:
@@ -415,18 +469,52 @@ def _check_size(name: str, size: int | None) -> int | None:
     return size
 
 
-def _assign(executables: Sequence[Path], devices: Sequence[Device]) -> tuple[Device, ...]:
-    """The device of each executable, in the order given."""
-    if len(devices) < len(executables):
-        raise DeviceError(
-            f"{len(executables)} executables need as many devices, but only {len(devices)} were "
-            "given; use more devices, or cut the model into fewer segments."
+def _check_recovery(max_replays: int, item_deadline_s: float | None, on_error: str) -> None:
+    if isinstance(max_replays, bool) or not isinstance(max_replays, int) or max_replays < 0:
+        raise ConfigError(f"max_replays is {max_replays!r}, but it must be an integer from 0 on.")
+    if item_deadline_s is not None and (
+        isinstance(item_deadline_s, bool)
+        or not isinstance(item_deadline_s, int | float)
+        or not item_deadline_s > 0
+    ):
+        raise ConfigError(
+            f"item_deadline_s is {item_deadline_s!r}, but it must be a number of seconds above 0, "
+            "or None for no deadline."
         )
-    chosen = tuple(devices[: len(executables)])
-    if len({id(device) for device in chosen}) < len(chosen):
+    if on_error not in get_args(OnError):
+        raise ConfigError(
+            f"on_error is {on_error!r}, but it must be one of {', '.join(get_args(OnError))}."
+        )
+
+
+def _select(pool: DevicePool, count: int, share: bool) -> tuple[Device, ...]:
+    """The first living devices of a pool, as many as there are segments if it has them."""
+    if share:
+        living = sum(not known_dead(device) for device in pool.devices)
+        count = max(1, min(count, living))
+    return pool.select(count)
+
+
+def _assign(
+    executables: Sequence[Path], devices: Sequence[Device], share: bool
+) -> tuple[Device, ...]:
+    """The device of each executable: in the order given, or blocks of neighbours if too few."""
+    segments = len(executables)
+    if len(devices) < segments and not (share and devices):
+        raise DeviceError(
+            f"{segments} executables need as many devices, but only {len(devices)} were "
+            "given; use more devices, cut the model into fewer segments, or let stages share "
+            "devices (share_devices=True)."
+        )
+    if len(devices) < segments:
+        chosen = tuple(devices[segment * len(devices) // segments] for segment in range(segments))
+    else:
+        chosen = tuple(devices[:segments])
+    if not share and len({id(device) for device in chosen}) < len(chosen):
         raise DeviceError(
             f"The devices {[device.name for device in chosen]} repeat, but every stage needs a "
-            "device of its own."
+            "device of its own; give more devices, or let stages share them "
+            "(share_devices=True)."
         )
     clocks = {device.clock for device in chosen}
     if len(clocks) > 1:

@@ -1,15 +1,8 @@
-"""A pipeline that runs: its channels, its stages next to their chips, and who misses whom.
+"""A pipeline that runs: its channels, its stages next to their chips, and their supervision.
 
-Descriptors go where they belong and nowhere else.  The host creates every channel, hands each
-stage duplicates of its own ends, and closes these as soon as they are handed over; of the
-channels between stages it keeps only the memory, in which every unreleased item can be found.
-
-When a stage is lost::
-
-    device dies ─► on_exit ──► pump: refuse pushes, close the input channels, tell the others to
-                               give up once they are stuck
-    stages after it            work off what was published, then find their peer dead and end
-    sink                       takes these results, then finds the last stage gone: pop raises
+The host creates every channel, hands each stage duplicates of its own ends, and keeps copies of
+them to hand to a successor (:mod:`pipeline.seating`).  Who notices a loss and what follows is in
+:mod:`pipeline.supervision`.
 """
 
 from __future__ import annotations
@@ -17,39 +10,45 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from devices.device import Device, Loaded, ProgramHandle
-from devices.errors import DeviceDied, DeviceError
-from devices.launch import explain_exit
+from devices.device import Device, Loaded
+from devices.errors import DeviceError
 from devices.log_records import SafeLogger
-from pipeline.channel import ChannelSpec
-from pipeline.errors import PipelineBroken
 from pipeline.pump import Pump, WakePipe
+from pipeline.recovery import Losses
+from pipeline.replacements import Replacements, claim, give_up
 from pipeline.routes import SOURCE, RoutePlan
-from pipeline.shared_memory_channel import (
-    ChannelDescriptors,
-    SharedMemoryConsumer,
-    SharedMemoryProducer,
-    create_channel,
-)
-from pipeline.sink import Sink
+from pipeline.seating import Seat, Seating
+from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
+from pipeline.sink import OnError, Sink
 from pipeline.source import Source
-from pipeline.stage import GiveUp, PeerGone, StageConfig, stage_main
-from pipeline.statistics import PipelineStatistics, StageStatistics, StatisticsPage
-from pipeline.trace import TracedPage, create_page, open_page
+from pipeline.statistics import PipelineStatistics, StageStatistics
+from pipeline.supervision import Supervisor
+from pipeline.trace import TracedPage
 from pipeline.trace_events import StageTrace
-
-PATIENCE_S = 1.0
-"""How long to wait for the reason after a stage was missed; a process's exit takes milliseconds."""
 
 GRACE_S = 5.0
 """How long the stages together may take to end before the pipeline leaves without them."""
 
 _logger = SafeLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a pipeline behaves; see :class:`~pipeline.runner.PipelinedModelRunner`."""
+
+    input_limit: int | None = None
+    output_limit: int | None = None
+    on_error: OnError = "raise"
+    max_replays: int = 2
+    item_deadline_s: float | None = None
+    verify_outputs: bool = False
+    trace_items: int = 0
 
 
 class RunningPipeline:
@@ -61,60 +60,105 @@ class RunningPipeline:
 
     def __init__(
         self,
+        executables: Sequence[Path],
         devices: Sequence[Device],
         loaded: Sequence[Loaded],
         plan: RoutePlan,
+        replacements: Replacements,
+        options: RunOptions,
         *,
-        input_limit: int | None,
-        output_limit: int | None,
-        trace_items: int,
         busy: set[int],
     ) -> None:
-        """Start; ``busy`` is where segments that did not end in time are noted at the end.
-
-        ``trace_items`` is how many items each stage records; 0 records none.
-        """
+        """Start; ``busy`` is where segments that did not end in time are noted at the end."""
         self.clock = devices[0].clock
-        self._devices = devices
-        self._plan = plan
         self._busy = busy
-        # Reentrant, because the collector may drop the runner inside any call, even one of these.
-        self._lock = threading.RLock()
         self._ending = threading.RLock()
-        self._exits: dict[int, BaseException | None] = {}
-        self._missed: tuple[int, float] | None = None
-        self._broken = False
         self._shutting_down = False
-        self._trace_items = trace_items
         self._final: PipelineStatistics | None = None
         self._final_trace: list[StageTrace] = []
-        self._handles: list[ProgramHandle] = []
         tokens: dict[int, Any] = {}  # what the user pushed with an item, by item
         with ExitStack() as undo:
             self._wake_pipe = WakePipe()
             undo.callback(self._wake_pipe.close)
-            self._pages: list[StatisticsPage] = []
-            self._memories: list[int] = []
-            undo.callback(self._release_memory)
-            self._open_and_start(loaded, tokens, input_limit, output_limit, undo)
+            seating = self._seating = Seating(
+                plan,
+                verify=options.verify_outputs,
+                trace_items=options.trace_items,
+                on_exit=self._on_exit,
+            )
+            undo.callback(seating.close_memory)
+            undo.callback(self._await_stages)
+            undo.callback(seating.close_ends)
+            self.source = Source(
+                [
+                    SharedMemoryProducer(spec, *seating.producer_end(spec))
+                    for spec in plan.out_of(SOURCE)
+                ],
+                plan.inputs,
+                clock=self.clock,
+                tokens=tokens,
+                limit=options.input_limit,
+                wake=self._wake_pipe.wake,
+            )
+            undo.callback(self.source.close)
+            self.sink = Sink(
+                [
+                    SharedMemoryConsumer(spec, *seating.consumer_end(spec))
+                    for spec in plan.into(plan.num_stages)
+                ],
+                plan.outputs,
+                seating.device_name,
+                tokens=tokens,
+                limit=options.output_limit,
+                wake=self._wake_pipe.wake,
+                on_error=options.on_error,
+                turn_off=self.source.turn_off,
+            )
+            undo.callback(self.sink.close)
+            self._supervisor = Supervisor(
+                seating,
+                self.source,
+                self.sink,
+                replacements,
+                executables,
+                loaded,
+                deadline_s=options.item_deadline_s,
+                wake=self._wake_pipe.wake,
+            )
+            undo.callback(self._abandon_stages)
+            by_device: dict[Device, list[int]] = {}
+            for segment, device in enumerate(devices):
+                by_device.setdefault(device, []).append(segment)
+            claim(list(by_device))
+            undo.callback(give_up, list(by_device))
+            for device, segments in by_device.items():
+                seat = Seat(tuple(segments), device, Losses(options.max_replays))
+                seating.seats.append(seat)
+                seating.start(seat, device, [loaded[segment] for segment in segments])
             self._pump = Pump(
                 self.source,
                 self.sink,
                 self._wake_pipe,
-                supervise=self._supervise,
+                supervise=self._supervisor.check,
                 on_failure=self._host_failed,
             )
             undo.pop_all()
         self._pump.start()
 
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The devices in use now, by segment."""
+        stages = range(self._seating.plan.num_stages)
+        return tuple(self._seating.seat_of(segment).device for segment in stages)
+
     def statistics(self) -> PipelineStatistics:
         """The counters now, or the last ones once the pipeline is closed."""
-        with self._lock:
+        with self._ending:
             return self._final or self._read_statistics()
 
     def trace(self) -> list[StageTrace]:
         """What every stage has recorded so far, also once the pipeline is closed."""
-        with self._lock:
+        with self._ending:
             return self._read_trace() if self._final is None else self._final_trace
 
     def finish(self) -> None:
@@ -146,181 +190,19 @@ class RunningPipeline:
                 "from it; make runners in the process that uses them."
             )
 
-        self._lock = threading.RLock()
+        self._ending = threading.RLock()
         self._shutting_down = True
         self.source.abandon_after_fork(refusal)
         self.sink.abandon_after_fork(refusal)
         self._final, self._final_trace = self._read_statistics(), self._read_trace()
-        self._release_memory()
+        self._seating.close_ends()
+        self._seating.close_memory()
         self._wake_pipe.abandon_after_fork()
 
-    # -- building -------------------------------------------------------------------------------
+    # -- told by other threads -------------------------------------------------------------------
 
-    def _open_and_start(
-        self,
-        loaded: Sequence[Loaded],
-        tokens: dict[int, Any],
-        input_limit: int | None,
-        output_limit: int | None,
-        undo: ExitStack,
-    ) -> None:
-        plan = self._plan
-        channels: dict[ChannelSpec, ChannelDescriptors] = {}
-        loose: set[int] = set()  # descriptors on their way to a stage
-        with ExitStack() as handed_over:
-            handed_over.callback(_close_all, loose)
-
-            def create(specs: Sequence[ChannelSpec]) -> None:
-                for spec in specs:
-                    channels[spec] = new = create_channel(spec)
-                    self._memories.append(new.memory)
-                    loose.update((*new.producer[1:], *new.consumer[1:]))
-
-            def keep(ends: Sequence[int]) -> list[int]:
-                """The host's own end of a channel: pipe ends as they are, memory duplicated."""
-                loose.difference_update(ends[1:])
-                return [os.dup(ends[0]), *ends[1:]]
-
-            create(plan.out_of(SOURCE))
-            self.source = Source(
-                [
-                    SharedMemoryProducer(spec, *keep(channels[spec].producer))
-                    for spec in plan.out_of(SOURCE)
-                ],
-                plan.inputs,
-                clock=self.clock,
-                tokens=tokens,
-                limit=input_limit,
-                wake=self._wake_pipe.wake,
-            )
-            undo.callback(self._await_stages)
-            undo.callback(self.source.close)
-            undo.callback(self._abandon_stages)
-            for segment, (device, executable) in enumerate(zip(self._devices, loaded, strict=True)):
-                inputs, outputs = plan.into(segment), plan.out_of(segment)
-                create(outputs)
-                page_memory = create_page(self._trace_items)
-                loose.add(page_memory)
-                self._pages.append(open_page(os.dup(page_memory), self._trace_items))
-                given = [page_memory]
-                for spec in inputs:
-                    given += channels[spec].consumer
-                for spec in outputs:
-                    given += channels[spec].producer
-                self._handles.append(
-                    device.start_program(
-                        stage_main,
-                        given,
-                        StageConfig(segment, executable.handle, inputs, outputs, self._trace_items),
-                        on_event=partial(self._on_event, segment),
-                        on_exit=partial(self._on_exit, segment),
-                    )
-                )
-                # The stage has its own now: while we hold an end, its death would go unnoticed.
-                given = [descriptor for descriptor in given if descriptor in loose]
-                loose.difference_update(given)
-                _close_all(given)
-            self.sink = Sink(
-                [
-                    SharedMemoryConsumer(spec, *keep(channels[spec].consumer))
-                    for spec in plan.into(plan.num_stages)
-                ],
-                plan.outputs,
-                [device.name for device in self._devices],
-                tokens=tokens,
-                limit=output_limit,
-                wake=self._wake_pipe.wake,
-            )
-            undo.callback(self.sink.close)
-
-    def _abandon_stages(self) -> None:
-        """The constructor failed: stop the stages that were started."""
-        self._shutting_down = True
-        for handle in self._handles:
-            handle.stop()
-
-    # -- told by the devices' threads, which must not be kept -----------------------------------
-
-    def _on_event(self, segment: int, event: Any) -> None:
-        if isinstance(event, PeerGone):
-            with self._lock:
-                if self._missed is None:
-                    self._missed = (event.missing, time.monotonic())
-            self._wake_pipe.wake()
-
-    def _on_exit(self, segment: int, error: BaseException | None) -> None:
-        with self._lock:
-            self._exits[segment] = error
-        self._wake_pipe.wake()
-
-    # -- the pump thread ------------------------------------------------------------------------
-
-    def _supervise(self) -> float | None:
-        """Find out whether a stage is lost; gives how long to wait for the reason."""
-        if self._shutting_down or self.sink.ended:
-            return None
-        with self._lock:
-            exits = dict(self._exits)
-            if self.sink.gone and self._missed is None:
-                self._missed = (self._plan.num_stages - 1, time.monotonic())
-            missed = self._missed
-        if not self._broken:
-            culprit = next((s for s, error in exits.items() if error is not None), None)
-            if culprit is None and not self.source.ended:
-                culprit = next(iter(exits), None)  # left although the stream had not ended
-            if culprit is None:
-                if missed is None:
-                    return None
-                culprit, since = missed
-                patience = since + PATIENCE_S - time.monotonic()
-                if patience > 0:
-                    return patience
-            self._break(culprit, exits.get(culprit))
-        if self.sink.gone:
-            self.sink.lose(self._loss)
-        return None
-
-    def _break(self, segment: int, error: BaseException | None) -> None:
-        self._broken = True
-        self._loss = self._explain(segment, error)
-        _logger.info("%s", self._loss())
-        self.source.refuse(self._loss)
-        for other, handle in enumerate(self._handles):
-            if other != segment:
-                with suppress(DeviceError):  # gone as well
-                    handle.send(GiveUp())
-
-    def _explain(self, segment: int, error: BaseException | None) -> Callable[[], Exception]:
-        """Makes the exception anew for everyone who is to get it."""
-        device = self._devices[segment].name
-        item = self._pages[segment].load()[0].item_in_work
-        exit_code = error.exit_code if isinstance(error, DeviceDied) else None
-        if exit_code is not None:
-            how = f"its process died, {explain_exit(exit_code)}"
-        elif error is not None:
-            how = str(error)
-        else:
-            how = "it stopped before the end of the stream (was the device closed?)"
-
-        def loss() -> Exception:
-            finished = self.sink.finished
-            # It died after publishing and before saying so, if its item has come out by now.
-            lost = item if item >= finished else None
-            work = "while it was idle" if lost is None else f"with item {lost} in work"
-            broken = PipelineBroken(
-                f"The pipeline broke: device {device!r} running segment {segment} of "
-                f"{self._plan.num_stages} is gone {work}: {how}. {finished} items have come out; "
-                f"make a new runner on living devices and push from item {finished} on again.",
-                device=device,
-                segment=segment,
-                exit_code=exit_code,
-                item=lost,
-                finished=finished,
-            )
-            broken.__cause__ = error
-            return broken
-
-        return loss
+    def _on_exit(self, seat: Seat, program: int, error: BaseException | None) -> None:
+        self._supervisor.on_exit(seat, program, error)
 
     def _host_failed(self, error: BaseException) -> None:
         def loss() -> Exception:
@@ -343,41 +225,54 @@ class RunningPipeline:
                 self._release_all()
 
     def _release_all(self) -> None:
-        for handle in self._handles if not self.sink.ended else ():
-            handle.stop()
+        self._supervisor.stop(GRACE_S)
+        self._abandon_stages()
         self._pump.stop()
         self.source.close()
         self.sink.close()
+        self._seating.close_ends()
         self._await_stages()
-        with self._lock:
-            self._final, self._final_trace = self._read_statistics(), self._read_trace()
-        self._release_memory()
+        self._final, self._final_trace = self._read_statistics(), self._read_trace()
+        self._seating.close_memory()
         self._wake_pipe.close()
+        for device, handle in self._supervisor.extra:
+            if not any(s.device is device and s.running_late for s in self._seating.seats):
+                with suppress(DeviceError):  # a dead device has forgotten it already
+                    device.unload(handle)
+        give_up([seat.device for seat in self._seating.seats])
+
+    def _abandon_stages(self) -> None:
+        for seat in self._seating.seats:
+            if seat.handle is not None:
+                seat.handle.stop()
 
     def _await_stages(self) -> None:
         deadline = time.monotonic() + GRACE_S
-        for segment, handle in enumerate(self._handles):
-            if not handle.join(max(0.0, deadline - time.monotonic())):
-                self._busy.add(segment)
+        for seat in self._seating.seats:
+            if seat.handle is not None and not seat.handle.join(
+                max(0.0, deadline - time.monotonic())
+            ):
+                seat.running_late = True
+                self._busy.update(seat.segments)
                 _logger.warning(
-                    "segment %d on device %s is still busy; its device will end it when closed",
-                    segment,
-                    self._devices[segment].name,
+                    "segment %s on device %s is still busy; its device will end it when closed",
+                    ", ".join(map(str, seat.segments)),
+                    seat.device.name,
                 )
 
-    def _release_memory(self) -> None:
-        for page in self._pages:
-            page.close()
-        for memory in self._memories:
-            os.close(memory)
-        self._pages, self._memories = [], []
-
     def _read_statistics(self) -> PipelineStatistics:
+        supervisor = self._supervisor
         return PipelineStatistics(
             clock=self.clock,
             stages=tuple(
-                StageStatistics.read(segment, self._devices[segment].name, page)
-                for segment, page in enumerate(self._pages)
+                StageStatistics.read(
+                    segment,
+                    self._seating.seat_of(segment).device.name,
+                    page,
+                    replays=supervisor.replays[segment],
+                    restarts=supervisor.restarts[segment],
+                )
+                for segment, page in enumerate(self._seating.pages)
             ),
             pushed=self.source.pushed,
             finished=self.sink.finished,
@@ -386,12 +281,7 @@ class RunningPipeline:
 
     def _read_trace(self) -> list[StageTrace]:
         return [
-            StageTrace(segment, self._devices[segment].name, *page.records())
-            for segment, page in enumerate(self._pages)
+            StageTrace(segment, self._seating.seat_of(segment).device.name, *page.records())
+            for segment, page in enumerate(self._seating.pages)
             if isinstance(page, TracedPage)
         ]
-
-
-def _close_all(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)

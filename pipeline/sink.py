@@ -11,13 +11,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from devices.device import Tensor, TensorSpec
 from pipeline.changed import Changed
-from pipeline.channel import Item
+from pipeline.channel import ChannelSpec, Failure, Item
 from pipeline.errors import EndOfChannel, InferenceError, PeerDied, PipelineClosed
 from pipeline.shared_memory_channel import SharedMemoryConsumer
+
+OnError = Literal["raise", "return", "stop"]
+"""What becomes of a failed item: raised by its ``pop``, returned by it, or the end of it all."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,9 @@ class Result:
 
     ``item`` counts pushes from 0.  ``entry_ns`` is when the first stage started on it, ``exit_ns``
     when its last output was published; the difference is its latency through the pipeline.
-    ``synthetic`` outputs are zero-filled placeholders of devices that compute only time.
-    ``token`` is what was pushed with the item.
+    ``synthetic`` outputs are zero-filled placeholders of devices that compute only time.  An item
+    that failed has an ``error`` and no outputs; only where errors are to be returned.  ``token``
+    is what was pushed with the item.
     """
 
     item: int
@@ -35,6 +39,7 @@ class Result:
     entry_ns: int
     exit_ns: int
     synthetic: bool
+    error: InferenceError | None = None
     token: Any = None
 
 
@@ -45,15 +50,19 @@ class Sink:
         self,
         consumers: Sequence[SharedMemoryConsumer],
         outputs: Sequence[TensorSpec],
-        devices: Sequence[str],
+        device_name: Callable[[int, int], str],
         *,
         tokens: dict[int, Any],
         limit: int | None,
         wake: Callable[[], None],
+        on_error: OnError = "raise",
+        turn_off: Callable[[Callable[[], Exception]], None] = lambda refusal: None,
     ) -> None:
-        """``consumers`` by rising maker, the last stage's last; ``devices`` by segment.
+        """``consumers`` by rising maker, the last stage's last.
 
-        ``tokens`` by item are put there by the source.
+        ``device_name`` gives the device of a segment in a generation; ``tokens`` by item are put
+        there by the source; ``turn_off`` ends the stream, which the first error does where
+        ``on_error`` is ``"stop"``.
         """
         self._consumers = consumers
         made_by = {
@@ -62,12 +71,15 @@ class Sink:
             for tensor in consumer.spec.tensors
         }
         self._outputs = [(spec.name, made_by[spec.name]) for spec in outputs]
-        self._devices = devices
+        self._device_name = device_name
         self._tokens = tokens
         self._limit = limit
         self._wake = wake
         self._changed = Changed()
-        self._results: deque[Result | InferenceError] = deque()
+        self._on_error = on_error
+        self._turn_off = turn_off
+        self._stopped: InferenceError | None = None
+        self._results: deque[Result] = deque()
         self._granted = [0] * len(consumers)
         self._finished = 0
         self._popped = 0
@@ -101,7 +113,7 @@ class Sink:
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while not self._results:
-                if self._ended:
+                if self._ended or self._stopped is not None:
                     return None
                 if self._loss is not None:
                     raise self._loss()
@@ -113,9 +125,25 @@ class Sink:
             self._popped += 1
             if self._limit is not None and not self._closed:
                 self._grant()
-        if isinstance(result, InferenceError):
-            raise result
+        if result.error is not None and self._on_error != "return":
+            raise result.error
         return result
+
+    def granted_on(self, spec: ChannelSpec) -> int:
+        """How many items may have been published on a channel in all."""
+        return next(
+            granted
+            for consumer, granted in zip(self._consumers, self._granted, strict=True)
+            if consumer.spec == spec
+        )
+
+    def repeat(self, segment: int) -> None:
+        """Tell a segment that was started anew how much room there is."""
+        with self._changed:
+            if not self._closed:
+                for consumer in self._consumers:
+                    if consumer.spec.maker == segment:
+                        consumer.regrant()
 
     def set_limit(self, limit: int | None) -> None:
         """Change how many results may wait."""
@@ -205,6 +233,9 @@ class Sink:
                 self._changed.notify_all()
             if self._finished > finished_before and not self._closed:
                 self._grant()  # once for all of them: a credit costs a system call
+            stopped = self._stopped
+        if stopped is not None:
+            self._turn_off(lambda: _anew(stopped))
 
     # -- helpers, all with the lock held --------------------------------------------------------
 
@@ -216,32 +247,38 @@ class Sink:
         exit_ns = max([item.ready_ns for item in items])
         failure = next((item.failure for item in items if item.failure is not None), None)
         token = self._tokens.pop(item_id, None) if self._tokens else None
+        error = None if failure is None else self._error(item_id, failure, token)
         if item_id < self._dropping:
             self._popped += 1
-        elif failure is not None:
-            self._results.append(
-                InferenceError(
-                    item=item_id,
-                    segment=failure.segment,
-                    device=self._devices[failure.segment],
-                    cause=failure.cause,
-                    token=token,
-                )
-            )
-        else:
+        elif self._stopped is None:  # else nothing comes out any more
             self._results.append(
                 Result(
                     item=item_id,
-                    outputs={name: items[i].tensors[name].copy() for name, i in self._outputs},
+                    outputs={}
+                    if error is not None
+                    else {name: items[i].tensors[name].copy() for name, i in self._outputs},
                     entry_ns=min([item.entry_ns for item in items]),
                     exit_ns=exit_ns,
                     synthetic=any(item.synthetic for item in items),
+                    error=error,
                     token=token,
                 )
             )
+            if self._on_error == "stop" and error is not None:
+                self._stopped = error
+                self._limit = None  # what follows is dropped, so it needs no room
         for consumer in self._consumers:
             consumer.retire(exit_ns)
         self._finished += 1
+
+    def _error(self, item_id: int, failure: Failure, token: Any) -> InferenceError:
+        return InferenceError(
+            item=item_id,
+            segment=failure.segment,
+            device=self._device_name(failure.segment, failure.generation),
+            cause=failure.cause,
+            token=token,
+        )
 
     def _grant(self) -> None:
         """Promise every free slot, of the last stage's ring no more than may wait."""
@@ -253,3 +290,14 @@ class Sink:
             if allowed > self._granted[index]:
                 consumer.grant(allowed - self._granted[index])
                 self._granted[index] = allowed
+
+
+def _anew(error: InferenceError) -> InferenceError:
+    """A copy to raise: an exception that is raised again and again collects tracebacks."""
+    return InferenceError(
+        item=error.item,
+        segment=error.segment,
+        device=error.device,
+        cause=error.cause,
+        token=error.token,
+    )

@@ -93,6 +93,8 @@ class Source:
         self._first_stage_gone = False
         self._refusal: Callable[[], Exception] | None = None
         self._closed = False
+        self.wake_on_push = False
+        """Whether the pump wants to know of the next push; it need not be told of every one."""
 
     @property
     def pushed(self) -> int:
@@ -128,6 +130,9 @@ class Source:
                 copies = {name: np.array(array, order="C") for name, array in arrays.items()}
                 self._backlog.append((item, ready_ns, copies))
                 self._wake()
+            if self.wake_on_push:
+                self.wake_on_push = False
+                self._wake()
 
     def end(self) -> None:
         """Announce the end of the stream.  Raises like ``push`` if it was announced before."""
@@ -136,6 +141,8 @@ class Source:
             self._ended = True
             self._send_end()
             self._changed.notify_all()
+            self.wake_on_push = False
+            self._wake()
 
     @contextmanager
     def room_told(self, listener: Callable[[], None]) -> Iterator[None]:
@@ -205,6 +212,24 @@ class Source:
             self._send_end()
             if self._pushers_waiting and not self._full():
                 self._changed.notify_all()
+
+    def repeat(self, segment: int) -> None:
+        """Tell a segment that was started anew how many items were written for it."""
+        with self._changed:
+            if not self._closed:
+                for producer in self._producers:
+                    if producer.spec.reader == segment:
+                        producer.announce()
+
+    def turn_off(self, refusal: Callable[[], Exception]) -> None:
+        """End the stream, drop what waits to enter, and make every push raise this."""
+        with self._changed:
+            if self._refusal is None:
+                self._refusal = refusal
+            self._backlog.clear()
+            self._ended = True
+            self._send_end()
+            self._changed.notify_all()
 
     # -- helpers, all with the lock held --------------------------------------------------------
 

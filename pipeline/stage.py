@@ -1,4 +1,4 @@
-"""One stage of a pipeline: the program that runs next to a chip and carries items through it.
+"""One stage of a pipeline: it runs next to a chip and carries items through it.
 
 ::
 
@@ -7,12 +7,13 @@
                               release the input slots, which upstream may fill again ◄┘
 
 Input slots are released only after the outputs are published.  So at any moment every item is in
-some ring, and what a stage had not published when it died can be computed again from its inputs.
+some ring, and what a stage had not published when it died can be computed again from its inputs
+(:meth:`Stage.resume`; see :mod:`pipeline.recovery`).
 
 Time works alike on both clocks.  A stage starts an item when its inputs are published and the
 item before has left; it finishes a latency later, and leaves when all outgoing rings have a slot::
 
-    start  = max(ready_ns of the inputs, depart of the item before)
+    start  = max(ready_ns of the inputs, depart of what the device did before)
     finish = start + latency
     depart = max(finish, released_ns found in the slots about to be filled again)
 
@@ -23,86 +24,55 @@ because the next start counts from ``depart``, not from when the stage woke up.
 
 from __future__ import annotations
 
-import os
-import queue
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from devices.clock import SPIN_NS, wait_until_ns
 from devices.device import ProgramContext, Tensor
-from devices.errors import EdgeTpuError
-from devices.log_records import SafeLogger, add_log_fields
+from devices.errors import EdgeTpuError, TensorError
 from pipeline.channel import ChannelSpec, Consumer, Failure, Item, Producer
-from pipeline.errors import ChannelError, EndOfChannel, PeerDied
+from pipeline.errors import ChannelError, EndOfChannel, WrongAnswer
+from pipeline.recovery import resumption
 from pipeline.routes import SOURCE
-from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
-from pipeline.statistics import StageCounters, StatisticsPage
-from pipeline.trace import open_page
-
-_logger = SafeLogger(__name__)
+from pipeline.statistics import StatisticsPage
 
 
 @dataclass(frozen=True)
 class StageConfig:
     """What a stage is told: its place, its executable on the chip, and its channels.
 
-    The descriptors come in this order: the statistics page, then those of each input channel's
-    consumer, then those of each output channel's producer.
+    ``generation`` counts the devices the segment had before.  ``condemned`` is an item that is
+    to fail without being computed, and why.  With ``verify``, outputs are checked against the
+    chip's checksum of them.
     """
 
     segment: int
     handle: int
     inputs: tuple[ChannelSpec, ...]
     outputs: tuple[ChannelSpec, ...]
+    generation: int = 0
+    condemned: tuple[int, str] | None = None
+    verify: bool = False
     trace_items: int = 0
 
 
-@dataclass(frozen=True)
-class PeerGone:
-    """Reported to the host: stage ``missing`` is gone, and its neighbour waits for a decision."""
+@dataclass
+class DeviceTime:
+    """When the device departed from what it did last; stages that share a device share this."""
 
-    missing: int
-
-
-@dataclass(frozen=True)
-class GiveUp:
-    """Sent by the host: whoever is missing will not be replaced; end when you get stuck."""
+    depart_ns: int = 0
 
 
-class _Stopped(Exception):
-    """The host asked the stage to end, or a neighbour is gone for good."""
-
-
-def stage_main(context: ProgramContext) -> None:
-    """The program: open the channels, run until the end, close everything."""
-    config: StageConfig = context.config
-    add_log_fields(segment=config.segment)
-    descriptors = iter(context.fds)
-    with ExitStack() as closing:
-        closing.callback(_close, descriptors)  # what is left of them if something fails on the way
-        page = open_page(next(descriptors), config.trace_items)
-        closing.callback(page.close)
-        consumers: list[Consumer] = []
-        for spec in config.inputs:
-            ends = next(descriptors), next(descriptors), next(descriptors)
-            consumers.append(SharedMemoryConsumer(spec, *ends))
-            closing.callback(consumers[-1].close)
-        producers: list[Producer] = []
-        for spec in config.outputs:
-            ends = next(descriptors), next(descriptors), next(descriptors)
-            producers.append(SharedMemoryProducer(spec, *ends))
-            closing.callback(producers[-1].close)
-        _logger.info("the stage is ready")
-        stage = Stage(context, config, consumers, producers, page)
-        stage.run()
-        _logger.info("the stage ended; %s", stage.summary())
+class Stopped(Exception):
+    """The host asked the stage to end."""
 
 
 class Stage:
-    """The loop over items.  ``consumers`` and ``producers`` may be of any kind of channel."""
+    """The work on items.  ``consumers`` and ``producers`` may be of any kind of channel."""
 
     def __init__(
         self,
@@ -111,25 +81,30 @@ class Stage:
         consumers: Sequence[Consumer],
         producers: Sequence[Producer],
         page: StatisticsPage,
+        device_time: DeviceTime,
+        stopping: threading.Event,
     ) -> None:
         self._context = context
         self._chip = context.chip
+        self._config = config
         self._segment = config.segment
         self._handle = config.handle
         self._consumers = consumers
         self._producers = producers
         self._page = page
-        self._counters = StageCounters()
+        self._counters = page.counters()
+        self._time = device_time
+        self._stopping = stopping
         self._realtime = context.chip.clock == "realtime"
         self._synthetic = context.chip.compute == "none"
+        self._digest = getattr(context.chip, "digest", None) if config.verify else None
+        self._condemned = -1 if config.condemned is None else config.condemned[0]
         self._from_stages = [
             index for index, consumer in enumerate(consumers) if consumer.spec.maker != SOURCE
         ]
         self._input_bytes = _size_bytes(config.inputs)
         self._output_bytes = _size_bytes(config.outputs)
-        self._depart_ns = 0
-        self._first = True
-        self._given_up = False
+        self._ahead: tuple[list[Producer], Item] | None = None
 
     def summary(self) -> str:
         """What it has done, for the log."""
@@ -139,20 +114,40 @@ class Stage:
             f"{done.passed_items} before"
         )
 
-    def run(self) -> None:
-        """Carry items until the end of the stream, a stop, or the loss of a neighbour."""
-        try:
-            for consumer in self._consumers:
-                consumer.grant(consumer.spec.slots)
-            while (items := self._receive()) is not None:
-                self._process(items)
+    def resume(self) -> int:
+        """Go on where the rings say the stage was; gives its next item (0 in a new pipeline)."""
+        published = [producer.resume() for producer in self._producers]
+        found = resumption(published)
+        done = next(p for p, ahead in zip(self._producers, found.ahead, strict=True) if not ahead)
+        last = done.published()
+        depart_ns = 0 if last is None else last.ready_ns
+        self._time.depart_ns = max(self._time.depart_ns, depart_ns)
+        if any(found.ahead):
+            recorded = self._producers[found.ahead.index(True)].published()
+            assert recorded is not None
+            pairs = zip(self._producers, found.ahead, strict=True)
+            self._ahead = [producer for producer, ahead in pairs if not ahead], recorded
+        if last is not None and self._page.stored < found.next_item:
+            self._count_unseen(last)
+        for consumer in self._consumers:
+            consumer.resume(found.next_item, depart_ns)
+            consumer.grant(consumer.spec.slots)
+        for producer in self._producers:
+            producer.announce()
+        return found.next_item
+
+    def step(self) -> bool:
+        """Carry one item; False at the end of the stream, which is passed on.
+
+        Raises :class:`~pipeline.errors.PeerDied` when the pipeline is broken.
+        """
+        items = self._receive()
+        if items is None:
             for producer in self._producers:
                 producer.end()
-        except PeerDied as error:
-            self._context.report(PeerGone(error.stage))
-            self._await_decision()
-        except _Stopped:
-            pass
+            return False
+        self._process(items)
+        return True
 
     def _receive(self) -> list[Item] | None:
         """The next item from every input channel; ``None`` at the end of the stream."""
@@ -174,72 +169,130 @@ class Stage:
 
     def _process(self, items: list[Item]) -> None:
         item_id = items[0].item_id
-        self._page.begin(item_id)
+        producers, recorded = self._producers, None
+        if self._ahead is not None:  # died while publishing it: the others are to get it too
+            (producers, recorded), self._ahead = self._ahead, None
         start_ns = max([item.ready_ns for item in items])
-        if self._depart_ns > start_ns:
-            start_ns = self._depart_ns
+        previous_ns = self._time.depart_ns
+        if previous_ns > start_ns:
+            start_ns = previous_ns
         entry_ns = min([items[i].entry_ns for i in self._from_stages], default=start_ns)
         synthetic = self._synthetic or any(item.synthetic for item in items)
 
         failure = next((item.failure for item in items if item.failure is not None), None)
+        latency_ns = 0
+        executed = False
         if failure is not None:
+            self._page.begin(item_id)
             self._counters.passed_items += 1
-            latency_ns = 0
+        elif recorded is not None and recorded.failure is not None:
+            self._counters.failed_items += 1
+            failure = recorded.failure
+        elif item_id == self._condemned and self._config.condemned is not None:
+            failure = self._failed(self._config.condemned[1])
         else:
-            latency_ns, failure = self._execute(items)
+            latency_ns, failure = self._execute(item_id, items)
+            executed = failure is None
         finish_ns = self._finish(start_ns, latency_ns, failure)
 
-        slots = [producer.reserve() for producer in self._producers]
+        slots = [producer.reserve() for producer in producers]
         if self._realtime:
             depart_ns = max(finish_ns, time.monotonic_ns())
         else:
             depart_ns = max([finish_ns, *[slot.released_ns for slot in slots]])
         if failure is None:
             failure = self._fetch([slot.tensors for slot in slots])
-        ready_ns = self._wait_until(depart_ns) if self._realtime else depart_ns
-        for producer in self._producers:
+            if failure is _AGAIN:
+                again_ns, failure = self._once_more(
+                    item_id, items, [slot.tensors for slot in slots]
+                )
+                latency_ns += again_ns
+                finish_ns += again_ns
+                depart_ns = max(depart_ns, finish_ns)
+        if recorded is not None:  # what some readers were told holds for all
+            depart_ns, entry_ns = recorded.ready_ns, recorded.entry_ns
+            finish_ns = min(finish_ns, depart_ns)
+        ready_ns = self._wait_until(item_id, depart_ns) if self._realtime else depart_ns
+        for producer in producers:
             if failure is None:
                 producer.commit(item_id, ready_ns=ready_ns, entry_ns=entry_ns, synthetic=synthetic)
             else:
                 producer.fail(item_id, failure, ready_ns=ready_ns, entry_ns=entry_ns)
 
-        self._count(start_ns, finish_ns, depart_ns)
+        self._time.depart_ns = depart_ns
+        counters = self._counters
+        if self._page.stored:
+            counters.wait_input_ns += start_ns - previous_ns
+        else:
+            counters.first_start_ns = start_ns
+        counters.wait_output_ns += depart_ns - finish_ns
+        counters.last_depart_ns = depart_ns
+        if executed:
+            self._page.count(latency_ns)
+        self._page.store(counters)
         for consumer in self._consumers:
             consumer.release(depart_ns)
 
-    def _execute(self, items: list[Item]) -> tuple[int, Failure | None]:
+    def _execute(self, item_id: int, items: list[Item]) -> tuple[int, Failure | None]:
         """Run the inference: its latency, or why it failed."""
         inputs: Mapping[str, Tensor] = items[0].tensors
         if len(items) > 1:
             inputs = dict(chain.from_iterable(item.tensors.items() for item in items))
         counters = self._counters
         began_ns = time.monotonic_ns()
+        self._page.begin(item_id, began_ns)
         try:
             with self._context.chip_lock:
                 timing = self._chip.execute(self._handle, inputs)
         except Exception as error:
             return 0, self._failed(error)
         counters.host_ns += time.monotonic_ns() - began_ns
+        self._page.begin(item_id)
         counters.input_bytes += self._input_bytes
-        latency_ns = counters.add(timing)
-        self._page.count(latency_ns)
-        return latency_ns, None
+        return counters.add(timing), None
 
     def _fetch(self, outputs: list[Mapping[str, Tensor]]) -> Failure | None:
-        """Copy the outputs into the slots; says why if that failed."""
+        """Copy the outputs into the slots; says why if that failed.
+
+        ``_AGAIN`` says that the chip's answer is nonsense: of another size than the executable
+        says, or not what the chip's checksum says it sent.
+        """
         try:
             with self._context.chip_lock:
                 for tensors in outputs:
                     self._chip.fetch(self._handle, tensors)
+                if self._digest is not None:
+                    for tensors in outputs:
+                        for name, tensor in tensors.items():
+                            if zlib.crc32(tensor.data) != self._digest(self._handle, name):
+                                return _AGAIN
+        except TensorError:
+            return _AGAIN
         except Exception as error:
             return self._failed(error)
         self._counters.output_bytes += self._output_bytes
         return None
 
-    def _failed(self, error: Exception) -> Failure:
+    def _once_more(
+        self, item_id: int, items: list[Item], outputs: list[Mapping[str, Tensor]]
+    ) -> tuple[int, Failure | None]:
+        """A wrong answer may be a slip: ask again, and if it is wrong again, leave this device."""
+        latency_ns, failure = self._execute(item_id, items)
+        self._counters.items -= failure is None  # the same item: counted once
+        if failure is None:
+            failure = self._fetch(outputs)
+            if failure is _AGAIN:
+                raise WrongAnswer(
+                    f"Device {self._chip.name!r} answered nonsense for item {item_id} of segment "
+                    f"{self._segment} twice: outputs of the wrong size or with a wrong checksum."
+                )
+        return latency_ns, failure
+
+    def _failed(self, error: Exception | str) -> Failure:
         self._counters.failed_items += 1
-        text = str(error) if isinstance(error, EdgeTpuError) else f"{type(error).__name__}: {error}"
-        return Failure(self._segment, text)
+        known = isinstance(error, EdgeTpuError | str)
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        return Failure(self._segment, text, self._config.generation)
 
     def _finish(self, start_ns: int, latency_ns: int, failure: Failure | None) -> int:
         """When the device is done; later than modelled if the host could not keep up."""
@@ -252,48 +305,31 @@ class Stage:
                 finish_ns += late_ns
         return finish_ns
 
-    def _wait_until(self, depart_ns: int) -> int:
+    def _wait_until(self, item_id: int, depart_ns: int) -> int:
         """Wait for the time, or for the host to say stop; gives the time it is then.
 
-        The last stretch is waited for without looking at the inbox, which is less punctual.
+        The last stretch is waited for without listening to the host, which is less punctual.
         """
-        while (early_ns := depart_ns - time.monotonic_ns() - SPIN_NS) > 0:
-            try:
-                message = self._context.inbox.get(timeout=early_ns / 1e9)
-            except queue.Empty:
-                break
-            self._heed(message)
+        early_ns = depart_ns - time.monotonic_ns() - SPIN_NS
+        if early_ns > 0:
+            self._page.begin(item_id, depart_ns)  # not stuck before then
+            if self._stopping.wait(early_ns / 1e9):
+                raise Stopped
         return depart_ns + wait_until_ns(depart_ns)
 
-    def _await_decision(self) -> None:
-        """A neighbour is gone: stay, with everything not yet released, until the host decides."""
-        try:
-            while not self._given_up:
-                self._heed(self._context.inbox.get())
-        except _Stopped:
-            pass
-
-    def _heed(self, message: tuple[object, tuple[int, ...]] | None) -> None:
-        if message is None:
-            raise _Stopped
-        if isinstance(message[0], GiveUp):
-            self._given_up = True
-
-    def _count(self, start_ns: int, finish_ns: int, depart_ns: int) -> None:
-        counters = self._counters
-        if self._first:
-            self._first = False
-            counters.first_start_ns = start_ns
+    def _count_unseen(self, last: Item) -> None:
+        """Count the item that was published by a stage which died before it counted it."""
+        if last.failure is None:
+            self._counters.items += 1
+        elif last.failure.segment == self._segment:
+            self._counters.failed_items += 1
         else:
-            counters.wait_input_ns += start_ns - self._depart_ns
-        counters.wait_output_ns += depart_ns - finish_ns
-        counters.last_depart_ns = self._depart_ns = depart_ns
-        self._page.store(counters)
+            self._counters.passed_items += 1
+        self._counters.last_depart_ns = last.ready_ns
+        self._page.store(self._counters)
 
 
-def _close(descriptors: Iterator[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
+_AGAIN = Failure(-1, "the answer of the device is nonsense")
 
 
 def _size_bytes(channels: Sequence[ChannelSpec]) -> int:

@@ -28,8 +28,9 @@ _SMALLEST = OCTAVE_BUCKETS.bit_length() - 1
 _BUCKETS = OCTAVE_BUCKETS * 42
 """Enough for latencies up to 2**47 ns (39 hours); longer ones count in the last bucket."""
 
+_IN_WORK = "item_in_work"
 _TIMING_FIELDS = tuple(part.name for part in fields(Timing))
-_ITEM = struct.Struct("<q")
+_WORK = struct.Struct("<qq")
 
 
 @dataclass
@@ -86,15 +87,21 @@ class StageCounters:
         return latency_ns
 
 
-_COUNTERS = tuple(counter.name for counter in fields(StageCounters))
+_COUNTERS = tuple(counter.name for counter in fields(StageCounters) if counter.name != _IN_WORK)
 _values = attrgetter(*_COUNTERS)
-_LAYOUT = struct.Struct(f"<{len(_COUNTERS)}q")
-_HISTOGRAM_OFFSET = 512
+_LAYOUT = struct.Struct(f"<{len(_COUNTERS)}qq")
+"""The counters, and last how often they were stored: 0 while they are being written."""
+
+_COPY_OFFSETS = (64, 512)
+_HISTOGRAM_OFFSET = 1024
 PAGE_BYTES = _HISTOGRAM_OFFSET + 8 * _BUCKETS
 
 
 class StatisticsPage:
-    """The shared memory page of one stage; takes ownership of the descriptor it is given."""
+    """The shared memory page of one stage; takes ownership of the descriptor it is given.
+
+    ``stored`` says how often the counters had been stored when the page was opened, and since.
+    """
 
     def __init__(self, memory: int, size_bytes: int = PAGE_BYTES) -> None:
         try:
@@ -102,22 +109,37 @@ class StatisticsPage:
         finally:
             os.close(memory)
         self._histogram = np.frombuffer(self._mapping, np.int64, _BUCKETS, offset=_HISTOGRAM_OFFSET)
+        self.stored = max(copy[-1] for copy in self._copies())
 
     @staticmethod
     def create(size_bytes: int = PAGE_BYTES) -> int:
         """The memory of a new page; the caller hands out duplicates."""
         memory = unnamed_memory(size_bytes)
-        _ITEM.pack_into(mapping := mmap.mmap(memory, PAGE_BYTES), 0, -1)
+        _WORK.pack_into(mapping := mmap.mmap(memory, PAGE_BYTES), 0, -1, 0)
         mapping.close()
         return memory
 
-    def begin(self, item: int) -> None:
-        """Say that this item is in work, in case the stage does not survive it."""
-        _ITEM.pack_into(self._mapping, 0, item)
+    def begin(self, item: int, busy_since_ns: int = 0) -> None:
+        """Say that this item is in work, in case the stage does not survive it.
+
+        ``busy_since_ns`` is the host's monotonic time from which the stage has been waiting for
+        nobody but itself, 0 while it depends on its neighbours.
+        """
+        _WORK.pack_into(self._mapping, 0, item, busy_since_ns)
+
+    def work(self) -> tuple[int, int]:
+        """The item in work (-1: none) and since when, as ``begin`` was told."""
+        item, busy_since_ns = _WORK.unpack_from(self._mapping, 0)
+        return item, busy_since_ns
 
     def store(self, counters: StageCounters) -> None:
-        """Show the counters."""
-        _LAYOUT.pack_into(self._mapping, 0, *_values(counters))
+        """Show the counters; no item is in work now.
+
+        Two copies take turns, so that one is whole even if the stage dies while writing.
+        """
+        stored = self.stored = self.stored + 1
+        _LAYOUT.pack_into(self._mapping, _COPY_OFFSETS[stored & 1], *_values(counters), stored)
+        _WORK.pack_into(self._mapping, 0, -1, 0)
 
     def count(self, latency_ns: int) -> None:
         """Add a latency to the histogram."""
@@ -125,9 +147,17 @@ class StatisticsPage:
 
     def load(self) -> tuple[StageCounters, list[int]]:
         """The counters, and the latencies at the 50th and 99th percentile (0 if none)."""
-        counters = StageCounters(*_LAYOUT.unpack_from(self._mapping, 0))
+        counters = self.counters()
         histogram = self._histogram.copy()
         return counters, [_percentile(histogram, counters, share) for share in (0.50, 0.99)]
+
+    def counters(self) -> StageCounters:
+        """The counters stored last."""
+        values = max(self._copies(), key=lambda copy: copy[-1])[:-1]
+        return StageCounters(self.work()[0], *values)
+
+    def _copies(self) -> list[tuple[int, ...]]:
+        return [_LAYOUT.unpack_from(self._mapping, offset) for offset in _COPY_OFFSETS]
 
     def close(self) -> None:
         """Unmap the page."""
@@ -160,7 +190,9 @@ def _percentile(histogram: np.ndarray, counters: StageCounters, share: float) ->
 class StageStatistics:
     """One stage, as :meth:`PipelinedModelRunner.stats` shows it; see :class:`StageCounters`.
 
-    ``timing`` adds up where the nanoseconds of all its inferences went.
+    ``timing`` adds up where the nanoseconds of all its inferences went.  ``restarts`` counts how
+    often the segment was given a new device (``device`` is the one it has now), and ``replays``
+    the items that were computed again because of it.
     """
 
     segment: int
@@ -169,13 +201,17 @@ class StageStatistics:
     latency_p50_ns: int
     latency_p99_ns: int
     timing: Timing = field(repr=False)
+    replays: int = 0
+    restarts: int = 0
 
     @classmethod
-    def read(cls, segment: int, device: str, page: StatisticsPage) -> StageStatistics:
+    def read(
+        cls, segment: int, device: str, page: StatisticsPage, replays: int = 0, restarts: int = 0
+    ) -> StageStatistics:
         """What the page says now."""
         counters, (p50, p99) = page.load()
         timing = Timing(**{name: getattr(counters, name) for name in _TIMING_FIELDS})
-        return cls(segment, device, counters, p50, p99, timing)
+        return cls(segment, device, counters, p50, p99, timing, replays, restarts)
 
     @property
     def items(self) -> int:

@@ -8,6 +8,10 @@ With the latency ``L_i(n)`` of item n in stage i::
     depart_i(n) = max(finish_i(n),  depart_j(n-S) of every reader j of a channel with S slots)
     exit(n)     = max(depart_i(n)) over the stages i that make a final output
 
+Stages that share a device take turns, each item passing all of them before the next one.  There
+``depart_i(n-1)`` in the first line is the departure from what the device did before: the stage
+before i on the device for the same item, or the last of them for the item before.
+
 A stage keeps its item until every channel it publishes to has a free slot, and a slot is free
 again once its reader departed.  A queue of capacity K is a ring of ``S = K + 1`` slots, so this
 is the classical ``depart_i(n) = max(finish_i(n), start_{i+1}(n-K))`` of a line with blocking after
@@ -23,7 +27,7 @@ millions of items cost as much as the few that are not regular, and stays exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,12 +86,13 @@ def simulate(
     items: int | None = None,
     ready_ns: ArrayLike | None = None,
     interval_ns: int = 0,
+    devices: Sequence[Hashable] | None = None,
 ) -> Timeline:
     """Times of ``items`` items through the stages that ``channels`` connect.
 
     ``latencies_ns`` is one integer per stage, or one row of them per item.  Item n is ready at
     ``ready_ns[n]``, by default at ``n * interval_ns``.  ``items`` may be left out where one of
-    the arrays tells it.
+    the arrays tells it.  ``devices`` says for each stage where it runs, if some share a device.
 
     Raises :class:`~devices.errors.ConfigError` if the arguments do not fit together.
     """
@@ -105,7 +110,7 @@ def simulate(
             items = len(ready)
         else:
             raise ConfigError("items is missing: say how many items to simulate.")
-    recurrence = _Recurrence(latencies.shape[-1], channels)
+    recurrence = _Recurrence(latencies.shape[-1], channels, devices)
     if ready is None and latencies.ndim == 1:
         departures, _ = recurrence.regular(latencies.tolist(), interval_ns, items)
         return _timeline(
@@ -129,6 +134,7 @@ def steady_state(
     *,
     interval_ns: int = 0,
     most_items: int = 1_000_000,
+    devices: Sequence[Hashable] | None = None,
 ) -> SteadyState:
     """Period and latency once the pipeline is regular; ``interval_ns`` 0 is a saturated source.
 
@@ -137,7 +143,7 @@ def steady_state(
     the second half of them.
     """
     latencies = _times("latencies_ns", latencies_ns)
-    recurrence = _Recurrence(len(latencies), channels)
+    recurrence = _Recurrence(len(latencies), channels, devices)
     departures, period_items = recurrence.regular(
         latencies.tolist(), interval_ns, most_items, until_regular=True
     )
@@ -159,6 +165,14 @@ class _Stage:
     makers: tuple[int, ...]
     readers: tuple[tuple[int, int], ...]
     """Reader and slots of each outgoing channel."""
+    before: int
+    """The stage its device served before."""
+    same_item: bool
+    """Whether that was with the same item; else it was with the one before."""
+
+    def free_at(self, row: Sequence[int], previous: Sequence[int]) -> int:
+        """When its device was done, by this item's departures so far and the previous item's."""
+        return (row if self.same_item else previous)[self.before]
 
 
 class _Recurrence:
@@ -168,8 +182,19 @@ class _Recurrence:
     stage n, which is done with an item at once.
     """
 
-    def __init__(self, num_stages: int, channels: Sequence[ChannelSpec]) -> None:
+    def __init__(
+        self,
+        num_stages: int,
+        channels: Sequence[ChannelSpec],
+        devices: Sequence[Hashable] | None = None,
+    ) -> None:
         self.num_stages = num_stages
+        devices = range(num_stages) if devices is None else devices
+        if len(devices) != num_stages:
+            raise ConfigError(
+                f"devices names {len(devices)} devices, but there are {num_stages} stages, each "
+                "of which needs one."
+            )
         for channel in channels:
             if not SOURCE <= channel.maker < channel.reader <= num_stages or channel.slots < 1:
                 raise ConfigError(
@@ -179,11 +204,15 @@ class _Recurrence:
         self.stages = []
         for stage in range(num_stages):
             incoming = [channel.maker for channel in channels if channel.reader == stage]
+            turns = [other for other in range(num_stages) if devices[other] == devices[stage]]
+            before = turns[turns.index(stage) - 1]
             self.stages.append(
                 _Stage(
                     from_source=SOURCE in incoming,
                     makers=tuple(maker for maker in incoming if maker != SOURCE),
                     readers=tuple((c.reader, c.slots) for c in channels if c.maker == stage),
+                    before=before,
+                    same_item=before < stage,
                 )
             )
             if not incoming:
@@ -245,7 +274,10 @@ class _Recurrence:
         previous = rows[-1] if rows else None
         row: list[int] = []
         for index, stage in enumerate(self.stages):
-            time = previous[index] if previous else 0
+            if previous is not None:
+                time = stage.free_at(row, previous)
+            else:
+                time = row[stage.before] if stage.same_item else 0
             if stage.from_source and ready > time:
                 time = ready
             for maker in stage.makers:
@@ -302,7 +334,7 @@ class _Recurrence:
                     terms = [(row[stage], growth[stage]) for stage in self.exits]
                 else:
                     stage, latency = self.stages[column], latencies[column]
-                    sources = [(rows[-back - 1][column], growth[column])]
+                    sources = [(stage.free_at(row, rows[-back - 1]), growth[stage.before])]
                     sources += [(row[maker], growth[maker]) for maker in stage.makers]
                     sources += [arrival] if stage.from_source else []
                     terms = [(time + latency, rate) for time, rate in sources]
@@ -324,9 +356,12 @@ def _timeline(
     depart = departures[:, :-1]
     start = np.zeros_like(depart)
     entry = np.empty_like(depart)
-    start[1:] = depart[:-1]
     for index, stage in enumerate(recurrence.stages):
         column = start[:, index]
+        if stage.same_item:
+            column[:] = depart[:, stage.before]
+        else:
+            column[1:] = depart[:-1, stage.before]
         if stage.from_source:
             np.maximum(column, ready, out=column)
         for maker in stage.makers:

@@ -99,13 +99,13 @@ class TracedPage(StatisticsPage):
         super().__init__(memory, _page_bytes(trace_items))
         self._capacity = trace_items
         (self._written,) = _WRITTEN.unpack_from(self._mapping, PAGE_BYTES)
-        self._before, _ = self.load()
+        self._before = self.counters()
         self._item = -1
         self._begin_ns = 0
 
-    def begin(self, item: int) -> None:
+    def begin(self, item: int, busy_since_ns: int = 0) -> None:
         """Note which item is in work, and since when."""
-        super().begin(item)
+        super().begin(item, busy_since_ns)
         self._item = item
         self._begin_ns = time.monotonic_ns()
 

@@ -25,14 +25,10 @@ from pipeline.channel import (
     Producer,
     SlotLayout,
 )
+from pipeline.channel_descriptors import MAX_SLOTS, create_channel
 from pipeline.errors import ChannelClosed, ChannelError, EndOfChannel, PeerDied
 from pipeline.in_process_channel import in_process_channel
-from pipeline.shared_memory_channel import (
-    MAX_SLOTS,
-    SharedMemoryConsumer,
-    SharedMemoryProducer,
-    create_channel,
-)
+from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
 
 Ends = tuple[Producer, Consumer]
 Open = Callable[[ChannelSpec], Ends]

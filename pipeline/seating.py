@@ -1,0 +1,190 @@
+"""Which stages run on which device, and the channels between them, as the host holds them.
+
+A *seat* is a device with the segments it runs.  The host keeps every end of every channel that a
+stage has, and its memory.  So when a device dies its neighbours notice nothing: they wait, as for
+a slow stage, and the device that takes the seat is given the same ends.  Only when nobody takes
+it the host closes its copies, and the neighbours find their peers dead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from devices.device import Device, Loaded, ProgramHandle
+from devices.errors import DeviceError
+from pipeline.channel import ChannelSpec
+from pipeline.channel_descriptors import ChannelDescriptors, create_channel, published_count
+from pipeline.recovery import Losses, item_lost, runnable
+from pipeline.routes import RoutePlan
+from pipeline.stage import StageConfig
+from pipeline.stage_program import ProgramConfig, Repeat, stage_main
+from pipeline.statistics import StatisticsPage
+from pipeline.trace import create_page, open_page
+
+OnExit = Callable[["Seat", int, BaseException | None], None]
+
+
+@dataclass(eq=False)
+class Seat:
+    """A device and the segments it runs.
+
+    ``program`` counts the programs started on the seat; one that did not end in time at the end
+    of the pipeline was ``running_late``.  ``condemned`` is an item that is not to
+    be computed again, with its segment before it and the reason behind it.
+    """
+
+    segments: tuple[int, ...]
+    device: Device
+    losses: Losses
+    program: int = 0
+    running: bool = False
+    running_late: bool = False
+    handle: ProgramHandle | None = None
+    condemned: tuple[int, int, str] | None = None
+
+
+class Seating:
+    """The seats of a pipeline, its channels and its statistics pages."""
+
+    def __init__(self, plan: RoutePlan, *, verify: bool, trace_items: int, on_exit: OnExit) -> None:
+        """Open everything; :meth:`close_ends` and :meth:`close_memory` release it."""
+        self.plan = plan
+        self.seats: list[Seat] = []
+        self._verify = verify
+        self._trace_items = trace_items
+        self._on_exit = on_exit
+        self._channels: dict[ChannelSpec, ChannelDescriptors] = {}
+        self._ends: set[int] = set()
+        self._device_names: dict[tuple[int, int], str] = {}
+        self.pages: list[StatisticsPage] = []
+        self._page_memories: list[int] = []
+        try:
+            for spec in plan.channels:
+                self._channels[spec] = new = create_channel(spec)
+                self._ends.update((*new.producer[1:], *new.consumer[1:]))
+            for _ in range(plan.num_stages):
+                self._page_memories.append(create_page(trace_items))
+                self.pages.append(open_page(os.dup(self._page_memories[-1]), trace_items))
+        except BaseException:
+            self.close_ends()
+            self.close_memory()
+            raise
+
+    def producer_end(self, spec: ChannelSpec) -> tuple[int, int, int]:
+        """The host's own end of a channel, which the caller owns from here on."""
+        memory, *pipes = self._channels[spec].producer
+        self._ends.difference_update(pipes)
+        return os.dup(memory), pipes[0], pipes[1]
+
+    def consumer_end(self, spec: ChannelSpec) -> tuple[int, int, int]:
+        """The host's own end of a channel, which the caller owns from here on."""
+        memory, *pipes = self._channels[spec].consumer
+        self._ends.difference_update(pipes)
+        return os.dup(memory), pipes[0], pipes[1]
+
+    def start(self, seat: Seat, device: Device, loaded: Sequence[Loaded]) -> None:
+        """Run the segments of a seat on this device.  Raises ``DeviceError``."""
+        stages: list[StageConfig] = []
+        given: list[int] = []
+        for segment, executable in zip(seat.segments, loaded, strict=True):
+            inputs, outputs = self.plan.into(segment), self.plan.out_of(segment)
+            condemned = seat.condemned
+            stages.append(
+                StageConfig(
+                    segment,
+                    executable.handle,
+                    inputs,
+                    outputs,
+                    generation=seat.program,
+                    condemned=condemned[1:] if condemned and condemned[0] == segment else None,
+                    verify=self._verify,
+                    trace_items=self._trace_items,
+                )
+            )
+            self.pages[segment].begin(-1)
+            self._device_names[segment, seat.program] = device.name
+            given.append(self._page_memories[segment])
+            for spec in inputs:
+                given += self._channels[spec].consumer
+            for spec in outputs:
+                given += self._channels[spec].producer
+        seat.running = True  # before its exit can be told
+        try:
+            seat.handle = device.start_program(
+                stage_main,
+                given,
+                ProgramConfig(tuple(stages)),
+                on_event=_ignore,
+                on_exit=partial(self._on_exit, seat, seat.program),
+            )
+        except BaseException:
+            seat.running = False
+            raise
+        seat.device = device
+
+    def repeat(self, segments: tuple[int, ...]) -> None:
+        """Let the neighbours of these segments say again how far they are."""
+        neighbours = {spec.maker for spec in self.plan.channels if spec.reader in segments}
+        neighbours |= {spec.reader for spec in self.plan.channels if spec.maker in segments}
+        for seat in self.seats:
+            if seat.handle is not None and not neighbours.isdisjoint(seat.segments):
+                with suppress(DeviceError):  # gone: its successor says so when it starts
+                    seat.handle.send(Repeat(segments))
+
+    def device_name(self, segment: int, generation: int) -> str:
+        """The device that ran a segment when it was in that generation."""
+        return self._device_names[segment, generation]
+
+    def seat_of(self, segment: int) -> Seat:
+        """Where a segment runs."""
+        return next(seat for seat in self.seats if segment in seat.segments)
+
+    def next_item(self, segment: int) -> int:
+        """The first item that the segment has not published everywhere."""
+        return min(self._published(spec) for spec in self.plan.out_of(segment))
+
+    def item_lost(self, seat: Seat) -> tuple[int, int | None]:
+        """The segment and the item that a dead seat had in work; any segment if it was idle."""
+        for segment in seat.segments:
+            item = item_lost(self.pages[segment].work()[0], self.next_item(segment))
+            if item is not None:
+                return segment, item
+        return seat.segments[0], None
+
+    def runnable(self, segment: int, next_item: int, granted: Callable[[ChannelSpec], int]) -> bool:
+        """Whether the segment waits for nobody; ``granted`` is how much the host has room for."""
+        room = [
+            granted(spec)
+            if spec.reader == self.plan.num_stages
+            else self.next_item(spec.reader) + spec.slots
+            for spec in self.plan.out_of(segment)
+        ]
+        available = [self._published(spec) for spec in self.plan.into(segment)]
+        return runnable(next_item, available, room)
+
+    def _published(self, spec: ChannelSpec) -> int:
+        return published_count(self._channels[spec].memory, spec)
+
+    def close_ends(self) -> None:
+        """From now on, whoever misses a peer finds it dead.  Safe to call twice."""
+        while self._ends:
+            os.close(self._ends.pop())
+
+    def close_memory(self) -> None:
+        """Close the rest."""
+        for page in self.pages:
+            page.close()
+        for channel in self._channels.values():
+            os.close(channel.memory)
+        for memory in self._page_memories:
+            os.close(memory)
+        self._channels, self.pages, self._page_memories = {}, [], []
+
+
+def _ignore(event: Any) -> None:
+    """Stages report nothing."""

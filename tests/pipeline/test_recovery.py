@@ -1,0 +1,319 @@
+"""A stage dies at every line of its program; what comes out is as if it had not."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices import LocalDevice, TensorSpec
+from devices.device import ProgramContext
+from pipeline import ChannelError, ChannelSpec, PipelinedModelRunner, simulate
+from pipeline.channel import HEADER, SlotLayout
+from pipeline.channel_descriptors import create_channel, published_count
+from pipeline.recovery import MAX_IDLE_DEATHS, Losses, item_lost, resumption, runnable
+from pipeline.routes import StageTensors, plan_routes
+from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
+from tests.pipeline.scripted import Script, ScriptedChip, local_device, tensor, whole
+
+ITEMS = 4
+TRACED = ("stage.py", "stage_program.py", "shared_memory_channel.py", "statistics.py")
+
+
+class Crash(BaseException):
+    """Ends a stage like a kill: nothing catches it."""
+
+
+def crash_at(
+    program: Callable[[ProgramContext], None],
+    line: int,
+    lines: list[int],
+    context: ProgramContext,
+) -> None:
+    """Run the program up to that line, counting those of the modules that carry items."""
+    passed = itertools.count()
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        if os.path.basename(frame.f_code.co_filename) not in TRACED:
+            return None
+        if event == "line":
+            lines[0] = next(passed)
+            if lines[0] == line:
+                raise Crash
+        return trace
+
+    sys.settrace(trace)
+    try:
+        program(context)
+    finally:
+        sys.settrace(None)
+
+
+class CrashingDevice(LocalDevice):
+    """Its first program crashes at a line; ``lines`` is the last line its programs came to."""
+
+    def __init__(self, name: str, line: int = -1) -> None:
+        super().__init__(ScriptedChip(name))
+        self.line = line
+        self.lines = [0]
+
+    def start_program(self, program: Any, *arguments: Any, **options: Any) -> Any:
+        line, self.line = self.line, -1
+        traced = partial(crash_at, program, line, self.lines)
+        return super().start_program(traced, *arguments, **options)
+
+    def unload(self, handle: int) -> None:
+        """Nothing: a crash in the wrong line leaves the lock of the chip taken."""
+
+
+SCRIPTS = [
+    Script([tensor("x")], [tensor("a"), tensor("b")], [1000]),
+    Script([tensor("a"), tensor("x")], [tensor("c"), tensor("d")], [3000]),
+    Script([tensor("b"), tensor("c")], [tensor("y")], [2000]),
+]
+"""Every kind of route: neighbours, skips, an input read late, an output made early."""
+
+
+def run(
+    paths: list[Path], devices: list[LocalDevice], spares: list[LocalDevice], **options: Any
+) -> tuple[list[int], PipelinedModelRunner]:
+    """The exit times of all items, whose order and numbers are checked."""
+    exits = []
+    with PipelinedModelRunner(
+        paths, devices, queue_size=1, spares=spares, outputs=["y", "d"], **options
+    ) as runner:
+        for value in range(ITEMS):
+            runner.push({"x": np.full((1, 4), value, np.int8)})
+        runner.push({})
+        for value in range(ITEMS):
+            result = runner.pop_result(timeout=20)
+            assert result is not None
+            assert result.item == value
+            expected = whole(SCRIPTS, {"x": np.full((1, 4), value, np.int8)})
+            for name in ("y", "d"):
+                np.testing.assert_array_equal(result.outputs[name], expected[name])
+            exits.append(result.exit_ns)
+        assert runner.pop(timeout=20) is None
+    return exits, runner
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    return [script.write(tmp_path / f"{i}.json") for i, script in enumerate(SCRIPTS)]
+
+
+def expected_exits(sharing: bool) -> list[int]:
+    stages = [
+        StageTensors(
+            *(
+                tuple(TensorSpec(n, d, tuple(s)) for n, d, s in side)
+                for side in (script.inputs, script.outputs)
+            )
+        )
+        for script in SCRIPTS
+    ]
+    channels = plan_routes(stages, queue_size=1, outputs=["y", "d"]).channels
+    devices = [0, 1, 1] if sharing else None
+    timeline = simulate([1000, 3000, 2000], channels, items=ITEMS, devices=devices)
+    exits: list[int] = timeline.exit_ns.tolist()
+    return exits
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "sharing"])
+def test_a_crash_at_every_line_changes_nothing(paths: list[Path], shared: bool) -> None:
+    calm = [local_device("calm:0"), local_device("calm:2")]
+    expected = expected_exits(shared)
+
+    def once(line: int) -> tuple[int, PipelinedModelRunner]:
+        crashing, spare = CrashingDevice("crashing", line), local_device("spare")
+        devices = [calm[0], crashing, crashing if shared else calm[1]]
+        exits, runner = run(paths, devices, [spare], share_devices=shared)
+        assert exits == expected
+        crashing.close()
+        spare.close()
+        return crashing.lines[0], runner
+
+    last_line, runner = once(-1)
+    assert [stage.restarts for stage in runner.stats().stages] == [0, 0, 0]
+    assert last_line > 500
+    crashed = 0
+    for line in range(0, last_line, 1 if EXHAUSTIVE else 7):
+        _, runner = once(line)
+        stages = runner.stats().stages
+        assert [stage.counters.items for stage in stages] == [ITEMS] * 3
+        assert [stage.restarts for stage in stages] in ([0] * 3, [0, 1, int(shared)])
+        crashed += stages[1].restarts
+    # Only crashes after the end came out find nobody interested.
+    assert crashed * (1 if EXHAUSTIVE else 7) > 0.9 * last_line - 100
+    for device in calm:
+        device.close()
+
+
+EXHAUSTIVE = "EXHAUSTIVE" in os.environ
+
+
+def test_crashes_of_all_stages_at_seeded_lines(paths: list[Path]) -> None:
+    """Several stages at once, and their successors too."""
+    expected = expected_exits(False)
+    random = np.random.default_rng(1)
+    for _ in range(25):
+        devices = [CrashingDevice(f"c:{i}", int(random.integers(900))) for i in range(3)]
+        spares: list[LocalDevice] = [
+            CrashingDevice(f"s:{i}", int(random.integers(900))) for i in range(3)
+        ]
+        spares += [local_device(f"calm:{i}") for i in range(3)]
+        exits, runner = run(paths, list(devices), spares)
+        assert exits == expected
+        assert [stage.counters.items for stage in runner.stats().stages] == [ITEMS] * 3
+        for device in (*devices, *spares):
+            device.close()
+
+
+# -- the pure decisions ------------------------------------------------------------------------
+
+
+@given(st.integers(1, 5), st.integers(0, 100), st.data())
+def test_resumption_after_a_death_at_any_place(outputs: int, item: int, data: Any) -> None:
+    """A stage has published ``item`` on the first k outputs when it dies."""
+    done = data.draw(st.integers(0, outputs))
+    found = resumption([item + 1] * done + [item] * (outputs - done))
+    if done in (0, outputs):
+        assert found.next_item == (item if done == 0 else item + 1)
+        assert not any(found.ahead)
+    else:
+        assert found.next_item == item
+        assert found.ahead == (True,) * done + (False,) * (outputs - done)
+
+
+def test_impossible_memory_is_refused() -> None:
+    with pytest.raises(ChannelError, match=r"\[3, 5\] items"):
+        resumption([3, 5])
+
+
+def test_which_item_a_dead_stage_held() -> None:
+    assert item_lost(-1, 4) is None  # it was waiting
+    assert item_lost(4, 4) == 4
+    assert item_lost(3, 4) is None  # published, not told yet
+
+
+def test_a_stage_waits_for_its_neighbours_or_for_nobody() -> None:
+    assert runnable(3, [4, 5], [4, 9])
+    assert not runnable(3, [4, 3], [4, 9])
+    assert not runnable(3, [4, 5], [3, 9])
+
+
+def test_an_item_is_replayed_as_often_as_allowed_and_then_condemned() -> None:
+    losses = Losses(max_replays=2)
+    verdicts = []
+    for _ in range(3):
+        losses.add(7, 7)
+        verdicts.append(losses.condemned)
+    assert verdicts == [False, False, True]
+    losses.add(8, 8)
+    assert not losses.condemned
+    assert not losses.hopeless
+
+
+def test_devices_that_die_idle_are_not_replaced_for_ever() -> None:
+    losses = Losses(max_replays=2)
+    for count in range(MAX_IDLE_DEATHS + 1):
+        assert not losses.hopeless
+        losses.add(None, 7)
+        assert losses.count == count + 1
+    assert losses.hopeless
+    losses.add(None, 8)  # but something was done meanwhile
+    assert not losses.hopeless
+
+
+@pytest.fixture
+def ring() -> Iterator[tuple[Any, SharedMemoryProducer, SharedMemoryConsumer]]:
+    spec = ChannelSpec(0, 1, (TensorSpec("x", "int8", (4,)),), 3)
+    descriptors = create_channel(spec)
+    producer = SharedMemoryProducer(
+        spec, os.dup(descriptors.memory), descriptors.back_read, descriptors.forward_write
+    )
+    consumer = SharedMemoryConsumer(
+        spec, os.dup(descriptors.memory), descriptors.forward_read, descriptors.back_write
+    )
+    yield descriptors, producer, consumer
+    producer.close()
+    consumer.close()
+    os.close(descriptors.memory)
+
+
+@given(published=st.sampled_from([1, 2, 3, 4, 255, 256, 257, 65535, 65536]))
+def test_a_header_torn_at_any_byte_is_not_counted(published: int) -> None:
+    spec = ChannelSpec(0, 1, (TensorSpec("x", "int8", (4,)),), 3)
+    stride = SlotLayout.of(spec.tensors).stride_bytes
+    descriptors = create_channel(spec)
+    try:
+        for position in range(max(0, published - 3), published):
+            header = HEADER.pack(position, 5, 6, 0, 0, 0, 4, position + 1)
+            os.pwrite(descriptors.memory, header, position % 3 * stride)
+        assert published_count(descriptors.memory, spec) == published
+        torn = HEADER.pack(published, 7, 8, 0, 0, 0, 4, published + 1)
+        for written in range(HEADER.size):
+            if torn[written:].strip(b"\0"):  # something of it is still missing
+                partial_header = torn[:written].ljust(HEADER.size, b"\0")
+                os.pwrite(descriptors.memory, partial_header, published % 3 * stride)
+                assert published_count(descriptors.memory, spec) == published
+    finally:
+        for descriptor in {*descriptors.producer, *descriptors.consumer}:
+            os.close(descriptor)
+
+
+def test_totals_may_be_heard_twice_or_late(ring: Any) -> None:
+    _, producer, consumer = ring
+    consumer.grant(3)
+    for item in range(2):
+        producer.reserve()
+        producer.commit(item, ready_ns=0, entry_ns=0)
+        producer.announce()
+        consumer.regrant()
+    assert producer.free() == 1
+    assert [consumer.receive().item_id for _ in range(2)] == [0, 1]
+    producer.announce()
+    with pytest.raises(TimeoutError):
+        consumer.receive(timeout=0)
+    os.write(producer._write, (1).to_bytes(8, "little"))  # overtaken by a larger one
+    producer.end()
+    producer.announce()
+    assert consumer.poll()
+    with pytest.raises(Exception, match="ended after 2 items"):
+        consumer.receive()
+
+
+def test_a_successor_goes_on_behind_its_predecessor(ring: Any) -> None:
+    descriptors, producer, consumer = ring
+    consumer.grant(3)
+    for item in range(2):
+        producer.reserve().tensors["x"][...] = item
+        producer.commit(item, ready_ns=10 + item, entry_ns=0)
+    assert consumer.receive().item_id == 0
+    second = SharedMemoryProducer(
+        producer.spec,
+        os.dup(descriptors.memory),
+        os.dup(descriptors.back_read),
+        os.dup(descriptors.forward_write),
+    )
+    assert second.resume() == 2
+    published = second.published()
+    assert published is not None
+    assert (published.item_id, published.ready_ns) == (1, 11)
+    with pytest.raises(TimeoutError):
+        second.reserve(timeout=0)  # it does not know yet what was granted
+    consumer.regrant()
+    second.reserve().tensors["x"][...] = 2
+    second.commit(2, ready_ns=12, entry_ns=0)
+    assert [int(consumer.receive().tensors["x"][0]) for _ in range(2)] == [1, 2]
+    second.close()

@@ -94,13 +94,17 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Health:
-    """What a device says of itself; ``alive`` is False once its process is gone."""
+    """What a device says of itself; ``alive`` is False once its process is gone.
+
+    ``overruns`` counts inferences of ``run`` on the realtime clock that took longer than modelled.
+    """
 
     alive: bool
     pid: int | None
     loaded: int
     inferences: int
     rss_bytes: int
+    overruns: int = 0
 
 
 class Chip(Protocol):

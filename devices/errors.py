@@ -6,6 +6,8 @@ sentence and exits with 2; a Python program catches :class:`EdgeTpuError` or the
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class EdgeTpuError(Exception):
     """Base of every error this project raises on purpose.
@@ -42,3 +44,11 @@ class DeviceDied(DeviceError):
         super().__init__(message)
         self.device = device
         self.exit_code = exit_code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickling: a stage in one process tells the host of a neighbour's death."""
+        return _device_died, (self.args[0], self.device, self.exit_code)
+
+
+def _device_died(message: str, device: str, exit_code: int | None) -> DeviceDied:
+    return DeviceDied(message, device=device, exit_code=exit_code)

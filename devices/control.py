@@ -1,0 +1,267 @@
+"""The control connection between the host and a device process.
+
+One end of a Unix socket pair each.  A message is a pickled dataclass of this module; file
+descriptors travel right behind the message that announces them::
+
+    | length: u64 | descriptors: u32 | pickle ... | (0x00 + SCM_RIGHTS) * |
+
+Whatever a user supplied (programs, their configuration, their messages) sits inside a message as
+bytes that were pickled before, so an object that cannot be rebuilt on the other side is an error
+of that one program and never tears the connection.
+
+Death is end-of-file: the kernel closes the socket of a process however it died.  A descriptor
+that leaked into a forked relative would keep the socket open, so a *pidfd* of the peer is watched
+as well where the system has them (Linux 5.3).
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import pickle
+import select
+import socket
+import struct
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+_HEADER = struct.Struct("<QI")
+_DESCRIPTORS_PER_BYTE = 200
+"""Linux passes at most 253 descriptors (SCM_MAX_FD) with one ``sendmsg``."""
+
+
+@dataclass(frozen=True)
+class Configure:
+    """Host to device, first: who you are; ``factory`` is a pickled ``Callable[[], Chip]``."""
+
+    name: str
+    log_level: int
+    factory: bytes
+
+
+@dataclass(frozen=True)
+class Request:
+    """Host to device: call ``method`` of the chip and answer with :class:`Reply`."""
+
+    number: int
+    method: str
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class StartProgram:
+    """Host to device, with descriptors: ``body`` is a pickled ``(program, config)``."""
+
+    program: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """Host to device, with descriptors: a pickled message for the inbox of a program."""
+
+    program: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class StopProgram:
+    """Host to device: put ``None`` into the inbox of a program."""
+
+    program: int
+
+
+@dataclass(frozen=True)
+class Shutdown:
+    """Host to device: stop the programs, wait at most ``grace_s`` for them and exit with 0."""
+
+    grace_s: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Device to host: the chip exists (``error`` is None), or could not be made."""
+
+    error: CarriedError | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Device to host: what a :class:`Request` gave."""
+
+    number: int
+    value: Any = None
+    error: CarriedError | None = None
+
+
+@dataclass(frozen=True)
+class ProgramEvent:
+    """Device to host: a pickled payload that a program reported."""
+
+    program: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class ProgramExit:
+    """Device to host: a program returned (``error`` is None) or raised."""
+
+    program: int
+    error: CarriedError | None = None
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Device to host: the attributes of one ``logging.LogRecord``."""
+
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CarriedError:
+    """An exception on its way to the other side: pickled if it can be, as text in any case."""
+
+    pickled: bytes | None
+    text: str
+    traceback: str
+
+
+class ControlChannel:
+    """Messages and descriptors both ways over one socket.
+
+    ``send`` may be called from any thread; ``receive`` belongs to one.  Both raise ``EOFError``
+    once the peer is gone or the channel is closed.
+    """
+
+    def __init__(self, sock: socket.socket, peer_pid: int | None = None) -> None:
+        """Take ownership of ``sock``, whose other end belongs to process ``peer_pid``."""
+        self._socket = sock
+        self._send_lock = threading.Lock()
+        self._closed = False
+        self._pidfd = _open_pidfd(peer_pid)
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        if self._pidfd is not None:
+            self._poll.register(self._pidfd, select.POLLIN)
+
+    def send(self, message: object, fds: Sequence[int] = ()) -> None:
+        """Send a message and duplicates of ``fds``; blocks while the peer does not read.
+
+        Raises ``EOFError`` when the peer is gone, ``ValueError``/``OSError`` (EBADF) when a
+        descriptor is not open, in which case nothing was sent.
+        """
+        for fd in fds:
+            os.fstat(fd)
+        payload = pickle.dumps(message, protocol=5)
+        with self._send_lock:
+            if self._closed:
+                raise EOFError("the control connection is closed")
+            try:
+                self._socket.sendall(_HEADER.pack(len(payload), len(fds)) + payload)
+                for start in range(0, len(fds), _DESCRIPTORS_PER_BYTE):
+                    socket.send_fds(
+                        self._socket, [b"\0"], list(fds[start : start + _DESCRIPTORS_PER_BYTE])
+                    )
+            except (BrokenPipeError, ConnectionError) as error:
+                raise EOFError("the peer of the control connection is gone") from error
+
+    def send_now(self, message: object, timeout_s: float) -> bool:
+        """Send a small message unless that would block; False if it could not be sent."""
+        payload = pickle.dumps(message, protocol=5)
+        if not self._send_lock.acquire(timeout=timeout_s):
+            return False
+        try:
+            if self._closed:
+                return False
+            frame = _HEADER.pack(len(payload), 0) + payload
+            return self._socket.send(frame, socket.MSG_DONTWAIT) == len(frame)
+        except OSError:
+            return False
+        finally:
+            self._send_lock.release()
+
+    def receive(self) -> tuple[object, tuple[int, ...]]:
+        """Wait for the next message and the descriptors behind it, which the caller owns."""
+        ready = {fd for fd, _ in self._poll.poll()}
+        if self._socket.fileno() not in ready:
+            raise EOFError("the peer of the control connection ended")
+        length, count = _HEADER.unpack(self._read(_HEADER.size))
+        payload = self._read(length)
+        fds = self._read_descriptors(count)
+        try:
+            return pickle.loads(payload), fds
+        except BaseException:
+            close_all(fds)
+            raise
+
+    def close(self) -> None:
+        """Close the socket; a ``send`` blocked in another thread ends with ``EOFError``."""
+        with contextlib.suppress(OSError):  # the peer was faster, or it is closed already
+            self._socket.shutdown(socket.SHUT_RDWR)
+        with self._send_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._socket.close()
+            if self._pidfd is not None:
+                os.close(self._pidfd)
+
+    def abandon_after_fork(self) -> None:
+        """Let go of the descriptors in a forked child, without locks and without a message."""
+        self._closed = True
+        self._socket.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+
+    def _read(self, length: int) -> bytearray:
+        buffer = bytearray(length)
+        view = memoryview(buffer)
+        while view:
+            try:
+                received = self._socket.recv_into(view)
+            except ConnectionError:
+                received = 0
+            if received == 0:
+                raise EOFError("the peer of the control connection is gone")
+            view = view[received:]
+        return buffer
+
+    def _read_descriptors(self, count: int) -> tuple[int, ...]:
+        fds: list[int] = []
+        while len(fds) < count:
+            expected = min(count - len(fds), _DESCRIPTORS_PER_BYTE)
+            # socket.recv_fds of Python 3.10 drops its flags, and descriptors must not be
+            # inheritable for even a moment: another thread may be starting a process.
+            data, ancillary, _, _ = self._socket.recvmsg(
+                1, socket.CMSG_SPACE(expected * 4), socket.MSG_CMSG_CLOEXEC
+            )
+            received = array.array("i")
+            for level, kind, content in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    received.frombytes(content[: len(content) - len(content) % 4])
+            fds.extend(received)
+            if not data or len(received) != expected:
+                close_all(fds)
+                raise EOFError(
+                    f"{expected} file descriptors were announced and {len(received)} arrived: "
+                    "the process is at its limit of open files (ulimit -n)"
+                )
+        return tuple(fds)
+
+
+def close_all(fds: Sequence[int]) -> None:
+    """Close descriptors that found no owner."""
+    for fd in fds:
+        os.close(fd)
+
+
+def _open_pidfd(pid: int | None) -> int | None:
+    if pid is None or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # an older kernel, or the process is gone: end-of-file tells as well
+        return None

@@ -1,0 +1,266 @@
+"""What runs inside a device process.
+
+The main thread only listens, so that the host's death is noticed whatever the chip is doing::
+
+    main thread      receives control messages; end-of-file -> the process is gone at once
+    "requests"       load, run, unload: one after the other
+    "program-<n>"    one thread for each running program
+
+A device process never outlives its host, shares no memory with it and inherits nothing from it
+but one socket: it is started as a fresh interpreter (see :mod:`devices.process_device`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import pickle
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from devices.carried_error import carry
+from devices.clock import Pacer
+from devices.control import (
+    Configure,
+    ControlChannel,
+    Deliver,
+    Logged,
+    ProgramEvent,
+    ProgramExit,
+    Ready,
+    Reply,
+    Request,
+    Shutdown,
+    StartProgram,
+    StopProgram,
+    close_all,
+)
+from devices.device import Chip, Health, Loaded, Program, Tensor, Timing
+from devices.errors import DeviceError
+from devices.inference import infer
+from devices.programs import ProgramThread
+
+
+def main(fd: int, host_pid: int) -> NoReturn:
+    """Serve the host at the other end of ``fd`` until it says so or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to handle
+    faulthandler.enable()  # a crash inside the engine leaves a stack in the host's error
+    os.set_inheritable(fd, False)
+    channel = ControlChannel(socket.socket(fileno=fd), host_pid)
+    try:
+        if os.getppid() != host_pid:
+            raise EOFError("the host ended while this process was starting")
+        server = _configure(channel)
+        if server is not None:
+            server.serve()
+    except EOFError:
+        pass
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _configure(channel: ControlChannel) -> DeviceServer | None:
+    message, _ = channel.receive()
+    assert isinstance(message, Configure)
+    handler = _ControlHandler(channel, message.name)
+    logging.basicConfig(level=message.log_level, handlers=[handler])
+    logging.captureWarnings(True)
+    threading.current_thread().name = message.name
+    try:
+        chip: Chip = pickle.loads(message.factory)()
+    except BaseException as error:
+        channel.send(Ready(carry(error)))
+        return None
+    channel.send(Ready())
+    return DeviceServer(channel, chip)
+
+
+class DeviceServer:
+    """Answers the host's messages on behalf of one chip."""
+
+    def __init__(self, channel: ControlChannel, chip: Chip) -> None:
+        self._channel = channel
+        self._chip = chip
+        self._chip_lock = threading.RLock()
+        self._pacer = Pacer()
+        self._loaded: dict[int, Loaded] = {}
+        self._programs: dict[int, ProgramThread] = {}
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+
+    def serve(self) -> NoReturn:
+        """Handle messages; ends with ``EOFError`` when the host is gone."""
+        threading.Thread(target=self._serve_requests, name="requests", daemon=True).start()
+        while True:
+            self._handle(*self._channel.receive())
+
+    def _handle(self, message: object, fds: tuple[int, ...]) -> None:
+        if isinstance(message, Request) and message.method == "health":
+            # Not queued behind the chip: a device that hangs still answers.
+            self._channel.send(Reply(message.number, self._health()))
+        elif isinstance(message, Request):
+            self._requests.put(message)
+        elif isinstance(message, StartProgram):
+            self._start(message, fds)
+        elif isinstance(message, Deliver):
+            self._deliver(message, fds)
+        elif isinstance(message, StopProgram):
+            program = self._programs.get(message.program)
+            if program is not None:
+                program.stop()
+        elif isinstance(message, Shutdown):
+            threading.Thread(target=self._shut_down, args=(message.grace_s,), daemon=True).start()
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def _serve_requests(self) -> None:
+        while True:
+            request = self._requests.get()
+            try:
+                value = getattr(self, f"_{request.method}")(*request.arguments)
+                reply = Reply(request.number, value)
+            except BaseException as error:
+                reply = Reply(request.number, error=carry(error))
+            try:
+                self._channel.send(reply)
+            except EOFError:
+                return
+
+    def _load(self, executable: Path) -> Loaded:
+        with self._chip_lock:
+            loaded = self._chip.load(executable)
+        self._loaded[loaded.handle] = loaded
+        return loaded
+
+    def _run(self, handle: int, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Timing]:
+        with self._chip_lock:
+            return infer(self._chip, self._loaded, self._pacer, handle, tensors)
+
+    def _unload(self, handle: int) -> None:
+        with self._chip_lock:
+            self._chip.unload(handle)
+        self._loaded.pop(handle, None)
+
+    def _health(self) -> Health:
+        return Health(
+            alive=True,
+            pid=os.getpid(),
+            loaded=len(self._loaded),
+            inferences=getattr(self._chip, "inferences", 0),
+            rss_bytes=resident_bytes(),
+            overruns=self._pacer.overruns,
+        )
+
+    # -- programs ------------------------------------------------------------------------------
+
+    def _start(self, message: StartProgram, fds: tuple[int, ...]) -> None:
+        number = message.program
+
+        def prepare() -> tuple[Program, Any]:
+            try:
+                program, config = pickle.loads(message.body)
+            except BaseException as error:
+                raise DeviceError(
+                    f"device {self._chip.name} cannot rebuild a program or its configuration "
+                    f"({type(error).__name__}: {error}); it must be importable there, so define "
+                    "it at the top level of a module"
+                ) from error
+            return program, config
+
+        def report(payload: Any) -> None:
+            self._channel.send(ProgramEvent(number, pickle.dumps(payload, protocol=5)))
+
+        def ended(error: BaseException | None) -> None:
+            self._programs.pop(number, None)
+            with contextlib.suppress(EOFError):  # the host is gone: nobody is left to tell
+                self._channel.send(ProgramExit(number, None if error is None else carry(error)))
+
+        program = ProgramThread(
+            f"program-{number}",
+            prepare,
+            chip=self._chip,
+            chip_lock=self._chip_lock,
+            fds=fds,
+            report=report,
+            on_exit=ended,
+        )
+        self._programs[number] = program
+        program.start()
+
+    def _deliver(self, message: Deliver, fds: tuple[int, ...]) -> None:
+        program = self._programs.get(message.program)
+        if program is None:  # it ended while the message was under way
+            close_all(fds)
+            return
+        try:
+            body = pickle.loads(message.body)
+        except BaseException as error:
+            close_all(fds)
+            program.fail(
+                DeviceError(
+                    f"device {self._chip.name} cannot rebuild a message sent to a program "
+                    f"({type(error).__name__}: {error}); send objects of importable classes"
+                )
+            )
+            return
+        program.deliver(body, fds)
+
+    def _shut_down(self, grace_s: float) -> None:
+        deadline = time.monotonic() + grace_s
+        programs = list(self._programs.values())
+        for program in programs:
+            program.stop()
+        for program in programs:
+            program.join(max(0.0, deadline - time.monotonic()))
+        self._channel.close()  # wakes the main thread, which ends the process
+
+
+class _ControlHandler(logging.Handler):
+    """Sends log records to the host, ready formatted."""
+
+    def __init__(self, channel: ControlChannel, device: str) -> None:
+        super().__init__()
+        self._channel = channel
+        self._device = device
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            attributes = dict(record.__dict__)
+            attributes["msg"] = record.getMessage()
+            attributes["args"] = None
+            attributes["processName"] = self._device
+            if record.exc_info:
+                formatter = self.formatter or logging.Formatter()
+                attributes["exc_text"] = formatter.formatException(record.exc_info)
+            attributes["exc_info"] = None
+            try:
+                pickle.dumps(attributes)
+            except Exception:  # something in ``extra=`` cannot travel
+                attributes = {
+                    key: value
+                    for key, value in attributes.items()
+                    if isinstance(value, str | int | float | None)
+                }
+            self._channel.send(Logged(attributes))
+        except EOFError:
+            pass  # the host is gone, and with it whoever would read this
+        except Exception:
+            self.handleError(record)
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM now (0 where the system does not tell)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,140 @@
+"""A device whose chip lives in a process of its own, as the host sees it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from devices.connection import Connection
+from devices.device import (
+    Chip,
+    Clock,
+    Compute,
+    Health,
+    Link,
+    Loaded,
+    Program,
+    ProgramHandle,
+    Tensor,
+    Timing,
+)
+from devices.errors import DeviceError
+
+
+class ProcessDevice:
+    """A :class:`~devices.device.Device` whose chip lives in a process of its own.
+
+    ``factory`` makes the chip there; it is pickled, so a ``functools.partial`` over an importable
+    class does.  With ``wait=False`` the constructor only starts the process, and
+    :meth:`wait_ready` must be called before use: that is how a pool starts many at once.
+
+    Closing happens by :meth:`close`, when the object is collected, or when the interpreter exits;
+    and a process whose host is gone, however it went, leaves by itself.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[[], Chip],
+        *,
+        link: Link,
+        clock: Clock,
+        compute: Compute,
+        wait: bool = True,
+    ) -> None:
+        self._name = name
+        self._link: Link = link
+        self._clock: Clock = clock
+        self._compute: Compute = compute
+        self._connection = Connection(name, factory)
+        self._finalizer = weakref.finalize(self, Connection.close, self._connection)
+        if wait:
+            self.wait_ready()
+
+    @property
+    def name(self) -> str:
+        """The device's name, for example ``"usb:0"``."""
+        return self._name
+
+    @property
+    def link(self) -> Link:
+        """How the device is attached."""
+        return self._link
+
+    @property
+    def clock(self) -> Clock:
+        """Whether its time is virtual or real."""
+        return self._clock
+
+    @property
+    def compute(self) -> Compute:
+        """Whether it computes numbers or only time."""
+        return self._compute
+
+    @property
+    def pid(self) -> int:
+        """Process id of the device process."""
+        return self._connection.pid
+
+    def wait_ready(self) -> None:
+        """Wait until the chip exists.
+
+        Raises what its construction raised, or :class:`DeviceError` with the process's output if
+        it did not come that far; the process is gone then.
+        """
+        try:
+            self._connection.ready.result()
+        except BaseException:
+            self.close()
+            raise
+
+    def load(self, executable: Path) -> Loaded:
+        """Register an executable file.  Raises ``ModelError``, ``DeviceDied``."""
+        loaded: Loaded = self._connection.call("load", Path(executable).absolute())
+        return loaded
+
+    def run(self, handle: int, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Timing]:
+        """One inference.  Raises ``TensorError``, ``DeviceError``, ``DeviceDied``."""
+        result: tuple[dict[str, Tensor], Timing]
+        result = self._connection.call("run", handle, dict(tensors))
+        return result
+
+    def unload(self, handle: int) -> None:
+        """Forget an executable."""
+        self._connection.call("unload", handle)
+
+    def start_program(
+        self,
+        program: Program,
+        fds: Sequence[int],
+        config: Any,
+        *,
+        on_event: Callable[[Any], None],
+        on_exit: Callable[[BaseException | None], None],
+    ) -> ProgramHandle:
+        """Run ``program`` next to the chip; see :meth:`devices.device.Device.start_program`.
+
+        Raises ``DeviceDied`` when the device is gone already (``on_exit`` is not called then) and
+        :class:`DeviceError` when the program cannot be sent.
+        """
+        handle = self._connection.start_program(program, fds, config, on_event, on_exit)
+        handle.keep_alive = self
+        return handle
+
+    def health(self) -> Health:
+        """Ask the device; never raises, even for one that is dead."""
+        try:
+            health: Health = self._connection.call("health")
+        except DeviceError:
+            return Health(alive=False, pid=None, loaded=0, inferences=0, rss_bytes=0)
+        return health
+
+    def ask_to_close(self) -> None:
+        """Ask the process to end without waiting for it; :meth:`close` then does the rest."""
+        self._connection.ask_to_close()
+
+    def close(self) -> None:
+        """End the process: asked first, after a bounded time terminated, then killed."""
+        self._finalizer()

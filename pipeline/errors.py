@@ -1,0 +1,82 @@
+"""What can go wrong between a push and a pop, each kind with its own name.
+
+Three words are kept apart on every channel: *ended* (the producer said that nothing follows),
+*closed* (this side closed it itself) and *broken* (the other side is gone without a word).
+"""
+
+from __future__ import annotations
+
+import signal
+
+from devices.errors import DeviceError, EdgeTpuError
+
+
+class ChannelError(EdgeTpuError):
+    """Base of what a channel between two stages can raise."""
+
+
+class EndOfChannel(ChannelError):
+    """Ended: the producer announced the end and every item before it has been received."""
+
+
+class ChannelClosed(ChannelError):
+    """Closed: this end of the channel was closed by its own side."""
+
+
+class PeerDied(ChannelError):
+    """Broken: the other end disappeared without announcing the end (a process died)."""
+
+
+class InferenceError(DeviceError):
+    """One item failed in one segment; the items before and after it are not affected.
+
+    ``item`` counts pushes from 0, ``segment`` and ``device`` say where it failed and ``cause``
+    is what the device said.
+    """
+
+    def __init__(self, *, item: int, segment: int, device: str, cause: str) -> None:
+        super().__init__(f"Item {item} failed in segment {segment} on device {device!r}: {cause}")
+        self.item = item
+        self.segment = segment
+        self.device = device
+        self.cause = cause
+
+
+class PipelineBroken(DeviceError):
+    """A stage is gone and the pipeline cannot go on.
+
+    Raised by ``pop`` once every result finished before has been handed out, and by ``push`` at
+    once.  ``item`` is the item the stage had in work (``None`` if it was idle), ``exit_code`` as
+    in :class:`subprocess.Popen` (``None`` if the process still runs or is not known).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        device: str,
+        segment: int,
+        exit_code: int | None = None,
+        item: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.device = device
+        self.segment = segment
+        self.exit_code = exit_code
+        self.item = item
+
+
+class PipelineClosed(EdgeTpuError, RuntimeError):
+    """The pipeline was cancelled by its own program; results not yet popped are gone."""
+
+
+def exit_phrase(exit_code: int | None) -> str:
+    """How a process ended, in words: ``"was killed by SIGKILL"``, ``"exited with code 3"``."""
+    if exit_code is None:
+        return "ended"
+    if exit_code >= 0:
+        return f"exited with code {exit_code}"
+    try:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"was killed by signal {-exit_code}"

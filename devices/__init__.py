@@ -1,3 +1,71 @@
-"""What an Edge TPU is: its chip, its executables, its time, and the processes that host it."""
+"""What an Edge TPU is: its chip, its executables, its time, and the processes that host it.
+
+``DevicePool.simulated(4)`` starts four devices; ``device.load(path)`` and ``device.run(...)`` use
+one.  See :mod:`devices.device` for the interface they all share.
+"""
 
 from __future__ import annotations
+
+from devices.config import DeviceConfig, PoolConfig, pool_config_from_mapping
+from devices.device import (
+    Chip,
+    Clock,
+    Compute,
+    Device,
+    Health,
+    Link,
+    Loaded,
+    Program,
+    ProgramContext,
+    ProgramHandle,
+    TensorSpec,
+    Timing,
+)
+from devices.errors import (
+    ConfigError,
+    DeviceDied,
+    DeviceError,
+    EdgeTpuError,
+    ModelError,
+    TensorError,
+)
+from devices.executable import Executable, ExecutableInfo, OperatorWork
+from devices.faults import Fault
+from devices.latency import LatencyModel
+from devices.local import LocalDevice
+from devices.pool import DevicePool
+from devices.simulated import SimulatedDevice
+from devices.simulated_chip import SimulatedChip
+
+__all__ = [
+    "Chip",
+    "Clock",
+    "Compute",
+    "ConfigError",
+    "Device",
+    "DeviceConfig",
+    "DeviceDied",
+    "DeviceError",
+    "DevicePool",
+    "EdgeTpuError",
+    "Executable",
+    "ExecutableInfo",
+    "Fault",
+    "Health",
+    "LatencyModel",
+    "Link",
+    "Loaded",
+    "LocalDevice",
+    "ModelError",
+    "OperatorWork",
+    "PoolConfig",
+    "Program",
+    "ProgramContext",
+    "ProgramHandle",
+    "SimulatedChip",
+    "SimulatedDevice",
+    "TensorError",
+    "TensorSpec",
+    "Timing",
+    "pool_config_from_mapping",
+]

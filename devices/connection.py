@@ -14,6 +14,7 @@ program learns of it at once.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -49,7 +50,7 @@ from devices.output import OutputTail
 LOGGER = "edgetpu.device"
 """Log records of device ``usb:0`` appear in the host under ``edgetpu.device.usb:0``."""
 
-GRACE_S = 2.0
+GRACE_S = 1.0
 """How long a device that is asked to end may take for it before it is told to, then made to."""
 
 
@@ -117,6 +118,11 @@ class Connection:
         self._reader.start()
         with contextlib.suppress(EOFError):  # it died at once: the reader thread finds out why
             self._channel.send(configure)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has neither ended nor been asked to."""
+        return not self._dead and not self._closing
 
     # -- talking -------------------------------------------------------------------------------
 
@@ -274,14 +280,18 @@ class Connection:
 
     def ask_to_close(self) -> None:
         """Ask the process to end; does not wait."""
-        if os.getpid() == self._owner_pid and not self._closing and not self._dead:
+        if os.getpid() != self._owner_pid:
+            return  # a forked child must not end its parent's devices
+        with self._lock:
+            if self._closing or self._dead:
+                return
             self._closing = True
-            self._channel.send_now(Shutdown(GRACE_S), GRACE_S)
+        self._channel.send_now(Shutdown(GRACE_S), GRACE_S)
 
     def close(self) -> None:
         """End the process and wait until everything is released."""
         if os.getpid() != self._owner_pid:
-            return  # a forked child must not end its parent's devices
+            return
         self.ask_to_close()
         if threading.current_thread() is self._reader:
             self._process.kill()  # called from a callback: the reader cleans up on its return
@@ -359,4 +369,13 @@ def _abandon_after_fork() -> None:
         connection.abandon_after_fork()
 
 
+def _close_at_exit() -> None:
+    connections = list(_connections)
+    for connection in connections:  # all are asked before any is waited for
+        connection.ask_to_close()
+    for connection in connections:
+        connection.close()
+
+
 os.register_at_fork(after_in_child=_abandon_after_fork)
+atexit.register(_close_at_exit)

@@ -49,7 +49,8 @@ class ProcessDevice:
         self._clock: Clock = clock
         self._compute: Compute = compute
         self._connection = Connection(name, factory)
-        self._finalizer = weakref.finalize(self, Connection.close, self._connection)
+        self._finalizer = weakref.finalize(self, self._connection.close)
+        self._finalizer.atexit = False  # connections are closed together there
         if wait:
             self.wait_ready()
 
@@ -77,6 +78,11 @@ class ProcessDevice:
     def pid(self) -> int:
         """Process id of the device process."""
         return self._connection.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there, as far as the host has noticed; asks nobody."""
+        return self._connection.alive
 
     def wait_ready(self) -> None:
         """Wait until the chip exists.
@@ -137,4 +143,5 @@ class ProcessDevice:
 
     def close(self) -> None:
         """End the process: asked first, after a bounded time terminated, then killed."""
-        self._finalizer()
+        self._finalizer.detach()
+        self._connection.close()

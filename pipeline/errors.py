@@ -6,8 +6,6 @@ Three words are kept apart on every channel: *ended* (the producer said that not
 
 from __future__ import annotations
 
-import signal
-
 from devices.errors import DeviceError, EdgeTpuError
 
 
@@ -24,7 +22,14 @@ class ChannelClosed(ChannelError):
 
 
 class PeerDied(ChannelError):
-    """Broken: the other end disappeared without announcing the end (a process died)."""
+    """Broken: the other end disappeared without announcing the end (a process died).
+
+    ``stage`` is the one that is missing.
+    """
+
+    def __init__(self, message: str, *, stage: int) -> None:
+        super().__init__(message)
+        self.stage = stage
 
 
 class InferenceError(DeviceError):
@@ -68,15 +73,3 @@ class PipelineBroken(DeviceError):
 
 class PipelineClosed(EdgeTpuError, RuntimeError):
     """The pipeline was cancelled by its own program; results not yet popped are gone."""
-
-
-def exit_phrase(exit_code: int | None) -> str:
-    """How a process ended, in words: ``"was killed by SIGKILL"``, ``"exited with code 3"``."""
-    if exit_code is None:
-        return "ended"
-    if exit_code >= 0:
-        return f"exited with code {exit_code}"
-    try:
-        return f"was killed by {signal.Signals(-exit_code).name}"
-    except ValueError:
-        return f"was killed by signal {-exit_code}"

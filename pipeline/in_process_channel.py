@@ -160,7 +160,8 @@ class InProcessProducer(Producer):
     def _reader_gone(self) -> PeerDied:
         return PeerDied(
             f"Stage {self.spec.reader} is gone: it no longer takes items from stage "
-            f"{self.spec.maker}."
+            f"{self.spec.maker}.",
+            stage=self.spec.reader,
         )
 
 
@@ -203,7 +204,8 @@ class InProcessConsumer(Consumer):
             if not ring.items:
                 raise PeerDied(
                     f"Stage {self.spec.maker} is gone: it stopped sending to stage "
-                    f"{self.spec.reader} after {self._received} items without ending."
+                    f"{self.spec.reader} after {self._received} items without ending.",
+                    stage=self.spec.maker,
                 )
             _, item = ring.items[0]
             if item is None:

@@ -156,11 +156,19 @@ class _MappedSlot(Slot):
 class _Endpoint:
     """What both ends share: the mapped ring and waiting on one pipe."""
 
-    def __init__(self, spec: ChannelSpec, memory: int, read: int, *, writeable: bool) -> None:
+    def __init__(
+        self, spec: ChannelSpec, memory: int, read: int, write: int, *, writeable: bool
+    ) -> None:
         self.spec = spec
         layout = SlotLayout.of(spec.tensors)
-        self._mapping = map_memory(memory, layout.stride_bytes * spec.slots)
-        os.close(memory)
+        try:
+            self._mapping = map_memory(memory, layout.stride_bytes * spec.slots)
+        except BaseException:
+            os.close(read)
+            os.close(write)
+            raise
+        finally:
+            os.close(memory)
         memory_bytes = np.frombuffer(self._mapping, np.uint8)
         self._slots = [
             _MappedSlot(
@@ -171,6 +179,7 @@ class _Endpoint:
             for start in range(0, layout.stride_bytes * spec.slots, layout.stride_bytes)
         ]
         self._read = read
+        self._write = write
         self._poll = select.poll()
         self._poll.register(read, select.POLLIN)
         self._closed = False
@@ -191,20 +200,23 @@ class _Endpoint:
     def _name(self) -> str:
         return f"from stage {self.spec.maker} to stage {self.spec.reader}"
 
-    def _release_memory(self) -> None:
+    def close(self) -> None:
+        if self._closed:
+            return
         self._closed = True
         self._slots.clear()
         # An array someone still holds keeps the mapping; it goes with the last of them.
         with suppress(BufferError):
             self._mapping.close()
+        os.close(self._read)
+        os.close(self._write)
 
 
 class SharedMemoryProducer(_Endpoint, Producer):
     """The writing end; owns the three descriptors it is given."""
 
     def __init__(self, spec: ChannelSpec, memory: int, back_read: int, forward_write: int) -> None:
-        super().__init__(spec, memory, back_read, writeable=True)
-        self._write = forward_write
+        super().__init__(spec, memory, back_read, forward_write, writeable=True)
         self._credited = 0
         self._payload_bytes = sum(tensor.size_bytes for tensor in spec.tensors)
         self.committed = 0
@@ -259,12 +271,6 @@ class SharedMemoryProducer(_Endpoint, Producer):
         self._check_open()
         self._send(RECORD.pack(self.committed, _END, 0))
 
-    def close(self) -> None:
-        if not self._closed:
-            self._release_memory()
-            os.close(self._read)
-            os.close(self._write)
-
     def _announce(self, item_id: int, kind: int, length: int) -> None:
         if self._credited == self.committed:
             raise ChannelError(f"Nothing is reserved in the channel {self._name}.")
@@ -288,7 +294,8 @@ class SharedMemoryProducer(_Endpoint, Producer):
     def _reader_gone(self) -> PeerDied:
         return PeerDied(
             f"Stage {self.spec.reader} is gone: it no longer takes items from stage "
-            f"{self.spec.maker}."
+            f"{self.spec.maker}.",
+            stage=self.spec.reader,
         )
 
 
@@ -296,8 +303,7 @@ class SharedMemoryConsumer(_Endpoint, Consumer):
     """The reading end; owns the three descriptors it is given."""
 
     def __init__(self, spec: ChannelSpec, memory: int, forward_read: int, back_write: int) -> None:
-        super().__init__(spec, memory, forward_read, writeable=False)
-        self._write = back_write
+        super().__init__(spec, memory, forward_read, back_write, writeable=False)
         self._records: deque[tuple[int, int, int]] = deque()
         self._granted = 0
         self._received = 0
@@ -318,11 +324,16 @@ class SharedMemoryConsumer(_Endpoint, Consumer):
             except BrokenPipeError:
                 return  # the producer is gone; what it published is still there to read
 
+    @property
+    def pending(self) -> bool:
+        """What :meth:`poll` would say without looking into the pipe."""
+        return bool(self._records) or self._orphaned
+
     def poll(self) -> bool:
         self._check_open()
-        if not self._records and not self._orphaned and self._readable(0):
+        if not self.pending and self._readable(0):
             self._take_records()
-        return bool(self._records) or self._orphaned
+        return self.pending
 
     def receive(self, timeout: float | None = None) -> Item:
         self._check_open()
@@ -330,7 +341,8 @@ class SharedMemoryConsumer(_Endpoint, Consumer):
             if self._orphaned:
                 raise PeerDied(
                     f"Stage {self.spec.maker} is gone: it stopped sending to stage "
-                    f"{self.spec.reader} after {self._received} items without ending."
+                    f"{self.spec.reader} after {self._received} items without ending.",
+                    stage=self.spec.maker,
                 )
             if timeout is not None and not self._readable(timeout):
                 raise TimeoutError(f"Nothing arrived through the channel {self._name} in time.")
@@ -365,12 +377,6 @@ class SharedMemoryConsumer(_Endpoint, Consumer):
         start = self._slots[self._retired % self.spec.slots].start
         RELEASED.pack_into(self._mapping, start + RELEASED_OFFSET, released_ns)
         self._retired += 1
-
-    def close(self) -> None:
-        if not self._closed:
-            self._release_memory()
-            os.close(self._read)
-            os.close(self._write)
 
     def _take_records(self) -> None:
         data = os.read(self._read, READ_BYTES)

@@ -4,69 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from devices.device import (
-    Clock,
-    Compute,
-    Loaded,
-    ProgramContext,
-    Tensor,
-    TensorSpec,
-    Timing,
-)
-from devices.errors import ModelError, TensorError
+from devices.device import Chip, ProgramContext
+from devices.errors import ModelError
 
 
-class DoublingChip:
-    """Doubles four numbers in 1234 ns; an executable is any file."""
-
-    def __init__(self, name: str, clock: Clock = "virtual") -> None:
-        self.name = name
-        self.clock: Clock = clock
-        self.compute: Compute = "exact"
-        self.inferences = 0
-        self._results: dict[int, Tensor] = {}
-
-    def load(self, executable: Path) -> Loaded:
-        if not executable.exists():
-            raise ModelError(f"{executable} does not exist")
-        handle = len(self._results) + 1
-        self._results[handle] = np.zeros(4, np.int8)
-        spec = TensorSpec("x", "int8", (4,))
-        return Loaded(handle, (spec,), (TensorSpec("y", "int8", (4,)),), 64, 0)
-
-    def execute(self, handle: int, inputs: Mapping[str, Tensor]) -> Timing:
-        if set(inputs) != {"x"}:
-            raise TensorError(f"input tensors are {sorted(inputs)} and must be ['x']")
-        if int(inputs["x"][0]) == 99:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if int(inputs["x"][0]) == 98:
-            threading.Event().wait()
-        self.inferences += 1
-        self._results[handle] = inputs["x"] * 2
-        return Timing(compute_ns=1234 if self.clock == "virtual" else 20_000_000)
-
-    def fetch(self, handle: int, outputs: Mapping[str, Tensor]) -> None:
-        np.copyto(outputs["y"], self._results[handle])
-
-    def unload(self, handle: int) -> None:
-        del self._results[handle]
-
-
-def broken_chip() -> DoublingChip:
+def broken_chip() -> Chip:
     raise ModelError("this chip cannot be made")
 
 
-def exploding_chip() -> DoublingChip:
+def exploding_chip() -> Chip:
     print("about to explode", file=sys.stderr)
     sys.stderr.flush()
     os._exit(7)
@@ -93,6 +47,14 @@ def echo_inbox(context: ProgramContext) -> None:
         context.report((message, texts))
 
 
+def run_for_ever(context: ProgramContext) -> None:
+    """Inferences until the process is killed in one of them."""
+    loaded = context.chip.load(Path(context.config))
+    context.report("running")
+    while True:
+        context.chip.execute(loaded.handle, {"x": np.zeros((1, 4), np.int8)})
+
+
 def ignore_stop(context: ProgramContext) -> None:
     context.report("running")
     threading.Event().wait()
@@ -112,8 +74,8 @@ def use_chip(context: ProgramContext) -> None:
     """Runs one inference as a stage would and reports result and time."""
     loaded = context.chip.load(Path(context.config))
     with context.chip_lock:
-        timing = context.chip.execute(loaded.handle, {"x": np.arange(4, dtype=np.int8)})
-        result = np.empty(4, np.int8)
+        timing = context.chip.execute(loaded.handle, {"x": np.arange(4, dtype=np.int8)[None]})
+        result = np.empty((1, 4), np.int8)
         context.chip.fetch(loaded.handle, {"y": result})
     context.report((result.tolist(), timing.total_ns))
 
@@ -156,3 +118,8 @@ def report_only_there(context: ProgramContext) -> None:
     context.report(OnlyThere())
     while context.inbox.get() is not None:
         pass
+
+
+def hold_descriptor(context: ProgramContext) -> None:
+    """Keeps its descriptors open until the process is gone."""
+    threading.Event().wait()

@@ -1,0 +1,235 @@
+"""Cutting: any run of operators becomes a ``.tflite`` model of its own.
+
+The law: for every graph and every set of cuts, running the segments one after another gives the
+uncut model's outputs bit for bit.  A tensor may skip segments, a graph input may be read late, a
+graph output may be made early and still be read afterwards::
+
+    operators   0   1 │ 2   3 │ 4   5
+    x ──────────●     │       │
+      └───────────────┼───────┼─●          read by segments 0 and 2: an input of both
+                a ────●──●    │            made by 0, read by 1
+                b ────┼───────●            made by 0, read by 2: skips segment 1
+                      │    y ─┼──────►     graph output made by segment 1
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from compiler.graph import NO_TENSOR, Graph
+from devices import tflite_file
+from devices.errors import ConfigError, ModelError
+
+_DESCRIPTION = b"Segment of a larger model."
+_SCHEMA_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Tensor indices a segment takes in and gives out.
+
+    Graph inputs come first in the graph's order, then the others in the order they are made;
+    outputs likewise: graph outputs first in the graph's order, then the rest.
+    """
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The tensors crossing a cut and their size in bytes."""
+
+    tensors: tuple[int, ...]
+    size_bytes: int
+
+
+def crossing(graph: Graph, position: int) -> Crossing:
+    """What crosses a cut before operator ``position`` (0 to ``len(graph)``).
+
+    Tensors made before it, and graph inputs, that an operator at or after it reads.  Graph
+    outputs nobody reads leave for the caller and do not cross.  Raises ``ConfigError`` for a
+    position outside the graph.
+    """
+    if not 0 <= position <= len(graph):
+        raise ConfigError(
+            f"{graph.name}: position {position} is outside 0..{len(graph)}, the places between "
+            "its operators."
+        )
+    tensors = graph.tensors_between(position)
+    return Crossing(tensors, sum(graph.tensors[t].size_bytes for t in tensors))
+
+
+def check_range(graph: Graph, first: int, end: int) -> None:
+    """Raise unless operators ``first`` to ``end`` (exclusive) can be a segment.
+
+    ``ConfigError`` for an empty or outside range, ``ModelError`` where a state shared by two
+    operators forbids the cut.
+    """
+    if not 0 <= first < end <= len(graph):
+        raise ConfigError(
+            f"{graph.name}: a segment of operators {first}..{end} was asked for, but a segment "
+            f"has at least one operator and the model has operators 0..{len(graph)}."
+        )
+    for position in (first, end):
+        obstacle = graph.obstacle(position)
+        if obstacle is not None:
+            raise ModelError(
+                f"{graph.name} cannot be cut before operator {position}: {obstacle}; "
+                "cut before or behind both."
+            )
+
+
+def boundary(graph: Graph, first: int, end: int) -> Boundary:
+    """Inputs and outputs of the segment of operators ``first`` to ``end`` (exclusive).
+
+    Inputs are the activations it reads and does not make; outputs are the tensors it makes that
+    are read later or are graph outputs.  So that nothing of the uncut model is lost, the first
+    segment also takes graph inputs nobody reads, and the last one hands on graph outputs nobody
+    makes.  Raises as :func:`check_range`.
+    """
+    check_range(graph, first, end)
+    inputs, outputs = flow(graph, range(first, end))
+    if first == 0:
+        inputs.update(graph.unread_inputs)
+    if end == len(graph):
+        outputs.update(graph.passed_through)
+        inputs.update(t for t in graph.passed_through if graph.is_activation(t))
+    return Boundary(*in_order(graph, inputs, outputs))
+
+
+def flow(graph: Graph, operators: Collection[int]) -> tuple[set[int], set[int]]:
+    """Activations that a set of operators reads but does not make, and those it makes for others.
+
+    The second set holds what any operator outside reads, and graph outputs.
+    """
+    reads: set[int] = set()
+    makes: set[int] = set()
+    for index in operators:
+        reads.update(t for t in graph.read_by(index) if graph.is_activation(t))
+        makes.update(t for t in graph.operators[index].outputs if graph.makers[t] == index)
+    outputs = {t for t in makes if _needed_outside(graph, t, operators)}
+    return reads - makes, outputs
+
+
+def _needed_outside(graph: Graph, tensor: int, operators: Collection[int]) -> bool:
+    if graph.last_use[tensor] == len(graph):
+        return True
+    return any(reader not in operators for reader in graph.readers[tensor])
+
+
+def in_order(
+    graph: Graph, inputs: Iterable[int], outputs: Iterable[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The two sets in the order :class:`Boundary` promises."""
+
+    def order(tensors: Iterable[int], first: Sequence[int]) -> tuple[int, ...]:
+        rest = set(tensors)
+        head = [t for t in first if t in rest]
+        rest.difference_update(head)
+        return (*head, *sorted(rest, key=lambda t: (graph.makers[t] or 0, t)))
+
+    return order(inputs, graph.inputs), order(outputs, graph.outputs)
+
+
+def cut(graph: Graph, first: int, end: int) -> bytes:
+    """The segment of operators ``first`` to ``end`` (exclusive) as a ``.tflite`` file.
+
+    Its inputs and outputs are :func:`boundary`'s, named by ``graph.tensors[i].name``.  Everything
+    that decides the numbers is kept: quantisation, ``shape_signature``, options, custom codes,
+    optional inputs, variables, intermediates.  Model metadata and signatures are dropped, for they
+    speak of the whole model.  The same arguments give the same bytes.  Raises as
+    :func:`check_range`.
+    """
+    edge = boundary(graph, first, end)
+    part = extract(graph, range(first, end), edge.inputs, edge.outputs)
+    return tflite_file.pack_model(part.model)
+
+
+@dataclass(frozen=True)
+class Extract:
+    """A schema object tree (``ModelT``) and where the graph's tensors went in it."""
+
+    model: Any
+    place: dict[int, int]
+
+
+def extract(
+    graph: Graph, operators: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]
+) -> Extract:
+    """A model holding just the given operators, in the given order.
+
+    The tree shares constants and options with the graph's own and must be treated as read only,
+    but for its lists, which are its own.
+    """
+    source = graph.source
+    source_graph = source.subgraphs[0]
+    chosen = [source_graph.operators[graph.operators[i].file_index] for i in operators]
+    used = {*inputs, *outputs}
+    for i in operators:
+        operator = graph.operators[i]
+        used.update(operator.inputs, operator.outputs, operator.intermediates)
+    used.discard(NO_TENSOR)
+    place = {old: new for new, old in enumerate(sorted(used))}
+    place[NO_TENSOR] = NO_TENSOR
+
+    model = schema.ModelT()
+    model.version = _SCHEMA_VERSION
+    model.description = _DESCRIPTION
+    model.buffers = [tflite_file.aligned_buffer()]
+    model.operatorCodes = []
+
+    buffer_place: dict[int, int] = {}
+    tensors = []
+    for old in sorted(used):
+        tensor = copy.copy(source_graph.tensors[old])
+        tensor.name = graph.tensors[old].name
+        data = graph.tensors[old].data
+        if data is None:
+            tensor.buffer = 0
+        else:
+            if tensor.buffer not in buffer_place:
+                buffer_place[tensor.buffer] = len(model.buffers)
+                model.buffers.append(tflite_file.aligned_buffer(data))
+            tensor.buffer = buffer_place[tensor.buffer]
+        tensors.append(tensor)
+
+    code_place: dict[int, int] = {}
+    copies = []
+    for original in chosen:
+        if original.opcodeIndex not in code_place:
+            code_place[original.opcodeIndex] = len(model.operatorCodes)
+            code = source.operatorCodes[original.opcodeIndex]
+            model.operatorCodes.append(
+                tflite_file.operator_code(
+                    tflite_file.effective_code(code), code.customCode, code.version
+                )
+            )
+        operator = copy.copy(original)
+        operator.opcodeIndex = code_place[original.opcodeIndex]
+        operator.inputs = _moved(original.inputs, place)
+        operator.outputs = _moved(original.outputs, place)
+        operator.intermediates = _moved(original.intermediates, place)
+        operator.debugMetadataIndex = -1
+        copies.append(operator)
+
+    subgraph = schema.SubGraphT()
+    subgraph.name = source_graph.name
+    subgraph.tensors = tensors
+    subgraph.operators = copies
+    subgraph.inputs = _moved(inputs, place)
+    subgraph.outputs = _moved(outputs, place)
+    model.subgraphs = [subgraph]
+    return Extract(model, place)
+
+
+def _moved(indices: Any, place: dict[int, int]) -> Any:
+    if indices is None:
+        return None
+    return np.array([place[int(i)] for i in indices], np.int32)

@@ -1,0 +1,91 @@
+"""``--num_segments``: cutting a model into segments of about equal parameter bytes.
+
+This is the Edge TPU Compiler's own heuristic, as far as libcoral's
+``ParameterCountBasedPartitioner`` restates it: fast, blind to time, and the baseline that
+profiling is measured against.  Unlike there, every request for up to as many segments as the
+model can be cut into succeeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compiler.graph import Graph
+from devices.errors import ConfigError, ModelError
+
+
+def segment_stem(stem: str, index: int, count: int) -> str:
+    """File name, without suffix, of segment ``index`` of ``count``, as Coral's tools name it."""
+    return f"{stem}_segment_{index}_of_{count}"
+
+
+def parameter_count_cuts(graph: Graph, num_segments: int) -> tuple[int, ...]:
+    """Where to cut a model into segments of about equal parameter bytes.
+
+    Gives the end positions of the first ``num_segments - 1`` segments, ascending.  Positions at
+    which a state would be torn apart are avoided.  Raises ``ConfigError`` when ``num_segments``
+    is below 1 or above the number of operators, ``ModelError`` when states leave too few places
+    to cut.
+    """
+    count = len(graph)
+    if not 1 <= num_segments <= count:
+        raise ConfigError(
+            f"num_segments is {num_segments}, but {graph.name} has {count} operators and every "
+            f"segment needs at least one; choose 1 to {count}."
+        )
+    places = [position for position in range(1, count) if graph.cuttable(position)]
+    if len(places) < num_segments - 1:
+        raise ModelError(
+            f"{graph.name} cannot be cut into {num_segments} segments: its operators share "
+            f"states, which leaves {len(places)} places to cut; choose at most "
+            f"{len(places) + 1} segments."
+        )
+    sizes = [
+        0 if operator.is_custom else graph.parameter_bytes(operator.index)
+        for operator in graph.operators
+    ]
+    return balanced_cuts(sizes, num_segments, places, first_output(graph))
+
+
+def first_output(graph: Graph) -> int:
+    """The first operator whose results no operator reads.
+
+    The heuristic keeps it and all behind it in the last segment, because Coral's runner expects
+    the model's outputs from there.
+    """
+    for operator in graph.operators:
+        if not any(graph.readers[t] for t in operator.outputs):
+            return operator.index
+    return len(graph) - 1
+
+
+def balanced_cuts(
+    sizes: Sequence[int], num_segments: int, places: Sequence[int], last_start: int
+) -> tuple[int, ...]:
+    """The heuristic on bare numbers.
+
+    ``sizes`` are parameter bytes per operator, ``places`` the positions at which a cut is allowed
+    (ascending, at least ``num_segments - 1``), ``last_start`` the latest position at which the
+    last segment should start.  Every segment but the last takes operators as long as its sum does
+    not exceed the average (rather too few: later operators compute less per parameter byte), and
+    leaves one operator for each segment to come; an operator larger than the average stands alone.
+    """
+    average = sum(sizes) // num_segments + 1
+    inner = num_segments - 1
+    cuts: list[int] = []
+    start = 0
+    used = 0  # places already behind the last cut
+    for segment in range(inner):
+        still_needed = inner - 1 - segment
+        end, total = start, 0
+        while end < len(sizes) and total + sizes[end] <= average:
+            total += sizes[end]
+            end += 1
+        if last_start - still_needed > start:
+            end = min(end, last_start - still_needed)
+        choices = places[used : len(places) - still_needed]
+        fitting = [place for place in choices if place <= end]
+        start = fitting[-1] if fitting else choices[0]
+        used = places.index(start) + 1
+        cuts.append(start)
+    return tuple(cuts)

@@ -1,0 +1,155 @@
+"""What a pool of simulated devices is made of, as plain data and as YAML says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from devices.device import Clock, Compute, Link
+from devices.errors import ConfigError
+from devices.faults import Fault
+
+MAX_DEVICES = 1024
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """One simulated device.
+
+    ``latency_scale`` multiplies every modelled latency (1.25 for a slower host or pipeline);
+    ``noise_sigma`` is the relative standard deviation of a random factor on each inference,
+    drawn from ``noise_seed`` and the device's name; ``faults`` are injected.
+    """
+
+    link: Link = "usb"
+    clock: Clock = "virtual"
+    compute: Compute = "exact"
+    latency_scale: float = 1.0
+    noise_sigma: float = 0.0
+    noise_seed: int = 0
+    faults: tuple[Fault, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse values no device can have.  Raises ``ConfigError``."""
+        for key, allowed in _CHOICES.items():
+            value = getattr(self, key)
+            if not isinstance(value, str) or value not in allowed:
+                raise ConfigError(
+                    f"{key} of a device is {value!r} and must be one of {', '.join(allowed)}"
+                )
+        for key, low, high in (("latency_scale", 0.0, 1e6), ("noise_sigma", 0.0, 1.0)):
+            value = getattr(self, key)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not low <= value <= high:
+                raise ConfigError(
+                    f"{key} of a device is {value!r} and must be a number from {low:g} to {high:g}"
+                )
+        if not isinstance(self.noise_seed, int) or isinstance(self.noise_seed, bool):
+            raise ConfigError(
+                f"noise_seed of a device is {self.noise_seed!r} and must be a whole number"
+            )
+        if not isinstance(self.faults, tuple) or not all(isinstance(f, Fault) for f in self.faults):
+            raise ConfigError(f"faults of a device is {self.faults!r} and must be a tuple of Fault")
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """Devices of a pool, in the order of their numbers."""
+
+    devices: tuple[DeviceConfig, ...]
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "link": get_args(Link),
+    "clock": get_args(Clock),
+    "compute": get_args(Compute),
+}
+_DEVICE_KEYS = tuple(DeviceConfig.__dataclass_fields__)
+_FAULT_KEYS = tuple(Fault.__dataclass_fields__)
+
+
+def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
+    """Read a pool from what a YAML file holds; ``where`` names the place in error messages.
+
+    The keys of a device may stand at the top, as defaults for all, beside ``devices``: a number
+    of equal devices, or a list with one mapping each, in which ``count`` repeats a device::
+
+        clock: virtual
+        devices:
+          - {link: usb, count: 3}
+          - {link: pcie, faults: [{kind: die, at: 100}]}
+
+    Raises ``ConfigError``, one sentence naming the key, what was found and what is allowed.
+    """
+    top = _mapping(mapping, where)
+    _known(top, (*_DEVICE_KEYS, "devices"), where)
+    defaults = {key: value for key, value in top.items() if key != "devices"}
+    entries: object = top.get("devices", 1)
+    if isinstance(entries, int) and not isinstance(entries, bool):
+        entries = [{"count": entries}]
+    if not isinstance(entries, Sequence) or isinstance(entries, str | bytes):
+        raise ConfigError(
+            f"{where}: devices is {entries!r} and must be a number of devices or a list with one "
+            "mapping for each"
+        )
+    devices: list[DeviceConfig] = []
+    for index, entry in enumerate(entries):
+        place = f"{where}: devices[{index}]"
+        fields = dict(_mapping(entry, place))
+        _known(fields, (*_DEVICE_KEYS, "count"), place)
+        count = fields.pop("count", 1)
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_DEVICES:
+            raise ConfigError(
+                f"{place}: count is {count!r} and must be a whole number from 1 to {MAX_DEVICES}"
+            )
+        devices += [_device({**defaults, **fields}, place)] * count
+    if not 1 <= len(devices) <= MAX_DEVICES:
+        raise ConfigError(
+            f"{where}: devices lists {len(devices)} and must list from 1 to {MAX_DEVICES}"
+        )
+    return PoolConfig(tuple(devices))
+
+
+def _device(fields: Mapping[str, Any], where: str) -> DeviceConfig:
+    values = dict(fields)
+    faults = values.pop("faults", ())
+    if not isinstance(faults, Sequence) or isinstance(faults, str | bytes):
+        raise ConfigError(f"{where}: faults is {faults!r} and must be a list of mappings")
+    try:
+        return DeviceConfig(
+            **values,
+            faults=tuple(_fault(f, f"{where}.faults[{i}]") for i, f in enumerate(faults)),
+        )
+    except ConfigError as error:
+        text = str(error)
+        raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from None
+
+
+def _fault(entry: object, where: str) -> Fault:
+    fields = _mapping(entry, where)
+    _known(fields, _FAULT_KEYS, where)
+    for key in ("kind", "at"):
+        if key not in fields:
+            raise ConfigError(
+                f"{where}: {key} is missing; a fault needs kind and at, such as "
+                "{kind: die, at: 100}"
+            )
+    try:
+        return Fault(**fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _mapping(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: found {value!r} and expected a mapping of keys to values")
+    return value
+
+
+def _known(mapping: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
+    for key in mapping:
+        if key not in allowed:
+            raise ConfigError(
+                f"{where}: unknown key {key!r}; the keys allowed are {', '.join(allowed)}"
+            )

@@ -1,0 +1,95 @@
+"""Faults and jitter of simulated devices, repeatable to the inference and to the nanosecond."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args
+
+from devices.device import Timing
+from devices.errors import ConfigError
+
+FaultKind = Literal["die", "hang", "error", "slow", "corrupt"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong at the ``at``-th inference of a device (the first is 1).
+
+    * ``die``: the device process kills itself with SIGKILL in the middle of the inference;
+    * ``hang``: the inference never ends;
+    * ``error``: it fails with :class:`~devices.errors.DeviceError`;
+    * ``slow``: it takes ``factor`` times as long;
+    * ``corrupt``: every byte of its outputs is wrong.
+
+    ``count`` inferences in a row are affected, ``None`` meaning all from there on.
+    """
+
+    kind: FaultKind
+    at: int
+    factor: float = 2.0
+    count: int | None = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot happen.  Raises ``ConfigError``."""
+        if self.kind not in get_args(FaultKind):
+            raise ConfigError(
+                f"kind of a fault is {self.kind!r} and must be one of "
+                f"{', '.join(get_args(FaultKind))}"
+            )
+        if not _is_int(self.at) or self.at < 1:
+            raise ConfigError(
+                f"at of a {self.kind} fault is {self.at!r} and must be a whole number from 1 on, "
+                "counting the inferences of the device"
+            )
+        if self.count is not None and (not _is_int(self.count) or self.count < 1):
+            raise ConfigError(
+                f"count of a {self.kind} fault is {self.count!r} and must be a whole number from "
+                "1 on, or null for all inferences that follow"
+            )
+        if not _is_number(self.factor) or not 0 < self.factor < 1e6:
+            raise ConfigError(
+                f"factor of a {self.kind} fault is {self.factor!r} and must be a number above 0 "
+                "and below a million"
+            )
+
+    def affects(self, inference: int) -> bool:
+        """Whether the fault touches that inference (counted from 1)."""
+        return inference >= self.at and (self.count is None or inference < self.at + self.count)
+
+
+class Jitter:
+    """A random factor on the latency of every inference, repeatable for a seed.
+
+    Bell-shaped around 1 with standard deviation ``sigma``: the sum of twelve uniform numbers,
+    which needs additions only and so is equal on every machine (a normal draw goes through the
+    logarithm of the platform's C library).
+    """
+
+    def __init__(self, sigma: float, seed: str) -> None:
+        """``seed`` should name the device, so that devices differ."""
+        self._sigma = sigma
+        self._random = random.Random(seed)
+
+    def factor(self) -> float:
+        """The factor of the next inference; never negative."""
+        if self._sigma == 0:
+            return 1.0
+        deviation = sum(self._random.random() for _ in range(12)) - 6.0
+        return max(0.0, 1.0 + self._sigma * deviation)
+
+
+def scaled(timing: Timing, factor: float) -> Timing:
+    """Every part of a timing multiplied and rounded to nanoseconds."""
+    if factor == 1.0:
+        return timing
+    parts = {part.name: round(getattr(timing, part.name) * factor) for part in fields(timing)}
+    return replace(timing, **parts)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

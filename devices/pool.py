@@ -1,0 +1,167 @@
+"""The devices a program works with, started together and ended together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+
+from devices.config import DeviceConfig, PoolConfig
+from devices.coral import CoralDevice, list_coral_devices
+from devices.device import Clock, Compute, Device, Link
+from devices.errors import ConfigError, DeviceError
+from devices.process_device import ProcessDevice
+from devices.simulated import SimulatedDevice
+
+
+class DevicePool:
+    """Simulated devices by their configurations, named ``<link>:<number in the pool>``.
+
+    A context manager; leaving it closes every device.  Raises ``DeviceError`` if a device cannot
+    start, with no process left behind.
+    """
+
+    def __init__(self, configs: PoolConfig | Sequence[DeviceConfig]) -> None:
+        """Start one process for each configuration, all at the same time."""
+        devices = configs.devices if isinstance(configs, PoolConfig) else tuple(configs)
+        if not devices:
+            raise ConfigError("a pool has 0 devices and needs at least one")
+        self._devices: list[Device] = _start_all(
+            [
+                partial(SimulatedDevice, f"{config.link}:{number}", config, wait=False)
+                for number, config in enumerate(devices)
+            ]
+        )
+
+    @classmethod
+    def simulated(
+        cls,
+        count: int,
+        *,
+        link: Link = "usb",
+        clock: Clock = "virtual",
+        compute: Compute = "exact",
+        latency_scale: float = 1.0,
+        noise_sigma: float = 0.0,
+        noise_seed: int = 0,
+    ) -> DevicePool:
+        """A pool of ``count`` equal simulated devices.  Raises ``ConfigError``, ``DeviceError``."""
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise ConfigError(f"a pool of {count!r} devices was asked for; ask for 1 or more")
+        config = DeviceConfig(
+            link=link,
+            clock=clock,
+            compute=compute,
+            latency_scale=latency_scale,
+            noise_sigma=noise_sigma,
+            noise_seed=noise_seed,
+        )
+        return cls([config] * count)
+
+    @classmethod
+    def coral(cls) -> DevicePool:
+        """All real Edge TPUs attached to this machine.
+
+        Raises ``DeviceError`` saying what is missing.  Not verified on hardware.
+        """
+        records = list_coral_devices()
+        if not records:
+            raise DeviceError(
+                "no Edge TPU is attached: /sys/class/apex is empty (PCIe) and no USB device is "
+                "18d1:9302 or 1a6e:089a; attach one, or use simulated devices"
+            )
+        launchers = [partial(CoralDevice, record, wait=False) for record in records]
+        return cls.of(_start_all(launchers))
+
+    @classmethod
+    def of(cls, devices: Sequence[Device]) -> DevicePool:
+        """A pool of devices that exist already; it closes them."""
+        names = [device.name for device in devices]
+        if len(set(names)) != len(names):
+            raise ConfigError(
+                f"devices of a pool are named {', '.join(names)}; give each a name of its own"
+            )
+        pool = cls.__new__(cls)
+        pool._devices = list(devices)
+        return pool
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """All devices, in the order of their numbers, dead ones included."""
+        return tuple(self._devices)
+
+    def select(self, count: int, link: Link | None = None) -> tuple[Device, ...]:
+        """The first ``count`` living devices (of a link).  Raises ``DeviceError`` if too few."""
+        fitting = [device for device in self._devices if link in (None, device.link)]
+        living = [device for device in fitting if not _known_dead(device)]
+        if len(living) >= count:
+            return tuple(living[:count])
+        kind = "devices" if link is None else f"{link} devices"
+        all_names = ", ".join(device.name for device in self._devices)
+        dead = [device.name for device in fitting if _known_dead(device)]
+        note = f" ({', '.join(dead)} died)" if dead else ""
+        raise DeviceError(
+            f"needs {count} {kind}, the pool has {len(living)}: {all_names}{note}; use fewer "
+            "segments or a pool with more devices"
+        )
+
+    def restart(self, device: Device) -> Device:
+        """Put a new process in the place of a simulated device, dead or alive, and return it.
+
+        It has the same name and configuration except for the faults, which happen once; nothing
+        is loaded on it.  Raises ``DeviceError`` for a device of another kind or pool.
+        """
+        if device not in self._devices or not isinstance(device, SimulatedDevice):
+            raise DeviceError(
+                f"device {device.name} cannot be started anew: it is not a simulated device of "
+                "this pool; use a spare device"
+            )
+        device.close()
+        fresh = SimulatedDevice(device.name, replace(device.config, faults=()))
+        self._devices[self._devices.index(device)] = fresh
+        return fresh
+
+    def close(self) -> None:
+        """End all devices; safe to call twice."""
+        _close_all(self._devices)
+
+    def __enter__(self) -> DevicePool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _start_all(launchers: Sequence[Callable[[], ProcessDevice]]) -> list[Device]:
+    """Start all processes first, then wait for each; on an error, end those that came up."""
+    started: list[ProcessDevice] = []
+    try:
+        for launch in launchers:
+            started.append(launch())
+        for device in started:
+            device.wait_ready()
+    except BaseException:
+        _close_all(started)
+        raise
+    return list(started)
+
+
+def _close_all(devices: Sequence[Device]) -> None:
+    """Ask all to end before waiting for any."""
+    for device in devices:
+        if isinstance(device, ProcessDevice):
+            device.ask_to_close()
+    with contextlib.ExitStack() as stack:  # one that cannot be closed does not keep the others
+        for device in devices:
+            stack.callback(device.close)
+
+
+def _known_dead(device: Device) -> bool:
+    return isinstance(device, ProcessDevice) and not device.alive

@@ -1,0 +1,38 @@
+"""A simulated Edge TPU in a process of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from devices.config import DeviceConfig
+from devices.latency import LatencyModel
+from devices.process_device import ProcessDevice
+from devices.simulated_chip import Reader, SimulatedChip
+
+
+class SimulatedDevice(ProcessDevice):
+    """A :class:`~devices.simulated_chip.SimulatedChip` behind the :class:`Device` interface.
+
+    ``read`` and ``latency`` replace how executables are opened and how time is modelled; both are
+    pickled to the device process.  Raises ``DeviceError`` when the process cannot start.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: DeviceConfig | None = None,
+        *,
+        read: Reader | None = None,
+        latency: LatencyModel | None = None,
+        wait: bool = True,
+    ) -> None:
+        """Start the process; with ``wait=False`` call :meth:`wait_ready` before use."""
+        self.config = DeviceConfig() if config is None else config
+        super().__init__(
+            name,
+            partial(SimulatedChip, name, self.config, read=read, latency=latency),
+            link=self.config.link,
+            clock=self.config.clock,
+            compute=self.config.compute,
+            wait=wait,
+        )

@@ -1,0 +1,245 @@
+"""A simulated Edge TPU: right numbers (LiteRT), modelled time, the real rules of its memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from devices.chip import LINKS, PARAMETER_MEMORY_BYTES, RUNTIME_VERSION
+from devices.config import DeviceConfig
+from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
+from devices.engine import Engine, LiteRtEngine, ZeroEngine
+from devices.errors import DeviceError, ModelError, TensorError
+from devices.executable import Executable, ExecutableInfo
+from devices.faults import Fault, Jitter, scaled
+from devices.latency import LatencyModel
+from devices.parameter_cache import CachedParameters, ParameterCache
+
+Reader = Callable[[Path], Executable]
+
+
+def kill_this_process() -> None:
+    """What a ``die`` fault does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    threading.Event().wait()  # the signal may take a moment to arrive
+
+
+@dataclass
+class _Registration:
+    """One loaded executable."""
+
+    what: str
+    info: ExecutableInfo
+    parameters: CachedParameters
+    link_input_bytes: int
+    link_output_bytes: int
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+    engine: Engine
+    computed: bool = False
+    corrupt: bool = False
+
+
+class SimulatedChip:
+    """Implements :class:`~devices.device.Chip` without a chip.
+
+    ``read`` opens executables (by default :func:`devices.executable_file.read_executable`);
+    ``latency`` is the model of time; ``die`` is called by a ``die`` fault.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: DeviceConfig,
+        *,
+        read: Reader | None = None,
+        latency: LatencyModel | None = None,
+        die: Callable[[], None] = kill_this_process,
+    ) -> None:
+        self.name = name
+        self.clock: Clock = config.clock
+        self.compute: Compute = config.compute
+        self.inferences = 0
+        self._config = config
+        self._read = read or _read_executable
+        self._latency = latency or LatencyModel(LINKS[config.link])
+        self._die = die
+        self._jitter = Jitter(config.noise_sigma, f"{config.noise_seed}/{name}")
+        self._cache = ParameterCache()
+        self._registrations: dict[int, _Registration] = {}
+        self._next_handle = 1
+
+    def load(self, executable: Path) -> Loaded:
+        """Register an executable.
+
+        Raises ``ModelError`` for a file this chip cannot take, ``DeviceError`` for an operator
+        that LiteRT cannot compute (unless ``compute`` is ``none``).
+        """
+        opened = self._read(Path(executable))
+        info = opened.info
+        _check(opened)
+        engine: Engine = ZeroEngine() if self.compute == "none" else LiteRtEngine(opened)
+        handle = self._next_handle
+        self._next_handle += 1
+        self._registrations[handle] = _Registration(
+            what=str(opened.path),
+            info=info,
+            parameters=CachedParameters(
+                info.caching_token,
+                info.on_chip_offset_bytes,
+                info.on_chip_bytes,
+                hashlib.sha256(opened.mapped_model or b"").hexdigest(),
+            ),
+            link_input_bytes=sum(spec.size_bytes for spec in opened.mapped_inputs),
+            link_output_bytes=sum(spec.size_bytes for spec in opened.mapped_outputs),
+            inputs={spec.name: spec for spec in opened.inputs},
+            outputs={spec.name: spec for spec in opened.outputs},
+            engine=engine,
+        )
+        return Loaded(
+            handle, opened.inputs, opened.outputs, info.on_chip_bytes, info.off_chip_bytes
+        )
+
+    def execute(self, handle: int, inputs: Mapping[str, Tensor]) -> Timing:
+        """One inference: check, compute, and account for its time.
+
+        Raises ``TensorError`` for inputs that do not fit, ``DeviceError`` for an unknown handle
+        or an injected error.  Never sleeps (except for an injected ``hang``).
+        """
+        registration = self._registration(handle)
+        for name, spec in registration.inputs.items():
+            _check_tensor(inputs.get(name), spec, f"input {name!r} of {registration.what}")
+        if len(inputs) != len(registration.inputs):
+            _refuse_unknown(inputs, registration.inputs, f"inputs of {registration.what}")
+        self.inferences += 1
+        active = [fault for fault in self._config.faults if fault.affects(self.inferences)]
+        registration.computed = False
+        self._break_down(active)
+        registration.engine.compute(inputs)
+        registration.computed = True
+        registration.corrupt = any(fault.kind == "corrupt" for fault in active)
+        cold = self._cache.use(handle, registration.parameters)
+        timing = self._latency.timing(
+            registration.info,
+            registration.link_input_bytes,
+            registration.link_output_bytes,
+            cold,
+        )
+        factor = self._config.latency_scale * self._jitter.factor()
+        for fault in active:
+            if fault.kind == "slow":
+                factor *= fault.factor
+        return scaled(timing, factor)
+
+    def fetch(self, handle: int, outputs: Mapping[str, Tensor]) -> None:
+        """Copy outputs of the last ``execute`` into the arrays given (all or some of them).
+
+        Raises ``TensorError`` for arrays that do not fit, ``DeviceError`` when there is nothing
+        to fetch.
+        """
+        registration = self._registration(handle)
+        if not registration.computed:
+            raise DeviceError(
+                f"device {self.name} has no outputs of {registration.what}: its last inference "
+                "failed or there was none; execute it first"
+            )
+        for name, target in outputs.items():
+            if name not in registration.outputs:
+                _refuse_unknown(outputs, registration.outputs, f"outputs of {registration.what}")
+            spec = registration.outputs[name]
+            _check_tensor(target, spec, f"output {name!r} of {registration.what}")
+            registration.engine.copy_output(name, target)
+            if registration.corrupt:
+                wrong = np.ascontiguousarray(target).view(np.uint8) ^ np.uint8(0x5A)
+                target[...] = wrong.view(target.dtype).reshape(target.shape)
+
+    def unload(self, handle: int) -> None:
+        """Forget an executable.  Raises ``DeviceError`` for an unknown handle."""
+        self._registration(handle)
+        del self._registrations[handle]
+        self._cache.forget(handle)
+
+    def _registration(self, handle: int) -> _Registration:
+        try:
+            return self._registrations[handle]
+        except KeyError:
+            raise DeviceError(
+                f"device {self.name} holds no executable with handle {handle}; load one first "
+                f"(loaded now: {sorted(self._registrations) or 'none'})"
+            ) from None
+
+    def _break_down(self, faults: list[Fault]) -> None:
+        for fault in faults:
+            if fault.kind == "die":
+                self._die()
+            elif fault.kind == "hang":
+                threading.Event().wait()
+            elif fault.kind == "error":
+                raise DeviceError(
+                    f"device {self.name} failed at its inference {self.inferences}, as its "
+                    f"configured fault (error at {fault.at}) asks"
+                )
+
+
+def _check(executable: Executable) -> None:
+    """Refuse what this chip could not take.  Raises ``ModelError``."""
+    info, path = executable.info, executable.path
+    if info.min_runtime_version > RUNTIME_VERSION:
+        raise ModelError(
+            f"{path} requires runtime version {info.min_runtime_version}, which is newer than "
+            f"this runtime version {RUNTIME_VERSION}; compile it with --min_runtime_version "
+            f"{RUNTIME_VERSION}"
+        )
+    if info.caching_token == 0 and info.on_chip_bytes:
+        raise ModelError(
+            f"{path} caches {info.on_chip_bytes} bytes of parameters and has caching token 0, "
+            "which stands for caching nothing; compile the model again"
+        )
+    end = info.on_chip_offset_bytes + info.on_chip_bytes
+    if info.on_chip_offset_bytes < 0 or end > PARAMETER_MEMORY_BYTES:
+        raise ModelError(
+            f"{path} places parameters up to byte {end} of the chip's parameter memory, which "
+            f"has {PARAMETER_MEMORY_BYTES}; compile the model again"
+        )
+    for role, specs in (("inputs", executable.inputs), ("outputs", executable.outputs)):
+        names = [spec.name for spec in specs]
+        if len(set(names)) != len(names):
+            raise ModelError(
+                f"{path} has {role} of equal name ({', '.join(names)}), so they cannot be told "
+                "apart; rename them in the model"
+            )
+
+
+def _check_tensor(tensor: object, spec: TensorSpec, what: str) -> None:
+    if not isinstance(tensor, np.ndarray):
+        found = "missing" if tensor is None else f"a {type(tensor).__name__}"
+        raise TensorError(
+            f"{what} is {found}, expected a numpy array of {spec.dtype} with shape {spec.shape}"
+        )
+    if tensor.dtype != spec.dtype or tensor.shape != spec.shape:
+        raise TensorError(
+            f"{what} is {tensor.dtype} with shape {tensor.shape}, expected {spec.dtype} with "
+            f"shape {spec.shape}"
+        )
+
+
+def _refuse_unknown(
+    given: Mapping[str, Tensor], known: Mapping[str, TensorSpec], what: str
+) -> None:
+    unknown = ", ".join(repr(name) for name in given if name not in known)
+    raise TensorError(
+        f"{what} do not include {unknown}; they are {', '.join(repr(name) for name in known)}"
+    )
+
+
+def _read_executable(path: Path) -> Executable:
+    from devices.executable_file import read_executable
+
+    return read_executable(path)

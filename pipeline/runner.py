@@ -1,0 +1,312 @@
+"""The runner: executables in, one stage per device, tensors through.
+
+::
+
+    push(dict) ─► input queue ─► stage 0 ─► queue ─► stage 1 ─► ... ─► output queue ─► pop()
+                                 device 0            device 1
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+
+from numpy.typing import ArrayLike
+
+from devices.device import Device, Loaded, Tensor, TensorSpec
+from devices.errors import ConfigError, DeviceError
+from devices.pool import DevicePool
+from pipeline.errors import InferenceError
+from pipeline.routes import StageTensors, plan_routes
+from pipeline.running import RunningPipeline
+from pipeline.sink import Result
+from pipeline.source import TURNED_OFF
+from pipeline.statistics import PipelineStatistics
+
+
+class PipelinedModelRunner:
+    """Runs a model cut into segments, each on its own device, as a pipeline.
+
+    Results come out in the order of the pushes.  Any number of threads may push and pop.  An item
+    that fails comes out as an exception at its place; the others are not affected.
+
+    As a context manager: leaving normally waits until everything pushed is computed (results not
+    popped stay available), leaving by an exception drops what is in flight.
+    """
+
+    def __init__(
+        self,
+        executables: Sequence[str | Path],
+        devices: Sequence[Device] | None = None,
+        *,
+        queue_size: int = 2,
+        input_queue_size: int | None = None,
+        output_queue_size: int | None = None,
+        outputs: Sequence[str] | None = None,
+    ) -> None:
+        """Load executable i on device i and start the stages.
+
+        Without ``devices`` a simulated pool is made, and closed with the runner.  ``queue_size``
+        is how many items may wait between two stages; the outer queues are unbounded unless
+        sizes are given.  ``outputs`` names the final outputs; by default they are those of the
+        last executable and all others that no executable reads.
+
+        Raises :class:`~devices.errors.ModelError` if the executables cannot be loaded or do not
+        fit together, ``ConfigError`` for impossible options, and ``DeviceError`` if there are not
+        enough devices or one is dead.
+        """
+        paths = [Path(executable) for executable in executables]
+        if not paths:
+            raise ConfigError("A pipeline needs at least one executable, but none was given.")
+        _check_size("input_queue_size", input_queue_size)
+        _check_size("output_queue_size", output_queue_size)
+        with ExitStack() as undo:
+            if devices is None:
+                devices = _own_pool(len(paths), undo)
+            self._devices = _assign(paths, devices)
+            loaded = _load(paths, self._devices, undo)
+            plan = plan_routes(
+                [StageTensors(one.inputs, one.outputs) for one in loaded],
+                queue_size=queue_size,
+                outputs=outputs,
+            )
+            self._inputs, self._outputs = plan.inputs, plan.outputs
+            # Enough items to keep every stage busy and every queue between them full.
+            self._flight = len(paths) * (queue_size + 1) + 1
+            self._running = RunningPipeline(
+                self._devices,
+                loaded,
+                plan,
+                input_limit=input_queue_size,
+                output_limit=output_queue_size,
+            )
+            self._resources = undo.pop_all()
+        # Runs when the runner is dropped unclosed, and before the devices' own at exit.
+        self._finalizer = weakref.finalize(self, _abandon, self._running, self._resources)
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The tensors ``push`` needs."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The tensors ``pop`` gives."""
+        return self._outputs
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The devices in use, by segment."""
+        return self._devices
+
+    def push(
+        self,
+        tensors: Mapping[str, ArrayLike],
+        timeout: float | None = None,
+        ready_ns: int | None = None,
+    ) -> None:
+        """Hand in one item, or ``{}`` to end the stream.
+
+        The values are copied.  Arrays may come in any order and any memory layout; the leading 1
+        of a shape may be left out.  Blocks only while ``input_queue_size`` items wait before the
+        first stage.  Unlike Coral's runner, ``{}`` does not wait until everything is computed.
+
+        ``ready_ns`` is when the item becomes available on the devices' clock.  On the virtual
+        clock it defaults to 0: the source is never what the pipeline waits for, so virtual times
+        do not depend on how fast this program runs.
+
+        Raises :class:`~devices.errors.TensorError` for a wrong name, dtype or shape,
+        ``RuntimeError`` after the end, :class:`~pipeline.errors.PipelineBroken` when a stage is
+        lost, and ``TimeoutError`` after ``timeout`` seconds.
+        """
+        if not tensors:
+            self._running.source.end()
+            return
+        if ready_ns is not None and ready_ns < 0:
+            raise ConfigError(f"ready_ns is {ready_ns}, but a time must not be negative.")
+        self._running.source.push(tensors, timeout, ready_ns)
+
+    def pop(self, timeout: float | None = None) -> dict[str, Tensor] | None:
+        """The outputs of the next item, in the order of the pushes; ``None`` after the end.
+
+        Raises :class:`~pipeline.errors.InferenceError` in place of an item that failed (the next
+        call gives the item after it), :class:`~pipeline.errors.PipelineBroken` when no result can
+        come any more, :class:`~pipeline.errors.PipelineClosed` after :meth:`cancel`, and
+        ``TimeoutError`` after ``timeout`` seconds.
+        """
+        result = self.pop_result(timeout)
+        return None if result is None else result.outputs
+
+    def pop_result(self, timeout: float | None = None) -> Result | None:
+        """Like :meth:`pop`, with the item's number and times."""
+        return self._running.sink.pop(timeout)
+
+    def run(
+        self, items: Iterable[Mapping[str, ArrayLike]], *, return_errors: bool = False
+    ) -> Iterator[dict[str, Tensor] | InferenceError]:
+        """The outputs of every item, in order; the stream stays open for more.
+
+        Never more items are in flight than keep all stages busy, so ``items`` may be endless.
+        With ``return_errors`` a failed item gives its exception in place of outputs; otherwise it
+        is raised, which ends the iteration, and the items pushed behind it are dropped.  Do not
+        push or pop meanwhile.
+        """
+        iterator = iter(items)
+        accepted: Mapping[str, ArrayLike] | None = None  # taken from items, not pushed yet
+        exhausted = False
+        in_flight = 0
+        try:
+            while True:
+                if accepted is None and not exhausted and in_flight < self._flight:
+                    accepted = next(iterator, None)
+                    exhausted = accepted is None
+                pushed = accepted is not None and self._try_push(accepted, wait=not in_flight)
+                if pushed:
+                    accepted = None
+                    in_flight += 1
+                elif not in_flight:
+                    return
+                # Wait for a result only where nothing can be pushed; then take all there are.
+                wait = not pushed
+                while in_flight:
+                    try:
+                        outputs = self.pop(None if wait else 0)
+                    except TimeoutError:
+                        break
+                    except InferenceError as error:
+                        in_flight -= 1
+                        if not return_errors:
+                            raise
+                        yield error
+                    else:
+                        if outputs is None:
+                            raise RuntimeError(TURNED_OFF)
+                        in_flight -= 1
+                        yield outputs
+                    wait = False
+        finally:
+            with suppress(RuntimeError):  # lost or cancelled: nothing is left to drop
+                while in_flight:
+                    in_flight -= 1
+                    with suppress(InferenceError):
+                        self.pop()
+
+    def set_input_queue_size(self, size: int | None) -> None:
+        """Change how many items may wait before the first stage (``None``: any number).
+
+        A smaller size drops nothing; pushes block until fewer wait.
+        """
+        self._running.source.set_limit(_check_size("input_queue_size", size))
+
+    def set_output_queue_size(self, size: int | None) -> None:
+        """Change how many results may wait after the last stage (``None``: any number)."""
+        self._running.sink.set_limit(_check_size("output_queue_size", size))
+
+    def stats(self) -> PipelineStatistics:
+        """What every stage has counted so far; also after closing."""
+        return self._running.statistics()
+
+    def close(self) -> None:
+        """End the stream, wait until everything is computed, release everything.
+
+        Results not popped yet can still be popped.  Safe to call twice, and after a stage died.
+        """
+        if self._finalizer.alive:
+            self._running.finish()
+            if self._finalizer.detach() is not None:
+                self._resources.close()
+
+    def cancel(self) -> None:
+        """Stop at once: what is in flight and results not popped are dropped."""
+        if self._finalizer.alive:
+            self._running.cancel()
+            if self._finalizer.detach() is not None:
+                self._resources.close()
+
+    def __enter__(self) -> PipelinedModelRunner:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.cancel()
+
+    def _try_push(self, tensors: Mapping[str, ArrayLike], *, wait: bool) -> bool:
+        try:
+            self._running.source.push(tensors, None if wait else 0, None)
+        except TimeoutError:
+            return False
+        return True
+
+
+def _abandon(running: RunningPipeline, resources: ExitStack) -> None:
+    """The runner was dropped, or the interpreter ends, without closing it."""
+    running.cancel()
+    resources.close()
+
+
+def _check_size(name: str, size: int | None) -> int | None:
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise ConfigError(
+            f"{name} is {size!r}, but it must be an integer of at least 1, or None for no limit."
+        )
+    return size
+
+
+def _own_pool(count: int, resources: ExitStack) -> Sequence[Device]:
+    return resources.enter_context(DevicePool.simulated(count)).devices
+
+
+def _assign(executables: Sequence[Path], devices: Sequence[Device]) -> tuple[Device, ...]:
+    """The device of each executable, in the order given."""
+    if len(devices) < len(executables):
+        raise DeviceError(
+            f"{len(executables)} executables need as many devices, but only {len(devices)} were "
+            "given; use more devices, or cut the model into fewer segments."
+        )
+    chosen = tuple(devices[: len(executables)])
+    if len({id(device) for device in chosen}) < len(chosen):
+        raise DeviceError(
+            f"The devices {[device.name for device in chosen]} repeat, but every stage needs a "
+            "device of its own."
+        )
+    clocks = {device.clock for device in chosen}
+    if len(clocks) > 1:
+        raise ConfigError(
+            f"The devices' clocks are {', '.join(sorted(clocks))}, but the stages of a pipeline "
+            "must share one; configure all devices alike."
+        )
+    return chosen
+
+
+def _load(
+    executables: Sequence[Path], devices: Sequence[Device], resources: ExitStack
+) -> list[Loaded]:
+    """Load all at once; what was loaded is unloaded when ``resources`` are released."""
+
+    def unload(device: Device, handle: int) -> None:
+        with suppress(DeviceError):  # a dead device has forgotten it already
+            device.unload(handle)
+
+    loaded = []
+    with ThreadPoolExecutor(len(executables), "load executable") as threads:
+        loading = [
+            threads.submit(device.load, path)
+            for device, path in zip(devices, executables, strict=True)
+        ]
+    for device, future in zip(devices, loading, strict=True):
+        if future.exception() is None:
+            resources.callback(unload, device, future.result().handle)
+    for future in loading:
+        loaded.append(future.result())
+    return loaded

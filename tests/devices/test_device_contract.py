@@ -1,0 +1,390 @@
+"""The contract of :class:`devices.Device`, for every implementation."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from devices import (
+    Device,
+    DeviceConfig,
+    DeviceDied,
+    DeviceError,
+    LocalDevice,
+    ModelError,
+    SimulatedChip,
+    SimulatedDevice,
+    TensorError,
+)
+from tests.devices import device_programs as programs
+from tests.devices.tiny_executables import TINY, read_tiny
+
+INPUT = np.array([[1, -2, 3, 100]], np.int8)
+DOUBLED = np.array([[2, -4, 6, 127]], np.int8)
+
+
+def make_local(name: str, config: DeviceConfig) -> Device:
+    return LocalDevice(SimulatedChip(name, config, read=read_tiny), link=config.link)
+
+
+def make_simulated(name: str, config: DeviceConfig) -> Device:
+    return SimulatedDevice(name, config, read=read_tiny)
+
+
+Make = Callable[..., Device]
+
+
+@pytest.fixture(params=[make_local, make_simulated], ids=["local", "simulated"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    opened: list[Device] = []
+
+    def open_device(name: str = "usb:0", **fields: Any) -> Device:
+        opened.append(request.param(name, DeviceConfig(**fields)))
+        return opened[-1]
+
+    yield open_device
+    for device in opened:
+        device.close()
+
+
+@pytest.fixture
+def device(make: Make) -> Device:
+    return make()
+
+
+class Watcher:
+    """Collects what a program tells the host, in order."""
+
+    def __init__(self) -> None:
+        self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.exits: list[BaseException | None] = []
+
+    def start(self, device: Device, program: Any, fds: Any = (), config: Any = None) -> Any:
+        return device.start_program(
+            program, fds, config, on_event=self.events.put, on_exit=self.exits.append
+        )
+
+    def next(self) -> Any:
+        return self.events.get(timeout=20)
+
+
+@pytest.fixture
+def watcher() -> Watcher:
+    return Watcher()
+
+
+def test_it_says_who_it_is(make: Make) -> None:
+    device = make("pcie:3", link="pcie", clock="realtime", compute="none")
+    assert isinstance(device, Device)
+    assert (device.name, device.link, device.clock, device.compute) == (
+        "pcie:3",
+        "pcie",
+        "realtime",
+        "none",
+    )
+
+
+def test_a_loaded_executable_runs(device: Device) -> None:
+    loaded = device.load(Path("double"))
+    assert loaded.inputs == TINY["double"].inputs
+    assert loaded.outputs == TINY["double"].outputs
+    assert (loaded.on_chip_bytes, loaded.off_chip_bytes) == (3_200, 0)
+    outputs, timing = device.run(loaded.handle, {"x": INPUT})
+    np.testing.assert_array_equal(outputs["y"], DOUBLED)
+    assert outputs["y"].dtype == np.int8
+    # Hand-worked for USB: 3200 B at 0.32 B/ns; (4 + 1000) B at 2.2474 ns; 21.2 ns; 4 B at 9.2969.
+    assert timing.parameter_load_ns == 10_000
+    assert timing.total_ns == 270_000 + 10_000 + 2_256 + 21 + 37
+    again, warm = device.run(loaded.handle, {"x": INPUT})
+    np.testing.assert_array_equal(again["y"], DOUBLED)
+    assert warm.total_ns == timing.total_ns - 10_000
+
+
+def test_mapped_part_and_tail_are_chained_by_name(device: Device) -> None:
+    loaded = device.load(Path("tail"))
+    outputs, timing = device.run(loaded.handle, {"x": INPUT})
+    np.testing.assert_array_equal(outputs["f"], [[3.0, -6.0, 9.0, 127.0]])
+    assert outputs["f"].dtype == np.float32
+    assert timing.cpu_ns == 2_000
+
+
+def test_an_input_may_be_an_output(device: Device) -> None:
+    outputs, _ = device.run(device.load(Path("passing")).handle, {"x": INPUT})
+    np.testing.assert_array_equal(outputs["x"], INPUT)
+    np.testing.assert_array_equal(outputs["y"], DOUBLED)
+
+
+def test_an_executable_without_mapped_operators_costs_no_transfer(device: Device) -> None:
+    outputs, timing = device.run(device.load(Path("cpu_only")).handle, {"x": INPUT})
+    np.testing.assert_array_equal(outputs["y"], DOUBLED)
+    assert timing.total_ns == timing.cpu_ns == 1_000
+
+
+def test_inputs_need_not_be_contiguous(device: Device) -> None:
+    wide = np.repeat(INPUT, 2, axis=1)
+    outputs, _ = device.run(device.load(Path("double")).handle, {"x": wide[:, ::2]})
+    np.testing.assert_array_equal(outputs["y"], DOUBLED)
+
+
+def test_several_executables_and_tokens(device: Device) -> None:
+    double = device.load(Path("double")).handle
+    other = device.load(Path("other_token")).handle
+    loads = [
+        device.run(handle, {"x": INPUT})[1].parameter_load_ns
+        for handle in (double, double, other, other, double)
+    ]
+    assert loads == [10_000, 0, 10_000, 0, 10_000]
+    assert device.health().loaded == 2
+    assert device.health().inferences == 5
+    device.unload(other)
+    assert device.health().loaded == 1
+    with pytest.raises(DeviceError, match=f"no executable with handle {other}"):
+        device.run(other, {"x": INPUT})
+    with pytest.raises(DeviceError, match="no executable with handle"):
+        device.unload(other)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ({}, "input 'x' of .*double is missing, expected a numpy array of int8 with shape"),
+        ({"x": INPUT, "q": INPUT}, "do not include 'q'; they are 'x'"),
+        ({"x": INPUT.astype(np.uint8)}, "is uint8 with shape .* expected int8"),
+        ({"x": INPUT[0]}, r"shape \(4,\), expected int8 with shape \(1, 4\)"),
+        ({"x": [[1, 2, 3, 4]]}, "is a list, expected a numpy array"),
+    ],
+)
+def test_wrong_tensors_are_refused_and_leave_no_trace(
+    device: Device, tensors: Any, words: str
+) -> None:
+    loaded = device.load(Path("double"))
+    with pytest.raises(TensorError, match=words):
+        device.run(loaded.handle, tensors)
+    assert device.health().inferences == 0
+    outputs, _ = device.run(loaded.handle, {"x": INPUT})
+    np.testing.assert_array_equal(outputs["y"], DOUBLED)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("absent", ModelError, "absent does not exist"),
+        ("misnamed", ModelError, "needs a tensor 'x' inside"),
+        ("misshaped", ModelError, r"describes tensor 'x' as int8 \(1, 5\)"),
+        ("twins", ModelError, "inputs of equal name"),
+        ("too_new", ModelError, "runtime version 15, which is newer than this runtime version 14"),
+        ("too_big", ModelError, "up to byte 8388609 of the chip's parameter memory"),
+        ("no_token", ModelError, "caching token 0, which stands for caching nothing"),
+        ("custom", DeviceError, "custom operator fake-op-double, which LiteRT cannot compute"),
+        ("junk", DeviceError, "cannot be prepared by LiteRT"),
+    ],
+)
+def test_executables_that_cannot_run_are_refused(
+    device: Device, name: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        device.load(Path(name))
+    assert "\n" not in str(caught.value)
+    assert device.health().loaded == 0
+    device.load(Path("double"))
+
+
+def test_compute_none_gives_zeros_and_the_same_time(make: Make) -> None:
+    exact, none = make("usb:0"), make("usb:1", compute="none")
+    expected = exact.run(exact.load(Path("tail")).handle, {"x": INPUT})[1]
+    outputs, timing = none.run(none.load(Path("tail")).handle, {"x": INPUT})
+    np.testing.assert_array_equal(outputs["f"], np.zeros((1, 4), np.float32))
+    assert timing == expected
+    none.load(Path("custom"))  # LiteRT is not asked
+
+
+def test_realtime_takes_at_least_the_modelled_time(make: Make) -> None:
+    import time
+
+    device = make(clock="realtime", latency_scale=100.0)
+    handle = device.load(Path("double")).handle
+    device.run(handle, {"x": INPUT})
+    start_ns = time.monotonic_ns()
+    _, timing = device.run(handle, {"x": INPUT})
+    assert time.monotonic_ns() - start_ns >= timing.total_ns > 27_000_000
+    assert device.health().overruns == 0
+
+
+def test_realtime_counts_what_the_host_cannot_keep_up_with(make: Make) -> None:
+    device = make(clock="realtime", latency_scale=0.0)
+    handle = device.load(Path("double")).handle
+    for _ in range(3):
+        device.run(handle, {"x": INPUT})
+    assert device.health().overruns == 3
+
+
+def test_a_program_works_on_its_descriptors(device: Device, watcher: Watcher) -> None:
+    to_read, to_feed = os.pipe()
+    to_drain, to_write = os.pipe()
+    handle = watcher.start(device, programs.shout, (to_read, to_write), {"k": 1})
+    os.close(to_read)
+    os.close(to_write)
+    os.write(to_feed, b"hello")
+    assert os.read(to_drain, 100) == b"HELLO"
+    assert watcher.next() == ("shouted", 5, {"k": 1})
+    os.close(to_feed)
+    assert os.read(to_drain, 100) == b""
+    assert handle.join(20)
+    os.close(to_drain)
+    assert watcher.exits == [None]
+
+
+def test_a_program_receives_messages_with_descriptors(device: Device, watcher: Watcher) -> None:
+    handle = watcher.start(device, programs.echo_inbox)
+    handle.send("plain")
+    assert watcher.next() == ("plain", [])
+    ends = []
+    for text in (b"one", b"two"):
+        reader, writer = os.pipe()
+        os.write(writer, text)
+        os.close(writer)
+        ends.append(reader)
+    handle.send({"with": "two"}, ends)
+    assert watcher.next() == ({"with": "two"}, [b"one", b"two"])
+    for end in ends:
+        os.close(end)
+    handle.stop()
+    assert handle.join(20)
+    assert watcher.exits == [None]
+    handle.stop()  # too late, and harmless
+
+
+def test_many_descriptors_travel_in_order(device: Device, watcher: Watcher) -> None:
+    ends = []
+    for number in range(300):
+        reader, writer = os.pipe()
+        os.write(writer, b"%d" % number)
+        os.close(writer)
+        ends.append(reader)
+    handle = watcher.start(device, programs.echo_inbox)
+    handle.send(None, ends)
+    assert watcher.next() == (None, [b"%d" % number for number in range(300)])
+    for end in ends:
+        os.close(end)
+    handle.stop()
+    assert handle.join(20)
+
+
+def test_a_program_uses_the_chip(device: Device, watcher: Watcher) -> None:
+    handle = watcher.start(device, programs.use_chip, config="double")
+    assert watcher.next() == ([[0, 2, 4, 6]], 282_314)
+    assert handle.join(20)
+    assert watcher.exits == [None]
+
+
+def test_a_program_that_raises_ends_with_its_error(device: Device, watcher: Watcher) -> None:
+    handle = watcher.start(device, programs.fail, config=TensorError("x is wrong"))
+    assert handle.join(20)
+    (error,) = watcher.exits
+    assert isinstance(error, TensorError)
+    assert str(error) == "x is wrong"
+
+
+def test_programs_run_side_by_side(device: Device) -> None:
+    watchers = [Watcher() for _ in range(3)]
+    handles = [w.start(device, programs.echo_inbox) for w in watchers]
+    for number, (handle, watcher) in enumerate(zip(handles, watchers, strict=True)):
+        handle.send(number)
+        assert watcher.next() == (number, [])
+    for handle in reversed(handles):
+        handle.stop()
+        assert handle.join(20)
+
+
+def test_closed_descriptors_are_refused(device: Device, watcher: Watcher) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.close(writer)
+    with pytest.raises(DeviceError, match=f"cannot be handed the file descriptors .{reader}."):
+        watcher.start(device, programs.shout, (reader,))
+    assert watcher.exits == []
+
+
+def test_join_times_out_while_a_program_runs(device: Device, watcher: Watcher) -> None:
+    handle = watcher.start(device, programs.echo_inbox)
+    assert not handle.join(0.01)
+    handle.stop()
+    assert handle.join(20)
+
+
+def test_close_stops_programs(device: Device, watcher: Watcher) -> None:
+    handle = watcher.start(device, programs.echo_inbox)
+    handle.send("hello")
+    watcher.next()
+    device.close()
+    assert handle.join(20)
+    assert watcher.exits == [None]
+
+
+def test_close_tells_a_program_that_would_not_stop(device: Device, watcher: Watcher) -> None:
+    handle = watcher.start(device, programs.ignore_stop)
+    assert watcher.next() == "running"
+    device.close()
+    assert handle.join(20)
+    (error,) = watcher.exits
+    assert isinstance(error, DeviceDied)
+    assert error.device == "usb:0"
+    assert "usb:0 is closed" in str(error)
+
+
+def test_a_closed_device_refuses_work(device: Device, watcher: Watcher) -> None:
+    loaded = device.load(Path("double"))
+    device.close()
+    device.close()
+    assert not device.health().alive
+    for work in (
+        lambda: device.load(Path("double")),
+        lambda: device.run(loaded.handle, {"x": INPUT}),
+        lambda: device.unload(loaded.handle),
+        lambda: watcher.start(device, programs.echo_inbox),
+    ):
+        with pytest.raises(DeviceDied, match="usb:0 is closed"):
+            work()
+    assert watcher.exits == []
+
+
+def test_two_devices_of_one_configuration_agree_to_the_nanosecond(make: Make) -> None:
+    def times(device: Device) -> list[int]:
+        handle = device.load(Path("double")).handle
+        return [device.run(handle, {"x": INPUT})[1].total_ns for _ in range(20)]
+
+    first, second = (times(make("usb:0", noise_sigma=0.1, noise_seed=3)) for _ in range(2))
+    assert first == second
+    assert len(set(first)) > 10
+    assert times(make("usb:1", noise_sigma=0.1, noise_seed=3)) != first
+
+
+def test_an_injected_error_hits_one_inference(make: Make) -> None:
+    from devices import Fault
+
+    device = make(faults=(Fault("error", at=2), Fault("slow", at=3, factor=10.0)))
+    handle = device.load(Path("double")).handle
+    _, first = device.run(handle, {"x": INPUT})
+    with pytest.raises(DeviceError, match=r"usb:0 failed at its inference 2.*error at 2"):
+        device.run(handle, {"x": INPUT})
+    outputs, slow = device.run(handle, {"x": INPUT})
+    np.testing.assert_array_equal(outputs["y"], DOUBLED)
+    _, normal = device.run(handle, {"x": INPUT})
+    assert first.parameter_load_ns == 10_000
+    assert slow.total_ns == 10 * normal.total_ns
+
+
+def test_an_injected_corruption_changes_every_byte_of_one_inference(make: Make) -> None:
+    from devices import Fault
+
+    device = make(faults=(Fault("corrupt", at=2),))
+    handle = device.load(Path("tail")).handle
+    results = [device.run(handle, {"x": INPUT})[0]["f"] for _ in range(3)]
+    np.testing.assert_array_equal(results[0], results[2])
+    assert (results[0].view(np.uint8) != results[1].view(np.uint8)).all()

@@ -1,0 +1,143 @@
+"""Executables made by hand, small enough to check every number by eye.
+
+``read_tiny(Path("anywhere/double"))`` is a reader for :class:`devices.SimulatedChip`, importable in
+device processes.  The arithmetic: int8 of scale 1, so additions are exact and saturate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from devices.device import TensorSpec
+from devices.errors import ModelError
+from devices.executable import Executable, ExecutableInfo, OperatorWork
+
+_ADD, _DEQUANTIZE, _CUSTOM = 0, 6, 32
+X = TensorSpec("x", "int8", (1, 4))
+Y = TensorSpec("y", "int8", (1, 4))
+Z = TensorSpec("z", "int8", (1, 4))
+F = TensorSpec("f", "float32", (1, 4))
+
+
+def model(steps: list[tuple[int, list[TensorSpec], TensorSpec]], custom: str = "") -> bytes:
+    """A ``.tflite`` of a chain of operators; tensors not made by a step are inputs."""
+    specs: list[TensorSpec] = []
+    for _, reads, makes in steps:
+        specs += [spec for spec in dict.fromkeys((*reads, makes)) if spec not in specs]
+    made = [makes for _, _, makes in steps]
+    root = schema.ModelT()
+    root.version = 3
+    root.buffers = [schema.BufferT()]
+    graph = schema.SubGraphT()
+    graph.tensors = []
+    for spec in specs:
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.buffer = spec.name, list(spec.shape), 0
+        tensor.type = {"int8": 9, "float32": 0}[spec.dtype]
+        if spec.dtype == "int8":
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = np.array([1.0], np.float32)
+            tensor.quantization.zeroPoint = np.array([0], np.int64)
+        graph.tensors.append(tensor)
+    graph.operators, root.operatorCodes = [], []
+    for index, (code, reads, makes) in enumerate(steps):
+        operator = schema.OperatorT()
+        operator.opcodeIndex = index
+        operator.inputs = [specs.index(spec) for spec in reads]
+        operator.outputs = [specs.index(makes)]
+        if code == _ADD:
+            operator.builtinOptionsType, operator.builtinOptions = 11, schema.AddOptionsT()
+        graph.operators.append(operator)
+        entry = schema.OperatorCodeT()
+        entry.builtinCode = entry.deprecatedBuiltinCode = code
+        entry.version = 2
+        if code == _CUSTOM:
+            entry.customCode, entry.version = custom, 1
+        root.operatorCodes.append(entry)
+    graph.inputs = [i for i, spec in enumerate(specs) if spec not in made]
+    last = {spec for _, reads, _ in steps for spec in reads}
+    graph.outputs = [specs.index(spec) for spec in made if spec not in last]
+    root.subgraphs = [graph]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(root.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def work(name: str = "ADD", target: str = "tpu", **fields: object) -> OperatorWork:
+    """An operator's work, everything not given being 0 and on chip."""
+    values: dict[str, object] = {
+        "macs": 0,
+        "input_bytes": 0,
+        "output_bytes": 0,
+        "output_height": 0,
+        "output_width": 0,
+        "output_channels": 0,
+        "input_channels": 0,
+        "kernel_height": 0,
+        "kernel_width": 0,
+        "parameter_bytes": 0,
+        "on_chip": True,
+    }
+    return OperatorWork(name=name, target=target, **(values | fields))  # type: ignore[arg-type]
+
+
+def info(*operators: OperatorWork, token: int = 7, offset: int = 0) -> ExecutableInfo:
+    """A description with round numbers."""
+    return ExecutableInfo(13, token, offset, 1_000, 8_000_000, operators)
+
+
+_DOUBLE = Executable(
+    path=Path("double"),
+    info=info(work(parameter_bytes=3_200)),
+    inputs=(X,),
+    outputs=(Y,),
+    mapped_inputs=(X,),
+    mapped_outputs=(Y,),
+    mapped_model=model([(_ADD, [X, X], Y)]),
+    tail_model=None,
+)
+
+TINY = {
+    # y = 2 x
+    "double": _DOUBLE,
+    "other_token": replace(_DOUBLE, info=info(work(parameter_bytes=3_200), token=8)),
+    # y = 2 x on the chip; on the CPU z = x + y (a file input read late) and f = float(z)
+    "tail": replace(
+        _DOUBLE,
+        info=info(work(parameter_bytes=3_200), work(target="cpu"), work("DEQUANTIZE", "cpu")),
+        outputs=(F,),
+        tail_model=model([(_ADD, [X, Y], Z), (_DEQUANTIZE, [Z], F)]),
+    ),
+    # the input is an output as well
+    "passing": replace(_DOUBLE, outputs=(X, Y)),
+    "cpu_only": replace(
+        _DOUBLE,
+        info=info(work(target="cpu"), token=0),
+        mapped_inputs=(),
+        mapped_outputs=(),
+        mapped_model=None,
+        tail_model=model([(_ADD, [X, X], Y)]),
+    ),
+    "custom": replace(
+        _DOUBLE, info=info(token=0), mapped_model=model([(_CUSTOM, [X], Y)], "fake-op-double")
+    ),
+    "junk": replace(_DOUBLE, mapped_model=b"junk" * 100),
+    "misnamed": replace(_DOUBLE, inputs=(replace(X, name="w"),)),
+    "misshaped": replace(_DOUBLE, inputs=(replace(X, shape=(1, 5)),)),
+    "twins": replace(_DOUBLE, inputs=(X, X)),
+    "too_new": replace(_DOUBLE, info=replace(_DOUBLE.info, min_runtime_version=15)),
+    "too_big": replace(_DOUBLE, info=info(work(parameter_bytes=8_388_609))),
+    "no_token": replace(_DOUBLE, info=info(work(parameter_bytes=64), token=0)),
+}
+
+
+def read_tiny(path: Path) -> Executable:
+    """The executable of that name, as if it had been read from ``path``."""
+    if path.name not in TINY:
+        raise ModelError(f"{path} does not exist; give the path of an executable")
+    return replace(TINY[path.name], path=path)

@@ -1,4 +1,4 @@
-"""The parts of ``scripts/bench_transport.py``: transports under one interface, and how to time them.
+"""The parts of ``scripts/bench_transport.py``: transports under one interface, timed alike.
 
 ::
 

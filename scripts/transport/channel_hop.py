@@ -20,6 +20,7 @@ from pipeline.shared_memory_channel import (
 )
 
 from .item import Tensor
+from .stage import OwnTensor
 
 _NAME = "tensor"
 
@@ -68,8 +69,12 @@ class _Sender(_End):
         super().close()
 
 
-class _Receiver(_End):
+class _Receiver(OwnTensor, _End):
     kind = SharedMemoryConsumer
+
+    def __init__(self, spec: ChannelSpec, descriptors: tuple[int, ...]) -> None:
+        OwnTensor.__init__(self, spec.tensors[0].size_bytes)
+        _End.__init__(self, spec, descriptors)
 
     def open(self) -> None:
         super().open()

@@ -137,25 +137,27 @@ class _Sink:
     def __init__(self, pipeline: Pipeline) -> None:
         self.received = 0
         self._pipeline = pipeline
-        self._tensor: Tensor = np.zeros(pipeline.size_bytes, np.uint8)
-        self._words = words(self._tensor)
-        self._header = memoryview(self._tensor)[:HEADER_BYTES]
-        self._stamps: list[bytes] = []
+        self._arrived_ns: list[int] = []
+        self._headers: list[bytes] = []
+        self._ends: list[bytes] = []
+        self._last: Tensor | None = None
 
     def receive(self) -> None:
-        self._pipeline.receive_into(self._tensor)
-        word = self._words
-        word[ARRIVED] = time.monotonic_ns()
-        if word[SEQUENCE] != self.received or word[-1] != self.received:
-            raise RuntimeError(
-                f"item {self.received} came back as item {word[SEQUENCE]} at its start and "
-                f"{word[-1]} at its end"
-            )
+        self._last = tensor = self._pipeline.receive()
+        self._arrived_ns.append(time.monotonic_ns())
         self.received += 1
-        self._stamps.append(bytes(self._header))
+        self._headers.append(tensor[:HEADER_BYTES].tobytes())
+        self._ends.append(tensor[-8:].tobytes())
 
     def rows(self) -> Rows:
+        rows = np.frombuffer(b"".join(self._headers), np.int64).reshape(-1, HEADER_WORDS).copy()
+        rows[:, ARRIVED] = self._arrived_ns
+        ends = np.frombuffer(b"".join(self._ends), np.int64)
+        expected = np.arange(self.received)
+        if not (np.array_equal(rows[:, SEQUENCE], expected) and np.array_equal(ends, expected)):
+            raise RuntimeError("items came back out of order, or torn between start and end")
         body = slice(HEADER_BYTES, -8)
-        if not np.array_equal(self._tensor[body], new_tensor(self._tensor.size)[body]):
+        assert self._last is not None
+        if not np.array_equal(self._last[body], new_tensor(self._last.size)[body]):
             raise RuntimeError("the last item came back with other bytes than were sent")
-        return np.frombuffer(b"".join(self._stamps), np.int64).reshape(-1, HEADER_WORDS)
+        return rows

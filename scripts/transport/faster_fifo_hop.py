@@ -37,6 +37,10 @@ class _Receiver(_End):
     def receive_into(self, tensor: Tensor) -> None:
         np.copyto(tensor, self._queue.get(timeout=_FOREVER_S))
 
+    def receive(self) -> Tensor:
+        tensor: Tensor = self._queue.get(timeout=_FOREVER_S)
+        return tensor
+
 
 def _as_array(message: Any) -> Tensor:
     return np.frombuffer(message, np.uint8)

@@ -33,19 +33,24 @@ class Pipeline(ABC):
         """Send an item into the first stage."""
 
     @abstractmethod
-    def receive_into(self, tensor: Tensor) -> None:
-        """Take the next item out of the last stage."""
+    def receive(self) -> Tensor:
+        """Take the next item out of the last stage; valid until the next call."""
 
     @abstractmethod
     def close(self) -> None:
         """End the stages and give everything back."""
+
+    @classmethod
+    def shut_down(cls) -> None:
+        """End what was kept from one size to the next: by default nothing is."""
+        return
 
     def stop_stages(self) -> None:
         """Let an item through that tells every stage to end."""
         tensor = new_tensor(self.size_bytes)
         words(tensor)[WORK_NS] = -1
         self.send(tensor)
-        self.receive_into(tensor)
+        self.receive()
 
 
 class ProcessPipeline(Pipeline):
@@ -78,8 +83,8 @@ class ProcessPipeline(Pipeline):
     def send(self, tensor: Tensor) -> None:
         self._sender.send(tensor)
 
-    def receive_into(self, tensor: Tensor) -> None:
-        self._receiver.receive_into(tensor)
+    def receive(self) -> Tensor:
+        return self._receiver.receive()
 
     def close(self) -> None:
         self.stop_stages()
@@ -111,8 +116,8 @@ class ThreadPipeline(Pipeline):
     def send(self, tensor: Tensor) -> None:
         self._sender.send(tensor)
 
-    def receive_into(self, tensor: Tensor) -> None:
-        self._receiver.receive_into(tensor)
+    def receive(self) -> Tensor:
+        return self._receiver.receive()
 
     def close(self) -> None:
         self.stop_stages()

@@ -37,7 +37,7 @@ class _Stage:
 
 
 class RayPipeline(Pipeline):
-    """Ray is started for the first size and kept for the others; see :func:`shut_down`."""
+    """Ray is started for the first size and kept for the others; a start takes seconds."""
 
     def __init__(self, size_bytes: int, slots: int, directory: Path) -> None:
         super().__init__(size_bytes, slots)
@@ -61,14 +61,14 @@ class RayPipeline(Pipeline):
             result = stage.run.remote(result)
         self._results.append(result)
 
-    def receive_into(self, tensor: Tensor) -> None:
-        np.copyto(tensor, ray.get(self._results.popleft()))
+    def receive(self) -> Tensor:
+        result: Tensor = ray.get(self._results.popleft())
+        return result
 
     def close(self) -> None:
         for stage in self._stages:
             ray.kill(stage)
 
-
-def shut_down() -> None:
-    """End Ray after the last size."""
-    ray.shutdown()
+    @classmethod
+    def shut_down(cls) -> None:
+        ray.shutdown()

@@ -37,7 +37,31 @@ class Receiver(End, Protocol):
     """The end that receives."""
 
     def receive_into(self, tensor: Tensor) -> None:
-        """Wait for the next tensor and put it into this one."""
+        """Wait for the next tensor and put it into this one: what a stage needs."""
+
+    def receive(self) -> Tensor:
+        """Wait for the next tensor, in whatever memory saves a copy: enough for the host.
+
+        It is valid until the next call.
+        """
+
+
+class OwnTensor:
+    """``receive`` for a receiver that has no memory to give away: into a tensor of its own."""
+
+    _own: Tensor | None = None
+
+    def __init__(self, size_bytes: int) -> None:
+        self._size_bytes = size_bytes
+
+    def receive_into(self, tensor: Tensor) -> None:
+        raise NotImplementedError
+
+    def receive(self) -> Tensor:
+        if self._own is None:
+            self._own = new_tensor(self._size_bytes)
+        self.receive_into(self._own)
+        return self._own
 
 
 def sleep_until_ns(deadline_ns: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .item import Tensor
+from .stage import OwnTensor
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -46,6 +47,10 @@ class _QueueReceiver(_End):
 
     def receive_into(self, tensor: Tensor) -> None:
         np.copyto(tensor, self._queue.get())
+
+    def receive(self) -> Tensor:
+        tensor: Tensor = self._queue.get()
+        return tensor
 
     def close(self) -> None:
         self._queue.close()
@@ -94,10 +99,11 @@ class _PipeSender(_End):
         self._connection.close()
 
 
-class _PipeReceiver(_End):
+class _PipeReceiver(OwnTensor, _End):
     """Reads straight into the tensor, the fastest this can be written."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, size_bytes: int) -> None:
+        super().__init__(size_bytes)
         self._connection = connection
 
     def receive_into(self, tensor: Tensor) -> None:
@@ -115,7 +121,7 @@ class _PipeReceiver(_End):
 def connect_pipe(size_bytes: int, slots: int, directory: Path) -> tuple[Any, Any]:
     """A one-way ``multiprocessing.Pipe``; bounded by what it holds (64 KiB)."""
     reader, writer = _CONTEXT.Pipe(duplex=False)
-    return _PipeSender(writer), _PipeReceiver(reader)
+    return _PipeSender(writer), _PipeReceiver(reader, size_bytes)
 
 
 class _ThreadQueueSender(_End):
@@ -134,6 +140,9 @@ class _ThreadQueueReceiver(_End):
 
     def receive_into(self, tensor: Tensor) -> None:
         np.copyto(tensor, self._queue.get())
+
+    def receive(self) -> Tensor:
+        return self._queue.get()
 
 
 def connect_thread_queue(size_bytes: int, slots: int, directory: Path) -> tuple[Any, Any]:

@@ -100,10 +100,7 @@ def _measure_pipelines(task: Task) -> dict[int, Figures]:
             for mode in task.modes
         }
         pipeline.close()
-    if task.transport == "ray":
-        from .ray_actors import shut_down
-
-        shut_down()
+    pipeline.shut_down()
     return figures
 
 

@@ -51,7 +51,16 @@ class _Receiver(_End):
 
     def receive_into(self, tensor: Tensor) -> None:
         assert self._socket is not None
-        np.copyto(tensor, np.frombuffer(self._socket.recv(copy=False), np.uint8))
+        np.copyto(tensor, self.receive())
+
+    def receive(self) -> Tensor:
+        assert self._socket is not None
+        return np.frombuffer(self._socket.recv(copy=False), np.uint8)
+
+    def close(self) -> None:
+        super().close()
+        # Called after the sender's close: waits until what was sent has left the process.
+        zmq.Context.instance().term()
 
 
 class _ReceiverInto(_Receiver):

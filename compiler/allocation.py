@@ -57,8 +57,9 @@ def allocate(layers: Sequence[Layer], available_bytes: int) -> tuple[bool, ...]:
 
     Depthwise layers first, then by size, largest first, equal ones in execution order; a layer
     that does not fit is skipped and smaller ones may still fit.  The rule reproduces 191 of 193
-    layers in six real packages that spill (``spill_oracle.csv``); the two misses are layers of
-    equal size.  Layers without parameters count as cached.
+    layers in six real packages that spill (``spill_oracle.csv``); the two misses are one pair of
+    equal layers, and taking the later of equal ones would miss another pair instead.  Layers
+    without parameters count as cached.
     """
     order = sorted(
         range(len(layers)),

@@ -79,6 +79,7 @@ class CompileOptions:
 class CompileReport:
     """What the compiler's log says about one executable.
 
+    ``input_bytes`` is the size of the model file, or of the uncompiled segment.
     ``operators`` holds kind and status of each of the segment's operators in execution order,
     custom operators as ``CUSTOM``; ``remaining_on_chip_bytes`` is what is left of the parameter
     memory after this model's share.
@@ -200,6 +201,12 @@ class _Plan:
 
 def _plan(graph: Graph, first: int, end: int, options: CompileOptions) -> _Plan:
     edge = boundary(graph, first, end)
+    for t in (*edge.inputs, *edge.outputs):
+        if tflite_file.numpy_name(graph.tensors[t].element_type) is None:
+            raise ModelError(
+                f"{graph.name}: tensor {graph.tensors[t].name} of type {graph.tensors[t].dtype} "
+                "goes in or out of the model, but such values cannot be handed to a device."
+            )
     mapping = map_segment(
         graph,
         range(first, end),
@@ -209,12 +216,12 @@ def _plan(graph: Graph, first: int, end: int, options: CompileOptions) -> _Plan:
     cpu_data = cut(graph, first, end)
     mapped_edge = edge
     mapped_model: bytes | None = cpu_data
-    if mapping.cpu:
-        reads, makes = flow(graph, frozenset(mapping.mapped))
+    if mapping.tail:
+        reads, makes = flow(graph, frozenset(mapping.front))
         mapped_edge = Boundary(*in_order(graph, reads, makes))
         mapped_model = (
             tflite_file.pack_model(
-                extract(graph, mapping.mapped, mapped_edge.inputs, mapped_edge.outputs).model
+                extract(graph, mapping.front, mapped_edge.inputs, mapped_edge.outputs).model
             )
             if mapping.mapped
             else None
@@ -226,7 +233,7 @@ def _plan(graph: Graph, first: int, end: int, options: CompileOptions) -> _Plan:
         mapping=mapping,
         work=(
             *(operator_work(graph, i, "tpu") for i in mapping.mapped),
-            *(operator_work(graph, i, "cpu") for i in mapping.cpu),
+            *(operator_work(graph, i, "cpu") for i in (*mapping.head, *mapping.tail)),
         ),
         cpu_data=cpu_data,
         mapped_edge=mapped_edge,
@@ -309,7 +316,7 @@ def _token(plans: Sequence[_Plan], infos: Sequence[ExecutableInfo]) -> int:
 
 
 def _write(plan: _Plan, info: ExecutableInfo) -> CompiledSegment:
-    tree = extract(plan.graph, plan.mapping.cpu, plan.edge.inputs, plan.edge.outputs)
+    tree = extract(plan.graph, plan.mapping.tail, plan.edge.inputs, plan.edge.outputs)
     data = seal(
         info,
         tree.model,
@@ -320,8 +327,9 @@ def _write(plan: _Plan, info: ExecutableInfo) -> CompiledSegment:
         ),
     )
     operators = plan.graph.operators
+    whole = len(plan.mapping.statuses) == len(operators)
     report = CompileReport(
-        input_bytes=len(plan.cpu_data),
+        input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data),
         output_bytes=len(data),
         used_on_chip_bytes=info.on_chip_bytes,
         remaining_on_chip_bytes=info.available_on_chip_bytes - info.on_chip_bytes,

@@ -15,6 +15,11 @@ DEQUANTIZE, DEQUANTIZE and TFLite_Detection_PostProcess follow the custom operat
 supported lies beside them.
 
 Operators that share a state (the two ends of a recurrent link) are mapped together or not at all.
+
+One exception to "no result of an unmapped operator": a QUANTIZE that turns a float input of the
+segment into 8 bits.  Converters put one at the front of every model with float inputs; Google's
+compiler leaves it on the CPU, in front of the custom operator, and maps what follows.  Here it is
+the *head*: it counts as a CPU operator but travels with the mapped part.
 """
 
 from __future__ import annotations
@@ -28,11 +33,21 @@ from compiler.support import Status, status_of
 
 @dataclass(frozen=True)
 class SegmentMapping:
-    """Operator indices by where they run, each in execution order, and everyone's status."""
+    """Operator indices by where they run, each in execution order, and everyone's status.
 
+    ``head`` are the float converters in front of the mapped operators, ``tail`` the CPU operators
+    behind them.
+    """
+
+    head: tuple[int, ...]
     mapped: tuple[int, ...]
-    cpu: tuple[int, ...]
+    tail: tuple[int, ...]
     statuses: Mapping[int, Status]
+
+    @property
+    def front(self) -> tuple[int, ...]:
+        """What the custom operator stands for: head and mapped operators, in execution order."""
+        return tuple(sorted((*self.head, *self.mapped)))
 
 
 def map_segment(
@@ -47,14 +62,45 @@ def map_segment(
     ``stop_tensors``, or depends on one that does, is mapped (``--intermediate_tensors``).
     """
     statuses = {i: status_of(graph, i, min_runtime_version) for i in operators}
-    blocked = _blocked(graph, operators, statuses, stop_tensors)
-    for index in blocked:
-        if statuses[index] is Status.MAPPED:
+    converters = {
+        i
+        for i in operators
+        if _converts_float_input(graph, i, operators)
+        and not stop_tensors.intersection(graph.operators[i].inputs)
+    }
+    blocked = _blocked(graph, operators, statuses, stop_tensors, converters)
+    mapped = {i for i in operators if i not in blocked and i not in converters}
+    head = {
+        i
+        for i in converters
+        if any(reader in mapped for t in graph.operators[i].outputs for reader in graph.readers[t])
+    }
+    for index in operators:
+        if index in converters:
+            statuses[index] = Status.LIMITATION
+        elif index in blocked and statuses[index] is Status.MAPPED:
             statuses[index] = Status.SECOND_SUBGRAPH
     return SegmentMapping(
-        mapped=tuple(i for i in operators if i not in blocked),
-        cpu=tuple(i for i in operators if i in blocked),
+        head=tuple(sorted(head)),
+        mapped=tuple(sorted(mapped)),
+        tail=tuple(i for i in operators if i not in mapped and i not in head),
         statuses=statuses,
+    )
+
+
+def _converts_float_input(graph: Graph, index: int, segment: Sequence[int]) -> bool:
+    """Whether the operator quantises a float tensor handed to the segment from outside."""
+    operator = graph.operators[index]
+    if operator.kind != "QUANTIZE" or len(operator.inputs) != 1 or len(operator.outputs) != 1:
+        return False
+    source, result = operator.inputs[0], graph.tensors[operator.outputs[0]]
+    return (
+        source != NO_TENSOR
+        and graph.is_activation(source)
+        and graph.makers[source] not in segment
+        and graph.tensors[source].dtype == "float32"
+        and result.dtype in ("int8", "uint8")
+        and result.is_quantized
     )
 
 
@@ -63,6 +109,7 @@ def _blocked(
     operators: Sequence[int],
     statuses: Mapping[int, Status],
     stop_tensors: frozenset[int],
+    converters: set[int],
 ) -> set[int]:
     """Operators that cannot be mapped, for their own sake or for another's."""
     blocked: set[int] = set()
@@ -70,6 +117,8 @@ def _blocked(
     while True:
         before = len(blocked)
         for index in operators:
+            if index in converters:
+                continue
             makers = (graph.makers[t] for t in graph.operators[index].inputs if t != NO_TENSOR)
             if (
                 statuses[index] is not Status.MAPPED

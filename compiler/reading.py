@@ -31,6 +31,7 @@ _KINDS: dict[int, str] = {
     if isinstance(value, int) and not name.startswith("_")
 }
 
+_MAX_TENSOR_BYTES = 1 << 31  # what a flatbuffer, and so any tensor shipped in one, can hold
 _INLINE_OFFSET = 1  # an offset of 0 or 1 means: stored in the flatbuffer, not behind it
 
 
@@ -73,6 +74,7 @@ class _Reader:
         self._fetch_outside_data(model, data)
         raw = [self._operator(model, i) for i in range(len(subgraph.operators))]
         self._refuse_compiled(model, raw)
+        self._fill_missing_shapes(subgraph, raw, data)
         inputs = self._ends(subgraph, "inputs")
         outputs = self._ends(subgraph, "outputs")
         tensors = self._tensors(model, subgraph, raw, inputs)
@@ -139,6 +141,33 @@ class _Reader:
                 f"but the file ends at byte {everything.size}"
             )
         return everything[start : start + size]
+
+    def _fill_missing_shapes(self, subgraph: Any, operators: list[Operator], data: bytes) -> None:
+        """Ask LiteRT for the shapes of results that have none in the file.
+
+        Converters leave out what a custom operator makes (detection post-processing, for one).
+        LiteRT knows once it has prepared the model; where it cannot, the tensor stays a scalar.
+        """
+        missing = [
+            t
+            for operator in operators
+            for t in operator.outputs
+            if subgraph.tensors[t].shape is None or not len(subgraph.tensors[t].shape)
+        ]
+        if not missing:
+            return
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType  # rarely needed
+
+        try:
+            interpreter = Interpreter(
+                model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+            )
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError):
+            return
+        shapes = {detail["index"]: detail["shape"] for detail in interpreter.get_tensor_details()}
+        for t in missing:
+            subgraph.tensors[t].shape = np.array(shapes.get(t, ()), np.int32)
 
     def _operator(self, model: Any, index: int) -> Operator:
         operator = model.subgraphs[0].operators[index]
@@ -246,6 +275,11 @@ class _Reader:
                     quantized_dimension=int(getattr(quantization, "quantizedDimension", 0)),
                 )
             )
+            if tensors[-1].size_bytes > _MAX_TENSOR_BYTES:
+                raise self._bad(
+                    f"{where} has shape {list(shape)}, which needs {tensors[-1].size_bytes} "
+                    f"bytes where at most {_MAX_TENSOR_BYTES} are possible; the file is damaged"
+                )
             self._check_constant(tensors[-1], where, sparse=tensor.sparsity is not None)
         return tuple(tensors)
 

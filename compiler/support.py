@@ -256,6 +256,12 @@ SUPPORTED: Mapping[str, Support] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Support(12),
 }
 
+
+def _is_packed(tensor: Tensor) -> bool:
+    """Stored sparsely, so that its values cannot be read as they lie."""
+    return tensor.data is not None and tensor.data.size != tensor.size_bytes
+
+
 _ACTIVATION_TYPES = frozenset({"int8", "uint8"})
 _CONSTANT_TYPES = frozenset({"int8", "uint8", "int16", "int32", "int64"})
 
@@ -286,6 +292,8 @@ def status_of(graph: Graph, index: int, min_runtime_version: int) -> Status:
     support = SUPPORTED.get(operator.kind)
     if support is None or operator.is_custom or support.since_runtime > min_runtime_version:
         return Status.NOT_SUPPORTED
+    if not view.inputs or not view.outputs or any(_is_packed(tensor) for tensor in fixed):
+        return Status.LIMITATION
     if any(n != 1 for t in handed_over for n in t.shape[: batch_dimensions(t.shape)]):
         return Status.RANK
     if not all(within(view) for within in support.limits):

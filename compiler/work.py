@@ -157,7 +157,7 @@ def _input_channels(graph: Graph, operator: Operator) -> int:
 
 def _macs(graph: Graph, operator: Operator, weights: Tensor | None) -> int:
     if operator.kind in _RECURRENT:
-        sequence = graph.tensors[operator.inputs[0]].shape
+        sequence = next((graph.tensors[t].shape for t in operator.inputs if t != NO_TENSOR), ())
         steps = sequence[0] * sequence[1] if len(sequence) == 3 else 1
         return steps * sum(
             tensor.elements

@@ -6,6 +6,8 @@ one.  See :mod:`devices.device` for the interface they all share.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from devices.config import DeviceConfig, PoolConfig, pool_config_from_mapping
 from devices.device import (
     Chip,
@@ -36,6 +38,9 @@ from devices.local import LocalDevice
 from devices.pool import DevicePool
 from devices.simulated import SimulatedDevice
 from devices.simulated_chip import SimulatedChip
+
+if TYPE_CHECKING:
+    from devices.executable_file import read_executable
 
 __all__ = [
     "Chip",
@@ -68,4 +73,14 @@ __all__ = [
     "TensorSpec",
     "Timing",
     "pool_config_from_mapping",
+    "read_executable",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the executable file's module when it is asked for: it brings in LiteRT's schema."""
+    if name == "read_executable":
+        from devices.executable_file import read_executable
+
+        return read_executable
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -30,7 +30,6 @@ from devices.carried_error import unpack
 from devices.control import (
     CarriedError,
     Configure,
-    Deliver,
     Logged,
     ProgramEvent,
     ProgramExit,
@@ -39,11 +38,11 @@ from devices.control import (
     Request,
     Shutdown,
     StartProgram,
-    StopProgram,
     close_all,
 )
 from devices.device import Chip, Program
 from devices.errors import DeviceDied, DeviceError
+from devices.hosted_program import HostedProgram
 from devices.launch import explain_exit, launch
 from devices.output import OutputTail
 
@@ -52,39 +51,6 @@ LOGGER = "edgetpu.device"
 
 GRACE_S = 1.0
 """How long a device that is asked to end may take for it before it is told to, then made to."""
-
-
-class HostedProgram:
-    """The host's end of one program; implements :class:`~devices.device.ProgramHandle`."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        number: int,
-        on_event: Callable[[Any], None],
-        on_exit: Callable[[BaseException | None], None],
-    ) -> None:
-        self.number = number
-        self.on_event = on_event
-        self.on_exit = on_exit
-        self.failure: BaseException | None = None
-        self.ended = threading.Event()
-        self.keep_alive: object = None
-        self._connection = connection
-
-    def send(self, message: Any, fds: Sequence[int] = ()) -> None:
-        """Deliver a message; it is lost if the program has ended meanwhile."""
-        self._connection.send(Deliver(self.number, pickle.dumps(message, protocol=5)), fds)
-
-    def stop(self) -> None:
-        """Ask the program to end; does nothing if it or its device has ended."""
-        if not self.ended.is_set():
-            with contextlib.suppress(DeviceDied):  # then it has ended, and its on_exit says so
-                self._connection.send(StopProgram(self.number))
-
-    def join(self, timeout: float | None = None) -> bool:
-        """Wait until ``on_exit`` has been called; False on timeout."""
-        return self.ended.wait(timeout)
 
 
 class Connection:
@@ -148,7 +114,8 @@ class Connection:
         try:
             self._channel.send(message, fds)
         except EOFError:
-            self._ended.wait(GRACE_S)  # the reader is about to learn the exit code
+            if threading.current_thread() is not self._reader:
+                self._ended.wait(GRACE_S)  # the reader is about to learn the exit code
             raise self._death() from None
         except OSError as error:
             raise DeviceError(
@@ -176,7 +143,7 @@ class Connection:
                 f"device {self.name} cannot be sent {program!r} with its configuration "
                 f"({type(error).__name__}: {error}); both must be picklable"
             ) from error
-        handle = HostedProgram(self, -1, on_event, on_exit)
+        handle = HostedProgram(self.name, self.send, on_event, on_exit)
         handle.number = self._register(self._programs, handle)
         try:
             self.send(StartProgram(handle.number, body), fds)
@@ -209,7 +176,7 @@ class Connection:
         try:
             while True:
                 message, fds = self._channel.receive()
-                close_all(fds)  # devices send none
+                close_all(fds or ())  # devices send none
                 self._dispatch(message)
         except EOFError:
             pass

@@ -24,7 +24,7 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,8 +183,12 @@ class ControlChannel:
         finally:
             self._send_lock.release()
 
-    def receive(self) -> tuple[object, tuple[int, ...]]:
-        """Wait for the next message and the descriptors behind it, which the caller owns."""
+    def receive(self) -> tuple[object, tuple[int, ...] | None]:
+        """Wait for the next message and the descriptors behind it, which the caller owns.
+
+        The descriptors are ``None`` if some could not be taken because this process is at its
+        limit of open files; the connection stays usable.
+        """
         ready = {fd for fd, _ in self._poll.poll()}
         if self._socket.fileno() not in ready:
             raise EOFError("the peer of the control connection ended")
@@ -194,7 +198,7 @@ class ControlChannel:
         try:
             return pickle.loads(payload), fds
         except BaseException:
-            close_all(fds)
+            close_all(fds or ())
             raise
 
     def close(self) -> None:
@@ -229,30 +233,28 @@ class ControlChannel:
             view = view[received:]
         return buffer
 
-    def _read_descriptors(self, count: int) -> tuple[int, ...]:
-        fds: list[int] = []
-        while len(fds) < count:
-            expected = min(count - len(fds), _DESCRIPTORS_PER_BYTE)
+    def _read_descriptors(self, count: int) -> tuple[int, ...] | None:
+        fds = array.array("i")
+        for start in range(0, count, _DESCRIPTORS_PER_BYTE):
+            expected = min(count - start, _DESCRIPTORS_PER_BYTE)
             # socket.recv_fds of Python 3.10 drops its flags, and descriptors must not be
             # inheritable for even a moment: another thread may be starting a process.
             data, ancillary, _, _ = self._socket.recvmsg(
-                1, socket.CMSG_SPACE(expected * 4), socket.MSG_CMSG_CLOEXEC
+                1, socket.CMSG_SPACE(expected * fds.itemsize), socket.MSG_CMSG_CLOEXEC
             )
-            received = array.array("i")
+            if not data:
+                close_all(fds)
+                raise EOFError("the peer of the control connection is gone")
             for level, kind, content in ancillary:
                 if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                    received.frombytes(content[: len(content) - len(content) % 4])
-            fds.extend(received)
-            if not data or len(received) != expected:
-                close_all(fds)
-                raise EOFError(
-                    f"{expected} file descriptors were announced and {len(received)} arrived: "
-                    "the process is at its limit of open files (ulimit -n)"
-                )
+                    fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+        if len(fds) != count:
+            close_all(fds)
+            return None
         return tuple(fds)
 
 
-def close_all(fds: Sequence[int]) -> None:
+def close_all(fds: Iterable[int]) -> None:
     """Close descriptors that found no owner."""
     for fd in fds:
         os.close(fd)

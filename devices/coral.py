@@ -95,6 +95,9 @@ class CoralChip:
         """Register a file compiled by Google's ``edgetpu_compiler``."""
         from ai_edge_litert.interpreter import Interpreter
 
+        from devices.google_package import describe_google_package
+
+        package = describe_google_package(executable)
         try:
             interpreter = Interpreter(
                 model_path=str(executable), experimental_delegates=[self._delegate]
@@ -110,7 +113,7 @@ class CoralChip:
         self._interpreters[handle] = interpreter
         inputs = tuple(_spec(detail) for detail in interpreter.get_input_details())
         outputs = tuple(_spec(detail) for detail in interpreter.get_output_details())
-        return Loaded(handle, inputs, outputs, 0, 0)
+        return Loaded(handle, inputs, outputs, package.on_chip_bytes, package.off_chip_bytes)
 
     def execute(self, handle: int, inputs: Mapping[str, Tensor]) -> Timing:
         """Run one inference and measure it."""

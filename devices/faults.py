@@ -16,7 +16,8 @@ FaultKind = Literal["die", "hang", "error", "slow", "corrupt"]
 class Fault:
     """Something that goes wrong at the ``at``-th inference of a device (the first is 1).
 
-    * ``die``: the device process kills itself with SIGKILL in the middle of the inference;
+    * ``die``: the device process kills itself with SIGKILL in the middle of the inference
+      (on a :class:`~devices.local.LocalDevice` that is your own process);
     * ``hang``: the inference never ends;
     * ``error``: it fails with :class:`~devices.errors.DeviceError`;
     * ``slow``: it takes ``factor`` times as long;

@@ -12,7 +12,7 @@ The latency is the sum of::
 
     c_i = kappa ceil(oh/4) ceil(ow/4) ceil(Cout/64) kh kw ceil(Cin/4)    convolution
           delta ceil(oh/4) ceil(ow/4) ceil(C/64) kh kw                   depthwise convolution
-          W_i / 120                                                      fully connected
+          max(W_i / 120, MACs / 4096)                                    fully connected
           + ka (input + output bytes)/16 + omega                         every operator
 
 in cycles of 500 MHz, with streaming of an operator's parameters hidden behind its own compute.
@@ -130,9 +130,11 @@ def _kernel_cycles(work: OperatorWork) -> float:
     """Cycles of the multiply-accumulate array for one operator; 0 for one without a kernel."""
     name = work.name.upper()
     if name == "FULLY_CONNECTED":
-        return work.parameter_bytes / FULLY_CONNECTED_BYTES_PER_CYCLE
-    if work.kernel_height == 0 or work.kernel_width == 0 or work.macs == 0:
-        return 0.0
+        # One row is bound by reading the weights, many rows by the array's 4096 MACs a cycle.
+        return max(work.parameter_bytes / FULLY_CONNECTED_BYTES_PER_CYCLE, work.macs / 4096)
+    if work.kernel_height == 0 or work.kernel_width == 0:
+        # Products without a kernel (recurrent operators) read their weights for every MAC.
+        return work.macs / FULLY_CONNECTED_BYTES_PER_CYCLE
     steps = (
         -(-work.output_height // 4)
         * -(-work.output_width // 4)

@@ -71,7 +71,7 @@ class LocalDevice:
     def load(self, executable: Path) -> Loaded:
         """Register an executable file.  Raises ``ModelError``."""
         with self._chip_lock:
-            self._check_open()
+            self.check_open()
             loaded = self._chip.load(Path(executable).absolute())
             self._loaded[loaded.handle] = loaded
         return loaded
@@ -79,13 +79,13 @@ class LocalDevice:
     def run(self, handle: int, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Timing]:
         """One inference.  Raises ``TensorError``, ``DeviceError``."""
         with self._chip_lock:
-            self._check_open()
+            self.check_open()
             return infer(self._chip, self._loaded, self._pacer, handle, tensors)
 
     def unload(self, handle: int) -> None:
         """Forget an executable."""
         with self._chip_lock:
-            self._check_open()
+            self.check_open()
             self._chip.unload(handle)
             self._loaded.pop(handle, None)
 
@@ -100,7 +100,7 @@ class LocalDevice:
     ) -> ProgramHandle:
         """Run ``program`` in a thread; see :meth:`devices.device.Device.start_program`."""
         with self._lock:
-            self._check_open()
+            self.check_open()
             handle = _LocalProgram(self, program, fds, config, on_event, on_exit)
             self._programs.append(handle)
         handle.thread.start()
@@ -133,7 +133,8 @@ class LocalDevice:
             self._chip.unload(handle)
         self._loaded.clear()
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise ``DeviceDied`` once the device is closed."""
         if self._closed:
             raise self._death()
 
@@ -180,6 +181,7 @@ class _LocalProgram:
 
     def send(self, message: Any, fds: Sequence[int] = ()) -> None:
         """Deliver a message and duplicates of ``fds``."""
+        self._device.check_open()
         self.thread.deliver(message, _duplicate(fds, self._device.name))
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ The main thread only listens, so that the host's death is noticed whatever the c
 
     main thread      receives control messages; end-of-file -> the process is gone at once
     "requests"       load, run, unload: one after the other
+    "answers"        what the main thread has to say: it never sends, so that it always listens
     "program-<n>"    one thread for each running program
 
 A device process never outlives its host, shares no memory with it and inherits nothing from it
@@ -23,6 +24,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,6 +58,7 @@ def main(fd: int, host_pid: int) -> NoReturn:
     faulthandler.enable()  # a crash inside the engine leaves a stack in the host's error
     os.set_inheritable(fd, False)
     channel = ControlChannel(socket.socket(fileno=fd), host_pid)
+    exit_code = 0
     try:
         if os.getppid() != host_pid:
             raise EOFError("the host ended while this process was starting")
@@ -64,9 +67,13 @@ def main(fd: int, host_pid: int) -> NoReturn:
             server.serve()
     except EOFError:
         pass
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        exit_code = 1
+    with contextlib.suppress(OSError):  # the host may have taken the pipe with it
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def _configure(channel: ControlChannel) -> DeviceServer | None:
@@ -96,19 +103,20 @@ class DeviceServer:
         self._loaded: dict[int, Loaded] = {}
         self._programs: dict[int, ProgramThread] = {}
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Request | ProgramExit] = queue.SimpleQueue()
 
     def serve(self) -> NoReturn:
         """Handle messages; ends with ``EOFError`` when the host is gone."""
-        threading.Thread(target=self._serve_requests, name="requests", daemon=True).start()
+        for work in (self._serve_requests, self._serve_answers):
+            threading.Thread(target=work, name=work.__name__[7:], daemon=True).start()
         while True:
             self._handle(*self._channel.receive())
 
-    def _handle(self, message: object, fds: tuple[int, ...]) -> None:
-        if isinstance(message, Request) and message.method == "health":
-            # Not queued behind the chip: a device that hangs still answers.
-            self._channel.send(Reply(message.number, self._health()))
-        elif isinstance(message, Request):
-            self._requests.put(message)
+    def _handle(self, message: object, fds: tuple[int, ...] | None) -> None:
+        if isinstance(message, Request):
+            # A device whose chip hangs still tells its health.
+            queue_of = self._answers if message.method == "health" else self._requests
+            queue_of.put(message)
         elif isinstance(message, StartProgram):
             self._start(message, fds)
         elif isinstance(message, Deliver):
@@ -135,6 +143,17 @@ class DeviceServer:
             except EOFError:
                 return
 
+    def _serve_answers(self) -> None:
+        while True:
+            item = self._answers.get()
+            try:
+                if isinstance(item, Request):
+                    self._channel.send(Reply(item.number, self._health()))
+                else:
+                    self._channel.send(item)
+            except EOFError:
+                return
+
     def _load(self, executable: Path) -> Loaded:
         with self._chip_lock:
             loaded = self._chip.load(executable)
@@ -155,6 +174,7 @@ class DeviceServer:
             alive=True,
             pid=os.getpid(),
             loaded=len(self._loaded),
+            # Programs use the chip directly, so only the chip can count; one need not.
             inferences=getattr(self._chip, "inferences", 0),
             rss_bytes=resident_bytes(),
             overruns=self._pacer.overruns,
@@ -162,8 +182,11 @@ class DeviceServer:
 
     # -- programs ------------------------------------------------------------------------------
 
-    def _start(self, message: StartProgram, fds: tuple[int, ...]) -> None:
+    def _start(self, message: StartProgram, fds: tuple[int, ...] | None) -> None:
         number = message.program
+        if fds is None:
+            self._answers.put(ProgramExit(number, carry(self._too_many_open_files())))
+            return
 
         def prepare() -> tuple[Program, Any]:
             try:
@@ -196,10 +219,13 @@ class DeviceServer:
         self._programs[number] = program
         program.start()
 
-    def _deliver(self, message: Deliver, fds: tuple[int, ...]) -> None:
+    def _deliver(self, message: Deliver, fds: tuple[int, ...] | None) -> None:
         program = self._programs.get(message.program)
         if program is None:  # it ended while the message was under way
-            close_all(fds)
+            close_all(fds or ())
+            return
+        if fds is None:
+            program.fail(self._too_many_open_files())
             return
         try:
             body = pickle.loads(message.body)
@@ -213,6 +239,12 @@ class DeviceServer:
             )
             return
         program.deliver(body, fds)
+
+    def _too_many_open_files(self) -> DeviceError:
+        return DeviceError(
+            f"device {self._chip.name} could not take the file descriptors sent to it: its process "
+            "is at its limit of open files; raise the limit (ulimit -n) or use fewer channels"
+        )
 
     def _shut_down(self, grace_s: float) -> None:
         deadline = time.monotonic() + grace_s

@@ -53,6 +53,8 @@ class PipelineBroken(DeviceError):
     Raised by ``pop`` once every result finished before has been handed out, and by ``push`` at
     once.  ``item`` is the item the stage had in work (``None`` if it was idle), ``exit_code`` as
     in :class:`subprocess.Popen` (``None`` if the process still runs or is not known).
+    ``finished`` items had come out when the exception was raised; what ``pop`` raises is final:
+    the items from that number on are lost.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class PipelineBroken(DeviceError):
         segment: int,
         exit_code: int | None = None,
         item: int | None = None,
+        finished: int = 0,
     ) -> None:
         super().__init__(message)
         self.device = device
+        self.finished = finished
         self.segment = segment
         self.exit_code = exit_code
         self.item = item

@@ -26,7 +26,8 @@ class WakePipe:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
-        self._lock = threading.Lock()
+        # Reentrant, because the collector may drop the runner, which wakes, during a wake.
+        self._lock = threading.RLock()
         self._closed = False
 
     def fileno(self) -> int:
@@ -98,6 +99,8 @@ class Pump:
                 self._sink.collect()
                 patience = self._supervise()
         except BaseException as error:
+            if self._stopping:
+                return  # closed under its feet, by a runner that was collected in this thread
             _logger.exception("the pump of a pipeline failed")
             self._on_failure(error)
 

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -41,7 +41,7 @@ class PipelinedModelRunner:
     def __init__(
         self,
         executables: Sequence[str | Path],
-        devices: Sequence[Device] | None = None,
+        devices: Sequence[Device] | DevicePool | None = None,
         *,
         queue_size: int = 2,
         input_queue_size: int | None = None,
@@ -50,7 +50,8 @@ class PipelinedModelRunner:
     ) -> None:
         """Load executable i on device i and start the stages.
 
-        Without ``devices`` a simulated pool is made, and closed with the runner.  ``queue_size``
+        Of a pool, the first living devices are taken; without ``devices`` a simulated pool is
+        made, and closed with the runner.  ``queue_size``
         is how many items may wait between two stages; the outer queues are unbounded unless
         sizes are given.  ``outputs`` names the final outputs; by default they are those of the
         last executable and all others that no executable reads.
@@ -66,9 +67,12 @@ class PipelinedModelRunner:
         _check_size("output_queue_size", output_queue_size)
         with ExitStack() as undo:
             if devices is None:
-                devices = _own_pool(len(paths), undo)
+                devices = undo.enter_context(DevicePool.simulated(len(paths)))
+            if isinstance(devices, DevicePool):
+                devices = devices.select(len(paths))
             self._devices = _assign(paths, devices)
-            loaded = _load(paths, self._devices, undo)
+            busy: set[int] = set()
+            loaded = _load(paths, self._devices, undo, busy)
             plan = plan_routes(
                 [StageTensors(one.inputs, one.outputs) for one in loaded],
                 queue_size=queue_size,
@@ -83,6 +87,7 @@ class PipelinedModelRunner:
                 plan,
                 input_limit=input_queue_size,
                 output_limit=output_queue_size,
+                busy=busy,
             )
             self._resources = undo.pop_all()
         # Runs when the runner is dropped unclosed, and before the devices' own at exit.
@@ -263,10 +268,6 @@ def _check_size(name: str, size: int | None) -> int | None:
     return size
 
 
-def _own_pool(count: int, resources: ExitStack) -> Sequence[Device]:
-    return resources.enter_context(DevicePool.simulated(count)).devices
-
-
 def _assign(executables: Sequence[Path], devices: Sequence[Device]) -> tuple[Device, ...]:
     """The device of each executable, in the order given."""
     if len(devices) < len(executables):
@@ -290,23 +291,27 @@ def _assign(executables: Sequence[Path], devices: Sequence[Device]) -> tuple[Dev
 
 
 def _load(
-    executables: Sequence[Path], devices: Sequence[Device], resources: ExitStack
+    executables: Sequence[Path],
+    devices: Sequence[Device],
+    resources: ExitStack,
+    busy: Container[int],
 ) -> list[Loaded]:
-    """Load all at once; what was loaded is unloaded when ``resources`` are released."""
+    """Load all at once; what was loaded is unloaded when ``resources`` are released.
 
-    def unload(device: Device, handle: int) -> None:
-        with suppress(DeviceError):  # a dead device has forgotten it already
-            device.unload(handle)
+    Not from the devices of ``busy`` segments: their chip hangs, and would keep us waiting.
+    """
 
-    loaded = []
+    def unload(segment: int, device: Device, handle: int) -> None:
+        if segment not in busy:
+            with suppress(DeviceError):  # a dead device has forgotten it already
+                device.unload(handle)
+
     with ThreadPoolExecutor(len(executables), "load executable") as threads:
         loading = [
             threads.submit(device.load, path)
             for device, path in zip(devices, executables, strict=True)
         ]
-    for device, future in zip(devices, loading, strict=True):
+    for segment, (device, future) in enumerate(zip(devices, loading, strict=True)):
         if future.exception() is None:
-            resources.callback(unload, device, future.result().handle)
-    for future in loading:
-        loaded.append(future.result())
-    return loaded
+            resources.callback(unload, segment, device, future.result().handle)
+    return [future.result() for future in loading]

@@ -1,7 +1,7 @@
 """A pipeline that runs: its channels, its stages next to their chips, and who misses whom.
 
 Descriptors go where they belong and nowhere else.  The host creates every channel, hands each
-stage duplicates of its own ends, and then closes all pipe ends but those it uses itself; of the
+stage duplicates of its own ends, and closes these as soon as they are handed over; of the
 channels between stages it keeps only the memory, in which every unreleased item can be found.
 
 When a stage is lost::
@@ -18,7 +18,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
@@ -65,12 +65,16 @@ class RunningPipeline:
         *,
         input_limit: int | None,
         output_limit: int | None,
+        busy: set[int],
     ) -> None:
+        """Start; ``busy`` is where segments that did not end in time are noted at the end."""
         self.clock = devices[0].clock
         self._devices = devices
         self._plan = plan
-        self._lock = threading.Lock()
-        self._ending = threading.Lock()
+        self._busy = busy
+        # Reentrant, because the collector may drop the runner inside any call, even one of these.
+        self._lock = threading.RLock()
+        self._ending = threading.RLock()
         self._exits: dict[int, BaseException | None] = {}
         self._missed: tuple[int, float] | None = None
         self._broken = False
@@ -126,20 +130,25 @@ class RunningPipeline:
     ) -> None:
         plan = self._plan
         channels: dict[ChannelSpec, ChannelDescriptors] = {}
+        loose: set[int] = set()  # descriptors on their way to a stage
         with ExitStack() as handed_over:
-            for spec in plan.channels:
-                channels[spec] = new = create_channel(spec)
-                self._memories.append(new.memory)
-                for pipe_end in (*new.producer[1:], *new.consumer[1:]):
-                    handed_over.callback(os.close, pipe_end)
-            page_memories = []
-            for _ in range(plan.num_stages):
-                page_memories.append(StatisticsPage.create())
-                handed_over.callback(os.close, page_memories[-1])
-                self._pages.append(StatisticsPage(os.dup(page_memories[-1])))
+            handed_over.callback(_close_all, loose)
+
+            def create(specs: Sequence[ChannelSpec]) -> None:
+                for spec in specs:
+                    channels[spec] = new = create_channel(spec)
+                    self._memories.append(new.memory)
+                    loose.update((*new.producer[1:], *new.consumer[1:]))
+
+            def keep(ends: Sequence[int]) -> list[int]:
+                """The host's own end of a channel: pipe ends as they are, memory duplicated."""
+                loose.difference_update(ends[1:])
+                return [os.dup(ends[0]), *ends[1:]]
+
+            create(plan.out_of(SOURCE))
             self.source = Source(
                 [
-                    SharedMemoryProducer(spec, *map(os.dup, channels[spec].producer))
+                    SharedMemoryProducer(spec, *keep(channels[spec].producer))
                     for spec in plan.out_of(SOURCE)
                 ],
                 plan.inputs,
@@ -147,10 +156,36 @@ class RunningPipeline:
                 limit=input_limit,
                 wake=self._wake_pipe.wake,
             )
+            undo.callback(self._await_stages)
             undo.callback(self.source.close)
+            undo.callback(self._abandon_stages)
+            for segment, (device, executable) in enumerate(zip(self._devices, loaded, strict=True)):
+                inputs, outputs = plan.into(segment), plan.out_of(segment)
+                create(outputs)
+                page_memory = StatisticsPage.create()
+                loose.add(page_memory)
+                self._pages.append(StatisticsPage(os.dup(page_memory)))
+                given = [page_memory]
+                for spec in inputs:
+                    given += channels[spec].consumer
+                for spec in outputs:
+                    given += channels[spec].producer
+                self._handles.append(
+                    device.start_program(
+                        stage_main,
+                        given,
+                        StageConfig(segment, executable.handle, inputs, outputs),
+                        on_event=partial(self._on_event, segment),
+                        on_exit=partial(self._on_exit, segment),
+                    )
+                )
+                # The stage has its own now: while we hold an end, its death would go unnoticed.
+                given = [descriptor for descriptor in given if descriptor in loose]
+                loose.difference_update(given)
+                _close_all(given)
             self.sink = Sink(
                 [
-                    SharedMemoryConsumer(spec, *map(os.dup, channels[spec].consumer))
+                    SharedMemoryConsumer(spec, *keep(channels[spec].consumer))
                     for spec in plan.into(plan.num_stages)
                 ],
                 plan.outputs,
@@ -159,23 +194,6 @@ class RunningPipeline:
                 wake=self._wake_pipe.wake,
             )
             undo.callback(self.sink.close)
-            undo.callback(self._abandon_stages)
-            for segment, (device, executable) in enumerate(zip(self._devices, loaded, strict=True)):
-                inputs, outputs = plan.into(segment), plan.out_of(segment)
-                descriptors = [page_memories[segment]]
-                for spec in inputs:
-                    descriptors += channels[spec].consumer
-                for spec in outputs:
-                    descriptors += channels[spec].producer
-                self._handles.append(
-                    device.start_program(
-                        stage_main,
-                        descriptors,
-                        StageConfig(segment, executable.handle, inputs, outputs),
-                        on_event=partial(self._on_event, segment),
-                        on_exit=partial(self._on_exit, segment),
-                    )
-                )
 
     def _abandon_stages(self) -> None:
         """The constructor failed: stop the stages that were started."""
@@ -227,7 +245,7 @@ class RunningPipeline:
     def _break(self, segment: int, error: BaseException | None) -> None:
         self._broken = True
         self._loss = self._explain(segment, error)
-        _logger.warning("%s", self._loss())
+        _logger.info("%s", self._loss())
         self.source.refuse(self._loss)
         for other, handle in enumerate(self._handles):
             if other != segment:
@@ -245,20 +263,21 @@ class RunningPipeline:
             how = str(error)
         else:
             how = "it stopped before the end of the stream (was the device closed?)"
-        work = "while it was idle" if item < 0 else f"with item {item} in work"
-        message = (
-            f"The pipeline broke: device {device!r} running segment {segment} of "
-            f"{self._plan.num_stages} is gone {work}: {how}. Results finished before it have been "
-            "handed out in order; make a new runner on living devices and push the rest again."
-        )
 
         def loss() -> Exception:
+            finished = self.sink.finished
+            # It died after publishing and before saying so, if its item has come out by now.
+            lost = item if item >= finished else None
+            work = "while it was idle" if lost is None else f"with item {lost} in work"
             broken = PipelineBroken(
-                message,
+                f"The pipeline broke: device {device!r} running segment {segment} of "
+                f"{self._plan.num_stages} is gone {work}: {how}. {finished} items have come out; "
+                f"make a new runner on living devices and push from item {finished} on again.",
                 device=device,
                 segment=segment,
                 exit_code=exit_code,
-                item=None if item < 0 else item,
+                item=lost,
+                finished=finished,
             )
             broken.__cause__ = error
             return broken
@@ -291,18 +310,22 @@ class RunningPipeline:
         self._pump.stop()
         self.source.close()
         self.sink.close()
+        self._await_stages()
+        with self._lock:
+            self._final = self._read_statistics()
+        self._release_memory()
+        self._wake_pipe.close()
+
+    def _await_stages(self) -> None:
         deadline = time.monotonic() + GRACE_S
         for segment, handle in enumerate(self._handles):
             if not handle.join(max(0.0, deadline - time.monotonic())):
+                self._busy.add(segment)
                 _logger.warning(
                     "segment %d on device %s is still busy; its device will end it when closed",
                     segment,
                     self._devices[segment].name,
                 )
-        with self._lock:
-            self._final = self._read_statistics()
-        self._release_memory()
-        self._wake_pipe.close()
 
     def _release_memory(self) -> None:
         for page in self._pages:
@@ -322,3 +345,8 @@ class RunningPipeline:
             finished=self.sink.finished,
             popped=self.sink.popped,
         )
+
+
+def _close_all(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

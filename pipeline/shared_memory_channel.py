@@ -20,7 +20,6 @@ import fcntl
 import mmap
 import os
 import select
-import tempfile
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from devices.device import Tensor
-from devices.errors import ConfigError
+from devices.errors import ConfigError, DeviceError
 from pipeline.channel import (
     ERROR_BYTES,
     FLAG_SYNTHETIC,
@@ -48,6 +47,7 @@ from pipeline.channel import (
     slot_views,
 )
 from pipeline.errors import ChannelClosed, ChannelError, EndOfChannel, PeerDied
+from pipeline.shared_memory import map_memory, unnamed_memory
 
 READ_BYTES = 4096
 """How much of a pipe is read at once: 256 records, or 4096 credits."""
@@ -87,35 +87,11 @@ class ChannelDescriptors:
         return self.memory, self.forward_read, self.back_write
 
 
-def unnamed_memory(size_bytes: int) -> int:
-    """A descriptor of zero-filled memory without a name, gone with its last user."""
-    if hasattr(os, "memfd_create"):
-        memory = os.memfd_create("edgetpu-pipeline")
-    else:
-        with tempfile.TemporaryFile() as file:
-            memory = os.dup(file.fileno())
-    try:
-        os.ftruncate(memory, size_bytes)
-    except BaseException:
-        os.close(memory)
-        raise
-    return memory
-
-
-def map_memory(memory: int, size_bytes: int) -> mmap.mmap:
-    """Map the memory and touch every page: a first touch costs more than copying the page."""
-    populate = getattr(mmap, "MAP_POPULATE", 0)
-    mapping = mmap.mmap(memory, size_bytes, flags=mmap.MAP_SHARED | populate)
-    if not populate:
-        for offset in range(0, size_bytes, mmap.PAGESIZE):
-            mapping[offset]
-    return mapping
-
-
 def create_channel(spec: ChannelSpec) -> ChannelDescriptors:
     """Make the memory and the pipes of a channel.
 
-    Raises :class:`~devices.errors.ConfigError` if the ring is longer than a pipe can announce.
+    Raises :class:`~devices.errors.ConfigError` if the ring is longer than a pipe can announce, and
+    ``DeviceError`` if the system gives no more descriptors or memory.
     """
     if not 1 <= spec.slots <= MAX_SLOTS:
         raise ConfigError(
@@ -130,11 +106,16 @@ def create_channel(spec: ChannelSpec) -> ChannelDescriptors:
         memory, forward_read, forward_write, back_read, back_write = opened
         records_bytes = (spec.slots + 1) * RECORD.size
         if records_bytes > PIPE_BYTES and hasattr(fcntl, "F_SETPIPE_SZ"):
-            fcntl.fcntl(forward_write, fcntl.F_SETPIPE_SZ, records_bytes)
-    except BaseException:
+            with suppress(PermissionError):  # a smaller pipe is right too, only blocks earlier
+                fcntl.fcntl(forward_write, fcntl.F_SETPIPE_SZ, records_bytes)
+    except OSError as error:
         for descriptor in opened:
             os.close(descriptor)
-        raise
+        raise DeviceError(
+            f"The channel from stage {spec.maker} to stage {spec.reader} could not be opened: "
+            f"{error}; raise the limit of open files (ulimit -n), or use a smaller queue_size or "
+            "fewer stages."
+        ) from error
     return ChannelDescriptors(memory, forward_read, forward_write, back_read, back_write)
 
 

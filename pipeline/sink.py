@@ -65,6 +65,7 @@ class Sink:
         self._ended = False
         self._loss: Callable[[], Exception] | None = None
         self._closed = False
+        self._cancelled = False
         self.gone = False
         """A stage stopped sending without ending: no item will be complete any more."""
         with self._changed:
@@ -128,6 +129,7 @@ class Sink:
     def cancel(self) -> None:
         """Drop all results; every ``pop``, now and later, raises ``PipelineClosed``."""
         with self._changed:
+            self._cancelled = True
             self._results.clear()
             self._ended = False
             self._loss = lambda: PipelineClosed(
@@ -147,17 +149,18 @@ class Sink:
     def interest(self) -> list[int]:
         """Descriptors that become readable when :meth:`collect` has something to do."""
         with self._changed:
-            if self._closed or self._ended or self.gone:
+            if not self._expecting():
                 return []
             return [c.fileno() for c in self._consumers if not c.pending]
 
     def collect(self) -> None:
         """Take every item that has arrived on all channels."""
         with self._changed:
-            while not (self._closed or self._ended or self.gone):
+            finished_before = self._finished
+            while self._expecting():
                 arrived = [consumer.poll() for consumer in self._consumers]
                 if not all(arrived):
-                    return
+                    break
                 try:
                     items = [consumer.receive() for consumer in self._consumers]
                 except EndOfChannel:
@@ -167,8 +170,13 @@ class Sink:
                 else:
                     self._take(items)
                 self._changed.notify_all()
+            if self._finished > finished_before and not self._closed:
+                self._grant()  # once for all of them: a credit costs a system call
 
     # -- helpers, all with the lock held --------------------------------------------------------
+
+    def _expecting(self) -> bool:
+        return not (self._ended or self.gone or self._cancelled or self._closed)
 
     def _take(self, items: list[Item]) -> None:
         item_id = items[0].item_id
@@ -196,7 +204,6 @@ class Sink:
         for consumer in self._consumers:
             consumer.retire(exit_ns)
         self._finished += 1
-        self._grant()
 
     def _grant(self) -> None:
         """Promise every free slot, of the last stage's ring no more than may wait."""

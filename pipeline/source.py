@@ -175,11 +175,9 @@ class Source:
     # -- helpers, all with the lock held --------------------------------------------------------
 
     def _check_open(self) -> None:
-        if self._ended:
-            raise RuntimeError(TURNED_OFF)
         if self._refusal is not None:
             raise self._refusal()
-        if self._closed:
+        if self._ended or self._closed:
             raise RuntimeError(TURNED_OFF)
 
     def _wait_for_room(self, timeout: float | None) -> None:

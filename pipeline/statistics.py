@@ -16,7 +16,7 @@ from operator import attrgetter
 import numpy as np
 
 from devices.device import Clock, Timing
-from pipeline.shared_memory_channel import map_memory, unnamed_memory
+from pipeline.shared_memory import map_memory, unnamed_memory
 
 OCTAVE_BUCKETS = 64
 """Buckets for each doubling of a latency: a percentile is at most 0.8 % off its true value."""

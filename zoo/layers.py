@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.randomness import bell, seed_of
+from zoo.randomness import BELL_DEVIATION, bell, seed_of
 from zoo.statistics import Floats, Statistics, affine, average, weighted
 
 _SMALLEST_DEVIATION = 0.1
@@ -101,8 +101,7 @@ def _scaled(
     if not typical > 0.0:  # a constant input: any scale will do
         deviation = np.ones_like(deviation)
     scales = (target.deviation / deviation).astype(np.float32).astype(np.float64)
-    # Bell-shaped in -127 .. 127 with deviation 37.
-    offsets = bell(seed_of(seed_name, "bias"), before.channels).astype(np.float64) / 37.0
+    offsets = bell(seed_of(seed_name, "bias"), before.channels).astype(np.float64) / BELL_DEVIATION
     means = target.mean + target.mean_deviation * offsets
     bias = means - before.mean * scales
     return Layer(weights, scales, bias, affine(before, np.broadcast_to(scales, means.shape), bias))

@@ -4,8 +4,6 @@ Bottlenecks", CVPR 2018, table 2), batch normalisation folded into the convoluti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from zoo.builder import GraphBuilder
 from zoo.draft import Tensor
 from zoo.layers import Target
@@ -36,24 +34,23 @@ LOGITS = Target(deviation=4.0, mean=0.0, mean_deviation=0.5)
 
 def bottleneck(
     graph: GraphBuilder, x: Tensor, name: str, expansion: int, channels: int, stride: int
-) -> Iterator[Tensor]:
+) -> tuple[Tensor, Tensor]:
     """One inverted residual (figure 4d): widen, filter each channel, narrow, add if it fits.
 
-    Yields the widened tensor (which SSD taps), then the block's output.
+    Returns the widened tensor (which SSD taps) and the block's output.
     """
     wide = x
     if expansion != 1:
         wide = graph.conv(
             x, expansion * x.shape[3], 1, name=f"{name}/expand", activation="relu6", target=RELU6
         )
-    yield wide
     filtered = graph.depthwise(
         wide, 3, name=f"{name}/depthwise", stride=stride, activation="relu6", target=RELU6
     )
     narrow = graph.conv(filtered, channels, 1, name=f"{name}/project", target=LINEAR)
     if stride == 1 and x.shape == narrow.shape:
         narrow = graph.add(x, narrow, name=f"{name}/add")
-    yield narrow
+    return wide, narrow
 
 
 def features(graph: GraphBuilder, image: Tensor) -> dict[str, Tensor]:

@@ -24,6 +24,8 @@ _MASK = (1 << 64) - 1
 _GAMMA = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
 _MIX_2 = 0x94D049BB133111EB
+BELL_DEVIATION = 37.0
+"""Standard deviation of :func:`bell`: sqrt(4 * (256**2 - 1) / 12) / 4, rounded."""
 _CHUNK_WORDS = 1 << 15  # 256 KiB of words: stays in a processor's second level cache
 
 
@@ -53,7 +55,7 @@ def words(seed: int, count: int) -> NDArray[np.uint64]:
 
 
 def bell(seed: int, count: int) -> NDArray[np.int8]:
-    """``count`` bell-shaped int8 values in [-127, 127], mean close to 0, deviation close to 37.
+    """``count`` bell-shaped int8 values in [-127, 127], mean close to 0.
 
     Each is the sum of four random bytes, brought back to eight bits: the shape of a trained
     layer's weights, with extremes at about 3.4 deviations.

@@ -35,6 +35,10 @@ EXTRA_LAYERS: tuple[tuple[int, int], ...] = ((256, 512), (128, 256), (128, 256),
 CLASSES_WITH_BACKGROUND = 91
 BOX_CODE_SIZE = 4
 MAX_DETECTIONS = 20
+SCORE_THRESHOLD = 1e-8
+"""The configuration's value. Coral's files have 0.3, but LiteRT's kernel leaves the rows after
+the last detection as they are in memory; with this threshold every row is a detection, so the
+outputs depend on the image alone."""
 
 # The anchor generator of the same configuration (`ssd_anchor_generator`).
 MIN_SCALE, MAX_SCALE = 0.2, 0.95
@@ -43,7 +47,7 @@ LOWEST_LAYER: tuple[tuple[float, float], ...] = ((0.1, 1.0), (0.2, 2.0), (0.2, 0
 """(scale, aspect ratio) of the largest map's three boxes (`reduce_boxes_in_lowest_layer`)."""
 
 BOXES = Target(deviation=1.0, mean=0.0, mean_deviation=0.5)
-CLASSES = Target(deviation=1.5, mean=-4.0, mean_deviation=0.5)
+CLASSES = Target(deviation=1.5, mean=-6.0, mean_deviation=0.5)
 """Scores of a trained detector are nearly all close to 0."""
 
 
@@ -75,7 +79,8 @@ def anchors(sides: Sequence[int]) -> NDArray[np.float32]:
 
 
 def postprocess_options() -> bytes:
-    """The custom operator's options: a FlexBuffer map with the values of Coral's SSD files."""
+    """The custom operator's options, a FlexBuffer map, as in Coral's SSD files but for the
+    threshold."""
     builder = flexbuffers.Builder()
     with builder.Map():
         builder.Int("max_detections", MAX_DETECTIONS)
@@ -83,7 +88,7 @@ def postprocess_options() -> bytes:
         builder.Int("detections_per_class", 100)
         builder.Int("num_classes", CLASSES_WITH_BACKGROUND - 1)
         builder.Bool("use_regular_nms", False)
-        builder.Float("nms_score_threshold", float32(0.3))
+        builder.Float("nms_score_threshold", float32(SCORE_THRESHOLD))
         builder.Float("nms_iou_threshold", float32(0.6))
         builder.Float("y_scale", 10.0)
         builder.Float("x_scale", 10.0)

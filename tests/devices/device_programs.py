@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import sys
 import threading
 import time
@@ -123,3 +124,19 @@ def report_only_there(context: ProgramContext) -> None:
 def hold_descriptor(context: ProgramContext) -> None:
     """Keeps its descriptors open until the process is gone."""
     threading.Event().wait()
+
+
+def loaded_modules(context: ProgramContext) -> None:
+    context.report(sorted(sys.modules))
+
+
+def at_the_limit(context: ProgramContext) -> None:
+    """Allows this process no further descriptor, then waits for messages."""
+    spare = os.dup(0)
+    os.close(spare)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (spare, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    )
+    context.report("limited")
+    while context.inbox.get() is not None:
+        pass

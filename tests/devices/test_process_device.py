@@ -260,12 +260,34 @@ def test_user_objects_that_cannot_travel_are_errors_of_that_program_only() -> No
     assert "not rebuildable in another process" in str(error)
 
     undeliverable = Watched(device, programs.echo_inbox)
+    with pytest.raises(DeviceError, match=r"cannot be sent a message .* must be picklable"):
+        undeliverable.handle.send(threading.Lock())
     undeliverable.handle.send(programs.OnlyThere())
     assert "cannot rebuild a message" in str(undeliverable.end())
 
     assert isinstance(Watched(device, programs.report_unpicklable).end(), TypeError)
     assert "cannot be rebuilt here" in str(Watched(device, programs.report_only_there).end())
 
+    assert device.health().alive
+    device.close()
+
+
+def test_a_device_at_its_limit_of_open_files_says_so_and_lives() -> None:
+    device = simulated()
+    limited = Watched(device, programs.at_the_limit)
+    assert limited.events.get(timeout=20) == "limited"
+    ends = os.pipe()
+    errors: list[BaseException | None] = []
+    refused = device.start_program(
+        programs.shout, ends, None, on_event=print, on_exit=errors.append
+    )
+    assert refused.join(20)
+    limited.handle.send("more", ends)
+    for error in (*errors, limited.end()):
+        assert isinstance(error, DeviceError)
+        assert "at its limit of open files" in str(error)
+    for end in ends:
+        os.close(end)
     assert device.health().alive
     device.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.device import TensorSpec
-from devices.errors import ConfigError
+from devices.errors import ConfigError, DeviceError
 from pipeline.channel import (
     ALIGNMENT_BYTES,
     ERROR_BYTES,
@@ -395,3 +396,26 @@ def test_descriptors_are_not_inherited_and_all_come_back() -> None:
     producer.close()
     consumer.close()
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_memory_without_memfd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS: a file that has no name any more."""
+    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.delattr(mmap, "MAP_POPULATE")
+    producer, consumer = open_shared_memory(spec())
+    with closing(producer), closing(consumer):
+        consumer.grant(1)
+        send(producer, 0, 5)
+        assert (consumer.receive().tensors["x"] == 5).all()
+
+
+def test_no_more_descriptors_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+
+    def refuse() -> tuple[int, int]:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "pipe", refuse)
+    with pytest.raises(DeviceError, match=r"from stage 0 to stage 1 .* Too many open files; raise"):
+        create_channel(spec())
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,130 @@
+"""Pool descriptions: what they mean, and one sentence for each thing that can be wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from devices import ConfigError, DeviceConfig, Fault, PoolConfig, pool_config_from_mapping
+
+
+def test_defaults_lists_counts_and_faults() -> None:
+    mapping = yaml.safe_load(
+        """
+        clock: realtime
+        compute: none
+        devices:
+          - {count: 2}
+          - link: pcie
+            clock: virtual
+            latency_scale: 1.25
+            noise_sigma: 0.02
+            noise_seed: 7
+            faults:
+              - {kind: die, at: 100}
+              - {kind: slow, at: 5, factor: 3, count: null}
+        """
+    )
+    usb = DeviceConfig(clock="realtime", compute="none")
+    pcie = DeviceConfig(
+        link="pcie",
+        compute="none",
+        latency_scale=1.25,
+        noise_sigma=0.02,
+        noise_seed=7,
+        faults=(Fault("die", 100), Fault("slow", 5, 3, None)),
+    )
+    assert pool_config_from_mapping(mapping, "x.yaml") == PoolConfig((usb, usb, pcie))
+
+
+def test_a_number_of_devices_and_none_at_all() -> None:
+    assert (
+        pool_config_from_mapping({"devices": 3, "link": "pcie"}, "x").devices
+        == (DeviceConfig(link="pcie"),) * 3
+    )
+    assert pool_config_from_mapping({}, "x").devices == (DeviceConfig(),)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "sentence"),
+    [
+        ([1], "x.yaml: found [1] and expected a mapping of keys to values"),
+        (
+            {"clocks": "virtual"},
+            "x.yaml: unknown key 'clocks'; the keys allowed are link, clock, compute, "
+            "latency_scale, noise_sigma, noise_seed, faults, devices",
+        ),
+        (
+            {"devices": "many"},
+            "x.yaml: devices is 'many' and must be a number of devices or a list with one mapping "
+            "for each",
+        ),
+        ({"devices": []}, "x.yaml: devices lists 0 and must list from 1 to 1024"),
+        (
+            {"devices": [{"link": "usb4"}]},
+            "x.yaml: devices[0]: link of a device is 'usb4' and must be one of usb, pcie",
+        ),
+        (
+            {"devices": [{}, {"count": 0}]},
+            "x.yaml: devices[1]: count is 0 and must be a whole number from 1 to 1024",
+        ),
+        (
+            {"devices": [{"nois": 1}]},
+            "x.yaml: devices[0]: unknown key 'nois'; the keys allowed are link, clock, compute, "
+            "latency_scale, noise_sigma, noise_seed, faults, count",
+        ),
+        (
+            {"compute": False},
+            "x.yaml: devices[0]: compute of a device is False and must be one of exact, none",
+        ),
+        (
+            {"link": ["usb"]},
+            "x.yaml: devices[0]: link of a device is ['usb'] and must be one of usb, pcie",
+        ),
+        (
+            {"latency_scale": "fast"},
+            "x.yaml: devices[0]: latency_scale of a device is 'fast' and must be a number from 0 "
+            "to 1e+06",
+        ),
+        (
+            {"noise_sigma": float("nan")},
+            "x.yaml: devices[0]: noise_sigma of a device is nan and must be a number from 0 to 1",
+        ),
+        (
+            {"noise_seed": 1.5},
+            "x.yaml: devices[0]: noise_seed of a device is 1.5 and must be a whole number",
+        ),
+        (
+            {"faults": {"kind": "die"}},
+            "x.yaml: devices[0]: faults is {'kind': 'die'} and must be a list of mappings",
+        ),
+        (
+            {"faults": [{"kind": "die"}]},
+            "x.yaml: devices[0].faults[0]: at is missing; a fault needs kind and at, such as "
+            "{kind: die, at: 100}",
+        ),
+        (
+            {"faults": [{"kind": "die", "at": 1, "when": 2}]},
+            "x.yaml: devices[0].faults[0]: unknown key 'when'; the keys allowed are kind, at, "
+            "factor, count",
+        ),
+        (
+            {"faults": [{"kind": "melt", "at": 1}]},
+            "x.yaml: devices[0].faults[0]: kind of a fault is 'melt' and must be one of die, "
+            "hang, error, slow, corrupt",
+        ),
+    ],
+)
+def test_each_mistake_gets_its_sentence(mapping: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        pool_config_from_mapping(mapping, "x.yaml")
+    assert str(caught.value) == sentence
+
+
+def test_a_device_config_checks_itself_too() -> None:
+    with pytest.raises(ConfigError, match="must be a tuple of Fault"):
+        DeviceConfig(faults=[Fault("die", 1)])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="clock of a device is 'wall'"):
+        DeviceConfig(clock="wall")  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""Pools: names, selection, restart, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+
+import psutil
+import pytest
+
+import devices.pool
+from devices import (
+    ConfigError,
+    DeviceConfig,
+    DeviceDied,
+    DeviceError,
+    DevicePool,
+    Fault,
+    LocalDevice,
+    PoolConfig,
+    SimulatedChip,
+)
+
+
+def local(name: str, **fields: object) -> LocalDevice:
+    config = DeviceConfig(**fields)  # type: ignore[arg-type]
+    return LocalDevice(SimulatedChip(name, config), link=config.link)
+
+
+def test_devices_are_named_by_link_and_number() -> None:
+    configs = PoolConfig((DeviceConfig(), DeviceConfig(link="pcie", compute="none")))
+    with DevicePool(configs) as pool:
+        assert [device.name for device in pool.devices] == ["usb:0", "pcie:1"]
+        assert [device.compute for device in pool.devices] == ["exact", "none"]
+        pids = [device.health().pid for device in pool.devices]
+    assert not any(psutil.pid_exists(pid or 0) for pid in pids)
+
+
+def test_selection_by_count_and_link() -> None:
+    pool = DevicePool.of([local("a"), local("b", link="pcie"), local("c")])
+    assert [device.name for device in pool.select(2)] == ["a", "b"]
+    assert [device.name for device in pool.select(2, "usb")] == ["a", "c"]
+    assert pool.select(0) == ()
+    with pytest.raises(DeviceError) as caught:
+        pool.select(4, "usb")
+    assert str(caught.value) == (
+        "needs 4 usb devices, the pool has 2: a, b, c; use fewer segments or a pool with more "
+        "devices"
+    )
+    with pytest.raises(DeviceError, match="needs 4 devices, the pool has 3"):
+        pool.select(4)
+    pool.close()
+    assert not any(device.health().alive for device in pool.devices)
+
+
+def test_dead_devices_are_not_selected_and_can_be_started_anew() -> None:
+    faulty = DeviceConfig(faults=(Fault("error", 1),))
+    with DevicePool([faulty, DeviceConfig()]) as pool:
+        first, second = pool.devices
+        os.kill(first.health().pid or 0, signal.SIGKILL)
+        with pytest.raises(DeviceDied):
+            first.load("anything")  # type: ignore[arg-type]
+        assert pool.select(1) == (second,)
+        with pytest.raises(DeviceError, match=r"the pool has 1: usb:0, usb:1 \(usb:0 died\)"):
+            pool.select(2)
+        fresh = pool.restart(first)
+        assert pool.devices == (fresh, second)
+        assert fresh.name == "usb:0"
+        assert fresh.health().alive
+        assert pool.select(2) == (fresh, second)
+        with pytest.raises(DeviceError, match="not a simulated device of this pool"):
+            pool.restart(first)
+
+
+def test_empty_and_ambiguous_pools_are_refused() -> None:
+    with pytest.raises(ConfigError, match="a pool has 0 devices"):
+        DevicePool([])
+    with pytest.raises(ConfigError, match="a pool of 0 devices was asked for"):
+        DevicePool.simulated(0)
+    with pytest.raises(ConfigError, match="link of a device is 'isa'"):
+        DevicePool.simulated(1, link="isa")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="give each a name of its own"):
+        DevicePool.of([local("a"), local("a")])
+
+
+def test_a_device_that_cannot_start_takes_the_others_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def start(name: str, config: DeviceConfig, **options: object) -> object:
+        from devices.process_device import ProcessDevice
+        from tests.devices.device_programs import exploding_chip
+
+        good = partial(SimulatedChip, name, config)
+        device = ProcessDevice(
+            name,
+            exploding_chip if name == "usb:1" else good,
+            link="usb",
+            clock="virtual",
+            compute="none",
+            wait=False,
+        )
+        started.append(device.pid)
+        return device
+
+    monkeypatch.setattr(devices.pool, "SimulatedDevice", start)
+    with pytest.raises(DeviceError, match="usb:1 could not start"):
+        DevicePool([DeviceConfig()] * 3)
+    assert len(started) == 3
+    assert not any(psutil.pid_exists(pid) for pid in started)
+
+
+def test_every_device_is_closed_even_if_one_cannot() -> None:
+    class Stubborn(LocalDevice):
+        def close(self) -> None:
+            raise RuntimeError("stuck")
+
+    stubborn = Stubborn(SimulatedChip("b", DeviceConfig()))
+    others = [local("a"), local("c")]
+    with pytest.raises(RuntimeError, match="stuck"):
+        DevicePool.of([others[0], stubborn, others[1]]).close()
+    assert not any(device.health().alive for device in others)

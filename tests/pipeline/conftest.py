@@ -1,0 +1,95 @@
+"""Scripted devices, as threads and as processes, and runners over them."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from devices import Device
+from pipeline import PipelinedModelRunner
+from tests.pipeline.scripted import Script, local_device, process_device
+
+Start = Callable[..., PipelinedModelRunner]
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[tuple[Device, ...]]:
+    """Three device processes on the virtual clock, shared by the tests that do not kill any."""
+    with ExitStack() as stack:
+        opened = [process_device(f"process:{i}") for i in range(3)]
+        for device in opened:
+            stack.callback(device.close)
+        for device in opened:
+            device.wait_ready()
+        yield tuple(opened)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """``start(scripts, devices=None, clock="virtual", compute="exact", **options)``: a runner.
+
+    Without devices, they are threads of this process.
+    """
+    with ExitStack() as stack:
+        written = 0
+
+        def start(
+            scripts: Sequence[Script],
+            devices: Sequence[Device] | None = None,
+            *,
+            clock: Any = "virtual",
+            compute: Any = "exact",
+            **options: Any,
+        ) -> PipelinedModelRunner:
+            nonlocal written
+            paths = []
+            for script in scripts:
+                paths.append(script.write(tmp_path / f"{written}.json"))
+                written += 1
+            if devices is None:
+                devices = [local_device(f"local:{i}", clock, compute) for i in range(len(scripts))]
+                for device in devices:
+                    stack.callback(device.close)
+            runner = PipelinedModelRunner(paths, devices, **options)
+            stack.callback(runner.cancel)
+            return runner
+
+        yield start
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Fails if descriptors, threads, processes or shared memory are left."""
+    gc.collect()
+    before = _belongings()
+    yield
+    gc.collect()
+    assert _belongings() == before
+
+
+def _belongings() -> dict[str, Any]:
+    return {
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "processes": sorted(child.pid for child in psutil.Process().children(recursive=True)),
+        "shared memory": [line for line in mappings(os.getpid()) if "memfd" in line],
+    }
+
+
+def mappings(pid: int) -> list[str]:
+    """The files a process has mapped."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return [line.split(maxsplit=5)[5] for line in lines if len(line.split(maxsplit=5)) == 6]
+
+
+@pytest.fixture
+def leaves_nothing() -> Callable[[], Any]:
+    return nothing_left_behind

@@ -165,9 +165,8 @@ def _load(measurements: Measurements, machine: dict[str, Any]) -> str:
     shares = ", ".join(f"{share:.0%}" for share in measurements.others_cpu)
     return (
         f"took {machine['seconds']} s; CPU used by others before each round: {shares}\n"
-        "microseconds, median over rounds [smallest-largest]; * is ours; x ours: divided by the "
-        "bare channel;\n+us: period minus the slowest stage's own service; x C: divided by the C "
-        "program\n"
+        "microseconds, median over rounds [smallest-largest]; * is ours; x ours: over the bare "
+        "channel's\nadded: period minus the slowest stage's own service; x C: over the C program's\n"
     )
 
 

@@ -51,31 +51,32 @@ def tables(plan: Plan, measurements: Measurements) -> str:
 
 
 def _table(plan: Plan, measurements: Measurements, size: int) -> str:
-    overheads = [overhead_metric(mode) for mode in plan.modes if mode.work_ns]
-    header = [
-        f"{size_name(size)}",
-        "hop p50",
-        "4 stages p50",
-        "x ours",
-        "us/item",
-        "x ours",
+    """Without work: latency and throughput; then, with working stages, the overhead."""
+    compared = [
+        (LATENCY_METRIC, "4 stages, p50", "x ours"),
+        (THROUGHPUT_METRIC, "per item", "x ours"),
     ]
-    for metric in overheads:
-        header += [f"+us, {metric.mode}", "x C"]
-    rows = [header]
+    worked = [
+        (overhead_metric(mode), f"added, {mode.name}", "x C") for mode in plan.modes if mode.work_ns
+    ]
+    upper = [[size_name(size), "hop, p50"]]
+    lower = [[size_name(size)]]
+    for table, columns in ((upper, compared), (lower, worked)):
+        for _, title, ratio_title in columns:
+            table[0] += [title, ratio_title]
     for outcome in measurements.outcomes:
         if not any(outcome.figures):
             continue
-        row = [_label(outcome)]
-        row.append(_short(Spread.of(_known(outcome.values(size, LATENCY.name, "hop_p50_us")))))
-        for metric in (LATENCY_METRIC, THROUGHPUT_METRIC):
-            row.append(_with_spread(_spread(outcome, size, metric)))
-            row.append(_ratio(compare(measurements, size, metric, outcome, REFERENCE)))
-        for metric in overheads:
-            row.append(_with_spread(_spread(outcome, size, metric)))
-            row.append(_ratio(compare(measurements, size, metric, outcome, "c")))
-        rows.append(row)
-    return _align(rows)
+        hop = Spread.of(_known(outcome.values(size, LATENCY.name, "hop_p50_us")))
+        upper.append([_label(outcome), _with_spread(hop)])
+        lower.append([_label(outcome)])
+        for table, columns, reference in ((upper, compared, REFERENCE), (lower, worked, "c")):
+            for metric, _, _ in columns:
+                table[-1] += [
+                    _with_spread(_spread(outcome, size, metric)),
+                    _ratio(compare(measurements, size, metric, outcome, reference)),
+                ]
+    return _align(upper) + "\n\n" + _align(lower)
 
 
 def compare(
@@ -120,31 +121,36 @@ def _ahead(plan: Plan, measurements: Measurements, ours: Outcome, metric: Metric
     what = f"{ours.transport.label} ahead of every peer in {metric.title}"
     if not compared:
         return f"{what}: no peer was measured"
-    answer = "no, not of " + "; ".join(behind) if behind else "yes"
-    note = f"; within the spread of: {'; '.join(unsure)}" if unsure else ""
+    answer = f"no, behind in {len(behind)}: {'; '.join(behind)}" if behind else "yes"
+    note = f". Ahead, but not in every round: {'; '.join(unsure)}" if unsure else ""
     return f"{what} ({compared} comparisons): {answer}{note}"
 
 
 def _near_limit(plan: Plan, measurements: Measurements, ours: Outcome) -> list[str]:
-    lines = []
-    for mode in plan.modes:
-        if not mode.work_ns:
-            continue
-        metric = overhead_metric(mode)
-        for size in plan.sizes:
-            ratio = compare(measurements, size, metric, ours, "c")
+    """One sentence with a limit for large tensors, one without for small ones."""
+    large, small, missed = [], [], False
+    for size in plan.sizes:
+        for mode in plan.modes:
+            metric = overhead_metric(mode)
+            ratio = compare(measurements, size, metric, ours, "c") if mode.work_ns else None
             if ratio is None:
                 continue
-            own = _spread(ours, size, metric)
-            limit = _spread(measurements.outcome("c"), size, metric)
-            line = (
-                f"{ours.transport.label}, {mode.name}, {size_name(size)}: {own.median:.0f} us over "
-                f"the slowest stage's service; C {limit.median:.0f} us; {_ratio(ratio)} of C"
-            )
+            added = _number(_spread(ours, size, metric).median)
+            cell = f"{size_name(size)}, {mode.name}: {added} us, {_ratio(ratio)} of C"
             if size >= LIMIT_FROM_BYTES:
-                within = "yes" if ratio.median <= LIMIT_FACTOR else "NO"
-                line += f"; within {LIMIT_FACTOR:g}x: {within}"
-            lines.append(line)
+                missed |= ratio.median > LIMIT_FACTOR
+                large.append(cell + (" (above)" if ratio.median > LIMIT_FACTOR else ""))
+            else:
+                small.append(cell)
+    label = ours.transport.label
+    lines = []
+    if large:
+        lines.append(
+            f"{label} adds at most {LIMIT_FACTOR:g}x what the C program adds, from "
+            f"{size_name(LIMIT_FROM_BYTES)} on: {'no' if missed else 'yes'}. {'; '.join(large)}"
+        )
+    if small:
+        lines.append(f"{label} adds below that size: {'; '.join(small)}")
     return lines
 
 
@@ -176,10 +182,6 @@ def _known(values: Sequence[float | None]) -> list[float]:
 
 def _spread(outcome: Outcome, size: int, metric: Metric) -> Spread:
     return Spread.of(_known(outcome.values(size, metric.mode, metric.figure)))
-
-
-def _short(spread: Spread) -> str:
-    return _number(spread.median)
 
 
 def _with_spread(spread: Spread) -> str:

@@ -26,13 +26,14 @@ from .traces import (
 from .transports import Transport
 from .trial import Task
 
-_START_S = 60.0
+_START_S = 45.0
 """Time a trial may take besides measuring; Ray needs several seconds to start."""
 
-_SLOW_ITEM_S = 0.1
+_SLOW_ITEM_S = 0.05
 """An item slower than this makes its trial time out."""
 
 _MAX_FAILURES = 2
+_HUNG = "hung"
 _OWN_FILES = frozenset({"task.json", "result.json", "output.txt"})
 
 
@@ -67,6 +68,12 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     leftovers: list[Leftovers] = field(default_factory=list)
 
+    @property
+    def given_up(self) -> bool:
+        """Whether trying once more is a waste of time."""
+        hung = any(failure.startswith(_HUNG) for failure in self.failures)
+        return bool(self.absent) or hung or len(self.failures) >= _MAX_FAILURES
+
     def values(self, size: int, mode: str, figure: str) -> list[float | None]:
         """One figure over the rounds."""
         return [
@@ -100,7 +107,7 @@ def measure(plan: Plan, say: Callable[[str], None]) -> Measurements:
             # Start with another one every time: nobody always comes after the same neighbour.
             turn = number % len(measurements.outcomes)
             for outcome in measurements.outcomes[turn:] + measurements.outcomes[:turn]:
-                if outcome.absent or len(outcome.failures) >= _MAX_FAILURES:
+                if outcome.given_up:
                     outcome.figures.append(None)
                     continue
                 _trial(plan, outcome, root, floor)
@@ -168,7 +175,7 @@ def _run(task: Task, timeout_s: float) -> str:
         except subprocess.TimeoutExpired:
             kill(marked_processes(task.directory))
             process.wait()
-            return f"hung: not done after {timeout_s:.0f} s"
+            return f"{_HUNG}: not done after {timeout_s:.0f} s"
     if code == 0 and task.result.exists():
         return ""
     lines = output.read_text(errors="replace").strip().splitlines()

@@ -166,7 +166,8 @@ def _load(measurements: Measurements, machine: dict[str, Any]) -> str:
     return (
         f"took {machine['seconds']} s; CPU used by others before each round: {shares}\n"
         "microseconds, median over rounds [smallest-largest]; * is ours; x ours: over the bare "
-        "channel's\nadded: period minus the slowest stage's own service; x C: over the C program's\n"
+        "channel's\nadded: period minus the slowest stage's own service; x C: over the C program's"
+        "\n"
     )
 
 

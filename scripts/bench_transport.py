@@ -15,6 +15,7 @@ import os
 import platform
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine["others_cpu"] = measurements.others_cpu
     conclusions = verdicts(plan, measurements)
     print(_load(measurements, machine), tables(plan, measurements), "", sep="\n")
-    print(*conclusions, *notes(measurements), sep="\n")
+    for line in (*conclusions, *notes(measurements)):
+        print(textwrap.fill(line, 118, subsequent_indent="    ", break_on_hyphens=False))
     if options.json is not None:
         _write(options.json, plan, machine, measurements, conclusions)
     ours = [each for each in measurements.outcomes if each.transport.role == "ours"]

@@ -15,10 +15,11 @@ from pipeline.errors import (
     PeerDied,
     PipelineBroken,
     PipelineClosed,
+    WrongAnswer,
 )
 from pipeline.routes import RoutePlan, StageTensors, plan_routes
 from pipeline.runner import PipelinedModelRunner
-from pipeline.sink import Result
+from pipeline.sink import OnError, Result
 from pipeline.statistics import PipelineStatistics, StageCounters, StageStatistics
 from pipeline.timeline import SteadyState, Timeline, chain, simulate, steady_state
 
@@ -28,6 +29,7 @@ __all__ = [
     "ChannelSpec",
     "EndOfChannel",
     "InferenceError",
+    "OnError",
     "PeerDied",
     "PipelineBroken",
     "PipelineClosed",
@@ -40,6 +42,7 @@ __all__ = [
     "StageTensors",
     "SteadyState",
     "Timeline",
+    "WrongAnswer",
     "chain",
     "plan_routes",
     "simulate",

@@ -15,11 +15,12 @@ from pipeline.errors import (
     PeerDied,
     PipelineBroken,
     PipelineClosed,
+    WrongAnswer,
 )
 from pipeline.logs import LogFormatter, configure_logging
 from pipeline.routes import RoutePlan, StageTensors, plan_routes
 from pipeline.runner import PipelinedModelRunner
-from pipeline.sink import Result
+from pipeline.sink import OnError, Result
 from pipeline.statistics import PipelineStatistics, StageCounters, StageStatistics
 from pipeline.timeline import SteadyState, Timeline, chain, simulate, steady_state
 from pipeline.trace_events import TraceClock
@@ -32,6 +33,7 @@ __all__ = [
     "EndOfChannel",
     "InferenceError",
     "LogFormatter",
+    "OnError",
     "PeerDied",
     "PipelineBroken",
     "PipelineClosed",
@@ -46,6 +48,7 @@ __all__ = [
     "SteadyState",
     "Timeline",
     "TraceClock",
+    "WrongAnswer",
     "chain",
     "configure_logging",
     "plan_routes",

@@ -9,6 +9,7 @@ it the host closes its copies, and the neighbours find their peers dead.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from pipeline.stage import StageConfig
 from pipeline.stage_program import ProgramConfig, Repeat, stage_main
 from pipeline.statistics import StatisticsPage
 from pipeline.trace import create_page, open_page
+
+START_NS = 3_000_000_000
+"""How long a program may take to begin, before its deadline counts: it imports this package."""
 
 OnExit = Callable[["Seat", int, BaseException | None], None]
 
@@ -106,7 +110,7 @@ class Seating:
                     trace_items=self._trace_items,
                 )
             )
-            self.pages[segment].begin(-1)
+            self.pages[segment].begin(-1, time.monotonic_ns() + START_NS)
             self._device_names[segment, seat.program] = device.name
             given.append(self._page_memories[segment])
             for spec in inputs:
@@ -158,6 +162,8 @@ class Seating:
 
     def runnable(self, segment: int, next_item: int, granted: Callable[[ChannelSpec], int]) -> bool:
         """Whether the segment waits for nobody; ``granted`` is how much the host has room for."""
+        if any(self._starting(spec.reader) for spec in self.plan.out_of(segment)):
+            return False  # it has not granted anything yet
         room = [
             granted(spec)
             if spec.reader == self.plan.num_stages
@@ -166,6 +172,12 @@ class Seating:
         ]
         available = [self._published(spec) for spec in self.plan.into(segment)]
         return runnable(next_item, available, room)
+
+    def _starting(self, segment: int) -> bool:
+        if segment == self.plan.num_stages:
+            return False
+        item, busy_since_ns = self.pages[segment].work()
+        return item < 0 and busy_since_ns > 0
 
     def _published(self, spec: ChannelSpec) -> int:
         return published_count(self._channels[spec].memory, spec)

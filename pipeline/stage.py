@@ -134,6 +134,7 @@ class Stage:
             consumer.grant(consumer.spec.slots)
         for producer in self._producers:
             producer.announce()
+        self._page.begin(-1)  # from now on it waits for its neighbours
         return found.next_item
 
     def step(self) -> bool:

@@ -144,13 +144,20 @@ class Supervisor:
                     return None
             first = self._next_check is None
             self._next_check = now + deadline_s
-            for seat in () if first else self._seating.seats:
-                if seat.running and seat not in self._hung:
-                    for segment in seat.segments:
-                        self._watch_segment(seat, segment, now, deadline_s)
+            if not first:
+                self._look(now, deadline_s)
         return max(0.0, self._next_check - now)
 
-    def _watch_segment(self, seat: Seat, segment: int, now: float, deadline_s: float) -> None:
+    def _look(self, now: float, deadline_s: float) -> None:
+        """Look at the segments, the last first: a stuck one makes those before it look stuck."""
+        for segment in reversed(range(self._seating.plan.num_stages)):
+            seat = self._seating.seat_of(segment)
+            watched = seat.running and seat not in self._hung
+            if watched and self._is_hung(seat, segment, now, deadline_s):
+                self._stuck.clear()
+                return
+
+    def _is_hung(self, seat: Seat, segment: int, now: float, deadline_s: float) -> bool:
         next_item = self._seating.next_item(segment)
         item, busy_since_ns = self._seating.pages[segment].work()
         if busy_since_ns:
@@ -163,13 +170,12 @@ class Supervisor:
                 since = now
         else:
             self._stuck.pop(segment, None)
-            return
+            return False
         due = since + deadline_s
         if due > now:
             assert self._next_check is not None
             self._next_check = min(self._next_check, due)
-            return
-        self._stuck.pop(segment, None)
+            return False
         self._hung[seat] = (
             f"it did not finish item {next_item if item < 0 else item} of segment {segment} within "
             f"{deadline_s:g} s"
@@ -181,6 +187,7 @@ class Supervisor:
             # It keeps its ends, so what is finished behind it gets a deadline instead of an end.
             self._lose_at = now + deadline_s
             self._lose(seat, DeviceDied("it hangs and cannot be killed", device=seat.device.name))
+        return True
 
     def _in_flight(self) -> bool:
         finished = self._sink.finished

@@ -54,6 +54,7 @@ class Tally:
     """What happened so far."""
 
     injected: Counter[str] = field(default_factory=Counter)
+    prepared: Counter[str] = field(default_factory=Counter)
     wrong: Counter[str] = field(default_factory=Counter)
     items: int = 0
     failed: int = 0
@@ -177,7 +178,7 @@ def one_round(seeded: random.Random, model: Model, items: int, tally: Tally) -> 
         if share:
             devices = [seeded.choice(pool.devices[: max(1, stages - 1)]) for _ in range(stages)]
         storm = Storm(seeded, tally)
-        strikes = sorted(seeded.randrange(items) for _ in range(seeded.randint(1, 10)))
+        strikes = sorted(seeded.randrange(items) for _ in range(seeded.randint(1, 30)))
         runner = PipelinedModelRunner(
             model.executables,
             devices,
@@ -241,8 +242,7 @@ def one_round(seeded: random.Random, model: Model, items: int, tally: Tally) -> 
         runner.cancel() if broken else runner.close()
         tally.restarts += sum(stage.restarts for stage in stats.stages)
         tally.replays += sum(stage.replays for stage in stats.stages)
-        for fault in planned:
-            tally.injected[fault.kind] += 1
+        tally.prepared.update(fault.kind for fault in planned)
         pushing.join(10)
         if pushing.is_alive():
             tally.fault_of("hung", "a push")
@@ -293,6 +293,8 @@ def main() -> int:
         tally.fault_of("descriptor", f"{left} left open")
     print(f"{tally.faults} faults in {tally.rounds} pipelines, {time.monotonic() - began:.0f} s:")
     print("  " + ", ".join(f"{kind} {count}" for kind, count in sorted(tally.injected.items())))
+    carried = ", ".join(f"{kind} {count}" for kind, count in sorted(tally.prepared.items()))
+    print(f"  and devices carried, to happen unless they are killed before: {carried}")
     print(f"  {tally.items} items right and in order, {tally.failed} failed alone at their place")
     print(f"  {tally.restarts} stages restarted, {tally.replays} items replayed")
     print(f"  longest wait for a result {tally.longest_s:.2f} s (deadline {DEADLINE_S} s)")

@@ -12,12 +12,9 @@ import numpy as np
 
 from devices.device import TensorSpec
 from pipeline.channel import ChannelSpec
+from pipeline.channel_descriptors import create_channel
 from pipeline.errors import PeerDied
-from pipeline.shared_memory_channel import (
-    SharedMemoryConsumer,
-    SharedMemoryProducer,
-    create_channel,
-)
+from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
 
 from .item import Tensor
 from .stage import OwnTensor

@@ -21,6 +21,7 @@ from devices import (
     PoolConfig,
     SimulatedChip,
 )
+from devices.process_device import ProcessDevice
 
 
 def local(name: str, **fields: object) -> LocalDevice:
@@ -73,6 +74,20 @@ def test_dead_devices_are_not_selected_and_can_be_started_anew() -> None:
             pool.restart(first)
 
 
+def test_a_stopped_device_can_be_killed_and_started_anew() -> None:
+    with DevicePool([DeviceConfig()]) as pool:
+        (device,) = pool.devices
+        assert isinstance(device, ProcessDevice)
+        os.kill(device.pid, signal.SIGSTOP)
+        device.kill()
+        with pytest.raises(DeviceDied, match="SIGKILL"):
+            device.load("anything")  # type: ignore[arg-type]
+        assert pool.can_restart(device)
+        assert pool.restart(device).health().alive
+        assert not pool.can_restart(device)  # it is not of the pool any more
+    assert not pool.can_restart(pool.devices[0])
+
+
 def test_empty_and_ambiguous_pools_are_refused() -> None:
     with pytest.raises(ConfigError, match="a pool has 0 devices"):
         DevicePool([])
@@ -88,7 +103,7 @@ def test_a_device_that_cannot_start_takes_the_others_down(monkeypatch: pytest.Mo
     started: list[int] = []
 
     def start(name: str, config: DeviceConfig, **options: object) -> object:
-        from devices.process_device import ProcessDevice
+
         from tests.devices.device_programs import exploding_chip
 
         good = partial(SimulatedChip, name, config)

@@ -128,6 +128,71 @@ def test_equals_the_pure_recurrence(
         assert counters.last_depart_ns == times.depart_ns[-1, index]
 
 
+@given(pipelines(), st.integers(1, 2), st.data())
+@settings(max_examples=40, deadline=None)
+def test_stages_that_share_devices_equal_the_recurrence(
+    five: list[LocalDevice], scripts: list[Script], queue_size: int, data: st.DataObject
+) -> None:
+    """Whichever stages share, neighbours or not."""
+    seats = data.draw(st.lists(st.integers(0, 1), min_size=len(scripts), max_size=len(scripts)))
+    ready = data.draw(st.lists(st.integers(0, 100), min_size=1, max_size=20))
+    entries, exits, stats = times_of(
+        scripts, [five[seat] for seat in seats], ready, queue_size=queue_size, share_devices=True
+    )
+    stages = [
+        StageTensors(
+            tuple(TensorSpec(n, d, tuple(s)) for n, d, s in script.inputs),
+            tuple(TensorSpec(n, d, tuple(s)) for n, d, s in script.outputs),
+        )
+        for script in scripts
+    ]
+    channels = plan_routes(stages, queue_size=queue_size).channels
+    rows = [[s.latencies_ns[i % len(s.latencies_ns)] for s in scripts] for i in range(len(ready))]
+    times = simulate(rows, channels, ready_ns=ready, devices=seats)
+    assert entries == times.entry_ns.tolist()
+    assert exits == times.exit_ns.tolist()
+    for index, stage in enumerate(stats.stages):
+        assert stage.counters.first_start_ns == times.start_ns[0, index]
+        assert stage.counters.last_depart_ns == times.depart_ns[-1, index]
+        assert stage.device == five[seats[index]].name
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=5),
+    st.integers(0, 30),
+    st.data(),
+)
+def test_shared_devices_without_processes_hand_worked_and_extrapolated(
+    latencies: list[int], interval_ns: int, data: st.DataObject
+) -> None:
+    seats = data.draw(st.lists(st.integers(0, 2), min_size=len(latencies), max_size=len(latencies)))
+    channels = chain(len(latencies), data.draw(st.integers(1, 2)))
+    fast = simulate(latencies, channels, items=150, interval_ns=interval_ns, devices=seats)
+    ready = [item * interval_ns for item in range(150)]
+    slow = simulate([latencies] * 150, channels, ready_ns=ready, devices=seats)
+    np.testing.assert_array_equal(fast.depart_ns, slow.depart_ns)
+    np.testing.assert_array_equal(fast.start_ns, slow.start_ns)
+    for seat in set(seats):  # a device does one thing at a time
+        mine = [stage for stage, other in enumerate(seats) if other == seat]
+        starts, departs = fast.start_ns[:, mine].ravel(), fast.depart_ns[:, mine].ravel()
+        assert (starts[1:] >= departs[:-1]).all()
+
+
+def test_all_stages_on_one_device_take_the_sum_of_their_latencies() -> None:
+    settled = steady_state([300, 700, 500], chain(3, 2), devices=["usb:0"] * 3)
+    assert (settled.period_ns, settled.latency_ns) == (1500, 1500)
+
+
+def test_sixty_four_stages_on_two_devices() -> None:
+    devices = [local_device(f"local:{i}", compute="none") for i in range(2)]
+    scripts = line(64, latencies_ns=[1000])
+    _, exits, stats = times_of(scripts, devices, [0] * 10, share_devices=True)
+    for device in devices:
+        device.close()
+    assert [stage.device for stage in stats.stages] == ["local:0"] * 32 + ["local:1"] * 32
+    assert exits == [64_000 + 32_000 * item for item in range(10)]
+
+
 def test_does_not_depend_on_the_host(processes: tuple[Device, ...]) -> None:
     """Twice the same in device processes, and however the program pushes and pops."""
     scripts = line(3)

@@ -1,0 +1,99 @@
+"""Which executable goes to which device, and getting it there."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import get_args
+
+from devices.device import Device, Loaded
+from devices.errors import ConfigError, DeviceError
+from devices.pool import DevicePool
+from pipeline.replacements import known_dead
+from pipeline.sink import OnError
+
+
+def check_recovery(max_replays: int, item_deadline_s: float | None, on_error: str) -> None:
+    """Refuse impossible options of recovery.  Raises ``ConfigError``."""
+    if isinstance(max_replays, bool) or not isinstance(max_replays, int) or max_replays < 0:
+        raise ConfigError(f"max_replays is {max_replays!r}, but it must be an integer from 0 on.")
+    if item_deadline_s is not None and (
+        isinstance(item_deadline_s, bool)
+        or not isinstance(item_deadline_s, int | float)
+        or not item_deadline_s > 0
+    ):
+        raise ConfigError(
+            f"item_deadline_s is {item_deadline_s!r}, but it must be a number of seconds above 0, "
+            "or None for no deadline."
+        )
+    if on_error not in get_args(OnError):
+        raise ConfigError(
+            f"on_error is {on_error!r}, but it must be one of {', '.join(get_args(OnError))}."
+        )
+
+
+def select(pool: DevicePool, count: int, share: bool) -> tuple[Device, ...]:
+    """The first living devices of a pool, as many as there are segments if it has them."""
+    if share:
+        living = sum(not known_dead(device) for device in pool.devices)
+        count = max(1, min(count, living))
+    return pool.select(count)
+
+
+def assign(
+    executables: Sequence[Path], devices: Sequence[Device], share: bool
+) -> tuple[Device, ...]:
+    """The device of each executable: in the order given, or blocks of neighbours if too few."""
+    segments = len(executables)
+    if len(devices) < segments and not (share and devices):
+        raise DeviceError(
+            f"{segments} executables need as many devices, but only {len(devices)} were "
+            "given; use more devices, cut the model into fewer segments, or let stages share "
+            "devices (share_devices=True)."
+        )
+    if len(devices) < segments:
+        chosen = tuple(devices[segment * len(devices) // segments] for segment in range(segments))
+    else:
+        chosen = tuple(devices[:segments])
+    if not share and len({id(device) for device in chosen}) < len(chosen):
+        raise DeviceError(
+            f"The devices {[device.name for device in chosen]} repeat, but every stage needs a "
+            "device of its own; give more devices, or let stages share them "
+            "(share_devices=True)."
+        )
+    clocks = {device.clock for device in chosen}
+    if len(clocks) > 1:
+        raise ConfigError(
+            f"The devices' clocks are {', '.join(sorted(clocks))}, but the stages of a pipeline "
+            "must share one; configure all devices alike."
+        )
+    return chosen
+
+
+def load(
+    executables: Sequence[Path],
+    devices: Sequence[Device],
+    resources: ExitStack,
+    busy: Container[int],
+) -> list[Loaded]:
+    """Load all at once; what was loaded is unloaded when ``resources`` are released.
+
+    Not from the devices of ``busy`` segments: their chip hangs, and would keep us waiting.
+    """
+
+    def unload(segment: int, device: Device, handle: int) -> None:
+        if segment not in busy:
+            with suppress(DeviceError):  # a dead device has forgotten it already
+                device.unload(handle)
+
+    with ThreadPoolExecutor(len(executables), "load executable") as threads:
+        loading = [
+            threads.submit(device.load, path)
+            for device, path in zip(devices, executables, strict=True)
+        ]
+    for segment, (device, future) in enumerate(zip(devices, loading, strict=True)):
+        if future.exception() is None:
+            resources.callback(unload, segment, device, future.result().handle)
+    return [future.result() for future in loading]

@@ -59,15 +59,17 @@ def sweep(
     partition_search_step: int = 1,
     on_count: OnCount = lambda _: None,
     on_round: OnRound = ignore_round,
-) -> Sweep:
+) -> tuple[Sweep, dict[int, Partition]]:
     """Search the best cut into 1 to ``max(counts)`` segments and tabulate ``counts`` devices.
+
+    Returns the table and the partitions by number of segments.
 
     Numbers of segments that ``graph`` cannot be cut into, or for which no cut compiles, are left
     out.  Raises ``NoFeasiblePartition`` when nothing at all compiles, and what the oracle raises.
     """
     memory = Memory(oracle)
     options = options or SearchOptions()
-    found: dict[int, PipelineCost] = {}
+    found: dict[int, Partition] = {}
     failures: dict[int, str] = {}
     for segments in range(1, max(counts) + 1):
         on_count(segments)
@@ -83,14 +85,15 @@ def sweep(
         except (NoFeasiblePartition, ConfigError, ModelError) as error:
             failures[segments] = str(error)
         else:
-            found[segments] = cost_of(partition)
+            found[segments] = partition
     feasible = [count for count in counts if any(k <= count for k in found)]
     if not feasible:
         raise NoFeasiblePartition(
             f"{graph.name} compiles for none of the numbers of segments up to {max(counts)}: "
             f"{failures[max(counts)]}"
         )
-    return sweep_of(found, feasible, failures)
+    costs = {segments: cost_of(partition) for segments, partition in found.items()}
+    return sweep_of(costs, feasible, failures), found
 
 
 def cost_of(partition: Partition) -> PipelineCost:

@@ -49,10 +49,10 @@ def test_one_run_is_enough_where_it_takes_what_was_expected() -> None:
 
 def test_stops_when_precise() -> None:
     values = cycle([100, 101, 99])
-    rule = RepeatRule(precision=0.02, most=50)
+    rule = RepeatRule(precision=0.02, most=30)
     assert len(measure_repeatedly(lambda: next(values), rule).samples) == 6
     values = cycle([100, 200, 150])
-    assert len(measure_repeatedly(lambda: next(values), rule).samples) == 50
+    assert len(measure_repeatedly(lambda: next(values), rule).samples) == 30
 
 
 def test_wrong_rules() -> None:

@@ -107,10 +107,10 @@ def line_chart(series: Sequence[Series], x_title: str, y_title: str, *, height: 
                 path += f"H{across:.1f}V{up:.1f}" if one.step else f"L{across:.1f} {up:.1f}"
             parts.append(f'<path class="line {one.css}" d="{path}"/>')
         if one.dots or not one.step:
-            for (x, y), (_, value) in zip(placed, one.points, strict=True):
+            for (x, y), (_, height_of) in zip(placed, one.points, strict=True):
                 parts.append(
                     f'<circle class="dot {one.css}" cx="{x:.1f}" cy="{y:.1f}" r="3.5">'
-                    f"<title>{escape(one.name)}: {value:g}</title></circle>"
+                    f"<title>{escape(one.name)}: {height_of:g}</title></circle>"
                 )
     return "".join([*parts, "</svg>"])
 

@@ -152,11 +152,10 @@ class ExternalCompiler:
                     f"wrote no {executable.name} into its --out_dir; it said: {output}"
                 )
             log = directory / f"{stem}_edgetpu.log"
-            return SegmentFiles(
-                model,
-                executable.read_bytes(),
-                log.read_text(errors="replace") if log.is_file() else output + "\n",
-            )
+            text = log.read_text(errors="replace") if log.is_file() else output + "\n"
+            # Where the compiler happened to work says nothing about the result.
+            text = text.replace(f"{directory}{os.sep}", "")
+            return SegmentFiles(model, executable.read_bytes(), text)
 
     def _run(self, command: list[str], what: str, timeout_s: float | None = None) -> str:
         """Run the program to its end; returns what it printed.  Raises on failure."""

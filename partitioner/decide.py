@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler import Graph
 from devices.device import Device
@@ -102,7 +102,11 @@ class Decider:
             sweep, recommendation, partitions = self._how_many()
             if segments is None:
                 return Decision(None, sweep=sweep, recommendation=recommendation)
-            best = partitions[recommendation.plan.segments]
+            best = replace(
+                partitions[recommendation.plan.segments],
+                compilations=self._profilers[0].compilations,
+                measurements=self._profilers[0].measurements,
+            )
             chosen = (0,) * len(best.segments)
             return self._judged(best, chosen, sweep, recommendation)
         options = SearchOptions(

@@ -10,15 +10,15 @@ from partitioner.graph_layout import Edge, Layout, edges_of, lay_out
 
 COLOURS = (
     "#4e79c7",
-    "#f0a73c",
-    "#5aa469",
-    "#d9605b",
+    "#c97b1a",
+    "#43915a",
+    "#cf524d",
     "#8e6cc0",
-    "#3fb3b8",
-    "#c9a227",
-    "#d678b0",
+    "#2b9ca1",
+    "#a8861c",
+    "#c05a98",
     "#8a6d5a",
-    "#7f8fa6",
+    "#66758c",
 )
 """Of segments, in turn; told apart by those who see few colours through the numbers drawn too."""
 
@@ -50,20 +50,22 @@ def draw_layout(layout: Layout, segment: Sequence[int], notes: Sequence[str]) ->
     Long graphs are broken into bands; an edge into another band leaves at the right and comes
     back at the left.
     """
-    high, low = layout.rows
     bands = -(-layout.layers // _LAYERS_PER_BAND)
-    band_height = (low - high + 1) * _ROW + 2 * _MARGIN
     width = min(layout.layers, _LAYERS_PER_BAND) * _STEP + 2 * _MARGIN
-    height = bands * band_height
+    tops, height = [], 0.0
+    for band in range(bands):
+        rows = [row for layer, row in layout.cells if layer // _LAYERS_PER_BAND == band]
+        tops.append(height + _MARGIN - (min(rows) - 0.5) * _ROW)
+        height += (max(rows) - min(rows) + 1) * _ROW + 2 * _MARGIN
 
     def place(index: int) -> tuple[float, float, int]:
         layer, row = layout.cells[index]
         band = layer // _LAYERS_PER_BAND
         x = _MARGIN + (layer % _LAYERS_PER_BAND + 0.5) * _STEP
-        return x, band * band_height + _MARGIN + (row - high + 0.5) * _ROW, band
+        return x, tops[band] + row * _ROW, band
 
     parts = [
-        f'<svg class="graph" viewBox="0 0 {width} {height}" role="img" '
+        f'<svg class="graph" viewBox="0 0 {width} {height:g}" role="img" '
         f'style="max-width:{width * 1.25:.0f}px" '
         f'aria-label="{len(layout.cells)} operators coloured by segment">'
     ]

@@ -31,12 +31,6 @@ class Layout:
     def layers(self) -> int:
         return 1 + max((layer for layer, _ in self.cells), default=-1)
 
-    @property
-    def rows(self) -> tuple[int, int]:
-        """The uppermost and lowest row in use."""
-        used = [row for _, row in self.cells] or [0]
-        return min(used), max(used)
-
 
 def edges_of(graph: Graph) -> tuple[Edge, ...]:
     """Every pair of operators joined by a tensor, ascending, each once."""

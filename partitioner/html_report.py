@@ -126,9 +126,10 @@ def _times(report: Report) -> str:
             note = f"segment {index}, once: {milliseconds(measured.load_ns)}"
             part = Part("parameter load", measured.load_ns, "load", note)
             loads.append(Bar(f"segment {index}", (part,), milliseconds(measured.load_ns)))
-    key = legend([(css, name) for name, css, _ in _PARTS if css in names])
+    entries = [(css, name) for name, css, _ in _PARTS if css in names]
     if "total" in names:
-        key = legend([("total", "whole inference (this device tells no parts)")])
+        entries.append(("total", "whole inference (this device tells no parts)"))
+    key = legend(entries)
     bound = partition.lower_bound_ns or None
     once = ""
     if loads:
@@ -148,7 +149,7 @@ def _parts_of(measured: Measurement | None, latency_ns: int) -> tuple[Part, ...]
     """The pieces of a bar; a single one where the device tells nothing but the total."""
     timing = Timing(compute_ns=latency_ns) if measured is None else measured.timing
     told = [(name, css, getattr(timing, key)) for name, css, key in _PARTS if getattr(timing, key)]
-    if len(told) <= 1:
+    if all(key == "compute" for _, key, _ in told):  # a real device: it knows the sum alone
         return (Part("total", latency_ns, "total", milliseconds(latency_ns)),)
     scale = latency_ns / max(1, timing.total_ns)
     return tuple(

@@ -54,6 +54,7 @@ class _Share:
     segments: Sequence[Range]
     done: dict[Range, Measurement | None] = field(default_factory=dict)
     ran: bool = False
+    stopped: bool = False
     trusted: bool = True
 
 
@@ -147,7 +148,12 @@ class DeviceProfiler:
                 self._work(shares[0])
             else:
                 with ThreadPoolExecutor(len(shares), thread_name_prefix="profile") as pool:
-                    list(pool.map(self._work, shares))
+                    try:
+                        list(pool.map(self._work, shares))
+                    except BaseException:  # do not begin another segment
+                        for share in shares:
+                            share.stopped = True
+                        raise
             changes += self._judge(shares, accept=changes >= _MOST_CHANGES)
             for share in shares:
                 if share.trusted:
@@ -195,6 +201,8 @@ class DeviceProfiler:
         """Measure a share, as far as its device lives."""
         try:
             for segment in share.segments:
+                if share.stopped:
+                    return
                 share.done[segment] = self._profile(share, segment)
         except DeviceDied as error:
             self._lose(share.bench, error)

@@ -198,6 +198,8 @@ def why(report: Report) -> str:
     partition = report.partition
     gap, bottleneck = milliseconds(partition.gap_ns), milliseconds(partition.bottleneck_ns)
     threshold = report.options.get("diff_threshold_ns", 0)
+    if len(partition.segments) == 1:
+        return f"Not cut: one TPU runs the whole model in {bottleneck}."
     if partition.outcome == "balanced":
         text = (
             f"Balanced: slowest minus fastest segment is {gap}, under the threshold "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from typing import Literal, NoReturn
 
 from devices.errors import ConfigError
 from partitioner.strategies import STRATEGIES
+
+_MOST_TPUS = 64
+"""Numbers of TPUs that a sweep goes up to."""
 
 _HELP = """\
 Cut a quantised TensorFlow Lite model into segments for a pipeline of Edge TPUs, so that no
@@ -26,6 +30,9 @@ always written.
   the very optimum   ... --diff_threshold_ns 0
   PCIe devices       ... --device_type pcionly
   your compiler      ... --edgetpu_compiler_binary /usr/bin/edgetpu_compiler
+  how many TPUs?     partition-with-profiling --model_path model.tflite --sweep 1-8
+  as many as needed  ... --num_segments auto --target_fps 100 --max_latency_ms 30
+  to look at         ... --report result.html
   to a program       ... --json --quiet
 
 Options take dashes or underscores and may be given as --name value or --name=value."""
@@ -33,8 +40,9 @@ Options take dashes or underscores and may be given as --name value or --name=va
 _EPILOG = """\
 In the output directory: <model>_segment_<i>_of_<n>.tflite, the same _edgetpu.tflite for a device,
 the compiler's .log for each, and partition.json, which tells how the cut was found.
-Exit code 0 on success; 2 when an option, the model or a device is not usable, and nothing is
-written then."""
+A sweep without --num_segments writes sweep.json instead.
+Exit code 0 on success; 2 when an option, the model or a device is not usable; 130 and 143 when
+stopped by Ctrl-C or SIGTERM.  Nothing is written then."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,10 @@ class Arguments:
     """The command line, checked as far as it can be without opening files."""
 
     model_path: str
-    num_segments: int
+    num_segments: int | Literal["auto"] | None
+    sweep: tuple[int, int] | None
+    target_fps: float | None
+    max_latency_ms: float | None
     output_dir: Path
     edgetpu_compiler_binary: str | None
     device_type: Literal["any", "pcionly", "usbonly"]
@@ -53,10 +64,14 @@ class Arguments:
     initial_upper_bound_ns: int | None
     num_devices: int | None
     pool: Path | None
+    real: bool
+    cache_dir: Path | None
+    cache: bool
     strategy: str
     max_measurements: int | None
     verify: bool
     input: Path | None
+    report: Path | None
     json: bool
     quiet: bool
 
@@ -84,7 +99,20 @@ def parser() -> argparse.ArgumentParser:
         result.add_argument(name, metavar=metavar, help=text, default=default)
 
     add("--model_path", "MODEL", "the model: a .tflite file, or zoo:NAME; required")
-    add("--num_segments", "N", "segments to cut into, at least 2; required")
+    add(
+        "--num_segments",
+        "N",
+        "segments to cut into, at least 2, or auto: the cheapest number that meets the targets, "
+        "without any the one of most throughput per TPU; required, except with --sweep",
+    )
+    add(
+        "--sweep",
+        "LOW-HIGH",
+        "compare these numbers of TPUs, as a pipeline, as copies of the whole model and as both "
+        "(auto: 1-8)",
+    )
+    add("--target_fps", "FPS", "inferences per second that auto has to reach")
+    add("--max_latency_ms", "MS", "latency of one inference that auto must not exceed")
     add("--output_dir", "DIR", "where to write, created if absent (%(default)s)", "/tmp/models")
     add(
         "--edgetpu_compiler_binary",
@@ -136,6 +164,19 @@ def parser() -> argparse.ArgumentParser:
         "but then the finished pipeline is not run)",
     )
     add("--pool", "FILE", "YAML description of the simulated devices to measure on")
+    result.add_argument(
+        "--real",
+        action="store_true",
+        help="measure on all real Edge TPUs of this machine (needs libedgetpu and "
+        "--edgetpu_compiler_binary)",
+    )
+    add("--cache_dir", "DIR", "where results of --edgetpu_compiler_binary are kept")
+    result.add_argument(
+        "--cache",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep them for the next run (default: yes, in the user's cache directory)",
+    )
     add(
         "--strategy",
         "NAME",
@@ -151,6 +192,7 @@ def parser() -> argparse.ArgumentParser:
         "model's before writing (default: yes)",
     )
     add("--input", "FILE", "picture (.bmp) or array (.npy) to verify with (default: noise)")
+    add("--report", "FILE", "write an HTML page with charts, too")
     result.add_argument("--json", action="store_true", help="print partition.json, not a table")
     result.add_argument("--quiet", action="store_true", help="no progress lines")
     return result
@@ -163,8 +205,21 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
     if given.help:
         return None
     for name in ("model_path", "num_segments"):
-        if not getattr(given, name):
+        if not getattr(given, name) and (name == "model_path" or not given.sweep):
             raise ConfigError(f"{name} is missing; see partition-with-profiling --help.")
+    for name in ("target_fps", "max_latency_ms"):
+        if getattr(given, name) is not None and given.num_segments not in ("auto", None):
+            raise ConfigError(
+                f"{name} is given, but num_segments is {given.num_segments!r}; a target decides "
+                "only with num_segments auto, or with a sweep and no num_segments."
+            )
+    if given.real and given.pool is not None:
+        raise ConfigError("real and pool are both given; measure on one or the other.")
+    if given.real and given.edgetpu_compiler_binary is None:
+        raise ConfigError(
+            "real is given, but no edgetpu_compiler_binary: real Edge TPUs only run what Google's "
+            "compiler makes; give its path."
+        )
     if given.device_type not in ("any", "pcionly", "usbonly"):
         raise ConfigError(
             f"device_type is {given.device_type!r}, it must be pcionly, usbonly or any."
@@ -173,7 +228,7 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         raise ConfigError(
             f"strategy is {given.strategy!r}, it must be one of {', '.join(STRATEGIES)}."
         )
-    for name in ("output_dir", "edgetpu_compiler_binary", "pool", "input"):
+    for name in ("output_dir", "edgetpu_compiler_binary", "pool", "input", "cache_dir", "report"):
         if getattr(given, name) == "":
             raise ConfigError(f"{name} is empty; give a path.")
     lower = _bound(given, "initial_lower_bound_ns")
@@ -184,7 +239,14 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         )
     return Arguments(
         model_path=given.model_path,
-        num_segments=_number(given, "num_segments", 2),
+        num_segments=(
+            given.num_segments
+            if given.num_segments in ("auto", None)
+            else _number(given, "num_segments", 2)
+        ),
+        sweep=_span(given.sweep),
+        target_fps=_positive(given, "target_fps"),
+        max_latency_ms=_positive(given, "max_latency_ms"),
         output_dir=Path(given.output_dir),
         edgetpu_compiler_binary=given.edgetpu_compiler_binary,
         device_type=given.device_type,
@@ -195,12 +257,16 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         initial_upper_bound_ns=upper,
         num_devices=None if given.num_devices is None else _number(given, "num_devices", 1),
         pool=None if given.pool is None else Path(given.pool),
+        real=given.real,
+        cache_dir=None if given.cache_dir is None else Path(given.cache_dir),
+        cache=given.cache,
         strategy=given.strategy,
         max_measurements=(
             None if given.max_measurements is None else _number(given, "max_measurements", 1)
         ),
         verify=given.verify,
         input=None if given.input is None else Path(given.input),
+        report=None if given.report is None else Path(given.report),
         json=given.json,
         quiet=given.quiet,
     )
@@ -229,6 +295,34 @@ def _number(given: argparse.Namespace, option: str, least: int) -> int:
         raise ConfigError(f"{option} is {text!r}, a whole number is needed.") from None
     if value < least:
         raise ConfigError(f"{option} is {value}, it must be at least {least}.")
+    return value
+
+
+def _span(text: str | None) -> tuple[int, int] | None:
+    """``1-8``, or ``8`` for 8 alone."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text.strip())
+    if match is None:
+        raise ConfigError(f"sweep is {text!r}, numbers of TPUs such as 1-8 are needed.")
+    low, high = int(match[1]), int(match[2] or match[1])
+    if not 1 <= low <= high or high > _MOST_TPUS:
+        raise ConfigError(
+            f"sweep is {text!r}, the numbers must ascend, from 1 to {_MOST_TPUS} at most."
+        )
+    return low, high
+
+
+def _positive(given: argparse.Namespace, option: str) -> float | None:
+    text = getattr(given, option)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value < math.inf:
+        raise ConfigError(f"{option} is {text!r}, a number above 0 is needed.")
     return value
 
 

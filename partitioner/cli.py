@@ -1,8 +1,8 @@
 """The command ``partition-with-profiling``.
 
-arguments ─► graph ─► problem ─► search, measuring on devices ─► compile the best cut
-                                                  │                      │
-                                              progress      verify ─► write ─► report
+arguments ─► graph ─► devices ─► decide: how many, where, on which ─► compile the best cut
+                                          │                                    │
+                                      progress              try, verify ─► write ─► report
 """
 
 from __future__ import annotations
@@ -11,39 +11,51 @@ import contextlib
 import hashlib
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from compiler import Graph, graph_from_bytes, segment_stem
+from compiler import Graph, graph_from_bytes, parameter_count_cuts, segment_stem
 from compiler.compile import check_quantized
 from compiler.output import write_together
 from compiler.source import read_source
 from devices.device import Device, Tensor
 from devices.errors import ConfigError, DeviceError, EdgeTpuError, ModelError
 from partitioner.arguments import Arguments, parse, parser
-from partitioner.compilers import BuiltInCompiler, ExternalCompiler, SegmentCompiler, SegmentFiles
+from partitioner.compilers import SegmentCompiler, SegmentFiles
+from partitioner.decide import Decider, Decision
+from partitioner.device_kinds import placement, stage_devices
+from partitioner.html_report import partition_page, sweep_page
 from partitioner.input_file import read_input
+from partitioner.open_compiler import open_compiler
 from partitioner.output_directory import usable_directory
-from partitioner.planning import problem_of
-from partitioner.problem import NoFeasiblePartition, Partition
-from partitioner.profile import DeviceProfiler, random_tensors
-from partitioner.profiling_devices import profiling_pool
+from partitioner.pending_file import PendingFile
+from partitioner.problem import Partition
+from partitioner.profiling_devices import profiling_pool, usable_devices
 from partitioner.progress import Progress
+from partitioner.random_tensors import random_tensors
 from partitioner.report import Report, as_json, as_table
-from partitioner.strategies import STRATEGIES
-from partitioner.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.sweep_report import SweepReport, sweep_json, sweep_text
 from partitioner.trial_run import TrialRun, try_pipeline
-from partitioner.verify import input_specs, verify_chain
+from partitioner.verify import Verification, input_specs, verify_chain, verify_on_devices
 
 _LOGGER = logging.getLogger(__name__)
 
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+_TERMINATED = 143
 _VERIFIED_ITEMS = 4
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM arrived: leave as Ctrl-C does, but say so in the exit code."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,14 +65,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments is None:
             parser().print_help()
             return 0
-        _run(arguments)
+        with _sigterm_raises():
+            _run(arguments)
     except EdgeTpuError as error:
         print(error, file=sys.stderr)
         return _BAD_INPUT
+    except _Terminated:
+        print("Terminated; nothing was written.", file=sys.stderr)
+        return _TERMINATED
     except KeyboardInterrupt:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return _INTERRUPTED
     return 0
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM unwind the stack once, so that devices end and files are taken back."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: do not disturb the cleanup
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: Arguments) -> None:
@@ -68,86 +102,113 @@ def _run(arguments: Arguments) -> None:
     data, name, stem = read_source(arguments.model_path)
     graph = graph_from_bytes(data, name, stem=stem)
     check_quantized(graph)
-    problem = problem_of(
-        graph,
-        arguments.num_segments,
-        partition_search_step=arguments.partition_search_step,
-    )
+    if isinstance(arguments.num_segments, int):
+        parameter_count_cuts(graph, arguments.num_segments)  # before devices are started
     items = _items(graph, arguments.input) if arguments.verify else []
-    compiler = _compiler(arguments, graph)
     with contextlib.ExitStack() as stack:
         stack.enter_context(usable_directory(arguments.output_dir))
+        page = stack.enter_context(PendingFile.at("report", arguments.report))
         pool = stack.enter_context(profiling_pool(arguments))
-        on_round: OnRound = ignore_round
+        devices = usable_devices(arguments, pool)
+        compiler = stack.enter_context(open_compiler(arguments, graph, devices))
+        progress = None
         if not arguments.quiet:
             progress = Progress(sys.stderr, live=sys.stderr.isatty())
             stack.callback(progress.close)
-            on_round = progress
-        profiler = DeviceProfiler(compiler, pool.devices)
-        options = SearchOptions(
-            diff_threshold_ns=arguments.diff_threshold_ns,
-            target_ns=arguments.initial_lower_bound_ns,
-            ceiling_ns=arguments.initial_upper_bound_ns,
-            max_measurements=arguments.max_measurements,
-            baseline=True,
-        )
-        try:
-            partition = STRATEGIES[arguments.strategy](problem, profiler, options, on_round)
-        except NoFeasiblePartition as error:
-            raise _explained(error, name, profiler) from error
-        (whole_ns,) = profiler.measure([(0, len(graph))])
-        stems = [
-            segment_stem(stem, index, arguments.num_segments)
-            for index in range(arguments.num_segments)
-        ]
-        segments = _compile(compiler, partition, stems)
-        with tempfile.TemporaryDirectory(prefix="partition-") as scratch:
-            paths = [Path(scratch) / f"segment_{i}_edgetpu.tflite" for i in range(len(segments))]
-            for path, segment in zip(paths, segments, strict=True):
-                path.write_bytes(segment.executable)
-            living = [d for d in pool.devices if d.name not in profiler.lost_devices]
-            trial = _try(paths, living, random_tensors(input_specs(graph), 0))
-            verification = "not compared, as asked"
-            if arguments.verify:
-                verification = _verify(graph, data, paths, items)
-        report = Report(
-            model=name,
-            model_sha256=hashlib.sha256(data).hexdigest(),
-            num_operators=len(graph),
-            compiler=compiler.name,
-            devices=tuple({"name": device.name, "link": device.link} for device in pool.devices),
-            options=_options_of(arguments),
-            partition=partition,
-            whole_model_ns=whole_ns,
-            trial=trial,
-            verification=verification,
-            files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
-        )
-        _write(arguments.output_dir, stems, segments, report)
-    seconds = time.monotonic() - started
-    closing = f"Segments have been saved under {arguments.output_dir}\nTotal time: {seconds:.1f}s."
+        decider = Decider(arguments, graph, compiler, devices, progress)
+        decision = decider.decide()
+        facts = _facts(arguments, name, data, compiler, devices)
+        if decision.partition is None:
+            text = _write_sweep(arguments, facts, decision, decider, page)
+            closing = f"The comparison has been saved as {arguments.output_dir / 'sweep.json'}"
+        else:
+            partition = decision.partition
+            count = len(partition.segments)
+            stems = [segment_stem(stem, index, count) for index in range(count)]
+            segments = _compile(compiler, partition, stems)
+            living = [d for d in devices if d.name not in decider.lost_devices]
+            stages = stage_devices(decision.kinds, living)
+            with tempfile.TemporaryDirectory(prefix="partition-") as scratch:
+                paths = [Path(scratch) / f"segment_{i}_edgetpu.tflite" for i in range(count)]
+                for path, segment in zip(paths, segments, strict=True):
+                    path.write_bytes(segment.executable)
+                trial = _try(paths, stages, random_tensors(input_specs(graph), 0))
+                verification = "not compared, as asked"
+                if arguments.verify and arguments.real:
+                    whole = Path(scratch) / "whole_edgetpu.tflite"
+                    whole.write_bytes(compiler.compile(0, len(graph), "whole").executable)
+                    verification = _verify_real(graph, whole, paths, stages, items)
+                elif arguments.verify:
+                    verification = _verify(graph, data, paths, items)
+            report = Report(
+                **facts,
+                num_operators=len(graph),
+                partition=partition,
+                whole_model_ns=decision.whole_model_ns,
+                trial=trial,
+                verification=verification,
+                files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
+                placement=placement(decision.kinds, stages) if decider.unequal else (),
+                measurements=decision.measurements,
+                confidence=decision.confidence,
+                warnings=decider.warnings,
+                lost_devices=decider.lost_devices,
+                sweep=decision.sweep,
+                recommendation=decision.recommendation,
+            )
+            page.fill(lambda: partition_page(report, graph))
+            _write(arguments.output_dir, stems, segments, report)
+            text = as_json(report) if arguments.json else as_table(report) + "\n"
+            closing = f"Segments have been saved under {arguments.output_dir}"
+        page.publish()
+    closing += f"\nTotal time: {time.monotonic() - started:.1f}s."
     if arguments.json:
-        sys.stdout.write(as_json(report))
+        sys.stdout.write(text)
         if not arguments.quiet:
             print(closing, file=sys.stderr)
     else:
-        print(f"{as_table(report)}\n\n{closing}")
+        print(f"{text}\n{closing}")
 
 
-def _compiler(arguments: Arguments, graph: Graph) -> SegmentCompiler:
-    step = arguments.delegate_search_step
-    if arguments.edgetpu_compiler_binary is None:
-        return BuiltInCompiler(graph, delegate_search_step=step)
-    return ExternalCompiler(arguments.edgetpu_compiler_binary, graph, delegate_search_step=step)
+def _facts(
+    arguments: Arguments,
+    name: str,
+    data: bytes,
+    compiler: SegmentCompiler,
+    devices: Sequence[Device],
+) -> dict[str, Any]:
+    """The circumstances that every report tells."""
+    return {
+        "model": name,
+        "model_sha256": hashlib.sha256(data).hexdigest(),
+        "compiler": compiler.name,
+        "devices": tuple({"name": device.name, "link": device.link} for device in devices),
+        "options": _options_of(arguments),
+    }
 
 
-def _explained(
-    error: NoFeasiblePartition, name: str, profiler: DeviceProfiler
-) -> NoFeasiblePartition:
-    """The same with the model's name and the first reason a compiler gave."""
-    reasons = list(profiler.failures.values())
-    first = f"; the first failure: {reasons[0]}" if reasons else ""
-    return NoFeasiblePartition(f"{name} cannot be partitioned: {error}{first}")
+def _write_sweep(
+    arguments: Arguments,
+    facts: Mapping[str, Any],
+    decision: Decision,
+    decider: Decider,
+    page: PendingFile,
+) -> str:
+    """Write ``sweep.json``; returns what to print."""
+    assert decision.sweep is not None, "numbers of TPUs were compared"
+    assert decision.recommendation is not None, "numbers of TPUs were compared"
+    report = SweepReport(
+        **facts,
+        sweep=decision.sweep,
+        recommendation=decision.recommendation,
+        measurements=decider.measurements,
+        warnings=decider.warnings,
+        lost_devices=decider.lost_devices,
+    )
+    page.fill(lambda: sweep_page(report))
+    text = sweep_json(report)
+    write_together(arguments.output_dir, {"sweep.json": text.encode()})
+    return text if arguments.json else sweep_text(report) + "\n"
 
 
 def _compile(
@@ -167,7 +228,7 @@ def _try(
 
     The cut is measured by then, and is not to be lost for the sake of one more figure.
     """
-    if len(devices) < len(executables):
+    if len(devices) < len(executables) or not executables:
         return None
     try:
         return try_pipeline(executables, devices, inputs)
@@ -198,6 +259,30 @@ def _verify(
             result = verify_chain(graph, executables, items, model=data)
     except DeviceError as error:
         return f"not compared, {error}"
+    return _judged(graph, result)
+
+
+def _verify_real(
+    graph: Graph,
+    whole: Path,
+    executables: Sequence[Path],
+    devices: Sequence[Device],
+    items: Sequence[Mapping[str, Tensor]],
+) -> str:
+    """The same on real devices, against the uncut model on the first of them.
+
+    Against LiteRT single-step differences would be normal: the chip rounds in its own way.
+    """
+    if len(devices) < len(executables):
+        return "not compared, there are fewer devices than segments"
+    try:
+        result = verify_on_devices(graph, whole, executables, devices, items)
+    except DeviceError as error:
+        return f"not compared, {error}"
+    return _judged(graph, result)
+
+
+def _judged(graph: Graph, result: Verification) -> str:
     if not result.passed:
         raise ModelError(
             f"{graph.name}: the segments compute {result.different} of {result.compared} output "
@@ -223,7 +308,7 @@ def _silent_libraries() -> Iterator[None]:
 
 def _options_of(arguments: Arguments) -> dict[str, object]:
     """The options that decide the result, for the report."""
-    left_out = {"model_path", "num_segments", "output_dir", "json", "quiet"}
+    left_out = {"model_path", "num_segments", "output_dir", "json", "quiet", "report"}
     return {
         key: str(value) if isinstance(value, Path) else value
         for key, value in asdict(arguments).items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shlex
 import shutil
@@ -65,6 +66,10 @@ class BuiltInCompiler:
     def name(self) -> str:
         return "built-in"
 
+    def fingerprint(self) -> bytes:
+        """For a cache that lasts no longer than this program."""
+        return f"built-in {self._options}".encode()
+
     def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
         try:
             compiled = compile_segment(self._graph, first, end, self._options)
@@ -104,6 +109,27 @@ class ExternalCompiler:
     def name(self) -> str:
         return Path(self._binary).name
 
+    def fingerprint(self) -> bytes:
+        """Hash of all that a result depends on beside the segment.
+
+        That is the program's file, what it prints for ``--version`` (the file may be a script
+        that calls the compiler proper) and the options it is given.
+        """
+        content = hashlib.sha256()
+        try:
+            with open(self._binary, "rb") as file:
+                for block in iter(lambda: file.read(1 << 20), b""):
+                    content.update(block)
+        except OSError:  # may be run, not read
+            content.update(self._binary.encode(errors="surrogateescape"))
+        try:
+            version = self._run([self._binary, "--version"], "--version", timeout_s=20.0)
+        except CompilationFailed:
+            version = ""
+        text = f"\0{version}\0--search_delegate --delegate_search_step={self._step}"
+        content.update(text.encode())
+        return content.digest()
+
     def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
         model = cut(self._graph, first, end)
         with tempfile.TemporaryDirectory(prefix="segment-") as scratch:
@@ -126,14 +152,14 @@ class ExternalCompiler:
                     f"wrote no {executable.name} into its --out_dir; it said: {output}"
                 )
             log = directory / f"{stem}_edgetpu.log"
-            return SegmentFiles(
-                model,
-                executable.read_bytes(),
-                log.read_text(errors="replace") if log.is_file() else output + "\n",
-            )
+            text = log.read_text(errors="replace") if log.is_file() else output + "\n"
+            # Where the compiler happened to work says nothing about the result.
+            text = text.replace(f"{directory}{os.sep}", "")
+            return SegmentFiles(model, executable.read_bytes(), text)
 
-    def _run(self, command: list[str], what: str) -> str:
+    def _run(self, command: list[str], what: str, timeout_s: float | None = None) -> str:
         """Run the program to its end; returns what it printed.  Raises on failure."""
+        timeout_s = timeout_s or self._timeout_s
         try:
             process = subprocess.Popen(
                 command,
@@ -149,11 +175,11 @@ class ExternalCompiler:
                 "machine."
             ) from None
         try:
-            printed, complaint = process.communicate(timeout=self._timeout_s)
+            printed, complaint = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             _kill_session(process)
             raise CompilationFailed(
-                f"{self._binary} did not finish compiling {what} within {self._timeout_s:g} "
+                f"{self._binary} did not finish compiling {what} within {timeout_s:g} "
                 "seconds and was stopped"
             ) from None
         except BaseException:

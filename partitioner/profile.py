@@ -3,26 +3,37 @@
 All that is learned about time comes through :class:`~devices.device.Device`: ``load`` and ``run``,
 whose ``Timing.total_ns`` is the latency.  So a real Edge TPU is measured exactly as a simulated
 one.  One device is enough; with several, as many segments are measured at once.
+
+A batch is shared out before it begins and checked after it ended::
+
+    segments ─► device 0: measure, measure, ..., time the reference again ─► as before? ─► answers
+                device 1: ...                                                   │ no
+                    ▲                                                           ▼
+                    └── once more, on devices that did not change ◄── set the device aside, or,
+                                                                       if it is the last one, scale
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
-import statistics
 import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from devices.device import Device, Loaded, Tensor, TensorSpec
-from devices.errors import DeviceDied, DeviceError, ModelError
+from devices.device import Device
+from devices.errors import DeviceDied, DeviceError
+from partitioner.bench import Bench, Measurement, differ
 from partitioner.compilers import CompilationFailed, SegmentCompiler
 from partitioner.problem import Range, SegmentFacts
+from partitioner.random_tensors import random_tensors
+from partitioner.repeats import Estimate, RepeatRule
+
+__all__ = ["DeviceProfiler", "random_tensors"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -31,15 +42,35 @@ _STEM = "segment"
 _TRIES = 3
 """Times a segment is measured anew when a device fails without dying."""
 
+_MOST_CHANGES = 4
+"""Times a batch is measured anew because the last device keeps changing."""
+
+
+@dataclass
+class _Share:
+    """What one device is to measure of a batch, and what came of it."""
+
+    bench: Bench
+    segments: Sequence[Range]
+    done: dict[Range, Measurement | None] = field(default_factory=dict)
+    ran: bool = False
+    stopped: bool = False
+    trusted: bool = True
+
 
 class DeviceProfiler:
-    """A :class:`~partitioner.oracle.LatencyOracle` over devices.
+    """A :class:`~partitioner.oracle.LatencyOracle` over devices of one kind.
 
-    The latency of a segment is the median of ``repeats`` runs after one run that brings its
-    parameters on the chip, one item in flight, on seeded random inputs.  A device that dies, or
-    does not answer for ``timeout_s`` seconds of host time and is then closed, is not used again;
-    its segment goes to another one.  Segments are remembered by their operators and by the
-    contents of their executables, so that none is measured twice.
+    The latency of a segment is the median of warm runs, one item in flight, on seeded random
+    inputs; as many runs as ``RepeatRule`` asks for, one where devices are free of noise.  A device
+    that dies, or does not answer for ``timeout_s`` seconds of host time and is then closed, is
+    not used again; its segments go to others.  A device that becomes slower or faster than it
+    was, or is slower than its peers from the start, is noticed (:attr:`warnings`) and not used
+    again either; when it is the last one, its times are scaled by what the reference changed.
+    Either way the batch it was noticed in is measured anew, so answers never change.
+
+    Segments are remembered by their operators and by the contents of their executables, so that
+    none is measured twice.
     """
 
     def __init__(
@@ -47,34 +78,33 @@ class DeviceProfiler:
         compiler: SegmentCompiler,
         devices: Sequence[Device],
         *,
-        repeats: int = 3,
+        repeats: int = 60,
+        precision: float = 0.01,
         seed: int = 0,
         timeout_s: float = 60.0,
     ) -> None:
+        """``repeats`` at most, fewer as soon as the median is known to ``precision``."""
         if not devices:
             raise ValueError("at least one device is needed to measure on")
-        if repeats < 1:
-            raise ValueError(f"repeats is {repeats} and must be at least 1")
+        rule = RepeatRule(precision, repeats)
         self._compiler = compiler
-        self._repeats = repeats
-        self._seed = seed
-        self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._returned = threading.Condition(self._lock)
-        self._living = list(devices)
-        self._idle = list(devices)
+        self._benches = [Bench(d, rule, seed=seed, timeout_s=timeout_s) for d in devices]
         self._lost: dict[str, str] = {}
-        self._latency: dict[Range, int | None] = {}
-        self._facts: dict[Range, SegmentFacts] = {}
+        self._warnings: list[str] = []
+        self._answers: dict[Range, Measurement | None] = {}
         self._failures: dict[Range, str] = {}
-        self._by_content: dict[bytes, tuple[int, SegmentFacts]] = {}
+        self._by_content: dict[bytes, Measurement] = {}
+        self._content: dict[Range, bytes] = {}
         self._compilations = 0
+        self._runs = 0
+        self._reference: bytes | None = None
+        self._baseline: Estimate | None = None
 
     @property
     def parallelism(self) -> int:
-        """The number of devices that are still there."""
-        with self._lock:
-            return max(1, len(self._living))
+        """The number of devices in use."""
+        return max(1, len(self._benches))
 
     @property
     def compilations(self) -> int:
@@ -83,6 +113,11 @@ class DeviceProfiler:
     @property
     def measurements(self) -> int:
         return len(self._by_content)
+
+    @property
+    def runs(self) -> int:
+        """Warm runs behind all answers."""
+        return sum(len(m.estimate.samples) for m in self._by_content.values())
 
     @property
     def failures(self) -> dict[Range, str]:
@@ -94,28 +129,85 @@ class DeviceProfiler:
         """Devices that died while profiling, by name, and how."""
         return dict(self._lost)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was noticed about devices, in sentences."""
+        return tuple(self._warnings)
+
     def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
         """Latency in nanoseconds of each segment, ``None`` where it does not compile.
 
         Raises ``DeviceError`` when no device is left, ``ModelError`` when the devices cannot load
         what the compiler makes.
         """
-        missing = [s for s in dict.fromkeys(segments) if s not in self._latency]
-        workers = min(len(missing), self.parallelism)
-        if workers <= 1:
-            for segment in missing:
-                self._latency[segment] = self._profile(segment)
-        else:
-            with ThreadPoolExecutor(workers, thread_name_prefix="profile") as pool:
-                answers = list(pool.map(self._profile, missing))
-            self._latency.update(zip(missing, answers, strict=True))
-        return [self._latency[segment] for segment in segments]
+        pending = [s for s in dict.fromkeys(segments) if s not in self._answers]
+        changes = 0
+        while pending:
+            shares = self._shared_out(pending)
+            if len(shares) == 1:
+                self._work(shares[0])
+            else:
+                with ThreadPoolExecutor(len(shares), thread_name_prefix="profile") as pool:
+                    try:
+                        list(pool.map(self._work, shares))
+                    except BaseException:  # do not begin another segment
+                        for share in shares:
+                            share.stopped = True
+                        raise
+            changes += self._judge(shares, accept=changes >= _MOST_CHANGES)
+            for share in shares:
+                if share.trusted:
+                    self._commit(share.done)
+            pending = [s for s in pending if s not in self._answers]
+        answers = [self._answers[segment] for segment in segments]
+        return [None if answer is None else answer.latency_ns for answer in answers]
 
     def facts(self, segment: Range) -> SegmentFacts:
         """What the device reported on loading a segment that was measured."""
-        return self._facts[segment]
+        return self.measurement(segment).facts
 
-    def _profile(self, segment: Range) -> int | None:
+    def measurement(self, segment: Range) -> Measurement:
+        """All that is known of a segment that was measured."""
+        answer = self._answers[segment]
+        assert answer is not None, "the segment compiles"
+        return answer
+
+    def known(self) -> dict[Range, Measurement]:
+        """Every segment measured so far."""
+        return {segment: m for segment, m in self._answers.items() if m is not None}
+
+    def _shared_out(self, segments: Sequence[Range]) -> list[_Share]:
+        """The batch dealt to the devices in turn, so that it does not depend on who is faster."""
+        if not self._benches:
+            how = "; ".join(f"{name}: {why}" for name, why in sorted(self._lost.items()))
+            raise DeviceError(
+                "no device is left to measure segments on, all were lost while "
+                f"profiling ({how}); start again with a pool of working devices"
+            )
+        count = len(self._benches)
+        return [
+            _Share(bench, segments[i::count])
+            for i, bench in enumerate(self._benches)
+            if segments[i::count]
+        ]
+
+    def _commit(self, done: dict[Range, Measurement | None]) -> None:
+        for segment, measurement in done.items():
+            if measurement is not None:
+                measurement = self._by_content.setdefault(self._content[segment], measurement)
+            self._answers[segment] = measurement
+
+    def _work(self, share: _Share) -> None:
+        """Measure a share, as far as its device lives."""
+        try:
+            for segment in share.segments:
+                if share.stopped:
+                    return
+                share.done[segment] = self._profile(share, segment)
+        except DeviceDied as error:
+            self._lose(share.bench, error)
+
+    def _profile(self, share: _Share, segment: Range) -> Measurement | None:
         with self._lock:
             self._compilations += 1
         try:
@@ -127,131 +219,107 @@ class DeviceProfiler:
             return None
         digest = hashlib.sha256(executable).digest()
         with self._lock:
+            self._content[segment] = digest
             known = self._by_content.get(digest)
-        if known is None:
-            with tempfile.TemporaryDirectory(prefix="profile-") as scratch:
-                path = Path(scratch) / f"{_STEM}_edgetpu.tflite"
-                path.write_bytes(executable)
-                known = self._run_somewhere(path, segment)
-        with self._lock:
-            self._by_content[digest] = known
-            self._facts[segment] = known[1]
-        return known[0]
+            if self._reference is None:
+                self._reference = executable
+        if known is not None:
+            return known
+        with tempfile.TemporaryDirectory(prefix="profile-") as scratch:
+            path = Path(scratch) / f"{_STEM}_edgetpu.tflite"
+            path.write_bytes(executable)
+            measured = self._run(share.bench, path, segment)
+        share.ran = True
+        return measured
 
-    def _run_somewhere(self, path: Path, segment: Range) -> tuple[int, SegmentFacts]:
-        """Measure on any device, going on to another one when it dies."""
-        tries = 0
-        while True:
-            device = self._take()
+    def _run(self, bench: Bench, path: Path, segment: Range) -> Measurement:
+        """Measure, again if the device fails without dying."""
+        for tries in range(1, _TRIES + 1):
             try:
-                result = self._run(device, path)
-            except DeviceDied as error:
-                self._lose(device, error)
+                return bench.measure(path, compiler=self._compiler.name)
+            except DeviceDied:
+                raise
             except DeviceError as error:
-                self._give_back(device)
-                tries += 1
                 if tries == _TRIES:
                     raise DeviceError(
                         f"operators {segment[0]} to {segment[1] - 1} could not be measured: "
-                        f"{device.name} failed {_TRIES} times, last with: {error}"
+                        f"{bench.device.name} failed {_TRIES} times, last with: {error}"
                     ) from error
-                _LOGGER.warning("%s failed on a segment, trying again: %s", device.name, error)
-            except BaseException:
-                self._give_back(device)
-                raise
-            else:
-                self._give_back(device)
-                return result
+                _LOGGER.warning(
+                    "%s failed on a segment, trying again: %s", bench.device.name, error
+                )
+        raise AssertionError("the last try returns or raises")
 
-    def _take(self) -> Device:
-        """An idle device; there is one for every worker as long as any lives."""
+    def _lose(self, bench: Bench, error: DeviceDied) -> None:
+        _LOGGER.warning("%s is lost, going on without it: %s", bench.device.name, error)
         with self._lock:
-            while not self._idle:
-                if not self._living:
-                    how = "; ".join(f"{name}: {why}" for name, why in sorted(self._lost.items()))
-                    raise DeviceError(
-                        "no device is left to measure segments on, all were lost while "
-                        f"profiling ({how}); start again with a pool of working devices"
-                    )
-                self._returned.wait()
-            return self._idle.pop(0)
+            if bench in self._benches:
+                self._benches.remove(bench)
+            self._lost[bench.device.name] = str(error)
 
-    def _give_back(self, device: Device) -> None:
-        with self._lock:
-            self._idle.append(device)
-            self._returned.notify()
+    def _judge(self, shares: Sequence[_Share], *, accept: bool) -> bool:
+        """Time the reference on the devices used; whether one had changed.
 
-    def _lose(self, device: Device, error: DeviceDied) -> None:
-        _LOGGER.warning("%s is lost, going on without it: %s", device.name, error)
-        with self._lock:
-            self._living.remove(device)
-            self._lost[device.name] = str(error)
-            self._returned.notify_all()
+        Shares of devices that changed are not to be trusted.  With ``accept`` they are all the
+        same, since there is no end to it.
+        """
+        if self._reference is None:
+            return False
+        now: dict[int, Estimate] = {}
+        for index, share in enumerate(shares):
+            if not share.ran or share.bench not in self._benches:
+                continue  # nothing to judge, or lost
+            with contextlib.suppress(DeviceError):  # a device that fails now served till here
+                now[index] = self._time_reference(share.bench)
+        if not now:
+            return False
+        if self._baseline is None:
+            first = [
+                m.estimate
+                for share in shares
+                for s, m in share.done.items()
+                if m is not None and self._content[s] == hashlib.sha256(self._reference).digest()
+            ]
+            self._baseline = min((*now.values(), *first), key=lambda e: e.median_ns)
+        baseline = self._baseline
+        changed = {
+            index: estimate
+            for index, estimate in now.items()
+            if differ(estimate.scaled(1.0 / shares[index].bench.scale), baseline)
+        }
+        for index, estimate in changed.items():
+            shares[index].trusted = accept
+            self._set_right(shares[index].bench, estimate, baseline)
+        return bool(changed)
 
-    def _run(self, device: Device, path: Path) -> tuple[int, SegmentFacts]:
-        with _Watchdog(device, self._timeout_s):
-            try:
-                loaded = device.load(path)
-            except ModelError as error:
-                raise ModelError(
-                    f"{device.name} cannot load what the {self._compiler.name} compiler makes: "
-                    f"{error}; use the built-in compiler or devices that execute its files"
-                ) from error
-            inputs = random_tensors(loaded.inputs, self._seed)
-            device.run(loaded.handle, inputs)
-            times = [device.run(loaded.handle, inputs)[1].total_ns for _ in range(self._repeats)]
-            device.unload(loaded.handle)
-        return int(statistics.median_low(times)), _facts_of(loaded)
+    def _time_reference(self, bench: Bench) -> Estimate:
+        assert self._reference is not None
+        try:
+            if bench.has_reference:
+                return bench.time_reference()
+            with tempfile.TemporaryDirectory(prefix="reference-") as scratch:
+                path = Path(scratch) / f"{_STEM}_edgetpu.tflite"
+                path.write_bytes(self._reference)
+                return bench.keep_reference(path)
+        except DeviceDied as error:
+            self._lose(bench, error)
+            raise
 
-
-class _Watchdog:
-    """Closes a device that does not answer in time, which ends the call with ``DeviceDied``."""
-
-    def __init__(self, device: Device, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._device = device
-        self._fired = threading.Event()
-        self._timer = threading.Timer(timeout_s, self._fire)
-        self._timer.daemon = True
-
-    def _fire(self) -> None:
-        self._fired.set()
-        self._device.close()
-
-    def __enter__(self) -> _Watchdog:
-        self._timer.start()
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        self._timer.cancel()
-        if self._fired.is_set() and isinstance(error, DeviceError):
-            raise DeviceDied(
-                f"{self._device.name} gave no answer for {self._timeout_s:g} seconds and was "
-                "stopped",
-                device=self._device.name,
-            ) from error
-
-
-def random_tensors(specs: Sequence[TensorSpec], seed: int) -> dict[str, Tensor]:
-    """Seeded random tensors by name: integers over their whole range, floats standard normal."""
-    random = np.random.default_rng(seed)
-    tensors: dict[str, Tensor] = {}
-    for spec in specs:
-        dtype = np.dtype(spec.dtype)
-        if dtype.kind in "iu":
-            limits = np.iinfo(dtype)
-            tensors[spec.name] = random.integers(
-                limits.min, limits.max, spec.shape, dtype, endpoint=True
-            )
+    def _set_right(self, bench: Bench, now: Estimate, baseline: Estimate) -> None:
+        """Do without a device that changed, or allow for it if there is no other."""
+        factor = now.median_ns / max(1, baseline.median_ns)
+        what = (
+            f"{bench.device.name} takes {factor:.2f} times as long as "
+            f"{'it did' if len(self._benches) == 1 else 'its peers or itself before'}"
+        )
+        if len(self._benches) > 1:
+            self._benches.remove(bench)
+            consequence = "it was set aside and its last segments were measured on other devices"
         else:
-            tensors[spec.name] = np.asarray(random.standard_normal(spec.shape)).astype(dtype)
-    return tensors
-
-
-def _facts_of(loaded: Loaded) -> SegmentFacts:
-    return SegmentFacts(
-        on_chip_bytes=loaded.on_chip_bytes,
-        off_chip_bytes=loaded.off_chip_bytes,
-        input_bytes=sum(spec.size_bytes for spec in loaded.inputs),
-        output_bytes=sum(spec.size_bytes for spec in loaded.outputs),
-    )
+            bench.scale = factor
+            consequence = (
+                "no other device is left, so from there on its times are divided by this factor"
+            )
+        text = f"{what}: {consequence}."
+        _LOGGER.warning("%s", text)
+        self._warnings.append(text)

@@ -1,4 +1,4 @@
-"""The simulated devices that a command measures on."""
+"""The devices that a command measures on: simulated ones, by default or as described, or real."""
 
 from __future__ import annotations
 
@@ -9,41 +9,67 @@ from typing import Any
 import yaml
 
 from devices import DeviceConfig, DevicePool, Link, pool_config_from_mapping
+from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.arguments import Arguments
+from partitioner.device_kinds import kinds_of
+from partitioner.how_many_command import asked_how_many, counts_of
 
 _LINKS: dict[str, Link] = {"pcionly": "pcie", "usbonly": "usb"}
 
 
 def profiling_pool(arguments: Arguments) -> DevicePool:
-    """Start the devices to measure on: all of one kind, keeping virtual time, computing nothing.
+    """Start the devices to measure on; simulated ones keep virtual time and compute nothing.
 
     One for every segment unless another number is asked for, so that the finished pipeline can be
     run on them; one suffices for measuring.  Raises ``ConfigError`` and ``DeviceError``.
     """
+    if arguments.real:
+        return DevicePool.coral()
     link = _LINKS.get(arguments.device_type)
     if arguments.pool is None:
         config = DeviceConfig(link=link or "usb", compute="none")
-        return DevicePool([config] * (arguments.num_devices or arguments.num_segments))
+        return DevicePool([config] * (arguments.num_devices or _enough(arguments)))
     configs = [
         replace(config, compute="none", clock="virtual")
         for config in pool_config_from_mapping(_read(arguments.pool), str(arguments.pool)).devices
         if link in (None, config.link)
     ]
-    # Latencies of different kinds cannot be compared: keep to the kind of the first.
-    kind = [config for config in configs if _kind(config) == _kind(configs[0])]
-    wanted = len(kind) if arguments.num_devices is None else arguments.num_devices
-    if not kind or wanted > len(kind):
+    wanted = len(configs) if arguments.num_devices is None else arguments.num_devices
+    if not configs or wanted > len(configs):
         what = f"{link} " if link else ""
         raise ConfigError(
-            f"pool {arguments.pool} has {len(kind)} {what}devices of one kind, but "
-            f"{max(wanted, 1)} are needed; describe more, or change num_devices or device_type."
+            f"pool {arguments.pool} has {len(configs)} {what}devices, but {max(wanted, 1)} are "
+            "needed; describe more, or change num_devices or device_type."
         )
-    return DevicePool(kind[:wanted])
+    return DevicePool(configs[:wanted])
 
 
-def _kind(config: DeviceConfig) -> DeviceConfig:
-    return replace(config, faults=(), noise_seed=0)
+def usable_devices(arguments: Arguments, pool: DevicePool) -> tuple[Device, ...]:
+    """Those of the pool that are measured on.
+
+    Unequal devices are all used where there is one for every segment, so that each segment can be
+    given to the kind that suits it.  Where there are fewer devices than segments, or numbers of
+    TPUs are to be compared, one kind has to stand for all: that of the first device.
+    """
+    link = _LINKS.get(arguments.device_type)
+    devices = tuple(device for device in pool.devices if link in (None, device.link))
+    if arguments.real:
+        if not devices:
+            raise ConfigError(
+                f"device_type is {arguments.device_type}, but no Edge TPU of that kind is "
+                "attached; attach one or change device_type."
+            )
+        devices = devices[: arguments.num_devices or len(devices)]
+    enough = not asked_how_many(arguments) and len(devices) >= _enough(arguments)
+    return devices if enough else kinds_of(devices)[0].devices
+
+
+def _enough(arguments: Arguments) -> int:
+    """One device for every segment that there may be."""
+    if isinstance(arguments.num_segments, int):
+        return arguments.num_segments
+    return max(counts_of(arguments))
 
 
 def _read(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Telling a waiting user how a search goes, one line per round."""
+"""Telling a waiting user how a search goes: a bar on a terminal, one line per round elsewhere."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ class Progress:
         self._stream = stream
         self._live = live
         self._shown = False
+        self.label = ""
+        """Put before every line: which of several searches it is about."""
 
     def __call__(self, entry: Round) -> None:
-        line = describe(entry)
+        line = self.label + describe(entry)
         if self._live:
+            line = f"{bar(entry)} {self.label}{describe_briefly(entry)}"
             width = shutil.get_terminal_size().columns - 1
             if len(line) > width:
                 line = line[: max(0, width - 3)] + "..."
@@ -39,6 +42,14 @@ class Progress:
             self._shown = False
 
 
+def bar(entry: Round, width: int = 20) -> str:
+    """How near the lower bound has come to the best bottleneck: full when the best is proven."""
+    best = entry.best_bottleneck_ns
+    share = min(1.0, entry.lower_bound_ns / best) if best else 0.0
+    full = int(share * width)
+    return f"[{'#' * full}{'.' * (width - full)}] {100 * share:3.0f} %"
+
+
 def describe(entry: Round) -> str:
     """One line about a round."""
     best = entry.best_bottleneck_ns
@@ -49,6 +60,15 @@ def describe(entry: Round) -> str:
         f"round {entry.index}: cuts {','.join(map(str, entry.cuts))}: {tried}; "
         f"best {milliseconds(best)}, bound {milliseconds(entry.lower_bound_ns)}, "
         f"{entry.measurements} segments measured"
+    )
+
+
+def describe_briefly(entry: Round) -> str:
+    """What fits beside a bar."""
+    return (
+        f"bottleneck {milliseconds(entry.best_bottleneck_ns)}, "
+        f"bound {milliseconds(entry.lower_bound_ns)}, gap {milliseconds(entry.best_gap_ns)}, "
+        f"round {entry.index}, {entry.measurements} segments measured"
     )
 
 

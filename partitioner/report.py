@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from compiler.log import format_size
+from partitioner.bench import Measurement
+from partitioner.confidence import Confidence
+from partitioner.how_many import Recommendation, Sweep
 from partitioner.problem import Partition
 from partitioner.progress import milliseconds
+from partitioner.sweep_report import sweep_content, sweep_table
 from partitioner.trial_run import TrialRun
 
 FORMAT_VERSION = 1
@@ -24,7 +28,11 @@ class Report:
     ``whole_model_ns`` the latency of the uncut model on one device (``None``: it does not
     compile); ``trial`` what the finished pipeline reached (``None``: there were too few devices
     to run it); ``verification`` says whether its outputs are identical to the uncut model's;
-    ``files`` are the segments' executables.
+    ``files`` are the segments' executables; ``placement`` the devices that the segments are for,
+    if more than one kind is there to choose from.  ``measurements`` hold what running each segment
+    told, ``confidence`` how sure the choice is; ``warnings`` what was noticed about devices and
+    ``lost_devices`` which died, and how.  ``sweep`` and ``recommendation`` answer how many TPUs
+    are worth it, if that was asked.
     """
 
     model: str
@@ -38,6 +46,13 @@ class Report:
     trial: TrialRun | None
     verification: str
     files: tuple[str, ...]
+    placement: tuple[Mapping[str, str], ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    confidence: Confidence | None = None
+    warnings: tuple[str, ...] = ()
+    lost_devices: Mapping[str, str] = field(default_factory=dict)
+    sweep: Sweep | None = None
+    recommendation: Recommendation | None = None
 
     @property
     def throughput(self) -> float | None:
@@ -80,9 +95,12 @@ def as_json(report: Report) -> str:
                 "end": profile.segment.end,
                 "latency_ns": profile.latency_ns,
                 **asdict(profile.facts),
+                **_measured(report, index),
                 "file": file,
             }
-            for profile, file in zip(partition.segments, report.files, strict=True)
+            for index, (profile, file) in enumerate(
+                zip(partition.segments, report.files, strict=True)
+            )
         ],
         "bottleneck_ns": partition.bottleneck_ns,
         "gap_ns": partition.gap_ns,
@@ -98,16 +116,39 @@ def as_json(report: Report) -> str:
         "compilations": partition.compilations,
         "measurements": partition.measurements,
         "guard": asdict(partition.guard),
+        "confidence": None if report.confidence is None else asdict(report.confidence),
+        "lost_devices": dict(report.lost_devices),
+        "warnings": list(report.warnings),
         "outputs_identical": report.verification,
+        "how_many": (
+            None if report.sweep is None else sweep_content(report.sweep, report.recommendation)
+        ),
         "rounds": [asdict(entry) for entry in partition.rounds],
     }
     return json.dumps(content, indent=2) + "\n"
 
 
+def _measured(report: Report, index: int) -> dict[str, Any]:
+    """What is known of a segment beyond its latency."""
+    content: dict[str, Any] = {}
+    if report.placement:
+        content.update(report.placement[index])
+    if report.measurements:
+        measured = report.measurements[index]
+        content["interval_ns"] = [measured.estimate.low_ns, measured.estimate.high_ns]
+        content["runs"] = len(measured.estimate.samples)
+        content["parameter_load_ns"] = measured.load_ns
+        content["timing"] = asdict(measured.timing)
+    return content
+
+
 def as_table(report: Report) -> str:
     """The segments, what the pipeline achieves, and why the search ended."""
     partition = report.partition
-    rows = [("segment", "operators", "count", "on-chip", "off-chip", "latency")]
+    where = ("device",) if report.placement else ()
+    rows: list[tuple[str, ...]] = [
+        ("segment", "operators", "count", "on-chip", "off-chip", "latency", *where)
+    ]
     for index, profile in enumerate(partition.segments):
         segment, facts = profile.segment, profile.facts
         rows.append(
@@ -118,6 +159,7 @@ def as_table(report: Report) -> str:
                 format_size(facts.on_chip_bytes),
                 format_size(facts.off_chip_bytes),
                 milliseconds(profile.latency_ns),
+                *([report.placement[index]["device"]] if report.placement else []),
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -135,6 +177,7 @@ def as_table(report: Report) -> str:
                 ("speed-up over one TPU", _speed_up(report)),
                 ("before re-cutting", _starting_split(partition)),
                 ("outputs identical", report.verification),
+                *_noticed(report),
             ]
         ),
         "",
@@ -143,6 +186,10 @@ def as_table(report: Report) -> str:
         f"{_counted(len(report.devices), 'device')}, in "
         f"{_counted(len(partition.rounds), 'round')}.",
     ]
+    if report.sweep is not None:
+        lines += ["", sweep_table(report.sweep)]
+    if report.recommendation is not None:
+        lines += ["", report.recommendation.sentence]
     return "\n".join(lines)
 
 
@@ -151,6 +198,8 @@ def why(report: Report) -> str:
     partition = report.partition
     gap, bottleneck = milliseconds(partition.gap_ns), milliseconds(partition.bottleneck_ns)
     threshold = report.options.get("diff_threshold_ns", 0)
+    if len(partition.segments) == 1:
+        return f"Not cut: one TPU runs the whole model in {bottleneck}."
     if partition.outcome == "balanced":
         text = (
             f"Balanced: slowest minus fastest segment is {gap}, under the threshold "
@@ -194,6 +243,23 @@ def why(report: Report) -> str:
 def _facts(rows: Sequence[tuple[str, str]]) -> list[str]:
     width = max(len(name) for name, _ in rows) + 1
     return [f"{(name + ':').ljust(width)}  {value}" for name, value in rows]
+
+
+def _noticed(report: Report) -> list[tuple[str, str]]:
+    """Lines on what did not go as usual."""
+    rows = []
+    sure = report.confidence
+    if sure is not None and sure.widest > 0.0:
+        rows.append(
+            (
+                "confidence",
+                f"{100 * sure.probability:.0f} % that no cut measured is faster "
+                f"(segments known to {100 * sure.widest:.1f} %, {sure.runs} runs)",
+            )
+        )
+    rows += [("lost device", f"{name}: {how}") for name, how in report.lost_devices.items()]
+    rows += [("warning", text) for text in report.warnings]
+    return rows
 
 
 def _throughput(report: Report) -> str:

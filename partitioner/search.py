@@ -76,6 +76,10 @@ class _Search:
         if problem.cut_bytes is not None:
             self._toll = np.array([problem.cut_bytes[p] for p in self._positions], dtype=np.float64)
         self._known = Knowledge(self._positions, problem.features)
+        for segment, latency in options.known.items():
+            if set(segment) <= set(self._positions):
+                self._known.observe(segment, latency)
+        self._given = len(self._known)
         self._rounds: list[Round] = []
         self._best: Solution | None = None
         self._ceiling = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
@@ -172,7 +176,7 @@ class _Search:
 
     def _spent(self) -> bool:
         limit = self._options.max_measurements
-        return limit is not None and len(self._known) >= limit
+        return limit is not None and len(self._known) - self._given >= limit
 
     def _record(self, tried: Sequence[Range], bound: float) -> None:
         known = [self._known.latency(segment) for segment in tried]

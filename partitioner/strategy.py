@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from partitioner.oracle import LatencyOracle
@@ -12,6 +12,7 @@ from partitioner.problem import (
     Outcome,
     Partition,
     Problem,
+    Range,
     Round,
     Segment,
     SegmentProfile,
@@ -31,6 +32,7 @@ class SearchOptions:
     ``ceiling_ns``: cuts with a slower bottleneck are not tried, unless nothing faster exists.
     ``max_measurements``: after about this many segments, whatever is known by then.
     ``baseline``: measure the uncut model as well, for comparison.
+    ``known``: what earlier searches measured (``None``: does not compile), to begin with.
     """
 
     diff_threshold_ns: int = 0
@@ -38,6 +40,7 @@ class SearchOptions:
     ceiling_ns: int | None = None
     max_measurements: int | None = None
     baseline: bool = False
+    known: Mapping[Range, int | None] = field(default_factory=dict)
 
 
 class Strategy(Protocol):

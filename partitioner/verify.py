@@ -10,7 +10,7 @@ import numpy as np
 
 from compiler import Graph
 from devices import DevicePool
-from devices.device import Tensor, TensorSpec
+from devices.device import Device, Tensor, TensorSpec
 from devices.errors import DeviceError
 from pipeline import PipelinedModelRunner
 
@@ -57,15 +57,45 @@ def verify_chain(
     pipeline runs on simulated devices that compute exactly, a process for each executable.
     Raises ``DeviceError`` where LiteRT cannot compute the model, and what the runner raises.
     """
-    names = [graph.tensors[t].name for t in graph.outputs]
     ordered = [[item[spec.name] for spec in input_specs(graph)] for item in items]
     expected = run_uncut(model, ordered)
+    with DevicePool.simulated(len(executables)) as pool:
+        return _compare(graph, executables, pool.devices, items, expected)
+
+
+def verify_on_devices(
+    graph: Graph,
+    whole: Path,
+    executables: Sequence[Path],
+    devices: Sequence[Device],
+    items: Sequence[Mapping[str, Tensor]],
+) -> Verification:
+    """The same on the devices given, against ``whole``, the uncut executable, on the first.
+
+    Raises what devices and the runner raise.
+    """
+    loaded = devices[0].load(whole)
+    results = [devices[0].run(loaded.handle, item)[0] for item in items]
+    devices[0].unload(loaded.handle)
+    names = [graph.tensors[t].name for t in graph.outputs]
+    expected = [[result[name] for name in names] for result in results]
+    return _compare(graph, executables, devices, items, expected)
+
+
+def _compare(
+    graph: Graph,
+    executables: Sequence[Path],
+    devices: Sequence[Device],
+    items: Sequence[Mapping[str, Tensor]],
+    expected: Sequence[Sequence[Tensor]],
+) -> Verification:
+    """Run ``items`` through the pipeline and compare with ``expected``, outputs in model order."""
+    names = [graph.tensors[t].name for t in graph.outputs]
     compared = different = 0
     first_output = None
-    with (
-        DevicePool.simulated(len(executables)) as pool,
-        PipelinedModelRunner(executables, pool, outputs=list(dict.fromkeys(names))) as runner,
-    ):
+    with PipelinedModelRunner(
+        executables, devices[: len(executables)], outputs=list(dict.fromkeys(names))
+    ) as runner:
         for wanted, found in zip(expected, runner.run(items), strict=True):
             assert isinstance(found, dict), "errors are raised"
             by_name = dict(zip(names, wanted, strict=True))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import re
+import signal
 import stat
 import sys
 from collections.abc import Callable
@@ -17,6 +20,7 @@ import pytest
 import partitioner.cli
 import partitioner.output_directory
 from compiler import graph_from_bytes, parameter_count_cuts
+from devices import DevicePool
 from devices.executable_file import read_executable
 from partitioner.cli import main
 from partitioner.verify import Verification
@@ -194,7 +198,9 @@ def test_pool_with_a_device_that_dies(run: Run, model: Path, out: Path, tmp_path
     )
     assert code == 0
     report = json.loads((out / "partition.json").read_text())
-    assert [device["link"] for device in report["devices"]] == ["pcie", "pcie"]
+    assert [device["link"] for device in report["devices"]] == ["pcie", "pcie", "usb"]
+    assert list(report["lost_devices"]) == ["pcie:0"]
+    assert all(segment["device"] != "pcie:0" for segment in report["segments"])
 
 
 def test_all_devices_die(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
@@ -307,6 +313,17 @@ open(os.path.join(out, "segment_edgetpu.tflite"), "wb").write(b"rubbish")
         (["--num_segments", "2", "--pool", "no.yaml"], "pool no.yaml does not exist"),
         (["--num_segments", "2", "--input", "no.bmp"], "input no.bmp does not exist"),
         (["--num_segments", "2", "--output_dir", ""], "output_dir is empty"),
+        (["--num_segments", "2", "--target_fps", "5"], "target_fps is given, but num_segments is"),
+        (["--num_segments", "auto", "--target_fps", "-5"], "target_fps is '-5'"),
+        (["--num_segments", "auto", "--max_latency_ms", "nan"], "max_latency_ms is 'nan'"),
+        (["--sweep", "3-1"], "sweep is '3-1', the numbers must ascend"),
+        (["--sweep", "0-2"], "sweep is '0-2'"),
+        (["--sweep", "1-1000"], "from 1 to 64 at most"),
+        (["--sweep", "few"], "numbers of TPUs such as 1-8 are needed"),
+        (["--num_segments", "2", "--real"], "real is given, but no edgetpu_compiler_binary"),
+        (["--num_segments", "2", "--real", "--pool", "p.yaml"], "real and pool are both given"),
+        (["--num_segments", "2", "--report", "/no/such/dir/x.html"], "cannot be written"),
+        (["--num_segments", "2", "--report", "/"], "report / is a directory"),
         (["--num_segments", "2", "--surprise"], "unrecognized arguments: --surprise"),
         (["--num_segments", "2", "--edgetpu_compiler_binary", "/no/such"], "does not exist"),
         (
@@ -351,7 +368,7 @@ def test_wrong_pools(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
     for content, options, sentence in [
         ("devices: [", (), "is not valid YAML"),
         ("devices: none", (), "must be a number of devices"),
-        ("devices: 2", ("--num_devices", 3), "has 2 devices of one kind, but 3 are needed"),
+        ("devices: 2", ("--num_devices", 3), "has 2 devices, but 3 are needed"),
         ("devices: 2", ("--device_type", "pcionly"), "has 0 pcie devices"),
     ]:
         pool.write_text(content)
@@ -418,6 +435,199 @@ def test_interrupt_leaves_nothing(
     assert not out.exists()
 
 
+def test_sigterm_leaves_nothing(
+    run: Run, model: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminated(*_: Any, **__: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(partitioner.cli, "verify_chain", terminated)
+    code, _, told = run(
+        "--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet",
+        "--report", tmp_path / "page.html",
+    )  # fmt: skip
+    assert code == 143
+    assert told == "Terminated; nothing was written.\n"
+    assert not out.exists()
+    assert not list(tmp_path.glob("*.html*"))
+    assert not list(tmp_path.glob(".*html*"))
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sweep_alone(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    base = ("--model_path", model, "--sweep", "1-4", "--output_dir", out, "--report", page)
+    code, printed, told = run(*base)
+    assert code == 0
+    assert files_of(out) == {"sweep.json"}
+    assert "4 of 4 segments: round 0" in told
+    assert printed.splitlines()[0].split()[:3] == ["TPUs", "pipeline", "latency"]
+    content = json.loads((out / "sweep.json").read_text())
+    rows = content["by_num_devices"]
+    assert [row["num_devices"] for row in rows] == [1, 2, 3, 4]
+    whole_ns = content["cuts_by_num_segments"]["1"]["latencies_ns"][0]
+    assert rows[3]["copies"]["throughput_per_second"] == pytest.approx(4e9 / whole_ns)
+    assert rows[3]["copies"]["latency_ns"] == whole_ns
+    stages = content["cuts_by_num_segments"]["3"]["latencies_ns"]
+    assert rows[2]["pipeline"]["throughput_per_second"] == pytest.approx(1e9 / max(stages))
+    assert rows[2]["pipeline"]["latency_ns"] == sum(stages)
+    for row in rows:
+        rates = [row[plan]["throughput_per_second"] for plan in ("pipeline", "copies")]
+        assert row["best"]["throughput_per_second"] >= max(rates)
+    assert content["recommendation"]["sentence"] in printed
+    assert "How many TPUs?" in page.read_text()
+    assert run(*base, "--json", "--quiet")[1] == (out / "sweep.json").read_text()
+
+
+def test_sweep_measures_each_segment_once(run: Run, model: Path, out: Path) -> None:
+    """All segments of 12 operators are 78; three searches on their own measure more than one."""
+    alone = 0
+    for count in (2, 3, 4):
+        run(
+            "--model_path", model, "--num_segments", count, "--output_dir", out,
+            "--diff_threshold_ns", 0, "--no-verify",
+        )  # fmt: skip
+        alone += json.loads((out / "partition.json").read_text())["measurements"]
+    run("--model_path", model, "--sweep", "2-4", "--output_dir", out)
+    assert json.loads((out / "sweep.json").read_text())["measurements"] < alone
+
+
+def test_sweep_stops_where_the_model_cannot_be_cut_further(
+    run: Run, out: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.v2.tflite"
+    path.write_bytes(random_graph(3, 3))
+    code, printed, _ = run("--model_path", path, "--sweep", "2-5", "--output_dir", out)
+    assert code == 0
+    content = json.loads((out / "sweep.json").read_text())
+    assert content["by_num_devices"][3]["pipeline"] is None
+    assert content["by_num_devices"][3]["copies"]["copies"] == 5
+    assert "4 segments are not possible: num_segments is 4" in printed
+
+
+def test_auto_writes_the_plan_recommended(run: Run, model: Path, out: Path) -> None:
+    base = ("--model_path", model, "--num_segments", "auto", "--output_dir", out, "--quiet")
+    code, printed, _ = run(*base, "--target_fps", 1)
+    assert code == 0
+    assert files_of(out) == expected_files(1)
+    assert "Not cut: one TPU runs the whole model" in printed
+    report = json.loads((out / "partition.json").read_text())
+    assert report["how_many"]["recommendation"]["num_devices"] == 1
+    assert report["outputs_identical"].startswith("yes")
+    unreachable = run(*base, "--max_latency_ms", "0.000001", "--sweep", "1-3")[1]
+    assert "no plan for up to 3 TPUs reaches a latency of 1e-06 ms" in unreachable
+    report = json.loads((out / "partition.json").read_text())
+    assert report["how_many"]["recommendation"]["target_met"] is False
+
+
+def test_report_is_one_page_without_a_network(
+    run: Run, model: Path, out: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "a page.html"
+    code, _, _ = run(
+        "--model_path", model, "--num_segments", 3, "--output_dir", out, "--report", page,
+        "--diff_threshold_ns", 0, "--sweep", "1-3",
+    )  # fmt: skip
+    assert code == 0
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert not re.search(r"(?:src|href)=|url\(|<script|@import|https?:", text)
+    report = json.loads((out / "partition.json").read_text())
+    for segment in report["segments"]:
+        assert f"{segment['latency_ns'] / 1e6:.3f} ms" in text
+        assert sum(segment["timing"].values()) == segment["latency_ns"]
+    for title in ("Where the time", "on and off the chips", "search", "by segment", "How many"):
+        assert title in text
+    assert text.count('rx="4"') == OPERATORS
+    assert "my models&#x27; dir" in text
+    assert [p.name for p in tmp_path.glob("*.html")] == ["a page.html"]
+    assert page.stat().st_mode & 0o777 == 0o666 & ~current_umask()
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_unequal_devices(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.yaml"
+    pool.write_text("devices: [{link: usb}, {link: pcie, count: 2}, {latency_scale: 9}]\n")
+    base = ("--model_path", model, "--num_segments", 3, "--output_dir", out, "--pool", pool)
+    code, printed, _ = run(*base, "--diff_threshold_ns", 0)
+    assert code == 0
+    report = json.loads((out / "partition.json").read_text())
+    segments = report["segments"]
+    assert len({segment["device"] for segment in segments}) == 3
+    assert sorted(segment["kind"] for segment in segments) == ["pcie", "pcie", "usb 1"]
+    assert all(segment["device"].startswith(segment["link"]) for segment in segments)
+    assert all(segment["device"] in printed for segment in segments)
+    assert report["trial_run"]["throughput"] == pytest.approx(1e9 / report["bottleneck_ns"])
+    fewer = run(*base, "--num_devices", 2)[0]
+    assert fewer == 0
+    report = json.loads((out / "partition.json").read_text())
+    assert [device["name"] for device in report["devices"]] == ["usb:0"]
+    assert run(*base, "--strategy", "parameter-count")[0] == 2
+
+
+def test_noise_by_seed(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.yaml"
+    pool.write_text("noise_sigma: 0.05\nnoise_seed: 4\ndevices: 2\n")
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
+    contents = []
+    for _ in range(2):
+        code, printed, _ = run(*base, "--diff_threshold_ns", 0)
+        assert code == 0
+        contents.append((out / "partition.json").read_bytes())
+    assert contents[0] == contents[1]
+    report = json.loads(contents[0])
+    assert 0.0 < report["confidence"]["probability"] <= 1.0
+    assert report["confidence"]["widest"] > 0.0
+    assert f"{100 * report['confidence']['probability']:.0f} % that no cut measured" in printed
+    for segment in report["segments"]:
+        low, high = segment["interval_ns"]
+        assert low <= segment["latency_ns"] <= high
+        assert segment["runs"] >= 6
+
+
+def test_real_devices(
+    run: Run, model: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to the device, which is a simulated one here."""
+    monkeypatch.setattr(DevicePool, "coral", lambda: DevicePool.simulated(3))
+    binary = script(
+        tmp_path,
+        f"sys.path.insert(0, {str(ROOT)!r})\nfrom compiler.cli import main\nsys.exit(main())",
+    )
+    base = (
+        "--real", "--edgetpu_compiler_binary", binary, "--model_path", model,
+        "--num_segments", 2, "--output_dir", out, "--cache_dir", tmp_path / "kept",
+    )  # fmt: skip
+    code, _, _ = run(*base)
+    assert code == 0
+    report = json.loads((out / "partition.json").read_text())
+    assert [device["name"] for device in report["devices"]] == ["usb:0", "usb:1", "usb:2"]
+    assert report["outputs_identical"].startswith("yes")
+    assert list((tmp_path / "kept").iterdir())
+    assert run(*base, "--num_devices", 1)[0] == 0
+    report = json.loads((out / "partition.json").read_text())
+    assert report["outputs_identical"] == "not compared, there are fewer devices than segments"
+    code, _, told = run(*base, "--device_type", "pcionly")
+    assert code == 2
+    assert "no Edge TPU of that kind" in told
+
+
+def test_no_real_devices(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    code, _, told = run(
+        "--real", "--edgetpu_compiler_binary", script(tmp_path, ""), "--model_path", model,
+        "--num_segments", 2, "--output_dir", out,
+    )  # fmt: skip
+    assert code == 2
+    assert "no Edge TPU is attached" in told
+    assert not out.exists()
+
+
 def test_live_progress_on_a_terminal(
     model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,7 +639,7 @@ def test_live_progress_on_a_terminal(
     monkeypatch.setattr(sys, "stderr", terminal)
     arguments = ["--model_path", str(model), "--num_segments", "2", "--output_dir", str(out)]
     assert main(arguments) == 0
-    assert terminal.getvalue().startswith("\rround 0")
+    assert terminal.getvalue().startswith("\r[")
     assert terminal.getvalue().endswith("\n")
 
 

@@ -109,18 +109,45 @@ def died(name: str) -> DeviceDied:
     return DeviceDied(f"device {name} died", device=name, exit_code=-9)
 
 
-def test_median_of_warm_runs() -> None:
-    device = FakeDevice("usb:0", [0, 5, 90, 7])
-    assert profiler(device).measure([(2, 5)]) == [307]
+def test_one_warm_run_without_noise() -> None:
+    device = FakeDevice("usb:0")
+    subject = profiler(device)
+    assert subject.measure([(2, 5)]) == [300]
+    # The run that warms up, the one that counts, and the same two for the reference.
     assert device.runs == 4
-    assert not device.loaded
+    assert len(subject.measurement((2, 5)).estimate.samples) == 1
+    assert subject.measurement((2, 5)).load_ns == 1000
+    assert subject.measure([(2, 7)]) == [500]
+    assert device.runs == 7  # two more, and one of the reference
     assert not device.paths[0].exists()
 
 
-def test_number_of_repeats() -> None:
-    device = FakeDevice("usb:0", [0, 9, 1, 2, 3, 8])
-    assert profiler(device, repeats=5).measure([(0, 1)]) == [103]
-    assert device.runs == 6
+def test_single_slow_runs_do_not_count() -> None:
+    device = FakeDevice("usb:0", [0, 5, 90])
+    subject = profiler(device)
+    assert subject.measure([(2, 5)]) == [300]
+    measured = subject.measurement((2, 5))
+    assert measured.estimate.samples[:2] == (305, 390)
+    assert measured.estimate.half_width <= 0.01
+    assert measured.timing.total_ns == 300
+
+
+def test_no_more_repeats_than_allowed() -> None:
+    device = FakeDevice("usb:0", [0, 5, 9, 1, 3, 7])
+    subject = profiler(device, repeats=5)
+    assert subject.measure([(0, 1)]) == [105]
+    assert subject.measurement((0, 1)).estimate.samples == (105, 109, 101, 103, 107)
+
+
+def test_precision_decides_on_repeats() -> None:
+    """A median of 16 equally spread runs is known to within the middle 10 of them."""
+    coarse = profiler(FakeDevice("usb:0", [0, *[3, 0, 6] * 40]), precision=0.02)
+    fine = profiler(FakeDevice("usb:0", [0, *[3, 0, 6] * 40]), precision=0.001)
+    coarse.measure([(0, 2)])
+    fine.measure([(0, 2)])
+    runs = [len(s.measurement((0, 2)).estimate.samples) for s in (coarse, fine)]
+    assert runs[0] == 6
+    assert 6 < runs[1] <= 60
 
 
 def test_nothing_is_measured_twice() -> None:
@@ -128,9 +155,9 @@ def test_nothing_is_measured_twice() -> None:
     subject = profiler(device)
     assert subject.measure([(0, 2), (0, 2), (4, 5)]) == [200, 200, 100]
     assert subject.measure([(4, 5), (0, 2)]) == [100, 200]
-    assert (subject.compilations, subject.measurements, device.runs) == (2, 2, 8)
+    assert (subject.compilations, subject.measurements, device.runs) == (2, 2, 6)
     assert subject.measure([(7, 8)]) == [100]  # the same contents as (4, 5)
-    assert (subject.compilations, subject.measurements, device.runs) == (3, 2, 8)
+    assert (subject.compilations, subject.measurements, device.runs) == (3, 2, 6)
     facts = subject.facts((7, 8))
     assert (facts.on_chip_bytes, facts.off_chip_bytes) == (70, 7)
     assert (facts.input_bytes, facts.output_bytes) == (4, 8)
@@ -309,3 +336,63 @@ def test_a_slow_inference_does_not_count() -> None:
     disturbed = DeviceProfiler(BuiltInCompiler(graph), [LocalDevice(SimulatedChip("usb:0", slow))])
     calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:1")])
     assert disturbed.measure([(0, 9)]) == calm.measure([(0, 9)])
+
+
+def test_noise_is_averaged_and_its_extent_known() -> None:
+    graph = tiny_graph()
+    calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")])
+    for seed in range(3):
+        config = DeviceConfig(compute="none", noise_sigma=0.03, noise_seed=seed)
+        noisy = [LocalDevice(SimulatedChip(f"usb:{i}", config)) for i in range(2)]
+        subject = DeviceProfiler(BuiltInCompiler(graph), noisy)
+        ranges = [(0, 4), (4, 9), (0, 9)]
+        for found, true, segment in zip(
+            subject.measure(ranges), calm.measure(ranges), ranges, strict=True
+        ):
+            assert found is not None
+            assert true is not None
+            assert found == pytest.approx(true, rel=0.03)
+            estimate = subject.measurement(segment).estimate
+            assert len(estimate.samples) >= 6
+            assert estimate.half_width <= 0.01 or len(estimate.samples) == 60
+        assert not subject.warnings
+
+
+def test_a_device_slower_than_its_peers_is_set_aside() -> None:
+    graph = tiny_graph()
+    ranges = [(0, 3), (3, 6), (6, 9)]
+    calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")]).measure(ranges)
+    hot = DeviceConfig(compute="none", latency_scale=1.4)
+    devices = [LocalDevice(SimulatedChip("usb:0", hot)), local("usb:1"), local("usb:2")]
+    subject = DeviceProfiler(BuiltInCompiler(graph), devices)
+    assert subject.measure(ranges) == calm
+    (warning,) = subject.warnings
+    assert "usb:0 takes 1.40 times as long as its peers" in warning
+    assert subject.parallelism == 2
+    assert not subject.lost_devices
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 5, 8])
+def test_a_device_that_slows_down_is_replaced(at: int) -> None:
+    graph = tiny_graph()
+    ranges = [(0, 3), (3, 6), (6, 9), (0, 5), (5, 9), (2, 9)]
+    calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")]).measure(ranges)
+    hot = DeviceConfig(compute="none", faults=(Fault("slow", at=at, factor=1.8, count=None),))
+    devices = [LocalDevice(SimulatedChip("usb:0", hot)), local("usb:1")]
+    subject = DeviceProfiler(BuiltInCompiler(graph), devices)
+    found = [*subject.measure(ranges[:3]), *subject.measure(ranges[3:])]
+    assert found == calm
+    assert len(subject.warnings) == 1
+
+
+@pytest.mark.parametrize("at", [3, 4, 5, 6, 9])
+def test_the_last_device_is_allowed_for_when_it_slows_down(at: int) -> None:
+    graph = tiny_graph()
+    ranges = [(0, 3), (3, 6), (6, 9), (0, 5), (5, 9), (2, 9)]
+    calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")]).measure(ranges)
+    hot = DeviceConfig(compute="none", faults=(Fault("slow", at=at, factor=2.0, count=None),))
+    subject = DeviceProfiler(BuiltInCompiler(graph), [LocalDevice(SimulatedChip("usb:0", hot))])
+    found = [subject.measure([segment])[0] for segment in ranges]
+    assert found == pytest.approx(calm, rel=1e-6)
+    (warning,) = subject.warnings
+    assert "2.00 times as long as it did" in warning

@@ -1,0 +1,301 @@
+"""The strategy for unequal devices: where to cut, and which kind of device gets which segment.
+
+The loop is that of :mod:`partitioner.search`, with a latency oracle, a cost model and bounds for
+each kind of device, and :mod:`partitioner.assignment` to solve for cuts and kinds together.  What
+it proves is the same: no cut *and assignment* to the devices there are has a lower bottleneck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from partitioner.assignment import (
+    AssignedSolution,
+    cheapest_assignment,
+    greatest_fastest,
+    least_bottleneck,
+    solve_assigned,
+)
+from partitioner.knowledge import Beliefs, Knowledge
+from partitioner.oracle import LatencyOracle
+from partitioner.problem import (
+    Guard,
+    NoFeasiblePartition,
+    Outcome,
+    Partition,
+    Problem,
+    Range,
+    Round,
+    Segment,
+    SegmentProfile,
+    ranges_of,
+)
+from partitioner.strategy import OnRound, SearchOptions, ignore_round
+
+_Task = tuple[Range, int]
+"""A segment to be measured on a kind of device."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Devices that are alike: their name, how many there are, and who measures on them."""
+
+    name: str
+    count: int
+    oracle: LatencyOracle
+
+
+@dataclass(frozen=True)
+class AssignedPartition:
+    """A partition and the kind (index) that each of its segments is for."""
+
+    partition: Partition
+    kinds: tuple[int, ...]
+
+
+def search_assigned(
+    problem: Problem,
+    kinds: Sequence[Kind],
+    options: SearchOptions | None = None,
+    on_round: OnRound = ignore_round,
+) -> AssignedPartition:
+    """Find the cut and assignment with the lowest bottleneck, then the smallest gap.
+
+    The problem needs features: without, the least latency measured on a kind would be taken for
+    its fixed cost, which says nothing of shorter segments that this kind was not yet tried with.
+
+    Raises ``ValueError`` without features or with fewer devices than segments,
+    ``NoFeasiblePartition``, and what the oracles raise.
+    """
+    if problem.features is None:
+        raise ValueError("features are needed to bound what unequal devices were not tried with")
+    if sum(kind.count for kind in kinds) < problem.num_segments:
+        raise ValueError("there are fewer devices than segments")
+    return _Search(problem, kinds, options or SearchOptions(), on_round).run()
+
+
+class _Search:
+    """One search.  Cuts are indices into ``positions`` here, operators at the edges."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        kinds: Sequence[Kind],
+        options: SearchOptions,
+        on_round: OnRound,
+    ) -> None:
+        self._problem = problem
+        self._kinds = kinds
+        self._counts = [min(kind.count, problem.num_segments) for kind in kinds]
+        self._options = options
+        self._on_round = on_round
+        self._positions = problem.positions
+        self._k = problem.num_segments
+        self._allowed = None
+        if problem.cut_choices is not None:
+            rows = [np.isin(self._positions, choices) for choices in problem.cut_choices]
+            self._allowed = np.array(rows, dtype=np.bool_).reshape(-1, len(self._positions))
+        self._toll = None
+        if problem.cut_bytes is not None:
+            self._toll = np.array([problem.cut_bytes[p] for p in self._positions], dtype=np.float64)
+        self._known = [Knowledge(self._positions, problem.features) for _ in kinds]
+        self._rounds: list[Round] = []
+        self._best: AssignedSolution | None = None
+        self._ceiling = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
+
+    def run(self) -> AssignedPartition:
+        problem = self._problem
+        start = ranges_of(problem.start_cuts, problem.num_operators)
+        whole = [(0, problem.num_operators)] if self._options.baseline else []
+        every = [(segment, q) for segment in [*start, *whole] for q in range(len(self._kinds))]
+        self._measure(every, lambda _: False)
+        tried: tuple[_Task, ...] = ()
+        while True:
+            beliefs = [known.beliefs() for known in self._known]
+            self._best = self._solve([known.measured() for known in self._known])
+            lower = [belief.lower for belief in beliefs]
+            bound = least_bottleneck(lower, self._counts, self._k, self._allowed)
+            if self._best is not None:
+                bound = min(bound, self._best.bottleneck)
+            self._record(tried, start, bound)
+            outcome = self._enough()
+            if outcome is not None:
+                return self._finish(outcome, bound, beliefs)
+            following = self._next(beliefs)
+            if following is None:
+                return self._finish("optimal", bound, beliefs)
+            tried, ruled_out, slowest_first = following
+            expected = {
+                task: beliefs[task[1]].expected[self._at(task[0])]
+                for task in tried
+                if self._known[task[1]].latency(task[0]) is None
+            }
+            order = sorted(expected, key=lambda task: expected[task], reverse=slowest_first)
+            self._measure(order, ruled_out)
+
+    def _solve(self, costs: Sequence[np.ndarray]) -> AssignedSolution | None:
+        return solve_assigned(
+            costs, self._counts, self._k, allowed=self._allowed, cut_bytes=self._toll
+        )
+
+    def _enough(self) -> Outcome | None:
+        options, best = self._options, self._best
+        if best is not None and best.bottleneck <= self._ceiling:
+            if options.target_ns is not None and best.bottleneck <= options.target_ns:
+                return "target"
+            if best.gap < options.diff_threshold_ns:
+                return "balanced"
+        return "budget" if self._spent() else None
+
+    def _next(
+        self, beliefs: Sequence[Beliefs]
+    ) -> tuple[tuple[_Task, ...], Callable[[float], bool], bool] | None:
+        """What to measure next, which latencies rule it out, and whether to begin with the
+        slowest; ``None`` when nothing can be better."""
+        best = self._best
+        bar = np.inf if best is None else best.bottleneck
+        if self._ceiling < bar:
+            ceiling = self._ceiling
+            found = self._hopeful(beliefs, [b.lower <= ceiling for b in beliefs])
+            if found is not None:
+                return found, lambda latency: latency > ceiling, True
+            self._ceiling = np.inf  # nothing is that fast: go on for the best there is
+        found = self._hopeful(beliefs, [b.lower < bar for b in beliefs])
+        if found is not None:
+            return found, lambda latency: latency >= bar, True
+        if best is None:
+            raise NoFeasiblePartition(
+                f"each of the ways to cut {self._problem.num_operators} operators into "
+                f"{self._k} segments has a segment that does not compile"
+            )
+        floor = best.fastest
+        found = self._evener(beliefs, best)
+        if found is None:
+            return None
+        return found, lambda latency: latency > bar or latency <= floor, False
+
+    def _hopeful(
+        self, beliefs: Sequence[Beliefs], hopeful: Sequence[np.ndarray]
+    ) -> tuple[_Task, ...] | None:
+        """The fastest expected among cuts of hopeful segments."""
+        found = self._solve(
+            [np.where(h, b.expected, np.inf) for h, b in zip(hopeful, beliefs, strict=True)]
+        )
+        return None if found is None else self._tasks(found.cuts, found.kinds)
+
+    def _evener(
+        self, beliefs: Sequence[Beliefs], best: AssignedSolution
+    ) -> tuple[_Task, ...] | None:
+        """The smallest expected gap among those that could beat the best one's."""
+        costs = [
+            np.where(
+                (b.lower <= best.bottleneck) & (b.upper > best.fastest),
+                np.minimum(b.expected, best.bottleneck),
+                np.inf,
+            )
+            for b in beliefs
+        ]
+        fastest = greatest_fastest(costs, self._counts, self._k, best.bottleneck, self._allowed)
+        if not np.isfinite(fastest):
+            return None
+        usable = [(table >= fastest) & (table <= best.bottleneck) for table in costs]
+        found = cheapest_assignment(
+            usable, self._counts, self._k, allowed=self._allowed, cut_bytes=self._toll
+        )
+        return None if found is None else self._tasks(*found)
+
+    def _tasks(self, cuts: Sequence[int], kinds: Sequence[int]) -> tuple[_Task, ...]:
+        positions = tuple(self._positions[i] for i in cuts)
+        return tuple(zip(ranges_of(positions, self._problem.num_operators), kinds, strict=True))
+
+    def _at(self, segment: Range) -> tuple[int, int]:
+        return self._positions.index(segment[0]), self._positions.index(segment[1])
+
+    def _measure(self, tasks: Sequence[_Task], ruled_out: Callable[[float], bool]) -> None:
+        """Measure in order, all kinds at the same time, until the cut is ruled out."""
+        at_once = sum(max(1, kind.oracle.parallelism) for kind in self._kinds)
+        for low in range(0, len(tasks), at_once):
+            if self._rounds and self._spent():
+                return
+            batch = tasks[low : low + at_once]
+            by_kind = [[s for s, kind in batch if kind == q] for q in range(len(self._kinds))]
+            with ThreadPoolExecutor(len(self._kinds), thread_name_prefix="kind") as pool:
+                answers = list(pool.map(lambda k, s: k.oracle.measure(s), self._kinds, by_kind))
+            stop = False
+            for known, segments, latencies in zip(self._known, by_kind, answers, strict=True):
+                for segment, latency in zip(segments, latencies, strict=True):
+                    known.observe(segment, latency)
+                    stop |= latency is None or ruled_out(float(latency))
+            if self._rounds and stop:
+                return
+
+    def _spent(self) -> bool:
+        limit = self._options.max_measurements
+        return limit is not None and sum(map(len, self._known)) >= limit
+
+    def _record(self, tried: tuple[_Task, ...], start: Sequence[Range], bound: float) -> None:
+        best = self._best
+        if not tried and best is not None:  # the start, assigned as well as it can be
+            tried = self._tasks(best.cuts, best.kinds)
+        known = [self._known[kind].latency(segment) for segment, kind in tried]
+        latencies = tuple(None if v is None or np.isinf(v) else int(v) for v in known)
+        numbers = [latency for latency in latencies if latency is not None]
+        complete = bool(numbers) and len(numbers) == len(latencies)
+        segments = [segment for segment, _ in tried] or list(start)
+        entry = Round(
+            index=len(self._rounds),
+            cuts=tuple(end for _, end in segments[:-1]),
+            latencies_ns=latencies or (None,) * len(segments),
+            bottleneck_ns=max(numbers) if complete else None,
+            gap_ns=max(numbers) - min(numbers) if complete else None,
+            best_bottleneck_ns=None if best is None else int(best.bottleneck),
+            best_gap_ns=None if best is None else int(best.gap),
+            lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
+            measurements=sum(kind.oracle.measurements for kind in self._kinds),
+        )
+        self._rounds.append(entry)
+        self._on_round(entry)
+
+    def _finish(
+        self, outcome: Outcome, bound: float, beliefs: Sequence[Beliefs]
+    ) -> AssignedPartition:
+        best = self._best
+        if best is None:
+            raise NoFeasiblePartition(
+                f"none of the {len(self._rounds)} cuts tried within the measurements allowed "
+                "compiles in all its segments; allow more measurements"
+            )
+        profiles = []
+        for segment, kind in self._tasks(best.cuts, best.kinds):
+            oracle = self._kinds[kind].oracle
+            (latency,) = oracle.measure([segment])
+            assert latency is not None, "the segment was measured"
+            profiles.append(SegmentProfile(Segment(*segment), latency, oracle.facts(segment)))
+        toll = self._problem.cut_bytes
+        cuts = [profile.segment.end for profile in profiles[:-1]]
+        partition = Partition(
+            strategy="optimal",
+            segments=tuple(profiles),
+            bytes_across_cuts=0 if toll is None else sum(toll[cut] for cut in cuts),
+            compilations=sum(kind.oracle.compilations for kind in self._kinds),
+            measurements=sum(kind.oracle.measurements for kind in self._kinds),
+            lower_bound_ns=int(bound),
+            outcome=outcome,
+            guard=_worst([belief.guard for belief in beliefs]),
+            rounds=tuple(self._rounds),
+        )
+        return AssignedPartition(partition, best.kinds)
+
+
+def _worst(guards: Sequence[Guard]) -> Guard:
+    sigmas = [guard.model_sigmas for guard in guards if guard.model_sigmas is not None]
+    return Guard(
+        nested=sum(guard.nested for guard in guards),
+        worst_violation=max(guard.worst_violation for guard in guards),
+        worst_model_error=max(guard.worst_model_error for guard in guards),
+        model_sigmas=max(sigmas) if sigmas else None,
+    )

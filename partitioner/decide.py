@@ -1,0 +1,189 @@
+"""From options, a graph and devices to cuts: how many segments, where, and on which devices."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from compiler import Graph
+from devices.device import Device
+from devices.errors import ConfigError
+from partitioner.arguments import Arguments
+from partitioner.assignment_search import Kind, search_assigned
+from partitioner.bench import Measurement
+from partitioner.compilers import SegmentCompiler
+from partitioner.confidence import Confidence, confidence_in
+from partitioner.device_kinds import DeviceKind, kinds_of
+from partitioner.how_many import Recommendation, Sweep
+from partitioner.how_many_command import answer_how_many, asked_how_many
+from partitioner.planning import problem_of
+from partitioner.problem import NoFeasiblePartition, Partition, Problem
+from partitioner.profile import DeviceProfiler
+from partitioner.progress import Progress
+from partitioner.strategies import STRATEGIES
+from partitioner.strategy import OnRound, SearchOptions, ignore_round
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where to cut and what led there.
+
+    ``kinds``: the kind of device of each segment.  ``whole_model_ns``: the uncut model on the
+    kind that runs it fastest.  ``partition`` is ``None`` where only numbers of TPUs were compared.
+    """
+
+    partition: Partition | None
+    kinds: tuple[DeviceKind, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    confidence: Confidence | None = None
+    whole_model_ns: int | None = None
+    sweep: Sweep | None = None
+    recommendation: Recommendation | None = None
+
+
+class Decider:
+    """Profilers for the devices given, and the searches that ask them."""
+
+    def __init__(
+        self,
+        arguments: Arguments,
+        graph: Graph,
+        compiler: SegmentCompiler,
+        devices: Sequence[Device],
+        progress: Progress | None,
+    ) -> None:
+        self._arguments = arguments
+        self._graph = graph
+        self._progress = progress
+        self._on_round: OnRound = ignore_round if progress is None else progress
+        self._kinds = kinds_of(devices)
+        self._profilers = [DeviceProfiler(compiler, kind.devices) for kind in self._kinds]
+
+    @property
+    def measurements(self) -> int:
+        return sum(profiler.measurements for profiler in self._profilers)
+
+    @property
+    def lost_devices(self) -> dict[str, str]:
+        """Devices that died, and how."""
+        return {name: how for p in self._profilers for name, how in p.lost_devices.items()}
+
+    @property
+    def unequal(self) -> bool:
+        """Whether there are several kinds of devices to choose from."""
+        return len(self._kinds) > 1
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was noticed about devices."""
+        return tuple(text for p in self._profilers for text in p.warnings)
+
+    def decide(self) -> Decision:
+        """Search as the arguments ask.
+
+        Raises ``NoFeasiblePartition`` naming the model and a reason, and what devices raise.
+        """
+        try:
+            return self._decide()
+        except NoFeasiblePartition as error:
+            reasons = [text for p in self._profilers for text in p.failures.values()]
+            first = f"; the first failure: {reasons[0]}" if reasons else ""
+            raise NoFeasiblePartition(
+                f"{self._graph.name} cannot be partitioned: {error}{first}"
+            ) from error
+
+    def _decide(self) -> Decision:
+        arguments = self._arguments
+        segments = arguments.num_segments
+        if not isinstance(segments, int):
+            sweep, recommendation, partitions = self._how_many()
+            if segments is None:
+                return Decision(None, sweep=sweep, recommendation=recommendation)
+            best = replace(
+                partitions[recommendation.plan.segments],
+                compilations=self._profilers[0].compilations,
+                measurements=self._profilers[0].measurements,
+            )
+            chosen = (0,) * len(best.segments)
+            return self._judged(best, chosen, sweep, recommendation)
+        options = SearchOptions(
+            diff_threshold_ns=arguments.diff_threshold_ns,
+            target_ns=arguments.initial_lower_bound_ns,
+            ceiling_ns=arguments.initial_upper_bound_ns,
+            max_measurements=arguments.max_measurements,
+            baseline=True,
+        )
+        if len(self._kinds) > 1:
+            if arguments.strategy != "optimal":
+                raise ConfigError(
+                    f"strategy is {arguments.strategy!r}, but the devices are of "
+                    f"{len(self._kinds)} kinds, which only the strategy optimal can choose from; "
+                    "use it, or devices of one kind (device_type)."
+                )
+            partition, chosen = self._assigned(segments, options)
+        else:
+            strategy = STRATEGIES[arguments.strategy]
+            (profiler,) = self._profilers
+            partition = strategy(self._problem(segments), profiler, options, self._on_round)
+            chosen = (0,) * segments
+        if not asked_how_many(arguments):
+            return self._judged(partition, chosen)
+        sweep, recommendation, _ = self._how_many()
+        return self._judged(partition, chosen, sweep, recommendation)
+
+    def _how_many(self) -> tuple[Sweep, Recommendation, dict[int, Partition]]:
+        return answer_how_many(self._arguments, self._graph, self._profilers[0], self._progress)
+
+    def _judged(
+        self,
+        partition: Partition,
+        chosen: Sequence[int],
+        sweep: Sweep | None = None,
+        recommendation: Recommendation | None = None,
+    ) -> Decision:
+        """The decision for ``partition``, with what the profilers know of it."""
+        ranges = [(p.segment.first, p.segment.end) for p in partition.segments]
+        confidence = None
+        if len(self._kinds) == 1:
+            measured = self._profilers[0].known()
+            confidence = confidence_in(ranges, {s: m.estimate for s, m in measured.items()})
+        whole = [p.measure([(0, len(self._graph))])[0] for p in self._profilers]
+        return Decision(
+            partition,
+            kinds=tuple(self._kinds[q] for q in chosen),
+            measurements=tuple(
+                self._profilers[q].measurement(segment)
+                for segment, q in zip(ranges, chosen, strict=True)
+            ),
+            confidence=confidence,
+            whole_model_ns=min((one for one in whole if one is not None), default=None),
+            sweep=sweep,
+            recommendation=recommendation,
+        )
+
+    def _assigned(self, segments: int, options: SearchOptions) -> tuple[Partition, tuple[int, ...]]:
+        problem = self._problem(segments)
+        counts = [len(kind.devices) for kind in self._kinds]
+        while True:
+            kinds = [
+                Kind(kind.name, count, profiler)
+                for kind, count, profiler in zip(self._kinds, counts, self._profilers, strict=True)
+                if count
+            ]
+            index = [q for q, count in enumerate(counts) if count]
+            found = search_assigned(problem, kinds, options, self._on_round)
+            chosen = tuple(index[q] for q in found.kinds)
+            lost = self.lost_devices
+            living = [sum(d.name not in lost for d in kind.devices) for kind in self._kinds]
+            fits = all(chosen.count(q) <= count for q, count in enumerate(living))
+            if fits or sum(living) < segments:  # or whatever there is to be had
+                return found.partition, chosen
+            counts = living  # a device died meanwhile; what it measured is still known
+
+    def _problem(self, segments: int) -> Problem:
+        return problem_of(
+            self._graph, segments, partition_search_step=self._arguments.partition_search_step
+        )

@@ -1,0 +1,62 @@
+"""What the options ``--num_segments auto``, ``--sweep`` and the targets ask, answered."""
+
+from __future__ import annotations
+
+from compiler import Graph
+from partitioner.arguments import Arguments
+from partitioner.how_many import Recommendation, Sweep, Target, recommend
+from partitioner.oracle import LatencyOracle
+from partitioner.problem import Partition
+from partitioner.progress import Progress
+from partitioner.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.sweep import sweep
+
+DEFAULT_COUNTS = range(1, 9)
+"""Numbers of TPUs looked at by ``--num_segments auto``."""
+
+
+def target_of(arguments: Arguments) -> Target:
+    """The throughput and latency asked for."""
+    latency = arguments.max_latency_ms
+    return Target(arguments.target_fps, None if latency is None else round(latency * 1e6))
+
+
+def asked_how_many(arguments: Arguments) -> bool:
+    """Whether numbers of TPUs are to be compared."""
+    return arguments.sweep is not None or arguments.num_segments in (None, "auto")
+
+
+def counts_of(arguments: Arguments) -> range:
+    """The numbers of TPUs to compare."""
+    if arguments.sweep is None:
+        return DEFAULT_COUNTS
+    low, high = arguments.sweep
+    return range(low, high + 1)
+
+
+def answer_how_many(
+    arguments: Arguments, graph: Graph, oracle: LatencyOracle, progress: Progress | None
+) -> tuple[Sweep, Recommendation, dict[int, Partition]]:
+    """The table, the recommendation, and the best cuts by number of segments.
+
+    Raises ``NoFeasiblePartition`` and what the oracle raises.
+    """
+    counts = counts_of(arguments)
+
+    def on_count(segments: int) -> None:
+        if progress is not None:
+            progress.label = f"{segments} of {max(counts)} segments: "
+
+    on_round: OnRound = ignore_round if progress is None else progress
+    result, partitions = sweep(
+        graph,
+        oracle,
+        counts,
+        SearchOptions(),
+        partition_search_step=arguments.partition_search_step,
+        on_count=on_count,
+        on_round=on_round,
+    )
+    if progress is not None:
+        progress.label = ""
+    return result, recommend(result, target_of(arguments)), partitions

@@ -1,0 +1,301 @@
+"""The report as one HTML page: no script, no network, readable in light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from compiler import Graph
+from compiler.log import format_size
+from devices.device import Timing
+from partitioner.bench import Measurement
+from partitioner.charts import Bar, Part, Series, legend, line_chart, stacked_bars
+from partitioner.graph_drawing import colour, draw_graph
+from partitioner.how_many import Recommendation, Sweep, describe
+from partitioner.html_style import STYLE
+from partitioner.progress import milliseconds
+from partitioner.report import Report, why
+from partitioner.sweep_report import SweepReport
+
+_PARTS = (
+    ("request", "overhead", "overhead_ns"),
+    ("parameter load", "load", "parameter_load_ns"),
+    ("transfer in", "input", "input_ns"),
+    ("compute", "compute", "compute_ns"),
+    ("parameter streaming", "streaming", "streaming_ns"),
+    ("transfer out", "output", "output_ns"),
+    ("CPU operators", "cpu", "cpu_ns"),
+)
+"""Name, class and field of every part of a :class:`~devices.device.Timing`."""
+
+
+def partition_page(report: Report, graph: Graph) -> str:
+    """The page on a partition."""
+    partition = report.partition
+    count = len(partition.segments)
+    links = sorted({place.get("link", "") for place in report.placement or report.devices})
+    parts = [
+        f"<h1>{escape(report.model)}</h1>",
+        f'<p class="dim">{report.num_operators} operators in {count} '
+        f"{'segment' if count == 1 else 'segments'} for {' and '.join(links)} devices, "
+        f"strategy {escape(partition.strategy)}, {escape(report.compiler)} compiler</p>",
+        _tiles(report),
+        f'<section><p class="advice">{escape(why(report))}</p>{_noticed(report)}</section>',
+        _times(report),
+        _memory(report),
+        _path(report),
+        _drawing(report, graph),
+    ]
+    if report.sweep is not None:
+        parts.append(_how_many(report.sweep, report.recommendation))
+    parts.append(_details(report))
+    return _page(report.model, parts)
+
+
+def sweep_page(report: SweepReport) -> str:
+    """The page on numbers of TPUs alone."""
+    noticed = [*(report.lost_devices or {}).values(), *report.warnings]
+    return _page(
+        report.model,
+        [
+            f"<h1>{escape(report.model)}</h1>",
+            '<p class="dim">How many TPUs are worth it</p>',
+            _how_many(report.sweep, report.recommendation),
+            *(f'<section><p class="warning">{escape(text)}</p></section>' for text in noticed),
+        ],
+    )
+
+
+def _page(title: str, parts: Sequence[str]) -> str:
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}: partition</title><style>{STYLE}</style></head>"
+        f"<body><main>{''.join(parts)}</main></body></html>\n"
+    )
+
+
+def _tiles(report: Report) -> str:
+    partition = report.partition
+    bound = partition.lower_bound_ns
+    possible = report.num_operators * (report.num_operators + 1) // 2
+    rate = "unlimited" if report.throughput is None else f"{report.throughput:.1f}"
+    tiles = [
+        ("items per second", rate),
+        ("of one TPU's rate", "-" if report.speed_up is None else f"{report.speed_up:.2f} x"),
+        ("bottleneck", milliseconds(partition.bottleneck_ns)),
+        ("no cut is faster than", milliseconds(bound) if bound else "unknown"),
+        ("slowest minus fastest", milliseconds(partition.gap_ns)),
+        (f"of {possible:,} segments measured", str(partition.measurements)),
+    ]
+    return (
+        '<div class="tiles">'
+        + "".join(f'<div class="tile"><b>{v}</b><span>{n}</span></div>' for n, v in tiles)
+        + "</div>"
+    )
+
+
+def _noticed(report: Report) -> str:
+    texts = [f"Lost {name}: {how}" for name, how in report.lost_devices.items()]
+    texts += report.warnings
+    sure = report.confidence
+    said = ""
+    if sure is not None and sure.widest > 0.0:
+        said = (
+            f"<p>Measurements scatter: with {100 * sure.probability:.0f} % probability no cut "
+            f"measured is faster; the expected loss is {100 * sure.expected_loss:.2f} %.</p>"
+        )
+    outputs = (
+        f'<p class="note">Outputs identical to the uncut model: {escape(report.verification)}.</p>'
+    )
+    return said + "".join(f'<p class="warning">{escape(text)}</p>' for text in texts) + outputs
+
+
+def _times(report: Report) -> str:
+    partition = report.partition
+    bars, loads = [], []
+    names: dict[str, str] = {}
+    for index, profile in enumerate(partition.segments):
+        measured = report.measurements[index] if report.measurements else None
+        parts = _parts_of(measured, profile.latency_ns)
+        names.update((part.css, part.name) for part in parts)
+        place = report.placement[index]["device"] if report.placement else ""
+        label = f"segment {index}" + (f" ({place})" if place else "")
+        bars.append(Bar(label, parts, milliseconds(profile.latency_ns)))
+        if measured is not None and measured.load_ns:
+            note = f"segment {index}, once: {milliseconds(measured.load_ns)}"
+            part = Part("parameter load", measured.load_ns, "load", note)
+            loads.append(Bar(f"segment {index}", (part,), milliseconds(measured.load_ns)))
+    entries = [(css, name) for name, css, _ in _PARTS if css in names]
+    if "total" in names:
+        entries.append(("total", "whole inference (this device tells no parts)"))
+    key = legend(entries)
+    bound = partition.lower_bound_ns or None
+    once = ""
+    if loads:
+        once = (
+            '<p class="note">Once, before the first item: bringing parameters onto the chips.</p>'
+            + stacked_bars(loads)
+        )
+    return (
+        "<section><h2>Where the time of one item goes</h2>"
+        '<p class="note">The longest bar sets the pace; the dashed line is the latency below '
+        "which no cut's slowest segment can be.</p>"
+        f"{key}{stacked_bars(bars, mark=bound, mark_text='lower bound')}{once}</section>"
+    )
+
+
+def _parts_of(measured: Measurement | None, latency_ns: int) -> tuple[Part, ...]:
+    """The pieces of a bar; a single one where the device tells nothing but the total."""
+    timing = Timing(compute_ns=latency_ns) if measured is None else measured.timing
+    told = [(name, css, getattr(timing, key)) for name, css, key in _PARTS if getattr(timing, key)]
+    if all(key == "compute" for _, key, _ in told):  # a real device: it knows the sum alone
+        return (Part("total", latency_ns, "total", milliseconds(latency_ns)),)
+    scale = latency_ns / max(1, timing.total_ns)
+    return tuple(
+        Part(name, value * scale, css, f"{name}: {milliseconds(round(value * scale))}")
+        for name, css, value in told
+    )
+
+
+def _memory(report: Report) -> str:
+    bars = []
+    for index, profile in enumerate(report.partition.segments):
+        facts = profile.facts
+        on, off = format_size(facts.on_chip_bytes), format_size(facts.off_chip_bytes)
+        bars.append(
+            Bar(
+                f"segment {index}",
+                (
+                    Part("on chip", facts.on_chip_bytes, "onchip", f"on chip: {on}"),
+                    Part("off chip", facts.off_chip_bytes, "offchip", f"off chip: {off}"),
+                ),
+                on if not facts.off_chip_bytes else f"{on} + {off}",
+            )
+        )
+    return (
+        "<section><h2>Parameters on and off the chips</h2>"
+        '<p class="note">What is off the chip is streamed at every inference; '
+        f"{format_size(report.partition.bytes_across_cuts)} of tensors cross the cuts.</p>"
+        f"{legend([('onchip', 'on chip'), ('offchip', 'off chip')])}{stacked_bars(bars)}</section>"
+    )
+
+
+def _path(report: Report) -> str:
+    rounds = report.partition.rounds
+    tried = [(r.measurements, r.bottleneck_ns / 1e6) for r in rounds if r.bottleneck_ns is not None]
+    best = [
+        (r.measurements, r.best_bottleneck_ns / 1e6)
+        for r in rounds
+        if r.best_bottleneck_ns is not None
+    ]
+    bound = [(r.measurements, r.lower_bound_ns / 1e6) for r in rounds]
+    series = [
+        Series("lower bound", tuple(map(_floats, bound)), "green", step=True),
+        Series("best so far", tuple(map(_floats, best)), "blue", step=True),
+        Series("cut tried", tuple(map(_floats, tried)), "orange", dots=True),
+    ]
+    rows = "".join(
+        f"<tr><td>{r.index}</td><td class='left'>{', '.join(map(str, r.cuts))}</td>"
+        f"<td>{'ruled out' if r.bottleneck_ns is None else milliseconds(r.bottleneck_ns)}</td>"
+        f"<td>{milliseconds(r.best_bottleneck_ns)}</td><td>{milliseconds(r.lower_bound_ns)}</td>"
+        f"<td>{r.measurements}</td></tr>"
+        for r in rounds
+    )
+    chart = line_chart(series, "segments measured", "bottleneck, ms") if len(rounds) > 1 else ""
+    if not chart:
+        chart = '<p class="note">The first cut tried was the last one.</p>'
+    return (
+        "<section><h2>The search's path</h2>"
+        '<p class="note">The result is proven once the best cut meets the bound.</p>'
+        + legend([("orange", "cut tried"), ("blue", "best so far"), ("green", "lower bound")])
+        + chart
+        + "<details><summary>all rounds</summary><table><tr><th>round</th>"
+        "<th class='left'>cuts before operators</th><th>bottleneck</th><th>best</th><th>bound</th>"
+        f"<th>measured</th></tr>{rows}</table></details></section>"
+    )
+
+
+def _floats(point: tuple[int, float]) -> tuple[float, float]:
+    return float(point[0]), float(point[1])
+
+
+def _drawing(report: Report, graph: Graph) -> str:
+    partition = report.partition
+    names = [
+        (
+            colour(i),
+            f"{i}: operators {p.segment.first} to {p.segment.end - 1}"
+            + (f" on {report.placement[i]['device']}" if report.placement else ""),
+        )
+        for i, p in enumerate(partition.segments)
+    ]
+    return (
+        "<section><h2>The graph by segment</h2>"
+        '<p class="note">From left to right; dashed lines are tensors that go from segment to '
+        "segment. Point at an operator for its kind.</p>"
+        f"{legend(names)}{draw_graph(graph, partition.cuts)}</section>"
+    )
+
+
+def _how_many(sweep: Sweep, recommendation: Recommendation | None) -> str:
+    rows: list[str] = []
+    points: dict[str, list[tuple[float, float]]] = {"pipeline": [], "copies": [], "best": []}
+    for row in sweep.rows:
+        plans = {"pipeline": row.pipeline, "copies": row.copies, "best": row.best}
+        cells = ""
+        for name, plan in plans.items():
+            if plan is not None:
+                points[name].append((float(row.num_devices), plan.throughput))
+            if name != "best":
+                cells += (
+                    "<td>-</td><td>-</td>"
+                    if plan is None
+                    else f"<td>{plan.throughput:.1f}</td><td>{milliseconds(plan.latency_ns)}</td>"
+                )
+        gain = "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %"
+        chosen = recommendation is not None and recommendation.plan == row.best
+        rows.append(
+            f"<tr{' class=chosen' if chosen else ''}><td>{row.num_devices}</td>{cells}"
+            f"<td class='left'>{describe(row.best)}</td><td>{row.best.throughput:.1f}</td>"
+            f"<td>{gain}</td><td>{row.efficiency:.1f}</td></tr>"
+        )
+    series = [
+        Series("copies of the whole model", tuple(points["copies"]), "orange"),
+        Series("one pipeline", tuple(points["pipeline"]), "blue"),
+        Series("best plan", tuple(points["best"]), "green"),
+    ]
+    advice = (
+        "" if recommendation is None else f'<p class="advice">{escape(recommendation.sentence)}</p>'
+    )
+    return (
+        f"<section><h2>How many TPUs?</h2>{advice}"
+        + legend(
+            [
+                ("blue", "one pipeline"),
+                ("orange", "copies of the whole model"),
+                ("green", "best plan"),
+            ]
+        )
+        + line_chart(series, "TPUs", "items per second")
+        + "<table><tr><th>TPUs</th><th>pipeline, items/s</th><th>latency</th>"
+        "<th>copies, items/s</th><th>latency</th><th class='left'>best plan</th><th>items/s</th>"
+        "<th>gain by the last TPU</th>"
+        f"<th>items/s per TPU</th></tr>{''.join(rows)}</table></section>"
+    )
+
+
+def _details(report: Report) -> str:
+    facts = {
+        "model SHA-256": report.model_sha256,
+        "cuts before operators": ", ".join(map(str, report.partition.cuts)),
+        "devices": ", ".join(device["name"] for device in report.devices),
+        **{name: str(value) for name, value in report.options.items() if value is not None},
+    }
+    rows = "".join(
+        f"<tr><th class='left'>{escape(name)}</th>"
+        f"<td class='left'><code>{escape(value)}</code></td></tr>"
+        for name, value in facts.items()
+    )
+    table = f"<table>{rows}</table>"
+    return f"<section><details><summary>to reproduce</summary>{table}</details></section>"

@@ -1,0 +1,106 @@
+"""Finding the best cut for every number of segments, with one store of measurements for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from compiler import Graph
+from devices.errors import ConfigError, ModelError
+from partitioner.how_many import PipelineCost, Sweep, sweep_of
+from partitioner.oracle import LatencyOracle
+from partitioner.planning import problem_of
+from partitioner.problem import NoFeasiblePartition, Partition, Problem, Range, SegmentFacts
+from partitioner.search import search_optimal
+from partitioner.strategy import OnRound, SearchOptions, ignore_round
+
+OnCount = Callable[[int], None]
+"""Called with every number of segments before its search begins."""
+
+
+class Memory:
+    """An oracle that remembers what was asked through it, so that the next search begins with it.
+
+    A segment of four operators costs the same whether the model is cut into three segments or
+    into eight.
+    """
+
+    def __init__(self, oracle: LatencyOracle) -> None:
+        self._oracle = oracle
+        self.known: dict[Range, int | None] = {}
+
+    @property
+    def parallelism(self) -> int:
+        return self._oracle.parallelism
+
+    @property
+    def compilations(self) -> int:
+        return self._oracle.compilations
+
+    @property
+    def measurements(self) -> int:
+        return self._oracle.measurements
+
+    def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
+        answers = self._oracle.measure(segments)
+        self.known.update(zip(segments, answers, strict=True))
+        return answers
+
+    def facts(self, segment: Range) -> SegmentFacts:
+        return self._oracle.facts(segment)
+
+
+def sweep(
+    graph: Graph,
+    oracle: LatencyOracle,
+    counts: Sequence[int],
+    options: SearchOptions | None = None,
+    *,
+    partition_search_step: int = 1,
+    on_count: OnCount = lambda _: None,
+    on_round: OnRound = ignore_round,
+) -> tuple[Sweep, dict[int, Partition]]:
+    """Search the best cut into 1 to ``max(counts)`` segments and tabulate ``counts`` devices.
+
+    Returns the table and the partitions by number of segments.
+
+    Numbers of segments that ``graph`` cannot be cut into, or for which no cut compiles, are left
+    out.  Raises ``NoFeasiblePartition`` when nothing at all compiles, and what the oracle raises.
+    """
+    memory = Memory(oracle)
+    options = options or SearchOptions()
+    found: dict[int, Partition] = {}
+    failures: dict[int, str] = {}
+    for segments in range(1, max(counts) + 1):
+        on_count(segments)
+        try:
+            problem = (
+                Problem(len(graph), 1, ())
+                if segments == 1
+                else problem_of(graph, segments, partition_search_step=partition_search_step)
+            )
+            partition = search_optimal(
+                problem, memory, replace(options, known=dict(memory.known)), on_round
+            )
+        except (NoFeasiblePartition, ConfigError, ModelError) as error:
+            failures[segments] = str(error)
+        else:
+            found[segments] = partition
+    feasible = [count for count in counts if any(k <= count for k in found)]
+    if not feasible:
+        raise NoFeasiblePartition(
+            f"{graph.name} compiles for none of the numbers of segments up to {max(counts)}: "
+            f"{failures[max(counts)]}"
+        )
+    costs = {segments: cost_of(partition) for segments, partition in found.items()}
+    return sweep_of(costs, feasible, failures), found
+
+
+def cost_of(partition: Partition) -> PipelineCost:
+    """What the table needs of a partition."""
+    return PipelineCost(
+        cuts=partition.cuts,
+        latencies_ns=partition.latencies_ns,
+        outcome=partition.outcome,
+        off_chip_bytes=partition.off_chip_bytes,
+    )

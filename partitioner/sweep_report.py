@@ -1,0 +1,132 @@
+"""Numbers of TPUs against what they achieve: as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from partitioner.how_many import Plan, Recommendation, Sweep, describe
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """A sweep on its own, without segments being written, and its circumstances."""
+
+    model: str
+    model_sha256: str
+    compiler: str
+    devices: tuple[Mapping[str, str], ...]
+    options: Mapping[str, Any]
+    sweep: Sweep
+    recommendation: Recommendation
+    measurements: int
+    warnings: tuple[str, ...] = ()
+    lost_devices: Mapping[str, str] | None = None
+
+
+def sweep_json(report: SweepReport) -> str:
+    """The contents of ``sweep.json``."""
+    content = {
+        "format_version": 1,
+        "model": report.model,
+        "model_sha256": report.model_sha256,
+        "compiler": report.compiler,
+        "devices": [dict(device) for device in report.devices],
+        "options": dict(report.options),
+        "measurements": report.measurements,
+        "lost_devices": dict(report.lost_devices or {}),
+        "warnings": list(report.warnings),
+        **sweep_content(report.sweep, report.recommendation),
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[str, Any]:
+    """Rows, pipelines and the recommendation as JSON knows them."""
+    return {
+        "recommendation": None
+        if recommendation is None
+        else {
+            **_plan(recommendation.plan),
+            "target_met": recommendation.met,
+            "sentence": recommendation.sentence,
+        },
+        "by_num_devices": [
+            {
+                "num_devices": row.num_devices,
+                "pipeline": None if row.pipeline is None else _plan(row.pipeline),
+                "copies": None if row.copies is None else _plan(row.copies),
+                "best": _plan(row.best),
+                "marginal_gain": row.marginal_gain,
+                "throughput_per_device": row.efficiency,
+            }
+            for row in sweep.rows
+        ],
+        "cuts_by_num_segments": {
+            str(segments): {
+                "cuts": list(pipeline.cuts),
+                "latencies_ns": list(pipeline.latencies_ns),
+                "off_chip_bytes": pipeline.off_chip_bytes,
+            }
+            for segments, pipeline in sorted(sweep.pipelines.items())
+        },
+        "not_possible": {str(k): why for k, why in sorted(sweep.failures.items())},
+    }
+
+
+def sweep_table(sweep: Sweep) -> str:
+    """One line per number of TPUs."""
+    rows = [("TPUs", "pipeline", "latency", "copies", "latency", "best plan", "best", "gain")]
+    for row in sweep.rows:
+        rows.append(
+            (
+                str(row.num_devices),
+                *_rate_and_latency(row.pipeline),
+                *_rate_and_latency(row.copies),
+                describe(row.best),
+                f"{row.best.throughput:.1f}/s",
+                "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    lines += [f"{k} segments are not possible: {why}" for k, why in sweep.failures.items()]
+    return "\n".join(lines)
+
+
+def sweep_text(report: SweepReport) -> str:
+    """What a user reads who only asked how many."""
+    noticed: Sequence[str] = [
+        *(f"lost device {name}: {how}" for name, how in (report.lost_devices or {}).items()),
+        *(f"warning: {text}" for text in report.warnings),
+    ]
+    return "\n".join(
+        [
+            sweep_table(report.sweep),
+            "",
+            report.recommendation.sentence,
+            f"{report.measurements} segments measured.",
+            *noticed,
+        ]
+    )
+
+
+def _rate_and_latency(plan: Plan | None) -> tuple[str, str]:
+    if plan is None:
+        return "-", "-"
+    return f"{plan.throughput:.1f}/s", f"{plan.latency_ns / 1e6:.2f} ms"
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    return {
+        "num_devices": plan.num_devices,
+        "segments": plan.segments,
+        "copies": plan.copies,
+        "throughput_per_second": plan.throughput,
+        "latency_ns": plan.latency_ns,
+    }

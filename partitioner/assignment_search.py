@@ -20,7 +20,8 @@ from partitioner.assignment import (
     least_bottleneck,
     solve_assigned,
 )
-from partitioner.knowledge import Beliefs, Knowledge
+from partitioner.belief_tables import BeliefTables, tables_of
+from partitioner.knowledge import Knowledge
 from partitioner.oracle import LatencyOracle
 from partitioner.problem import (
     Guard,
@@ -115,8 +116,8 @@ class _Search:
         self._measure(every, lambda _: False)
         tried: tuple[_Task, ...] = ()
         while True:
-            beliefs = [known.beliefs() for known in self._known]
-            self._best = self._solve([known.measured() for known in self._known])
+            beliefs = [tables_of(known) for known in self._known]
+            self._best = self._solve([belief.measured for belief in beliefs])
             lower = [belief.lower for belief in beliefs]
             bound = least_bottleneck(lower, self._counts, self._k, self._allowed)
             if self._best is not None:
@@ -152,7 +153,7 @@ class _Search:
         return "budget" if self._spent() else None
 
     def _next(
-        self, beliefs: Sequence[Beliefs]
+        self, beliefs: Sequence[BeliefTables]
     ) -> tuple[tuple[_Task, ...], Callable[[float], bool], bool] | None:
         """What to measure next, which latencies rule it out, and whether to begin with the
         slowest; ``None`` when nothing can be better."""
@@ -179,7 +180,7 @@ class _Search:
         return found, lambda latency: latency > bar or latency <= floor, False
 
     def _hopeful(
-        self, beliefs: Sequence[Beliefs], hopeful: Sequence[np.ndarray]
+        self, beliefs: Sequence[BeliefTables], hopeful: Sequence[np.ndarray]
     ) -> tuple[_Task, ...] | None:
         """The fastest expected among cuts of hopeful segments."""
         found = self._solve(
@@ -188,7 +189,7 @@ class _Search:
         return None if found is None else self._tasks(found.cuts, found.kinds)
 
     def _evener(
-        self, beliefs: Sequence[Beliefs], best: AssignedSolution
+        self, beliefs: Sequence[BeliefTables], best: AssignedSolution
     ) -> tuple[_Task, ...] | None:
         """The smallest expected gap among those that could beat the best one's."""
         costs = [
@@ -261,7 +262,7 @@ class _Search:
         self._on_round(entry)
 
     def _finish(
-        self, outcome: Outcome, bound: float, beliefs: Sequence[Beliefs]
+        self, outcome: Outcome, bound: float, beliefs: Sequence[BeliefTables]
     ) -> AssignedPartition:
         best = self._best
         if best is None:

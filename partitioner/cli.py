@@ -53,6 +53,9 @@ _INTERRUPTED = 130
 _TERMINATED = 143
 _VERIFIED_ITEMS = 4
 
+_PROMISE = 0.9
+"""Share of the throughput its bottleneck allows below which a pipeline is worth a warning."""
+
 
 class _Terminated(KeyboardInterrupt):
     """SIGTERM arrived: leave as Ctrl-C does, but say so in the exit code."""
@@ -126,8 +129,7 @@ def _run(arguments: Arguments) -> None:
             count = len(partition.segments)
             stems = [segment_stem(stem, index, count) for index in range(count)]
             segments = _compile(compiler, partition, stems)
-            living = [d for d in devices if d.name not in decider.lost_devices]
-            stages = stage_devices(decision.kinds, living)
+            stages = stage_devices(decision.kinds, decider.usable(devices))
             with tempfile.TemporaryDirectory(prefix="partition-") as scratch:
                 paths = [Path(scratch) / f"segment_{i}_edgetpu.tflite" for i in range(count)]
                 for path, segment in zip(paths, segments, strict=True):
@@ -151,7 +153,7 @@ def _run(arguments: Arguments) -> None:
                 placement=placement(decision.kinds, stages) if decider.unequal else (),
                 measurements=decision.measurements,
                 confidence=decision.confidence,
-                warnings=decider.warnings,
+                warnings=(*decider.warnings, *_slower_than_promised(partition, trial)),
                 lost_devices=decider.lost_devices,
                 sweep=decision.sweep,
                 recommendation=decision.recommendation,
@@ -235,6 +237,17 @@ def _try(
     except DeviceError as error:
         _LOGGER.warning("the finished pipeline could not be run: %s", error)
         return None
+
+
+def _slower_than_promised(partition: Partition, trial: TrialRun | None) -> list[str]:
+    """A warning where the finished pipeline does not reach what its segments allow."""
+    if trial is None or trial.throughput * partition.bottleneck_ns >= _PROMISE * 1e9:
+        return []
+    return [
+        f"the finished pipeline reached {trial.throughput:.1f} inferences/s, although its "
+        f"bottleneck allows {1e9 / partition.bottleneck_ns:.1f}: a device is slower than those "
+        "that were measured on, or the host holds it up."
+    ]
 
 
 def _items(graph: Graph, given: Path | None) -> list[dict[str, Tensor]]:

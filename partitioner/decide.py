@@ -71,6 +71,12 @@ class Decider:
         """Devices that died, and how."""
         return {name: how for p in self._profilers for name, how in p.lost_devices.items()}
 
+    def usable(self, devices: Sequence[Device]) -> list[Device]:
+        """Those of ``devices`` that still live; behind the others those that changed."""
+        changed = {name for p in self._profilers for name in p.changed_devices}
+        living = [device for device in devices if device.name not in self.lost_devices]
+        return sorted(living, key=lambda device: device.name in changed)
+
     @property
     def unequal(self) -> bool:
         """Whether there are several kinds of devices to choose from."""

@@ -92,6 +92,7 @@ class DeviceProfiler:
         self._benches = [Bench(d, rule, seed=seed, timeout_s=timeout_s) for d in devices]
         self._lost: dict[str, str] = {}
         self._warnings: list[str] = []
+        self._changed: set[str] = set()
         self._answers: dict[Range, Measurement | None] = {}
         self._failures: dict[Range, str] = {}
         self._by_content: dict[bytes, Measurement] = {}
@@ -133,6 +134,11 @@ class DeviceProfiler:
     def warnings(self) -> tuple[str, ...]:
         """What was noticed about devices, in sentences."""
         return tuple(self._warnings)
+
+    @property
+    def changed_devices(self) -> frozenset[str]:
+        """Names of devices that were slower or faster than their peers, or than before."""
+        return frozenset(self._changed)
 
     def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
         """Latency in nanoseconds of each segment, ``None`` where it does not compile.
@@ -307,6 +313,7 @@ class DeviceProfiler:
 
     def _set_right(self, bench: Bench, now: Estimate, baseline: Estimate) -> None:
         """Do without a device that changed, or allow for it if there is no other."""
+        self._changed.add(bench.device.name)
         factor = now.median_ns / max(1, baseline.median_ns)
         what = (
             f"{bench.device.name} takes {factor:.2f} times as long as "

@@ -591,6 +591,20 @@ def test_noise_by_seed(run: Run, model: Path, out: Path, tmp_path: Path) -> None
         assert segment["runs"] >= 6
 
 
+def test_a_hot_device_is_used_last(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.yaml"
+    hot = "{faults: [{kind: slow, at: 1, factor: 3, count: null}]}"
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
+    for spare, told in ((", {count: 2}", False), (", {count: 1}", True)):
+        pool.write_text(f"devices: [{hot}{spare}]\n")
+        assert run(*base)[0] == 0
+        warnings = json.loads((out / "partition.json").read_text())["warnings"]
+        assert "usb:0 takes 3.00 times as long as its peers" in warnings[0]
+        assert (len(warnings) == 2) == told
+        if told:
+            assert "the finished pipeline reached" in warnings[1]
+
+
 def test_real_devices(
     run: Run, model: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,8 +56,10 @@ def stage_main(context: ProgramContext) -> None:
         device_time = DeviceTime()
         stages: list[Stage] = []
         ends: list[Consumer | Producer] = []
+        pages: list[StatisticsPage] = []
         for stage in config.stages:
             page = StatisticsPage(next(descriptors))
+            pages.append(page)
             closing.callback(page.close)
             consumers: list[Consumer] = []
             for spec in stage.inputs:
@@ -72,7 +74,7 @@ def stage_main(context: ProgramContext) -> None:
             ends += [*consumers, *producers]
             stages.append(Stage(context, stage, consumers, producers, page, device_time, stopping))
         positions = [stage.resume() for stage in stages]
-        listener = _Listener(context, ends, stopping)
+        listener = _Listener(context, ends, pages[0], stopping)
         listener.start()
         closing.callback(listener.end)  # before any end is closed
         try:
@@ -99,10 +101,12 @@ class _Listener:
         self,
         context: ProgramContext,
         ends: Sequence[Consumer | Producer],
+        page: StatisticsPage,
         stopping: threading.Event,
     ) -> None:
         self._inbox = context.inbox
         self._ends = ends
+        self._page = page
         self._stopping = stopping
         self._thread = threading.Thread(
             target=self._listen, name=f"{threading.current_thread().name} listener", daemon=True
@@ -116,12 +120,15 @@ class _Listener:
         self._thread.join()
 
     def _listen(self) -> None:
+        answers = 0
         while True:
             message = self._inbox.get()
             if message is None:
                 self._stopping.set()
             elif isinstance(message[0], Repeat):
                 self._repeat(message[0].segments)
+                answers += 1
+                self._page.answer(answers)
             else:
                 return
 

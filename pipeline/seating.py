@@ -21,7 +21,7 @@ from devices.errors import DeviceError
 from pipeline.channel import ChannelSpec
 from pipeline.channel_descriptors import ChannelDescriptors, create_channel, published_count
 from pipeline.recovery import Losses, item_lost, runnable
-from pipeline.routes import RoutePlan
+from pipeline.routes import SOURCE, RoutePlan
 from pipeline.stage import StageConfig
 from pipeline.stage_program import ProgramConfig, Repeat, stage_main
 from pipeline.statistics import StatisticsPage
@@ -38,8 +38,9 @@ class Seat:
     """A device and the segments it runs.
 
     ``program`` counts the programs started on the seat; one that did not end in time at the end
-    of the pipeline was ``running_late``.  ``condemned`` is an item that is not to
-    be computed again, with its segment before it and the reason behind it.
+    of the pipeline was ``running_late``.  It was ``asked`` so often to repeat its totals, and
+    ``asked_at`` that time (monotonic, in seconds) first without an answer yet.  ``condemned`` is
+    an item that is not to be computed again, with its segment before it and the reason behind it.
     """
 
     segments: tuple[int, ...]
@@ -49,6 +50,8 @@ class Seat:
     running: bool = False
     running_late: bool = False
     handle: ProgramHandle | None = None
+    asked: int = 0
+    asked_at: float = 0.0
     condemned: tuple[int, int, str] | None = None
 
 
@@ -117,6 +120,8 @@ class Seating:
                 given += self._channels[spec].consumer
             for spec in outputs:
                 given += self._channels[spec].producer
+        self.pages[seat.segments[0]].answer(0)
+        seat.asked = 0
         seat.running = True  # before its exit can be told
         try:
             seat.handle = device.start_program(
@@ -137,8 +142,15 @@ class Seating:
         neighbours |= {spec.reader for spec in self.plan.channels if spec.maker in segments}
         for seat in self.seats:
             if seat.handle is not None and not neighbours.isdisjoint(seat.segments):
+                if not self.owes_answer(seat):
+                    seat.asked_at = time.monotonic()
+                seat.asked += 1
                 with suppress(DeviceError):  # gone: its successor says so when it starts
                     seat.handle.send(Repeat(segments))
+
+    def owes_answer(self, seat: Seat) -> bool:
+        """Whether a seat was asked to repeat something and has not done so."""
+        return self.pages[seat.segments[0]].answers() < seat.asked
 
     def device_name(self, segment: int, generation: int) -> str:
         """The device that ran a segment when it was in that generation."""
@@ -160,24 +172,41 @@ class Seating:
                 return segment, item
         return seat.segments[0], None
 
-    def runnable(self, segment: int, next_item: int, granted: Callable[[ChannelSpec], int]) -> bool:
-        """Whether the segment waits for nobody; ``granted`` is how much the host has room for."""
-        if any(self._starting(spec.reader) for spec in self.plan.out_of(segment)):
-            return False  # it has not granted anything yet
-        room = [
-            granted(spec)
-            if spec.reader == self.plan.num_stages
-            else self.next_item(spec.reader) + spec.slots
-            for spec in self.plan.out_of(segment)
-        ]
-        available = [self._published(spec) for spec in self.plan.into(segment)]
-        return runnable(next_item, available, room)
+    def waits_for_nobody(
+        self, segment: int, next_item: int, granted: Callable[[ChannelSpec], int]
+    ) -> bool:
+        """Whether the segment should do something at any moment.
 
-    def _starting(self, segment: int) -> bool:
-        if segment == self.plan.num_stages:
-            return False
-        item, busy_since_ns = self.pages[segment].work()
-        return item < 0 and busy_since_ns > 0
+        ``granted`` is how much the host has room for.  A neighbour counts only as far as it has
+        certainly said so: the memory shows what is published before the pipe tells, and the one
+        to blame for what the pipe does not tell is the neighbour.
+        """
+        if self.pages[segment].work()[0] in range(next_item):
+            return True  # published, but not told or released yet: it is about to
+        neighbours = {spec.maker for spec in self.plan.into(segment)}
+        neighbours |= {spec.reader for spec in self.plan.out_of(segment)}
+        if any(self.owes_answer(s) for s in self.seats if not neighbours.isdisjoint(s.segments)):
+            return False  # which may be what it waits for
+        available: list[int] = []
+        room: list[int] = []
+        for spec in self.plan.into(segment):
+            published = self._published(spec)
+            if spec.maker != SOURCE:
+                item, busy_since_ns = self.pages[spec.maker].work()
+                if item < 0 < busy_since_ns:
+                    return False  # it is starting and has announced nothing yet
+                published -= item == published - 1
+            available.append(published)
+        for spec in self.plan.out_of(segment):
+            if spec.reader == self.plan.num_stages:
+                room.append(granted(spec))
+                continue
+            item, busy_since_ns = self.pages[spec.reader].work()
+            if item < 0 < busy_since_ns:
+                return False  # it is starting and has granted nothing yet
+            released = item if item >= 0 else self.next_item(spec.reader)
+            room.append(released + spec.slots)
+        return runnable(next_item, available, room)
 
     def _published(self, spec: ChannelSpec) -> int:
         return published_count(self._channels[spec].memory, spec)

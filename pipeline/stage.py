@@ -230,9 +230,9 @@ class Stage:
         counters.last_depart_ns = depart_ns
         if executed:
             self._page.count(latency_ns)
-        self._page.store(counters)
         for consumer in self._consumers:
             consumer.release(depart_ns)
+        self._page.store(counters)  # last: until then its neighbours may have to be told
 
     def _execute(self, item_id: int, items: list[Item]) -> tuple[int, Failure | None]:
         """Run the inference: its latency, or why it failed."""

@@ -26,6 +26,7 @@ from pipeline.channel import Consumer, Producer
 from pipeline.errors import PeerDied
 from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.stage import DeviceTime, Stage, StageConfig, Stopped
+from pipeline.statistics import StatisticsPage
 from pipeline.trace import open_page
 
 _logger = SafeLogger(__name__)
@@ -61,8 +62,10 @@ def stage_main(context: ProgramContext) -> None:
         device_time = DeviceTime()
         stages: list[Stage] = []
         ends: list[Consumer | Producer] = []
+        pages: list[StatisticsPage] = []
         for stage in config.stages:
             page = open_page(next(descriptors), stage.trace_items)
+            pages.append(page)
             closing.callback(page.close)
             consumers: list[Consumer] = []
             for spec in stage.inputs:
@@ -77,7 +80,7 @@ def stage_main(context: ProgramContext) -> None:
             ends += [*consumers, *producers]
             stages.append(Stage(context, stage, consumers, producers, page, device_time, stopping))
         positions = [stage.resume() for stage in stages]
-        listener = _Listener(context, ends, stopping)
+        listener = _Listener(context, ends, pages[0], stopping)
         listener.start()
         closing.callback(listener.end)  # before any end is closed
         _logger.info("the stage is ready")
@@ -106,10 +109,12 @@ class _Listener:
         self,
         context: ProgramContext,
         ends: Sequence[Consumer | Producer],
+        page: StatisticsPage,
         stopping: threading.Event,
     ) -> None:
         self._inbox = context.inbox
         self._ends = ends
+        self._page = page
         self._stopping = stopping
         self._thread = threading.Thread(
             target=self._listen, name=f"{threading.current_thread().name} listener", daemon=True
@@ -123,12 +128,15 @@ class _Listener:
         self._thread.join()
 
     def _listen(self) -> None:
+        answers = 0
         while True:
             message = self._inbox.get()
             if message is None:
                 self._stopping.set()
             elif isinstance(message[0], Repeat):
                 self._repeat(message[0].segments)
+                answers += 1
+                self._page.answer(answers)
             else:
                 return
 

@@ -31,6 +31,8 @@ _BUCKETS = OCTAVE_BUCKETS * 42
 _IN_WORK = "item_in_work"
 _TIMING_FIELDS = tuple(part.name for part in fields(Timing))
 _WORK = struct.Struct("<qq")
+_ANSWERS = struct.Struct("<q")
+_ANSWERS_OFFSET = 16
 
 
 @dataclass
@@ -131,6 +133,15 @@ class StatisticsPage:
         """The item in work (-1: none) and since when, as ``begin`` was told."""
         item, busy_since_ns = _WORK.unpack_from(self._mapping, 0)
         return item, busy_since_ns
+
+    def answer(self, answers: int) -> None:
+        """Say how many questions of the host the stage's listener has answered."""
+        _ANSWERS.pack_into(self._mapping, _ANSWERS_OFFSET, answers)
+
+    def answers(self) -> int:
+        """How many questions were answered."""
+        answers: int = _ANSWERS.unpack_from(self._mapping, _ANSWERS_OFFSET)[0]
+        return answers
 
     def store(self, counters: StageCounters) -> None:
         """Show the counters; no item is in work now.

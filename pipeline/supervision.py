@@ -149,20 +149,20 @@ class Supervisor:
         return max(0.0, self._next_check - now)
 
     def _look(self, now: float, deadline_s: float) -> None:
-        """Look at the segments, the last first: a stuck one makes those before it look stuck."""
-        for segment in reversed(range(self._seating.plan.num_stages)):
-            seat = self._seating.seat_of(segment)
-            watched = seat.running and seat not in self._hung
-            if watched and self._is_hung(seat, segment, now, deadline_s):
-                self._stuck.clear()
-                return
+        for seat in self._seating.seats:
+            for segment in seat.segments:
+                watched = seat.running and seat not in self._hung
+                if watched and self._is_hung(seat, segment, now, deadline_s):
+                    self._stuck.pop(segment, None)
 
     def _is_hung(self, seat: Seat, segment: int, now: float, deadline_s: float) -> bool:
         next_item = self._seating.next_item(segment)
         item, busy_since_ns = self._seating.pages[segment].work()
         if busy_since_ns:
             since = busy_since_ns / 1e9
-        elif self._seating.runnable(segment, next_item, self._sink.granted_on):
+        elif self._seating.owes_answer(seat):
+            since = seat.asked_at
+        elif self._seating.waits_for_nobody(segment, next_item, self._sink.granted_on):
             # It should do something at any moment; the first look only tells it has not yet.
             seen_item, since = self._stuck.get(segment, (-1, now))
             if seen_item != next_item:
@@ -177,8 +177,8 @@ class Supervisor:
             self._next_check = min(self._next_check, due)
             return False
         self._hung[seat] = (
-            f"it did not finish item {next_item if item < 0 else item} of segment {segment} within "
-            f"{deadline_s:g} s"
+            f"it did not go on with item {next_item if item < 0 else item} of segment {segment} "
+            f"within {deadline_s:g} s"
         )
         kill = getattr(seat.device, "kill", None)
         if kill is not None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -175,11 +176,74 @@ def test_a_chip_that_hangs_in_an_item(start: Start, mortals: Any, tmp_path: Any)
     pushing = push_all(runner, 4)
     check_next(runner, scripts, 0)
     check_next(runner, scripts, 1)
-    with pytest.raises(InferenceError, match=r"did not finish item 2 of segment 0 within 0.5 s"):
+    with pytest.raises(
+        InferenceError, match=r"did not go on with item 2 of segment 0 within 0.5 s"
+    ):
         runner.pop(timeout=30)
     check_next(runner, scripts, 3)
     pushing.join()
     runner.close()
+
+
+@pytest.mark.parametrize("place", ["_send", "regrant"])
+def test_a_stage_stopped_before_it_tells_is_the_one_to_blame(
+    start: Start, mortals: Any, tmp_path: Any, place: str
+) -> None:
+    """Its neighbours' memory says they could go on, but nobody told them."""
+    devices = mortals(4)
+    devices[0].start_program = partial(stopping_at, devices[0].start_program, place)
+    runner = start(line(2), devices[:2], spares=devices[2:], item_deadline_s=0.5, queue_size=1)
+    pushing = push_all(runner, 12)
+    for item in range(12):
+        check_next(runner, line(2), item)
+    assert runner.pop(timeout=30) is None
+    pushing.join()
+    assert [stage.restarts for stage in runner.stats().stages] == [1, 0]
+
+
+def stopping_at(
+    start_program: Any, place: str, program: Any, *arguments: Any, **options: Any
+) -> Any:
+    return start_program(partial(stop_in, program, place), *arguments, **options)
+
+
+def stop_in(program: Any, place: str, context: Any) -> None:
+    """Runs in a device process of its own: stops it at its fourth item, before the pipe is told."""
+    from pipeline import shared_memory_channel
+
+    end: Any = {
+        "_send": shared_memory_channel.SharedMemoryProducer,
+        "regrant": shared_memory_channel.SharedMemoryConsumer,
+    }[place]
+    told, calls = getattr(end, place), []
+
+    def tell(self: Any, *arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) == 5:  # the first is said at the start
+            os.kill(os.getpid(), signal.SIGSTOP)
+        told(self, *arguments)
+
+    setattr(end, place, tell)
+    program(context)
+
+
+@pytest.mark.parametrize("stopped", [0, 2])
+def test_a_stopped_neighbour_that_should_repeat_is_the_one_to_blame(
+    start: Start, mortals: Any, stopped: int
+) -> None:
+    """Stage 1 dies and its successor learns from nobody how far a stopped neighbour is."""
+    devices = mortals(5)
+    runner = start(line(3), devices[:3], spares=devices[3:], item_deadline_s=0.5)
+    runner.push(x(0))
+    check_next(runner, line(3), 0)
+    os.kill(devices[stopped].pid, signal.SIGSTOP)
+    os.kill(devices[1].pid, signal.SIGKILL)
+    for item in range(1, 8):
+        runner.push(x(item))
+    for item in range(1, 8):
+        check_next(runner, line(3), item)
+    restarts = [stage.restarts for stage in runner.stats().stages]
+    assert restarts == ([1, 1, 0] if stopped == 0 else [0, 1, 1])
 
 
 def test_waiting_is_not_hanging(start: Start, mortals: Any) -> None:
@@ -214,7 +278,7 @@ def test_a_hanging_device_that_cannot_be_killed(start: Start, tmp_path: Any) -> 
     devices, spare = [local_device("stuck")], local_device("spare")
     runner = start(scripts, devices, spares=[spare], item_deadline_s=0.2)
     runner.push(x(0))
-    with open(gate, "wb"), pytest.raises(PipelineBroken, match="did not finish item 0"):
+    with open(gate, "wb"), pytest.raises(PipelineBroken, match="did not go on with item 0"):
         runner.pop(timeout=30)
     runner.close()
     for device in (*devices, spare):

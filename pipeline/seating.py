@@ -38,8 +38,8 @@ class Seat:
 
     ``program`` counts the programs started on the seat; one that did not end in time at the end
     of the pipeline was ``running_late``.  It was ``asked`` so often to repeat its totals, and
-    ``asked_at`` that time (monotonic, in seconds) first without an answer yet.  ``condemned`` is an item that is not to
-    be computed again, with its segment before it and the reason behind it.
+    ``asked_at`` that time (monotonic, in seconds) first without an answer yet.  ``condemned`` is
+    an item that is not to be computed again, with its segment before it and the reason behind it.
     """
 
     segments: tuple[int, ...]

@@ -177,7 +177,7 @@ def test_a_chip_that_hangs_in_an_item(start: Start, mortals: Any, tmp_path: Any)
     check_next(runner, scripts, 0)
     check_next(runner, scripts, 1)
     with pytest.raises(
-        InferenceError, match=r"did not go on with item 2 of segment 0 within 0.5 s"
+        InferenceError, match="did not go on with item 2 of segment 0 within"
     ):
         runner.pop(timeout=30)
     check_next(runner, scripts, 3)

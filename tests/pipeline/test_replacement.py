@@ -176,9 +176,7 @@ def test_a_chip_that_hangs_in_an_item(start: Start, mortals: Any, tmp_path: Any)
     pushing = push_all(runner, 4)
     check_next(runner, scripts, 0)
     check_next(runner, scripts, 1)
-    with pytest.raises(
-        InferenceError, match="did not go on with item 2 of segment 0 within"
-    ):
+    with pytest.raises(InferenceError, match="did not go on with item 2 of segment 0 within"):
         runner.pop(timeout=30)
     check_next(runner, scripts, 3)
     pushing.join()

@@ -154,7 +154,7 @@ def test_a_stopped_process_is_found_by_its_deadline(start: Start, mortals: Any) 
     for item in range(3):
         runner.push(x(item))
         check_next(runner, scripts, item)
-    os.kill(devices[1].pid, signal.SIGSTOP)  # while it is idle
+    stop(devices[1])  # while it is idle
     runner.push(x(3))
     began = time.monotonic()
     check_next(runner, scripts, 3)
@@ -191,12 +191,18 @@ def test_a_stage_stopped_before_it_tells_is_the_one_to_blame(
     devices = mortals(4)
     devices[0].start_program = partial(stopping_at, devices[0].start_program, place)
     runner = start(line(2), devices[:2], spares=devices[2:], item_deadline_s=0.5, queue_size=1)
-    pushing = push_all(runner, 12)
-    for item in range(12):
+    pushing = push_all(runner, 60)
+    for item in range(60):
         check_next(runner, line(2), item)
     assert runner.pop(timeout=30) is None
     pushing.join()
     assert [stage.restarts for stage in runner.stats().stages] == [1, 0]
+
+
+def stop(device: Any) -> None:
+    """Stop its process, and wait until it has stopped: the signal takes its time."""
+    os.kill(device.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, device.pid, os.WSTOPPED | os.WNOWAIT)
 
 
 def stopping_at(
@@ -234,7 +240,7 @@ def test_a_stopped_neighbour_that_should_repeat_is_the_one_to_blame(
     runner = start(line(3), devices[:3], spares=devices[3:], item_deadline_s=0.5)
     runner.push(x(0))
     check_next(runner, line(3), 0)
-    os.kill(devices[stopped].pid, signal.SIGSTOP)
+    stop(devices[stopped])
     os.kill(devices[1].pid, signal.SIGKILL)
     for item in range(1, 8):
         runner.push(x(item))

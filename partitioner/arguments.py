@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -25,6 +26,7 @@ always written.
   a model built in   partition-with-profiling --model_path zoo:resnet50_224 --num_segments 3
   the very optimum   ... --diff_threshold_ns 0
   PCIe devices       ... --device_type pcionly
+  cuts of your own   ... --strategy manual --cuts 16,75,104
   your compiler      ... --edgetpu_compiler_binary /usr/bin/edgetpu_compiler
   to a program       ... --json --quiet
 
@@ -54,7 +56,9 @@ class Arguments:
     num_devices: int | None
     pool: Path | None
     strategy: str
+    cuts: tuple[int, ...] | None
     max_measurements: int | None
+    timeout_sec: float | None
     verify: bool
     input: Path | None
     json: bool
@@ -139,10 +143,16 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--strategy",
         "NAME",
-        f"how to search: {' or '.join(STRATEGIES)} (default %(default)s)",
-        "optimal",
+        "how to search: optimal (default), bisection (Google's search), parameter-count (do not "
+        "search), manual (measure --cuts), exhaustive (measure every segment)",
+    )
+    add(
+        "--cuts",
+        "A,B,...",
+        "with --strategy manual: the operators at which the second, third, ... segment begins",
     )
     add("--max_measurements", "N", "stop after measuring this many segments")
+    add("--timeout_sec", "S", "stop searching after this many seconds, with the best cut so far")
     result.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,
@@ -162,9 +172,14 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
     given = described.parse_args(_spelled_out(described, arguments))
     if given.help:
         return None
+    cuts = None if given.cuts is None else _cuts(given.cuts)
+    if cuts is not None and given.num_segments is None:
+        given.num_segments = str(len(cuts) + 1)
     for name in ("model_path", "num_segments"):
         if not getattr(given, name):
             raise ConfigError(f"{name} is missing; see partition-with-profiling --help.")
+    if given.strategy is None:
+        given.strategy = "optimal" if cuts is None else "manual"
     if given.device_type not in ("any", "pcionly", "usbonly"):
         raise ConfigError(
             f"device_type is {given.device_type!r}, it must be pcionly, usbonly or any."
@@ -172,6 +187,11 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
     if given.strategy not in STRATEGIES:
         raise ConfigError(
             f"strategy is {given.strategy!r}, it must be one of {', '.join(STRATEGIES)}."
+        )
+    if (given.strategy == "manual") != (cuts is not None):
+        raise ConfigError(
+            f"strategy is {given.strategy} and cuts {'are not given' if cuts is None else 'are'}; "
+            "manual needs --cuts A,B,..., and the others find them."
         )
     for name in ("output_dir", "edgetpu_compiler_binary", "pool", "input"):
         if getattr(given, name) == "":
@@ -182,9 +202,15 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         raise ConfigError(
             f"initial_upper_bound_ns is {upper}, it must be above initial_lower_bound_ns, {lower}."
         )
+    num_segments = _number(given, "num_segments", 2)
+    if cuts is not None and len(cuts) + 1 != num_segments:
+        raise ConfigError(
+            f"cuts are {given.cuts}, which makes {len(cuts) + 1} segments, but num_segments is "
+            f"{num_segments}; leave num_segments out."
+        )
     return Arguments(
         model_path=given.model_path,
-        num_segments=_number(given, "num_segments", 2),
+        num_segments=num_segments,
         output_dir=Path(given.output_dir),
         edgetpu_compiler_binary=given.edgetpu_compiler_binary,
         device_type=given.device_type,
@@ -196,9 +222,11 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         num_devices=None if given.num_devices is None else _number(given, "num_devices", 1),
         pool=None if given.pool is None else Path(given.pool),
         strategy=given.strategy,
+        cuts=cuts,
         max_measurements=(
             None if given.max_measurements is None else _number(given, "max_measurements", 1)
         ),
+        timeout_sec=None if given.timeout_sec is None else _seconds(given, "timeout_sec"),
         verify=given.verify,
         input=None if given.input is None else Path(given.input),
         json=given.json,
@@ -236,3 +264,26 @@ def _bound(given: argparse.Namespace, option: str) -> int | None:
     """A bound in nanoseconds; negative ones stand for none, as with Google's tool."""
     value = _number(given, option, -(2**63))
     return None if value < 0 else value
+
+
+def _seconds(given: argparse.Namespace, option: str) -> float:
+    text = getattr(given, option)
+    try:
+        value = float(text)
+    except ValueError:
+        raise ConfigError(f"{option} is {text!r}, a number of seconds is needed.") from None
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{option} is {text}, it must be more than 0.")
+    return value
+
+
+def _cuts(text: str) -> tuple[int, ...]:
+    try:
+        cuts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"cuts are {text!r}, whole numbers separated by commas are needed, such as 16,75,104."
+        ) from None
+    if any(cut < 1 for cut in cuts) or any(a >= b for a, b in pairwise(cuts)):
+        raise ConfigError(f"cuts are {text}, they must ascend and begin at 1 or above.")
+    return cuts

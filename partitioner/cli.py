@@ -72,6 +72,7 @@ def _run(arguments: Arguments) -> None:
         graph,
         arguments.num_segments,
         partition_search_step=arguments.partition_search_step,
+        start_cuts=arguments.cuts,
     )
     items = _items(graph, arguments.input) if arguments.verify else []
     compiler = _compiler(arguments, graph)
@@ -89,6 +90,7 @@ def _run(arguments: Arguments) -> None:
             target_ns=arguments.initial_lower_bound_ns,
             ceiling_ns=arguments.initial_upper_bound_ns,
             max_measurements=arguments.max_measurements,
+            timeout_s=arguments.timeout_sec,
             baseline=True,
         )
         try:

@@ -40,6 +40,9 @@ least one also keeps the equations solvable."""
 _SCALES = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Relative deviations of operators from their rates to choose from."""
 
+_UNTOLD = 2.0
+"""So many measurements, and one for each rate fitted, tell nothing about how large deviations are."""
+
 _RATE_DEVIATION = 1.0
 """Relative deviation of a whole rate, before measurements narrow it."""
 
@@ -110,13 +113,18 @@ class CostModel:
         both = np.outer(latency, latency)
         apart, together = (part / both for part in measured.covariance_parts(first, end))
 
+        # The rates were fitted to the same measurements, which makes these look well explained.
+        doubt = _UNTOLD + np.count_nonzero(rates)
+
         def relative_covariance(scale: float, noise: float) -> Array:
             shared = scale**2 * apart + together
             return np.asarray(shared + noise**2 * np.eye(len(latency)))
 
         scale, noise = max(
             product(_SCALES, _NOISES),
-            key=lambda pair: _log_likelihood(relative_covariance(*pair), residual),
+            key=lambda pair: (
+                _log_likelihood(relative_covariance(*pair), residual) + doubt * np.log(pair[0])
+            ),
         )
         factor = np.linalg.inv(np.linalg.cholesky(relative_covariance(scale, noise)))
         precision = factor.T @ factor

@@ -24,6 +24,10 @@ _FEW = 4.0
 """With as few measurements as this the standard deviations granted double: the scale of the
 deviations is estimated from the same measurements (compare Student's t)."""
 
+_SMALL = 200.0
+"""With as few segments in all as this the standard deviations and the margin granted double:
+measuring a few more costs little there."""
+
 _CAUTION = 1.5
 """How much worse the unseen may be than the worst seen."""
 
@@ -70,6 +74,7 @@ class Knowledge:
 
     def __init__(self, positions: tuple[int, ...], features: SegmentFeatures | None) -> None:
         self._m = len(positions)
+        self._total = max(1, self._m * (self._m - 1) // 2)
         self._index = {position: i for i, position in enumerate(positions)}
         self._latency: dict[tuple[int, int], float] = {}
         self._bounded_by_model = features is not None
@@ -158,13 +163,13 @@ class Knowledge:
             guard = Guard(worst_model_error=prediction.worst_error)
             sigmas = 0.0
             if self._bounded_by_model:
-                sigmas = _SIGMAS * (1.0 + _FEW / len(latency))
+                sigmas = _SIGMAS * (1.0 + _FEW / len(latency)) * (1.0 + _SMALL / self._total)
                 sigmas = max(sigmas, _CAUTION * prediction.worst_sigmas)
                 rates = [prediction.boundary_rates]
                 for axis in prediction.boundary_axes:
                     rates += [rates[0] + sigmas * axis, rates[0] - sigmas * axis]
                 plausible = [np.maximum(r, 0.0) for r in rates]
-                margin = _FITTED_RATES_MARGIN
+                margin = _FITTED_RATES_MARGIN * (1.0 + _SMALL / self._total)
                 guard = replace(guard, model_sigmas=sigmas)
                 columns = self._features.boundary_columns(first, end)
             else:

@@ -21,6 +21,8 @@ from partitioner.features import SegmentFeatures
 Range = tuple[int, int]
 """A segment as strategies handle it: ``(first, end)``, half open."""
 
+FILE_ORDER = "the order of the file"
+
 Outcome = Literal[
     "balanced", "optimal", "target", "budget", "timeout", "interval", "heuristic", "given"
 ]
@@ -212,7 +214,8 @@ class Partition:
     bytes of the tensors crossing each.  ``measured`` is everything the oracle was asked for and
     its answers (``None``: does not compile).  ``compiler_runs`` is how often the algorithm has
     segments compiled when nothing is remembered from one candidate to the next, as in Google's
-    tool; strategies that ask for each segment once leave it at ``compilations``.
+    tool; strategies that ask for each segment once leave it at ``compilations``.  ``order`` says
+    which orders of the operators the claims are about.
     """
 
     strategy: str
@@ -227,6 +230,7 @@ class Partition:
     rounds: tuple[Round, ...]
     measured: tuple[tuple[Range, int | None], ...]
     compiler_runs: int
+    order: str = FILE_ORDER
 
     @property
     def cuts(self) -> tuple[int, ...]:

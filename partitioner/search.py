@@ -59,11 +59,10 @@ from partitioner.strategy import (
     round_of,
 )
 
-_MOST_FOR_EVENNESS = 60
-_TIMES_FOR_EVENNESS = 1
-"""Measurements spent on the gap and the bytes once the bottleneck is proven: so many, or so many
-times those that the bottleneck took.  The many segments of a large model differ by less than can
-be told without measuring them; what is not proven then is said to be so."""
+_MOST_FOR_EVENNESS = 120
+"""Measurements spent on the gap and the bytes at least, once the bottleneck is proven; at most as
+many as that took, and of large models no more effort.  Their many segments differ by less than
+can be told without measuring them; what is not proven then is said to be so."""
 
 _FEW_SEGMENTS = 10_000
 """As long as there are no more segments than this, all are looked at in every round."""
@@ -116,7 +115,8 @@ class _Search:
         self._rounds: list[Round] = []
         self._best: Solution | None = None
         self._evening_out = False
-        self._until_proven = 0
+        self._effort = {False: 0, True: 0}
+        self._spent = {False: 0, True: 0}
         self._ceiling = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
 
     def run(self) -> Partition:
@@ -145,7 +145,9 @@ class _Search:
             at, _ = segments.find(*np.array(pairs, dtype=np.intp).T)
             order = np.argsort(beliefs.expected[at], kind="stable")
             missing = [tried[i] for i in (order[::-1] if step.slowest_first else order)]
+            before = len(self._known)
             self._measure([s for s in missing if self._known.latency(s) is None], step.ruled_out)
+            self._spent[self._evening_out] += len(self._known) - before
             self._solve()
             segments = self._thinned(beliefs)
 
@@ -199,9 +201,8 @@ class _Search:
                 return _Step(cuts, lambda latency: latency > self._ceiling, True)
             self._ceiling = np.inf  # nothing is that fast: go on for the best there is
         cuts = self._fastest_expected(beliefs, beliefs.lower < bar)
-        if cuts is None and not self._evening_out:
-            self._until_proven = len(self._known)
         self._evening_out = cuts is None
+        self._effort[self._evening_out] += len(beliefs.segments)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency >= bar, True)
         if best is None:
@@ -209,8 +210,9 @@ class _Search:
                 f"each of the ways to cut {self._problem.num_operators} operators into "
                 f"{self._k} segments has a segment that does not compile"
             )
-        allowance = max(_MOST_FOR_EVENNESS, _TIMES_FOR_EVENNESS * self._until_proven)
-        if len(self._known) - self._until_proven >= allowance:
+        if self._spent[True] >= max(_MOST_FOR_EVENNESS, self._spent[False]) or (
+            len(beliefs.segments) > _FEW_SEGMENTS and self._effort[True] > self._effort[False]
+        ):
             return None
         cuts = self._most_even_expected(beliefs, best)
         if cuts is not None:

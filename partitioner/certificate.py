@@ -15,14 +15,14 @@ from typing import Any
 
 from partitioner.problem import Partition, Range
 
-_ASSUMED_ALWAYS = (
+_ASSUMED_ALWAYS: tuple[str, ...] = (
     "each segment's latency is the one measured here, alone on one device with one item in flight",
 )
 _ASSUMED_BY_SEARCH = (
-    "the work inside a segment, its latency less what its boundary costs, is at least that of the "
-    "disjoint measured segments it contains, up to worst_violation and a margin",
-    "no unmeasured segment is faster than the cost model expects by more than model_sigmas standard "
-    "deviations; worst_model_error is the worst that measured segments did",
+    "the work inside a segment, its latency less what its boundary costs, is at least that of "
+    "the disjoint measured segments it contains, up to worst_violation and a margin",
+    "no unmeasured segment is faster than the cost model expects by more than model_sigmas "
+    "standard deviations; worst_model_error is the worst that measured segments did",
 )
 
 
@@ -106,4 +106,4 @@ def check_certificate(content: Mapping[str, Any], num_operators: int) -> None:
     if content["lower_bound_ns"] > content["value_ns"]:
         raise ValueError("the lower bound is above the value")
     if content["proven"] != (content["lower_bound_ns"] == content["value_ns"]):
-        raise ValueError("it claims to be proven, but its lower bound is another one than its value")
+        raise ValueError("whether it is proven does not follow from its lower bound")

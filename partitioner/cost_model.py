@@ -41,7 +41,7 @@ _SCALES = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Relative deviations of operators from their rates to choose from."""
 
 _UNTOLD = 2.0
-"""So many measurements, and one for each rate fitted, tell nothing about how large deviations are."""
+"""So many measurements, and one for each rate fitted, tell nothing about the deviations."""
 
 _RATE_DEVIATION = 1.0
 """Relative deviation of a whole rate, before measurements narrow it."""
@@ -53,7 +53,7 @@ that a few measurements, which many rates explain, do not pass for certainty."""
 _SMALLEST_SHARE = 0.02
 """No operator is believed to cost less than this share of the average one."""
 
-_CHUNK = 50_000
+_CHUNK = 4_096
 """Segments predicted at once, which bounds memory for models of thousands of operators."""
 
 

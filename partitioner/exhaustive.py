@@ -6,10 +6,13 @@ It needs no assumption about latencies and no luck, only patience: ``m (m + 1) /
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from partitioner.exact import Solution, min_bottleneck, solve
+from partitioner.exact import min_bottleneck, solve
 from partitioner.oracle import LatencyOracle, Recorder
+from partitioner.paths import Solution
 from partitioner.problem import NoFeasiblePartition, Outcome, Partition, Problem, Range, Round
 from partitioner.strategy import (
     Budget,
@@ -57,7 +60,7 @@ def try_everything(
         entry = round_of(
             len(rounds),
             cuts,
-            tuple(seen.answers[pair] for pair in zip(edges, edges[1:], strict=False)),
+            tuple(seen.answers[pair] for pair in pairwise(edges)),
             best_ns=None if best is None else (int(best.bottleneck), int(best.gap)),
             lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
             measurements=seen.measurements,
@@ -66,7 +69,7 @@ def try_everything(
         on_round(entry)
 
     edges = [0, *problem.start_cuts, problem.num_operators]
-    start = list(zip(edges, edges[1:], strict=False))
+    start = list(pairwise(edges))
     measure(start)
     if options.baseline:
         seen.measure([(0, problem.num_operators)])

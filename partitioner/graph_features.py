@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,7 +198,7 @@ class _Tables:
         on_cpu = ~mapped
         take = ends - first - 1
 
-        def total(values: Array) -> Array:
+        def total(values: NDArray[Any]) -> Array:
             return np.asarray(np.cumsum(values)[take], dtype=np.float64)
 
         operators = total(mapped)
@@ -237,9 +238,7 @@ class _Tables:
                 layers = [self._layers[i] for i in chosen[: int(operators[j])]]
                 cached = allocate(layers, int(available[j]))
                 result[j] = sum(
-                    layer.size_bytes
-                    for layer, kept in zip(layers, cached, strict=True)
-                    if not kept
+                    layer.size_bytes for layer, kept in zip(layers, cached, strict=True) if not kept
                 )
         return result
 

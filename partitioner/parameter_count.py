@@ -23,8 +23,7 @@ def keep_start(
     Raises :class:`NoFeasiblePartition` when a segment of it does not compile.
     """
     options = options or SearchOptions()
-    result = _measured(problem, oracle, options, on_round, "parameter-count", "heuristic")
-    return result
+    return _measured(problem, oracle, options, on_round, "parameter-count", "heuristic")
 
 
 def keep_given(

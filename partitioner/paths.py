@@ -126,6 +126,8 @@ def cheapest_cuts(
     tolls: Array | None = None,
 ) -> tuple[int, ...] | None:
     """Cuts between the segments given with the least sum of ``tolls``, leftmost among equals."""
+    if len(segments) == 0:
+        return None
     toll = np.zeros(segments.num_places) if tolls is None else tolls
     last = segments.num_places - 1
     rest = np.full(segments.num_places, np.inf)
@@ -134,7 +136,7 @@ def cheapest_cuts(
     for cut in range(num_segments - 2, -1, -1):
         onward = _restrict(rest + toll, allowed, cut)[segments.end]
         rest = segments.least(onward)
-        choices.append(segments.end[segments.least_at(onward, rest)] if len(segments) else rest)
+        choices.append(segments.end[segments.least_at(onward, rest)])
     if not np.isfinite(rest[0]):
         return None
     place = 0

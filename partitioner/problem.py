@@ -210,12 +210,14 @@ class Partition:
 
     ``lower_bound_ns`` is a latency below which no bottleneck can lie, as far as ``guard`` vouches
     for it; 0 says that nothing is known.  Likewise no cut with this bottleneck has a gap below
-    ``least_gap_ns``, which is the gap itself where that was proven too.  ``bytes_across_cuts`` adds up, over the cuts, the
-    bytes of the tensors crossing each.  ``measured`` is everything the oracle was asked for and
-    its answers (``None``: does not compile).  ``compiler_runs`` is how often the algorithm has
-    segments compiled when nothing is remembered from one candidate to the next, as in Google's
-    tool; strategies that ask for each segment once leave it at ``compilations``.  ``order`` says
-    which orders of the operators the claims are about.
+    ``least_gap_ns``, which is the gap itself where that was proven too.  ``bytes_across_cuts`` adds
+    up, over the cuts, the bytes of the tensors crossing each.
+
+    ``measured`` is everything the oracle was asked for and its answers (``None``: does not
+    compile).  ``compiler_runs`` is how often the algorithm has segments compiled when nothing is
+    remembered from one candidate to the next, as in Google's tool; strategies that ask for each
+    segment once leave it at ``compilations``.  ``order`` says which orders of the operators the
+    claims are about.
     """
 
     strategy: str

@@ -167,7 +167,10 @@ def why(report: Report) -> str:
             text += f" or, with this bottleneck, a gap below {gap}."
         else:
             least = milliseconds(partition.least_gap_ns)
-            text += f"; with this bottleneck, a gap below {gap} was not found and none below {least} exists."
+            text += (
+                f"; with this bottleneck, no gap below {gap} was found, and none below {least} "
+                "exists."
+            )
         if threshold and partition.strategy == "optimal":
             text += (
                 f" The threshold {milliseconds(threshold)} cannot be met without slowing the "

@@ -7,6 +7,8 @@ asking a :class:`LatencyOracle` (a :class:`DeviceProfiler` asks devices) and giv
 
 from __future__ import annotations
 
+from partitioner.bisection import bisect
+from partitioner.certificate import Certificate, certificate_of, check_certificate
 from partitioner.compilers import (
     BuiltInCompiler,
     CompilationFailed,
@@ -14,11 +16,13 @@ from partitioner.compilers import (
     SegmentCompiler,
     SegmentFiles,
 )
-from partitioner.exact import Solution, min_bottleneck, solve
+from partitioner.exact import min_bottleneck, solve
+from partitioner.exhaustive import try_everything
 from partitioner.features import SegmentFeatures
 from partitioner.graph_features import cut_bytes, graph_features
 from partitioner.oracle import CostTable, LatencyOracle
-from partitioner.parameter_count import keep_start
+from partitioner.parameter_count import keep_given, keep_start
+from partitioner.paths import Solution
 from partitioner.planning import problem_of
 from partitioner.problem import (
     Guard,
@@ -41,6 +45,7 @@ from partitioner.verify import Verification, verify_chain
 __all__ = [
     "STRATEGIES",
     "BuiltInCompiler",
+    "Certificate",
     "CompilationFailed",
     "CostTable",
     "DeviceProfiler",
@@ -63,12 +68,17 @@ __all__ = [
     "Solution",
     "Strategy",
     "Verification",
+    "bisect",
+    "certificate_of",
+    "check_certificate",
     "cut_bytes",
     "graph_features",
+    "keep_given",
     "keep_start",
     "min_bottleneck",
     "problem_of",
     "search_optimal",
     "solve",
+    "try_everything",
     "verify_chain",
 ]

@@ -7,42 +7,16 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 from devices.errors import ConfigError
+from partitioner.option_parser import parser
 from partitioner.strategies import STRATEGIES
 
 _MOST_TPUS = 64
 """Numbers of TPUs that a sweep goes up to."""
-
-_HELP = """\
-Cut a quantised TensorFlow Lite model into segments for a pipeline of Edge TPUs, so that no
-segment holds up the others.
-
-Starts from the split that edgetpu_compiler --num_segments makes (equal parameter bytes), then
-compiles and measures segments and cuts again, until slowest minus fastest segment is under
---diff_threshold_ns or no better cut exists, and says which of the two.  The best cut measured is
-always written.
-
-  a model file       partition-with-profiling --model_path model.tflite --num_segments 4
-  a model built in   partition-with-profiling --model_path zoo:resnet50_224 --num_segments 3
-  the very optimum   ... --diff_threshold_ns 0
-  PCIe devices       ... --device_type pcionly
-  your compiler      ... --edgetpu_compiler_binary /usr/bin/edgetpu_compiler
-  how many TPUs?     partition-with-profiling --model_path model.tflite --sweep 1-8
-  as many as needed  ... --num_segments auto --target_fps 100 --max_latency_ms 30
-  to look at         ... --report result.html
-  to a program       ... --json --quiet
-
-Options take dashes or underscores and may be given as --name value or --name=value."""
-
-_EPILOG = """\
-In the output directory: <model>_segment_<i>_of_<n>.tflite, the same _edgetpu.tflite for a device,
-the compiler's .log for each, and partition.json, which tells how the cut was found.
-A sweep without --num_segments writes sweep.json instead.
-Exit code 0 on success; 2 when an option, the model or a device is not usable; 130 and 143 when
-stopped by Ctrl-C or SIGTERM.  Nothing is written then."""
 
 
 @dataclass(frozen=True)
@@ -68,134 +42,14 @@ class Arguments:
     cache_dir: Path | None
     cache: bool
     strategy: str
+    cuts: tuple[int, ...] | None
     max_measurements: int | None
+    timeout_sec: float | None
     verify: bool
     input: Path | None
     report: Path | None
     json: bool
     quiet: bool
-
-
-class _Parser(argparse.ArgumentParser):
-    """Complains in one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see partition-with-profiling --help.")
-
-
-def parser() -> argparse.ArgumentParser:
-    """Describes the options; values are checked by :func:`parse`."""
-    result = _Parser(
-        prog="partition-with-profiling",
-        description=_HELP,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
-    result.add_argument("-h", "--help", action="store_true", help="print this help and exit")
-
-    def add(name: str, metavar: str, text: str, default: str | None = None) -> None:
-        result.add_argument(name, metavar=metavar, help=text, default=default)
-
-    add("--model_path", "MODEL", "the model: a .tflite file, or zoo:NAME; required")
-    add(
-        "--num_segments",
-        "N",
-        "segments to cut into, at least 2, or auto: the cheapest number that meets the targets, "
-        "without any the one of most throughput per TPU; required, except with --sweep",
-    )
-    add(
-        "--sweep",
-        "LOW-HIGH",
-        "compare these numbers of TPUs, as a pipeline, as copies of the whole model and as both "
-        "(auto: 1-8)",
-    )
-    add("--target_fps", "FPS", "inferences per second that auto has to reach")
-    add("--max_latency_ms", "MS", "latency of one inference that auto must not exceed")
-    add("--output_dir", "DIR", "where to write, created if absent (%(default)s)", "/tmp/models")
-    add(
-        "--edgetpu_compiler_binary",
-        "FILE",
-        "compiler to run for each segment (default: the built-in one); the devices must be able "
-        "to load what it makes",
-    )
-    add(
-        "--device_type",
-        "TYPE",
-        "devices to measure on: pcionly, usbonly or any (default any: USB for simulated devices, "
-        "the first device's kind with --pool)",
-        "any",
-    )
-    add(
-        "--diff_threshold_ns",
-        "NS",
-        "stop when slowest minus fastest segment is below this (default 1000000, i.e. 1 ms)",
-        "1000000",
-    )
-    add(
-        "--partition_search_step",
-        "OPS",
-        "try only cuts a multiple of this many operators away from the starting ones (default 1)",
-        "1",
-    )
-    add(
-        "--delegate_search_step",
-        "OPS",
-        "operators the compiler gives up per try when a segment does not compile (default 1)",
-        "1",
-    )
-    add(
-        "--initial_lower_bound_ns",
-        "NS",
-        "a slowest segment at or under this is good enough: stop there",
-        "-1",
-    )
-    add(
-        "--initial_upper_bound_ns",
-        "NS",
-        "do not try cuts whose slowest segment is above this, unless none is at or under it",
-        "-1",
-    )
-    add(
-        "--num_devices",
-        "N",
-        "devices to measure on at the same time (default: one for every segment; one suffices, "
-        "but then the finished pipeline is not run)",
-    )
-    add("--pool", "FILE", "YAML description of the simulated devices to measure on")
-    result.add_argument(
-        "--real",
-        action="store_true",
-        help="measure on all real Edge TPUs of this machine (needs libedgetpu and "
-        "--edgetpu_compiler_binary)",
-    )
-    add("--cache_dir", "DIR", "where results of --edgetpu_compiler_binary are kept")
-    result.add_argument(
-        "--cache",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="keep them for the next run (default: yes, in the user's cache directory)",
-    )
-    add(
-        "--strategy",
-        "NAME",
-        f"how to search: {' or '.join(STRATEGIES)} (default %(default)s)",
-        "optimal",
-    )
-    add("--max_measurements", "N", "stop after measuring this many segments")
-    result.add_argument(
-        "--verify",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="run the segments as a pipeline and compare every output value with the uncut "
-        "model's before writing (default: yes)",
-    )
-    add("--input", "FILE", "picture (.bmp) or array (.npy) to verify with (default: noise)")
-    add("--report", "FILE", "write an HTML page with charts, too")
-    result.add_argument("--json", action="store_true", help="print partition.json, not a table")
-    result.add_argument("--quiet", action="store_true", help="no progress lines")
-    return result
 
 
 def parse(arguments: Sequence[str]) -> Arguments | None:
@@ -204,9 +58,14 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
     given = described.parse_args(_spelled_out(described, arguments))
     if given.help:
         return None
+    cuts = None if given.cuts is None else _cuts(given.cuts)
+    if cuts is not None and given.num_segments is None:
+        given.num_segments = str(len(cuts) + 1)
     for name in ("model_path", "num_segments"):
         if not getattr(given, name) and (name == "model_path" or not given.sweep):
             raise ConfigError(f"{name} is missing; see partition-with-profiling --help.")
+    if given.strategy is None:
+        given.strategy = "optimal" if cuts is None else "manual"
     for name in ("target_fps", "max_latency_ms"):
         if getattr(given, name) is not None and given.num_segments not in ("auto", None):
             raise ConfigError(
@@ -228,6 +87,11 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         raise ConfigError(
             f"strategy is {given.strategy!r}, it must be one of {', '.join(STRATEGIES)}."
         )
+    if (given.strategy == "manual") != (cuts is not None):
+        raise ConfigError(
+            f"strategy is {given.strategy} and cuts {'are not given' if cuts is None else 'are'}; "
+            "manual needs --cuts A,B,..., and the others find them."
+        )
     for name in ("output_dir", "edgetpu_compiler_binary", "pool", "input", "cache_dir", "report"):
         if getattr(given, name) == "":
             raise ConfigError(f"{name} is empty; give a path.")
@@ -237,13 +101,17 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         raise ConfigError(
             f"initial_upper_bound_ns is {upper}, it must be above initial_lower_bound_ns, {lower}."
         )
+    num_segments = given.num_segments
+    if num_segments not in ("auto", None):
+        num_segments = _number(given, "num_segments", 2)
+    if cuts is not None and len(cuts) + 1 != num_segments:
+        raise ConfigError(
+            f"cuts are {given.cuts}, which makes {len(cuts) + 1} segments, but num_segments is "
+            f"{num_segments}; leave num_segments out."
+        )
     return Arguments(
         model_path=given.model_path,
-        num_segments=(
-            given.num_segments
-            if given.num_segments in ("auto", None)
-            else _number(given, "num_segments", 2)
-        ),
+        num_segments=num_segments,
         sweep=_span(given.sweep),
         target_fps=_positive(given, "target_fps"),
         max_latency_ms=_positive(given, "max_latency_ms"),
@@ -261,9 +129,11 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         cache_dir=None if given.cache_dir is None else Path(given.cache_dir),
         cache=given.cache,
         strategy=given.strategy,
+        cuts=cuts,
         max_measurements=(
             None if given.max_measurements is None else _number(given, "max_measurements", 1)
         ),
+        timeout_sec=None if given.timeout_sec is None else _seconds(given, "timeout_sec"),
         verify=given.verify,
         input=None if given.input is None else Path(given.input),
         report=None if given.report is None else Path(given.report),
@@ -330,3 +200,26 @@ def _bound(given: argparse.Namespace, option: str) -> int | None:
     """A bound in nanoseconds; negative ones stand for none, as with Google's tool."""
     value = _number(given, option, -(2**63))
     return None if value < 0 else value
+
+
+def _seconds(given: argparse.Namespace, option: str) -> float:
+    text = getattr(given, option)
+    try:
+        value = float(text)
+    except ValueError:
+        raise ConfigError(f"{option} is {text!r}, a number of seconds is needed.") from None
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{option} is {text}, it must be more than 0.")
+    return value
+
+
+def _cuts(text: str) -> tuple[int, ...]:
+    try:
+        cuts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"cuts are {text!r}, whole numbers separated by commas are needed, such as 16,75,104."
+        ) from None
+    if any(cut < 1 for cut in cuts) or any(a >= b for a, b in pairwise(cuts)):
+        raise ConfigError(f"cuts are {text}, they must ascend and begin at 1 or above.")
+    return cuts

@@ -35,7 +35,7 @@ from partitioner.problem import (
     SegmentProfile,
     ranges_of,
 )
-from partitioner.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.strategy import Budget, OnRound, SearchOptions, ignore_round
 
 _Task = tuple[Range, int]
 """A segment to be measured on a kind of device."""
@@ -96,13 +96,9 @@ class _Search:
         self._on_round = on_round
         self._positions = problem.positions
         self._k = problem.num_segments
-        self._allowed = None
-        if problem.cut_choices is not None:
-            rows = [np.isin(self._positions, choices) for choices in problem.cut_choices]
-            self._allowed = np.array(rows, dtype=np.bool_).reshape(-1, len(self._positions))
-        self._toll = None
-        if problem.cut_bytes is not None:
-            self._toll = np.array([problem.cut_bytes[p] for p in self._positions], dtype=np.float64)
+        self._allowed = problem.allowed_cuts()
+        self._toll = problem.tolls()
+        self._budget = Budget(options)
         self._known = [Knowledge(self._positions, problem.features) for _ in kinds]
         self._rounds: list[Round] = []
         self._best: AssignedSolution | None = None
@@ -116,7 +112,7 @@ class _Search:
         self._measure(every, lambda _: False)
         tried: tuple[_Task, ...] = ()
         while True:
-            beliefs = [tables_of(known) for known in self._known]
+            beliefs = [tables_of(known, len(self._positions)) for known in self._known]
             self._best = self._solve([belief.measured for belief in beliefs])
             lower = [belief.lower for belief in beliefs]
             bound = least_bottleneck(lower, self._counts, self._k, self._allowed)
@@ -150,7 +146,7 @@ class _Search:
                 return "target"
             if best.gap < options.diff_threshold_ns:
                 return "balanced"
-        return "budget" if self._spent() else None
+        return self._spent()
 
     def _next(
         self, beliefs: Sequence[BeliefTables]
@@ -234,9 +230,8 @@ class _Search:
             if self._rounds and stop:
                 return
 
-    def _spent(self) -> bool:
-        limit = self._options.max_measurements
-        return limit is not None and sum(map(len, self._known)) >= limit
+    def _spent(self) -> Outcome | None:
+        return self._budget.spent(sum(map(len, self._known)))
 
     def _record(self, tried: tuple[_Task, ...], start: Sequence[Range], bound: float) -> None:
         best = self._best
@@ -261,6 +256,23 @@ class _Search:
         self._rounds.append(entry)
         self._on_round(entry)
 
+    def _least_gap(
+        self, beliefs: Sequence[BeliefTables], bound: float, best: AssignedSolution
+    ) -> int:
+        """A gap that no cut with the best bottleneck is below; 0 unless that one is proven."""
+        if bound < best.bottleneck:
+            return 0
+        most = [
+            np.where(
+                (b.lower <= best.bottleneck) & (b.upper > best.fastest),
+                np.minimum(b.upper, best.bottleneck),
+                np.inf,
+            )
+            for b in beliefs
+        ]
+        fastest = greatest_fastest(most, self._counts, self._k, best.bottleneck, self._allowed)
+        return int(best.bottleneck - max(fastest, best.fastest))
+
     def _finish(
         self, outcome: Outcome, bound: float, beliefs: Sequence[BeliefTables]
     ) -> AssignedPartition:
@@ -276,6 +288,7 @@ class _Search:
             (latency,) = oracle.measure([segment])
             assert latency is not None, "the segment was measured"
             profiles.append(SegmentProfile(Segment(*segment), latency, oracle.facts(segment)))
+        measured = [known.answers() for known in self._known]
         toll = self._problem.cut_bytes
         cuts = [profile.segment.end for profile in profiles[:-1]]
         partition = Partition(
@@ -285,9 +298,16 @@ class _Search:
             compilations=sum(kind.oracle.compilations for kind in self._kinds),
             measurements=sum(kind.oracle.measurements for kind in self._kinds),
             lower_bound_ns=int(bound),
+            least_gap_ns=self._least_gap(beliefs, bound, best),
             outcome=outcome,
             guard=_worst([belief.guard for belief in beliefs]),
             rounds=tuple(self._rounds),
+            measured=tuple(pair for pairs in measured for pair in pairs),
+            compiler_runs=sum(kind.oracle.compilations for kind in self._kinds),
+            kinds=tuple(self._kinds[kind].name for kind in best.kinds),
+            measured_on=tuple(
+                kind.name for kind, pairs in zip(self._kinds, measured, strict=True) for _ in pairs
+            ),
         )
         return AssignedPartition(partition, best.kinds)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from partitioner.exact import Matrix
 from partitioner.knowledge import Knowledge
+from partitioner.paths import Segments
 from partitioner.problem import Guard
 
 
@@ -24,9 +27,23 @@ class BeliefTables:
     guard: Guard
 
 
-def tables_of(known: Knowledge) -> BeliefTables:
-    """All beliefs that follow from what is known."""
-    beliefs = known.beliefs()
+def tables_of(known: Knowledge, num_places: int) -> BeliefTables:
+    """All beliefs that follow from what is known of the segments between ``num_places``."""
+    segments = Segments.all(num_places)
+    beliefs = known.beliefs(segments)
+
+    def table(values: Matrix) -> Matrix:
+        result = np.full((num_places, num_places), np.inf)
+        result[segments.first, segments.end] = values
+        return result
+
+    at, here = segments.find(*known.measured_segments())
+    measured = np.full(len(segments), np.inf)
+    measured[at[here]] = beliefs.lower[at[here]]
     return BeliefTables(
-        known.measured(), beliefs.lower, beliefs.expected, beliefs.upper, beliefs.guard
+        table(measured),
+        table(beliefs.lower),
+        table(beliefs.expected),
+        table(beliefs.upper),
+        known.guard,
     )

@@ -28,44 +28,67 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 
+@dataclass(frozen=True, eq=False)
+class RowTable:
+    """A table over pairs of places most of whose rows are equal: ``rows[row_of[i], j]``."""
+
+    row_of: Index
+    rows: Array
+
+    def at(self, first: Index, end: Index) -> Array:
+        """The entries for segments."""
+        return np.asarray(self.rows[self.row_of[first], end])
+
+
 @dataclass(frozen=True)
 class Packing:
     """How much measured inside work fits into each segment, in disjoint parts.
 
-    ``inside``: ``m x m``, the largest total for each segment.  ``from_parts``: for each measured
-    segment the largest total of strictly smaller ones within it, for the guard to compare with.
+    ``inside``: the largest total for each segment.  ``from_parts``: for each measured segment the
+    largest total of strictly smaller ones within it, for the guard to compare with.
     """
 
-    inside: Array
+    inside: RowTable
     from_parts: Array
 
 
-def pack(num_positions: int, first: Index, end: Index, inside: Array) -> Packing:
+def pack(num_places: int, first: Index, end: Index, inside: Array) -> Packing:
     """Fill every segment with disjoint measured segments of the largest total ``inside``.
 
-    ``F[a, b] = max(F[a+1, b], F[a, b-1], inside(a, e) + F[e, b] for all measured (a, e), e <= b)``
-    row by row from the last; O(m (m + measured)).
+    ``F[a, b] = max(F[a+1, b], inside(a, e) + F[e, b] for all measured (a, e), e <= b)``
+    row by row from the last; O(m measured), for rows at which nothing measured starts are equal to
+    the next.
     """
-    m = num_positions
-    table = np.zeros((m, m))
     from_parts = np.zeros(len(first))
-    starting: list[list[int]] = [[] for _ in range(m)]
-    for part in np.argsort(end, kind="stable"):
-        starting[first[part]].append(int(part))
-    for a in range(m - 2, -1, -1):
-        row = table[a + 1].copy()
-        for part in starting[a]:  # shorter ones first
+    row_of = np.zeros(num_places, dtype=np.intp)
+    rows = [np.zeros(num_places)]
+    starting: dict[int, list[int]] = {}
+    for part in np.argsort(end, kind="stable"):  # shorter ones first
+        starting.setdefault(int(first[part]), []).append(int(part))
+    at = num_places - 1
+    for a in sorted(starting, reverse=True):
+        row_of[a + 1 : at + 1] = len(rows) - 1
+        at = a
+        row = rows[-1].copy()
+        for part in starting[a]:
             e = int(end[part])
             from_parts[part] = row[e]
-            row[e:] = np.maximum(row[e:], inside[part] + table[e, e:])
-        table[a] = row
-    return Packing(table, from_parts)
+            row[e:] = np.maximum(row[e:], inside[part] + rows[row_of[e]][e:])
+        rows.append(row)
+        row_of[a] = len(rows) - 1
+    row_of[:at] = len(rows) - 1
+    return Packing(RowTable(row_of, np.stack(rows)), from_parts)
 
 
-def smallest_container(num_positions: int, first: Index, end: Index, inside: Array) -> Array:
+def smallest_container(num_places: int, first: Index, end: Index, inside: Array) -> RowTable:
     """For every segment the least ``inside`` of a measured one containing it, else ``inf``."""
-    table = np.full((num_positions, num_positions), np.inf)
-    np.minimum.at(table, (first, end), inside)
-    table = np.minimum.accumulate(table, axis=0)
-    result: Array = np.minimum.accumulate(table[:, ::-1], axis=1)[:, ::-1]
-    return result
+    row_of = np.zeros(num_places, dtype=np.intp)
+    rows = [np.full(num_places, np.inf)]
+    order = np.argsort(first, kind="stable")
+    for part in order:
+        row = rows[-1].copy()
+        e = int(end[part])
+        row[: e + 1] = np.minimum(row[: e + 1], inside[part])
+        rows.append(row)
+        row_of[first[part] :] = len(rows) - 1
+    return RowTable(row_of, np.stack(rows))

@@ -28,13 +28,14 @@ from compiler.output import write_together
 from compiler.source import read_source
 from devices.device import Device, Tensor
 from devices.errors import ConfigError, DeviceError, EdgeTpuError, ModelError
-from partitioner.arguments import Arguments, parse, parser
+from partitioner.arguments import Arguments, parse
 from partitioner.compilers import SegmentCompiler, SegmentFiles
 from partitioner.decide import Decider, Decision
 from partitioner.device_kinds import placement, stage_devices
 from partitioner.html_report import partition_page, sweep_page
 from partitioner.input_file import read_input
 from partitioner.open_compiler import open_compiler
+from partitioner.option_parser import parser
 from partitioner.output_directory import usable_directory
 from partitioner.pending_file import PendingFile
 from partitioner.problem import Partition

@@ -40,6 +40,9 @@ least one also keeps the equations solvable."""
 _SCALES = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Relative deviations of operators from their rates to choose from."""
 
+_UNTOLD = 2.0
+"""So many measurements, and one for each rate fitted, tell nothing about the deviations."""
+
 _RATE_DEVIATION = 1.0
 """Relative deviation of a whole rate, before measurements narrow it."""
 
@@ -50,13 +53,13 @@ that a few measurements, which many rates explain, do not pass for certainty."""
 _SMALLEST_SHARE = 0.02
 """No operator is believed to cost less than this share of the average one."""
 
-_CHUNK = 50_000
+_CHUNK = 4_096
 """Segments predicted at once, which bounds memory for models of thousands of operators."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
-    """Expected latency of every segment and how far off it may be (``m x m`` tables, ns).
+    """What measurements say about all segments, as far as the model can tell.
 
     ``boundary_rates`` are the rates of the features of the boundary as corrected by the
     measurements; each row of ``boundary_axes`` is one independent standard deviation of them.
@@ -64,21 +67,38 @@ class Prediction:
     when each was predicted from all the others: in standard deviations and relative to the truth.
     """
 
-    mean: Array
-    deviation: Array
     boundary_rates: Array
     boundary_axes: Array
     worst_sigmas: float
     worst_error: float
+    _features: SegmentFeatures
+    _rates: Array
+    _measured: _Deviations
+    _latency: Array
+    _scale: float
+    _noise: float
+    _factor: Array
+    _weights: Array
+
+    def at(self, first: Index, end: Index) -> tuple[Array, Array]:
+        """Expected latency of each segment and how far off it may be (standard deviation), ns."""
+        mean, deviation = np.zeros(len(first)), np.zeros(len(first))
+        for low in range(0, len(first), _CHUNK):
+            part = slice(low, low + _CHUNK)
+            f, e = first[part], end[part]
+            cross = self._measured.covariance(f, e, self._scale) / self._latency
+            explained = ((cross @ self._factor.T) ** 2).sum(axis=1)
+            mean[part] = self._features.design(f, e) @ self._rates + cross @ self._weights
+            shared = np.maximum(self._measured.variance(f, e, self._scale) - explained, 0.0)
+            deviation[part] = np.sqrt(shared + (self._noise * mean[part]) ** 2)
+        return mean, deviation
 
 
 class CostModel:
-    """Predicts the latency of every segment between the cut positions of ``features``."""
+    """Predicts the latency of segments between the cut positions of ``features``."""
 
     def __init__(self, features: SegmentFeatures) -> None:
         self._features = features
-        self._m = len(features.positions)
-        self._upper = np.triu_indices(self._m, 1)
 
     def fit(self, first: Index, end: Index, latency: Array) -> Prediction:
         """Predict all segments from measured ones.
@@ -86,19 +106,25 @@ class CostModel:
         ``first``, ``end``: indices into the positions; ``latency``: nanoseconds, positive.
         """
         features = self._features
-        design = _design(features, first, end)
+        design = features.design(first, end)
         rates, unsure = _fit_rates(design, latency)
         residual = (latency - design @ rates) / latency
         measured = _Deviations(features, rates, unsure, first, end)
         both = np.outer(latency, latency)
+        apart, together = (part / both for part in measured.covariance_parts(first, end))
+
+        # The rates were fitted to the same measurements, which makes these look well explained.
+        doubt = _UNTOLD + np.count_nonzero(rates)
 
         def relative_covariance(scale: float, noise: float) -> Array:
-            shared = measured.covariance(first, end, scale) / both
+            shared = scale**2 * apart + together
             return np.asarray(shared + noise**2 * np.eye(len(latency)))
 
         scale, noise = max(
             product(_SCALES, _NOISES),
-            key=lambda pair: _log_likelihood(relative_covariance(*pair), residual),
+            key=lambda pair: (
+                _log_likelihood(relative_covariance(*pair), residual) + doubt * np.log(pair[0])
+            ),
         )
         factor = np.linalg.inv(np.linalg.cholesky(relative_covariance(scale, noise)))
         precision = factor.T @ factor
@@ -106,32 +132,23 @@ class CostModel:
         # Each measurement predicted from all others, in closed form.
         surplus = -weights / np.diag(precision)
         sigmas = -weights / np.sqrt(np.diag(precision))
-
-        mean = np.zeros((self._m, self._m))
-        deviation = np.zeros((self._m, self._m))
-        for low in range(0, len(self._upper[0]), _CHUNK):
-            f, e = (indices[low : low + _CHUNK] for indices in self._upper)
-            cross = measured.covariance(f, e, scale) / latency
-            explained = ((cross @ factor.T) ** 2).sum(axis=1)
-            mean[f, e] = _design(features, f, e) @ rates + cross @ weights
-            shared = np.maximum(measured.variance(f, e, scale) - explained, 0.0)
-            deviation[f, e] = np.sqrt(shared + (noise * mean[f, e]) ** 2)
+        boundary_rates, boundary_axes = _boundary_rates(
+            len(features.boundary), rates, unsure, design, latency, precision, weights
+        )
         return Prediction(
-            mean,
-            deviation,
-            *_boundary_rates(
-                len(features.boundary), rates, unsure, design, latency, precision, weights
-            ),
+            boundary_rates,
+            boundary_axes,
             worst_sigmas=max(0.0, float(sigmas.max())),
             worst_error=max(0.0, float(surplus.max())),
+            _features=features,
+            _rates=rates,
+            _measured=measured,
+            _latency=latency,
+            _scale=scale,
+            _noise=noise,
+            _factor=factor,
+            _weights=weights,
         )
-
-    def boundary(self, rates: Array) -> Array:
-        """The share of every segment owed to its boundary, at the given rates (``m x m``, ns)."""
-        result = np.zeros((self._m, self._m))
-        for rate, table in zip(rates, self._features.boundary.values(), strict=True):
-            result += rate * table
-        return result
 
 
 class _Deviations:
@@ -147,31 +164,38 @@ class _Deviations:
         self._features = features
         self._unsure = unsure
         self._first, self._end = first, end
-        self._columns = _design(features, first, end) * unsure
+        self._columns = features.design(first, end) * unsure
         shares = _operator_shares(features, rates)
         self._variance = np.concatenate([[0.0], np.cumsum(shares**2)])[list(features.positions)]
-        rate_of = dict(zip(_names(features), rates, strict=True))
+        rate_of = dict(zip(features.names, rates, strict=True))
         self._rate_in = rate_of.get("bytes in", 0.0)
         self._rate_out = rate_of.get("bytes out", 0.0)
 
     def covariance(self, f: Index, e: Index, scale: float) -> Array:
         """Between the segments given (rows) and the measured ones (columns), ns^2."""
+        apart, together = self.covariance_parts(f, e)
+        apart *= scale**2
+        apart += together
+        return apart
+
+    def covariance_parts(self, f: Index, e: Index) -> tuple[Array, Array]:
+        """The same in two parts: what grows with the scale of the deviations, and the rates'."""
         v, first, end = self._variance, self._first, self._end
-        common = np.minimum.outer(v[e], v[end]) - np.maximum.outer(v[f], v[first])
-        result = np.maximum(common, 0.0)
+        common = np.minimum.outer(v[e], v[end])
+        common -= np.maximum.outer(v[f], v[first])
+        np.maximum(common, 0.0, out=common)
         ours, theirs = self._edges(f, e), self._edges(first, end)
         for side, (mine, other) in enumerate(((f, first), (e, end))):
-            same = np.equal.outer(mine, other)
-            result += same * np.minimum.outer(ours[side], theirs[side]) ** 2
-        columns = _design(self._features, f, e) * self._unsure
-        result = scale**2 * result + columns @ self._columns.T
-        return np.asarray(result, dtype=np.float64)
+            # Few segments begin or end where a measured one does.
+            row, column = np.nonzero(np.equal.outer(mine, other))
+            common[row, column] += np.minimum(ours[side][row], theirs[side][column]) ** 2
+        return common, (self._features.design(f, e) * self._unsure) @ self._columns.T
 
     def variance(self, f: Index, e: Index, scale: float) -> Array:
         """Of each segment by itself, before anything is measured, ns^2."""
         enter, leave = self._edges(f, e)
         own = self._variance[e] - self._variance[f] + enter**2 + leave**2
-        columns = _design(self._features, f, e) * self._unsure
+        columns = self._features.design(f, e) * self._unsure
         result: Array = scale**2 * own + (columns**2).sum(axis=1)
         return result
 
@@ -184,20 +208,10 @@ class _Deviations:
         return enter, leave
 
 
-def _names(features: SegmentFeatures) -> list[str]:
-    return [*features.boundary, *features.inside]
-
-
-def _design(features: SegmentFeatures, first: Index, end: Index) -> Array:
-    """Feature vectors of segments, one row each."""
-    tables = [*features.boundary.values(), *features.inside.values()]
-    return np.stack([table[first, end].astype(np.float64) for table in tables], axis=1)
-
-
 def _operator_shares(features: SegmentFeatures, rates: Array) -> Array:
     """What each operator costs at the given rates, and never quite nothing."""
     shares = np.zeros(features.positions[-1])
-    for name, rate in zip(_names(features), rates, strict=True):
+    for name, rate in zip(features.names, rates, strict=True):
         if name in features.per_operator:
             shares = shares + rate * features.per_operator[name]
     result: Array = np.maximum(shares, _SMALLEST_SHARE * shares.mean())

@@ -120,6 +120,7 @@ class Decider:
             target_ns=arguments.initial_lower_bound_ns,
             ceiling_ns=arguments.initial_upper_bound_ns,
             max_measurements=arguments.max_measurements,
+            timeout_s=arguments.timeout_sec,
             baseline=True,
         )
         if len(self._kinds) > 1:
@@ -191,5 +192,8 @@ class Decider:
 
     def _problem(self, segments: int) -> Problem:
         return problem_of(
-            self._graph, segments, partition_search_step=self._arguments.partition_search_step
+            self._graph,
+            segments,
+            partition_search_step=self._arguments.partition_search_step,
+            start_cuts=self._arguments.cuts,
         )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 Table = NDArray[np.float32]
 
 
@@ -29,6 +30,25 @@ class SegmentFeatures:
     boundary: Mapping[str, Table]
     inside: Mapping[str, Table]
     per_operator: Mapping[str, Array]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all features: those of the boundary, then those of the work inside."""
+        return (*self.boundary, *self.inside)
+
+    def design(self, first: Index, end: Index) -> Array:
+        """Feature vectors (columns as :attr:`names`) of segments given by positions' indices."""
+        result = np.empty((len(first), len(self.names)))
+        for column, table in enumerate((*self.boundary.values(), *self.inside.values())):
+            result[:, column] = table[first, end]
+        return result
+
+    def boundary_columns(self, first: Index, end: Index) -> Array:
+        """The columns of the boundary alone."""
+        result = np.empty((len(first), len(self.boundary)))
+        for column, table in enumerate(self.boundary.values()):
+            result[:, column] = table[first, end]
+        return result
 
     @classmethod
     def counting(cls, positions: tuple[int, ...]) -> SegmentFeatures:

@@ -1,16 +1,18 @@
 """The features of a graph's segments, from what the compiler plans before it compiles.
 
-For each first operator the segment is grown one operator at a time, keeping account of where
-each operator would run and what would cross the edge of the mapped part.  So one sweep costs
-O(n^2) small steps, where planning every segment afresh would cost O(n^3).
+For each first operator, all segments that start there are worked out together, as sums along the
+operators: where each operator would run depends only on the first one, and so does which operator
+brings a tensor into the segment or makes it leave.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compiler.allocation import Layer, allocate, available_bytes
 from compiler.compile import DEFAULT_RUNTIME_VERSION
@@ -18,7 +20,9 @@ from compiler.graph import NO_TENSOR, Graph
 from compiler.support import Status, status_of
 from compiler.work import operator_work
 from devices.executable import OperatorWork
-from partitioner.features import SegmentFeatures, Table
+from partitioner.features import Array, Index, SegmentFeatures, Table
+
+Mask = NDArray[np.bool_]
 
 _EXACT_ALLOCATION_LIMIT = 100_000
 """Segments up to which parameter allocation is planned for each; beyond, what exceeds the memory
@@ -28,20 +32,15 @@ counts as streamed, which is nearly the same and a thousand times cheaper."""
 def graph_features(graph: Graph, positions: Sequence[int]) -> SegmentFeatures:
     """Features of every segment of ``graph`` between ``positions`` (0 and ``len(graph)`` incl.)."""
     at = tuple(positions)
-    column = {position: j for j, position in enumerate(at)}
     m = len(at)
     facts = _OperatorFacts(graph)
-    exact = m * (m - 1) // 2 <= _EXACT_ALLOCATION_LIMIT
     names = [*_BOUNDARY, *_INSIDE, *facts.kinds]
     tables: dict[str, Table] = {name: np.zeros((m, m), dtype=np.float32) for name in names}
+    rows = _Tables(facts, at)
+    ends = np.asarray(at, dtype=np.intp)
     for i, first in enumerate(at[:-1]):
-        account = _Account(facts, first)
-        for index in range(first, len(graph)):
-            account.add(index)
-            j = column.get(index + 1)
-            if j is not None:
-                for name, value in account.values(exact=exact).items():
-                    tables[name][i, j] = value
+        for name, values in rows.row(first, ends[i + 1 :]).items():
+            tables[name][i, i + 1 :] = values
     return SegmentFeatures(
         positions=at,
         boundary={name: tables[name] for name in _BOUNDARY},
@@ -122,89 +121,131 @@ class _OperatorFacts:
         return result
 
 
-@dataclass
-class _Account:
-    """A growing segment: which operators map, and what they move."""
+def _cpu_horizon(facts: _OperatorFacts) -> Index:
+    """By operator: the start up to which a segment that has the operator runs it on the CPU.
 
-    facts: _OperatorFacts
-    first: int
-    bytes_in: int = 0
-    bytes_out: int = 0
-    layers: list[Layer] = field(default_factory=list)
-    sums: dict[str, float] = field(default_factory=dict)
-    unread: dict[int, int] = field(default_factory=dict)
-    entered: set[int] = field(default_factory=set)
-    on_cpu: set[int] = field(default_factory=set)
-    mapped: int = 0
+    An operator is on the CPU when it is not supported or needs something made on the CPU, within
+    the segment: that is, when the segment starts at or before the last unsupported operator that
+    leads to it (-1: there is none).  An unsupported operator that converts an input of the segment
+    blocks nobody, so what counts there is the last operator it depends on.
+    """
+    horizon = np.full(len(facts.graph), -1, dtype=np.intp)
+    for index in range(len(horizon)):
+        makers = [facts.graph.makers[t] for t in facts.reads[index]]
+        before = [maker for maker in makers if maker is not None]
+        if index in facts.converters:
+            horizon[index] = max(before, default=-1)
+        elif not facts.supported[index]:
+            horizon[index] = index
+        else:
+            horizon[index] = max((horizon[maker] for maker in before), default=-1)
+    return horizon
 
-    def add(self, index: int) -> None:
-        """Append operator ``index``: to the chip, unless it needs something made on the CPU.
 
-        An unsupported operator that converts an input runs on the CPU in front of the chip.
-        """
-        facts, work = self.facts, self.facts.work[index]
-        graph = facts.graph
-        converts = index in facts.converters and all(
-            maker is None or maker < self.first
-            for maker in (graph.makers[t] for t in facts.reads[index])
-        )
-        behind = any(graph.makers[t] in self.on_cpu for t in facts.reads[index])
-        if behind or not facts.supported[index]:
-            self._count("cpu operators", 1)
-            self._count("cpu macs", work.macs)
-            self._count("cpu bytes", _activation_bytes(work))
-            if converts:
-                self._connect(index)
-            else:
-                self.on_cpu.add(index)
-            return
-        self.mapped += 1
-        self.layers.append(Layer(work.parameter_bytes, work.name == "DEPTHWISE_CONV_2D"))
-        self._count("operators", 1)
-        self._count("activation bytes", _activation_bytes(work))
-        if work.macs:
-            self._count(f"macs of {work.name}", work.macs)
-        self._connect(index)
+class _Tables:
+    """The features of all segments: a row for each start, summed up along the ends."""
 
-    def _connect(self, index: int) -> None:
-        """Account for what an operator of the front part reads and makes."""
-        facts, graph = self.facts, self.facts.graph
-        for t in facts.reads[index]:
-            if t in self.unread:
-                self.unread[t] -= 1
-                if self.unread[t] == 0:
-                    self.bytes_out -= graph.tensors[t].size_bytes
-            elif t not in self.entered:
-                self.entered.add(t)
-                self.bytes_in += graph.tensors[t].size_bytes
-        for t in facts.makes[index]:
-            self.unread[t] = facts.readers[t]
-            self.bytes_out += graph.tensors[t].size_bytes
-
-    def values(self, *, exact: bool) -> dict[str, float]:
-        """The features of the segment as it stands."""
-        return {
-            **self.sums,
-            "request": 1.0 if self.mapped else 0.0,
-            "bytes in": self.bytes_in if self.mapped else 0,
-            "bytes out": self.bytes_out if self.mapped else 0,
-            "off-chip bytes": self._off_chip_bytes(exact=exact),
+    def __init__(self, facts: _OperatorFacts, at: Sequence[int]) -> None:
+        self._facts = facts
+        self._at = np.asarray(at, dtype=np.intp)
+        self._horizon = _cpu_horizon(facts)
+        self._n = len(facts.graph)
+        n = self._n
+        self._supported = np.array(facts.supported)
+        self._macs = np.array([float(work.macs) for work in facts.work])
+        self._activations = np.array([float(_activation_bytes(work)) for work in facts.work])
+        self._parameters = np.array([float(work.parameter_bytes) for work in facts.work])
+        self._kind = {
+            kind: self._macs * [f"macs of {work.name}" == kind for work in facts.work]
+            for kind in facts.kinds
         }
+        self._layers = [
+            Layer(work.parameter_bytes, work.name == "DEPTHWISE_CONV_2D") for work in facts.work
+        ]
+        self._exact = len(at) * (len(at) - 1) // 2 <= _EXACT_ALLOCATION_LIMIT
+        # Changes of bytes in and out by start and by the operator that brings them about.
+        self._entering: list[list[tuple[int, int]]] = [[] for _ in range(n)]
+        self._leaving: list[list[tuple[int, int]]] = [[] for _ in range(n)]
+        self._find_transfers()
 
-    def _count(self, name: str, amount: float) -> None:
-        self.sums[name] = self.sums.get(name, 0.0) + amount
+    def _find_transfers(self) -> None:
+        facts, horizon = self._facts, self._horizon
+        graph = facts.graph
+        outputs = set(graph.outputs)
+        for tensor in graph.tensors:
+            t, readers = tensor.index, graph.readers[tensor.index]
+            if not readers or not graph.is_activation(t):
+                continue
+            maker = graph.makers[t]
+            lowest = 0 if maker is None else maker + 1
+            for start in range(lowest, readers[-1] + 1):
+                reader = next((r for r in readers if r >= start > horizon[r]), None)
+                if reader is not None:
+                    self._entering[start].append((reader, tensor.size_bytes))
+        for maker in range(self._n):
+            for t in facts.makes[maker]:
+                size, readers = graph.tensors[t].size_bytes, graph.readers[t]
+                ahead = max((int(horizon[r]) for r in readers), default=-1)
+                for start in range(int(horizon[maker]) + 1, maker + 1):
+                    self._leaving[start].append((maker, size))
+                    if t not in outputs and start > ahead:
+                        self._leaving[start].append((readers[-1], -size))
 
-    def _off_chip_bytes(self, *, exact: bool) -> int:
-        available = available_bytes(self.mapped)
-        total = sum(layer.size_bytes for layer in self.layers)
-        if total <= available:
-            return 0
-        if not exact:
-            return total - available
-        cached = allocate(self.layers, available)
-        return sum(
-            layer.size_bytes for layer, kept in zip(self.layers, cached, strict=True) if not kept
+    def row(self, first: int, ends: Index) -> dict[str, Table]:
+        """Features of the segments from ``first`` to each of ``ends`` (all behind it)."""
+        here = slice(first, self._n)
+        mapped = self._supported[here] & (self._horizon[here] < first)
+        on_cpu = ~mapped
+        take = ends - first - 1
+
+        def total(values: NDArray[Any]) -> Array:
+            return np.asarray(np.cumsum(values)[take], dtype=np.float64)
+
+        operators = total(mapped)
+        some = operators > 0
+        result = {
+            "request": some.astype(np.float64),
+            "bytes in": self._flow(self._entering[first], first, take) * some,
+            "bytes out": self._flow(self._leaving[first], first, take) * some,
+            "activation bytes": total(self._activations[here] * mapped),
+            "operators": operators,
+            "cpu operators": total(on_cpu),
+            "cpu macs": total(self._macs[here] * on_cpu),
+            "cpu bytes": total(self._activations[here] * on_cpu),
+        }
+        for kind, macs in self._kind.items():
+            result[kind] = total(macs[here] * mapped)
+        result["off-chip bytes"] = self._off_chip(
+            first, ends, mapped, operators, total(self._parameters[here] * mapped)
         )
+        return {name: values.astype(np.float32) for name, values in result.items()}
+
+    def _flow(self, changes: Sequence[tuple[int, int]], first: int, take: Index) -> Array:
+        amount = np.zeros(self._n - first)
+        for operator, size in changes:
+            amount[operator - first] += size
+        return np.asarray(np.cumsum(amount)[take])
+
+    def _off_chip(
+        self, first: int, ends: Index, mapped: Mask, operators: Array, parameters: Array
+    ) -> Array:
+        available = _available(int(operators.max(initial=0)))[operators.astype(np.intp)]
+        result = np.maximum(parameters - available, 0.0)
+        if self._exact:
+            chosen = np.flatnonzero(mapped) + first
+            for j in np.flatnonzero(result):
+                layers = [self._layers[i] for i in chosen[: int(operators[j])]]
+                cached = allocate(layers, int(available[j]))
+                result[j] = sum(
+                    layer.size_bytes for layer, kept in zip(layers, cached, strict=True) if not kept
+                )
+        return result
+
+
+@lru_cache(maxsize=8)
+def _available(most: int) -> Array:
+    """Bytes of parameter memory left for parameters beside 0 to ``most`` operators."""
+    return np.array([float(available_bytes(count)) for count in range(most + 1)])
 
 
 def _activation_bytes(work: OperatorWork) -> int:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.bounds import pack, smallest_container
-from partitioner.cost_model import CostModel
+from partitioner.bounds import RowTable, pack, smallest_container
+from partitioner.cost_model import CostModel, Prediction
 from partitioner.features import SegmentFeatures
+from partitioner.paths import Segments, Solution, best_cuts
 from partitioner.problem import Guard, Range
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 _SIGMAS = 3.0
 """Standard deviations between what the cost model expects and its bound, at least."""
@@ -22,6 +23,10 @@ _SIGMAS = 3.0
 _FEW = 4.0
 """With as few measurements as this the standard deviations granted double: the scale of the
 deviations is estimated from the same measurements (compare Student's t)."""
+
+_SMALL = 200.0
+"""With as few segments in all as this the standard deviations and the margin granted double:
+measuring a few more costs little there."""
 
 _CAUTION = 1.5
 """How much worse the unseen may be than the worst seen."""
@@ -40,16 +45,24 @@ _UNLIKELY = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Beliefs:
-    """``lower <= expected <= upper`` for every segment, all equal where it was measured.
+    """``lower <= expected <= upper`` for each of ``segments``, all equal where it was measured.
 
-    ``m x m`` tables over cut positions in nanoseconds, ``inf`` on and below the diagonal and for
-    segments that do not compile.
+    In nanoseconds, ``inf`` for segments that do not compile.
     """
 
+    segments: Segments
     lower: Array
     expected: Array
     upper: Array
-    guard: Guard
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Bounds from measured segments within and around others, for one guess at the boundary."""
+
+    rates: Array
+    inside: RowTable
+    around: RowTable
 
 
 class Knowledge:
@@ -61,16 +74,20 @@ class Knowledge:
 
     def __init__(self, positions: tuple[int, ...], features: SegmentFeatures | None) -> None:
         self._m = len(positions)
+        self._total = max(1, self._m * (self._m - 1) // 2)
+        self._positions = positions
         self._index = {position: i for i, position in enumerate(positions)}
         self._latency: dict[tuple[int, int], float] = {}
         self._bounded_by_model = features is not None
-        self._model = CostModel(features or SegmentFeatures.counting(positions))
-        self._above = np.triu(np.ones((self._m, self._m), dtype=np.bool_), 1)
+        self._features = features or SegmentFeatures.counting(positions)
+        self._model = CostModel(self._features)
+        self._inference: _Inference | None = None
 
     def observe(self, segment: Range, latency_ns: int | None) -> None:
         """Record a measurement; ``None`` says that the segment does not compile."""
         key = (self._index[segment[0]], self._index[segment[1]])
         self._latency[key] = np.inf if latency_ns is None else float(latency_ns)
+        self._inference = None
 
     def __len__(self) -> int:
         """How many segments were asked for, whether they compiled or not."""
@@ -80,94 +97,152 @@ class Knowledge:
         """What was measured (``inf``: does not compile), ``None`` if nothing was."""
         return self._latency.get((self._index[segment[0]], self._index[segment[1]]))
 
-    def measured(self) -> Array:
-        """Costs (``m x m``) with ``inf`` for every segment that was not measured."""
-        costs = np.full((self._m, self._m), np.inf)
-        for key, latency in self._latency.items():
-            costs[key] = latency
-        return costs
+    def measured_segments(self) -> tuple[Index, Index]:
+        """First and end place of everything asked for."""
+        return _columns(list(self._latency))
 
-    def beliefs(self) -> Beliefs:
-        """What the measurements so far say about every segment."""
-        runs = [(key, latency) for key, latency in self._latency.items() if np.isfinite(latency)]
-        if runs:
-            first = np.array([key[0] for key, _ in runs], dtype=np.intp)
-            end = np.array([key[1] for key, _ in runs], dtype=np.intp)
+    def answers(self) -> list[tuple[Range, int | None]]:
+        """Everything asked for, by operators, and its latency (``None``: does not compile)."""
+        return sorted(
+            (
+                (self._positions[first], self._positions[end]),
+                int(latency) if np.isfinite(latency) else None,
+            )
+            for (first, end), latency in self._latency.items()
+        )
+
+    def best(self, num_segments: int, allowed: Mask | None, tolls: Array | None) -> Solution | None:
+        """The best cut made of measured segments alone."""
+        runs = sorted((key, value) for key, value in self._latency.items() if np.isfinite(value))
+        first, end = _columns([key for key, _ in runs])
+        costs = np.array([value for _, value in runs], dtype=np.float64)
+        segments = Segments(self._m, first, end)
+        return best_cuts(segments, costs, num_segments, allowed=allowed, tolls=tolls)
+
+    @property
+    def guard(self) -> Guard:
+        """How well the assumptions hold for what was measured."""
+        return Guard() if not self._runs() else self._infer().guard
+
+    def bound_by_parts(self, segments: Segments) -> Array:
+        """Lower bounds that cost little: from measured parts alone, ``inf`` where none compiles."""
+        if not self._runs():
+            lower = np.zeros(len(segments))
+        else:
+            inference = self._infer()
+            lower, _ = inference.from_parts(self._features, segments, upper=False)
+        self._fill_in(segments, lower)
+        return lower
+
+    def beliefs(self, segments: Segments) -> Beliefs:
+        """What the measurements so far say about the segments given."""
+        if self._runs():
+            inference = self._infer()
+            lower, upper = inference.from_parts(self._features, segments, upper=True)
+            expected, deviation = inference.prediction.at(segments.first, segments.end)
+            if self._bounded_by_model:
+                lower = np.maximum(lower, expected - inference.sigmas * deviation)
+                upper = np.minimum(upper, expected + inference.sigmas * deviation)
+        else:
+            lower = np.zeros(len(segments))
+            expected = (segments.end - segments.first).astype(np.float64)
+            upper = np.full(len(segments), np.inf)
+        upper = np.maximum(upper, lower)
+        expected = np.clip(expected, lower, upper)
+        for (first, end), latency in self._latency.items():
+            if not np.isfinite(latency):
+                around = (segments.first <= first) & (segments.end >= end)
+                expected[around] = np.maximum(expected[around], lower[around]) * _UNLIKELY
+        for values in (lower, expected, upper):
+            self._fill_in(segments, values)
+        return Beliefs(segments, lower, expected, upper)
+
+    def _runs(self) -> bool:
+        return any(np.isfinite(latency) for latency in self._latency.values())
+
+    def _fill_in(self, segments: Segments, values: Array) -> None:
+        """Put what was measured in its place."""
+        keys = list(self._latency)
+        if keys:
+            at, here = segments.find(*_columns(keys))
+            values[at[here]] = np.array(list(self._latency.values()))[here]
+
+    def _infer(self) -> _Inference:
+        """What follows from the measurements for every segment, worked out once for each set."""
+        if self._inference is None:
+            runs = [(key, value) for key, value in self._latency.items() if np.isfinite(value)]
+            first, end = _columns([key for key, _ in runs])
             # A latency of 0 can only come from a table; relative errors need a positive one.
             latency = np.maximum(np.array([value for _, value in runs]), 1.0)
-            lower, expected, upper, guard = self._infer(first, end, latency)
-        else:
-            lower = np.zeros((self._m, self._m))
-            expected = np.asarray(
-                np.subtract.outer(np.arange(self._m), np.arange(self._m)).T, dtype=np.float64
+            prediction = self._model.fit(first, end, latency)
+            guard = Guard(worst_model_error=prediction.worst_error)
+            sigmas = 0.0
+            if self._bounded_by_model:
+                sigmas = _SIGMAS * (1.0 + _FEW / len(latency)) * (1.0 + _SMALL / self._total)
+                sigmas = max(sigmas, _CAUTION * prediction.worst_sigmas)
+                rates = [prediction.boundary_rates]
+                for axis in prediction.boundary_axes:
+                    rates += [rates[0] + sigmas * axis, rates[0] - sigmas * axis]
+                plausible = [np.maximum(r, 0.0) for r in rates]
+                margin = _FITTED_RATES_MARGIN * (1.0 + _SMALL / self._total)
+                guard = replace(guard, model_sigmas=sigmas)
+                columns = self._features.boundary_columns(first, end)
+            else:
+                # One constant that no latency is below, whatever the boundary.
+                plausible = [np.array([latency.min()])]
+                margin = 0.0
+                columns = np.ones((len(latency), 1))
+            parts = []
+            for index, rate in enumerate(plausible):
+                own = columns @ rate
+                inside = np.maximum(latency - own, 0.0)
+                packing = pack(self._m, first, end, inside)
+                if index == 0:  # the guard's numbers are for the likeliest
+                    checked = packing.from_parts > 0.0
+                    excess = (own + packing.from_parts) / latency - 1.0
+                    violation = float(excess[checked].max(initial=0.0))
+                    guard = replace(guard, nested=int(checked.sum()), worst_violation=violation)
+                    margin += _CAUTION * violation
+                around = smallest_container(self._m, first, end, inside)
+                parts.append(_Parts(rate, packing.inside, around))
+            self._inference = _Inference(
+                prediction, tuple(parts), sigmas, margin, guard, self._bounded_by_model
             )
-            upper = np.full((self._m, self._m), np.inf)
-            guard = Guard()
-        lower = np.where(self._above, lower, np.inf)
-        upper = np.maximum(np.where(self._above, upper, np.inf), lower)
-        expected = np.clip(expected, lower, upper) * self._doubts()
-        for key, value in self._latency.items():
-            lower[key] = expected[key] = upper[key] = value
-        return Beliefs(lower, expected, upper, guard)
+        return self._inference
 
-    def _infer(self, first: Index, end: Index, latency: Array) -> tuple[Array, Array, Array, Guard]:
-        prediction = self._model.fit(first, end, latency)
-        expected = prediction.mean
-        guard = Guard(worst_model_error=prediction.worst_error)
-        if not self._bounded_by_model:
-            constant = [np.full(expected.shape, latency.min())]
-            lower, upper, nested, violation = self._from_parts(first, end, latency, constant, 0.0)
-            return lower, expected, upper, replace(guard, nested=nested, worst_violation=violation)
-        sigmas = _SIGMAS * (1.0 + _FEW / len(latency))
-        sigmas = max(sigmas, _CAUTION * prediction.worst_sigmas)
-        rates = [prediction.boundary_rates]
-        for axis in prediction.boundary_axes:
-            rates += [rates[0] + sigmas * axis, rates[0] - sigmas * axis]
-        boundaries = (self._model.boundary(np.maximum(r, 0.0)) for r in rates)
-        lower, upper, nested, violation = self._from_parts(
-            first, end, latency, boundaries, _FITTED_RATES_MARGIN
-        )
-        return (
-            np.maximum(lower, expected - sigmas * prediction.deviation),
-            expected,
-            np.minimum(upper, expected + sigmas * prediction.deviation),
-            replace(guard, nested=nested, worst_violation=violation, model_sigmas=sigmas),
-        )
 
-    def _from_parts(
-        self,
-        first: Index,
-        end: Index,
-        latency: Array,
-        boundaries: Iterable[Array],
-        margin: float,
-    ) -> tuple[Array, Array, int, float]:
-        """Bounds from measured segments within and around each segment.
+@dataclass(frozen=True, eq=False)
+class _Inference:
+    """Everything that has to be worked out once per set of measurements."""
 
-        The loosest over all ``boundaries`` that are plausible; the first is the likeliest, and
-        the guard's numbers (segments checked, worst violation) are for that one.
+    prediction: Prediction
+    parts: tuple[_Parts, ...]
+    sigmas: float
+    margin: float
+    guard: Guard
+    fitted_boundary: bool
+
+    def from_parts(
+        self, features: SegmentFeatures, segments: Segments, *, upper: bool
+    ) -> tuple[Array, Array]:
+        """Lower bounds from the segments measured within, upper ones from those around.
+
+        The loosest over all guesses at the boundary's rates that are plausible.
         """
-        lower = np.full((self._m, self._m), np.inf)
-        upper = np.zeros((self._m, self._m))
-        nested, violation = 0, None
-        for boundary in boundaries:
-            own = boundary[first, end]
-            inside = np.maximum(latency - own, 0.0)
-            packing = pack(self._m, first, end, inside)
-            if violation is None:
-                checked = packing.from_parts > 0.0
-                excess = (own + packing.from_parts) / latency - 1.0
-                nested, violation = int(checked.sum()), float(excess[checked].max(initial=0.0))
-                margin += _CAUTION * violation
-            container = smallest_container(self._m, first, end, inside)
-            lower = np.minimum(lower, (boundary + packing.inside) * max(0.0, 1.0 - margin))
-            upper = np.maximum(upper, (boundary + container) * (1.0 + margin))
-        return lower, upper, nested, violation or 0.0
+        first, end = segments.first, segments.end
+        if self.fitted_boundary:
+            columns = features.boundary_columns(first, end)
+        else:
+            columns = np.ones((len(first), 1))
+        low, high = np.full(len(first), np.inf), np.zeros(len(first))
+        for part in self.parts:
+            boundary = columns @ part.rates
+            np.minimum(low, boundary + part.inside.at(first, end), out=low)
+            if upper:
+                np.maximum(high, boundary + part.around.at(first, end), out=high)
+        return low * max(0.0, 1.0 - self.margin), high * (1.0 + self.margin)
 
-    def _doubts(self) -> Array:
-        """Factors that put off segments around one that does not compile."""
-        broken = [key for key, latency in self._latency.items() if not np.isfinite(latency)]
-        factors = np.ones((self._m, self._m))
-        for first, end in broken:
-            factors[: first + 1, end:] = _UNLIKELY
-        return factors
+
+def _columns(keys: list[tuple[int, int]]) -> tuple[Index, Index]:
+    table = np.array(keys, dtype=np.intp).reshape(-1, 2)
+    return table[:, 0], table[:, 1]

@@ -87,3 +87,31 @@ class CostTable:
 
     def facts(self, segment: Range) -> SegmentFacts:
         return SegmentFacts()
+
+
+class Recorder:
+    """Passes questions on to another oracle and keeps the answers: what one search has seen."""
+
+    def __init__(self, oracle: LatencyOracle) -> None:
+        self._oracle = oracle
+        self.answers: dict[Range, int | None] = {}
+
+    @property
+    def parallelism(self) -> int:
+        return self._oracle.parallelism
+
+    @property
+    def compilations(self) -> int:
+        return self._oracle.compilations
+
+    @property
+    def measurements(self) -> int:
+        return self._oracle.measurements
+
+    def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
+        latencies = self._oracle.measure(segments)
+        self.answers.update(zip(segments, latencies, strict=True))
+        return latencies
+
+    def facts(self, segment: Range) -> SegmentFacts:
+        return self._oracle.facts(segment)

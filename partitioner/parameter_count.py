@@ -1,14 +1,15 @@
-"""The strategy ``parameter-count``: keep the starting split, which has equal parameter bytes.
+"""The strategies that do not search: ``parameter-count`` and ``manual``.
 
-This is what ``edgetpu_compiler --num_segments`` does.  It is measured and reported like any
-other, to see what searching is worth.
+``parameter-count`` keeps the starting split, which has equal parameter bytes: what
+``edgetpu_compiler --num_segments`` does.  ``manual`` keeps the cuts a user gave.  Both are
+measured and reported like any other, to see what searching is worth.
 """
 
 from __future__ import annotations
 
-from partitioner.oracle import LatencyOracle
-from partitioner.problem import Guard, NoFeasiblePartition, Partition, Problem, Round, ranges_of
-from partitioner.strategy import OnRound, SearchOptions, ignore_round, partition_of
+from partitioner.oracle import LatencyOracle, Recorder
+from partitioner.problem import NoFeasiblePartition, Outcome, Partition, Problem, ranges_of
+from partitioner.strategy import OnRound, SearchOptions, ignore_round, partition_of, round_of
 
 
 def keep_start(
@@ -17,37 +18,61 @@ def keep_start(
     options: SearchOptions | None = None,
     on_round: OnRound = ignore_round,
 ) -> Partition:
-    """Measure the starting split and return it.  Raises :class:`NoFeasiblePartition`."""
+    """Measure the split by parameter count, ``problem.start_cuts``.
+
+    Raises :class:`NoFeasiblePartition` when a segment of it does not compile.
+    """
     options = options or SearchOptions()
+    return _measured(problem, oracle, options, on_round, "parameter-count", "heuristic")
+
+
+def keep_given(
+    problem: Problem,
+    oracle: LatencyOracle,
+    options: SearchOptions | None = None,
+    on_round: OnRound = ignore_round,
+) -> Partition:
+    """Measure the cuts a user gave, ``problem.start_cuts``.
+
+    Raises :class:`NoFeasiblePartition` when a segment between them does not compile.
+    """
+    return _measured(problem, oracle, options or SearchOptions(), on_round, "manual", "given")
+
+
+def _measured(
+    problem: Problem,
+    oracle: LatencyOracle,
+    options: SearchOptions,
+    on_round: OnRound,
+    strategy: str,
+    outcome: Outcome,
+) -> Partition:
+    seen = Recorder(oracle)
     ranges = ranges_of(problem.start_cuts, problem.num_operators)
     whole = [(0, problem.num_operators)] if options.baseline else []
-    latencies = tuple(oracle.measure([*ranges, *whole])[: len(ranges)])
-    numbers = [latency for latency in latencies if latency is not None]
-    if len(numbers) < len(latencies):
+    latencies = tuple(seen.measure([*ranges, *whole])[: len(ranges)])
+    if None in latencies:
+        cuts = "the split by parameter count" if outcome == "heuristic" else "the cuts given"
         raise NoFeasiblePartition(
-            f"segment {latencies.index(None)} of the split by parameter count does not compile; "
+            f"segment {latencies.index(None)} of {cuts} does not compile; "
             "the strategy optimal searches for cuts that do"
         )
-    entry = Round(
-        index=0,
-        cuts=problem.start_cuts,
-        latencies_ns=latencies,
-        bottleneck_ns=max(numbers),
-        gap_ns=max(numbers) - min(numbers),
-        best_bottleneck_ns=max(numbers),
-        best_gap_ns=max(numbers) - min(numbers),
+    numbers = [latency for latency in latencies if latency is not None]
+    entry = round_of(
+        0,
+        problem.start_cuts,
+        latencies,
+        best_ns=(max(numbers), max(numbers) - min(numbers)),
         lower_bound_ns=0,
-        measurements=oracle.measurements,
+        measurements=seen.measurements,
     )
     on_round(entry)
-    balanced = max(numbers) - min(numbers) < options.diff_threshold_ns
     return partition_of(
         problem,
-        oracle,
+        seen,
         problem.start_cuts,
-        strategy="parameter-count",
+        strategy=strategy,
         lower_bound_ns=0,
-        outcome="balanced" if balanced else "heuristic",
-        guard=Guard(),
+        outcome=outcome,
         rounds=(entry,),
     )

@@ -12,21 +12,29 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from devices.errors import EdgeTpuError
 from partitioner.features import SegmentFeatures
 
 Range = tuple[int, int]
 """A segment as strategies handle it: ``(first, end)``, half open."""
 
-Outcome = Literal["balanced", "optimal", "target", "budget", "heuristic"]
+FILE_ORDER = "the order of the file"
+
+Outcome = Literal[
+    "balanced", "optimal", "target", "budget", "timeout", "interval", "heuristic", "given"
+]
 """Why a strategy stopped.
 
 ``balanced``: slowest minus fastest segment is under the threshold asked for.
 ``optimal``: no cut has a lower bottleneck and, among those with the same bottleneck, none has a
 smaller gap, under the assumptions that :class:`Guard` reports on.
 ``target``: the bottleneck is at or under the latency the user called good enough.
-``budget``: the measurements allowed were spent before either was reached.
-``heuristic``: the strategy does not search.
+``budget``, ``timeout``: the measurements or the time allowed were spent before that.
+``interval``: bisection has narrowed the latency aimed at to the threshold asked for.
+``heuristic``, ``given``: the strategy does not search; the cuts were the user's.
 """
 
 
@@ -72,7 +80,9 @@ class Problem:
     gives, for each of the cuts, the positions it may take (``None``: every position).
     ``cut_bytes[p]`` is what crosses a cut at position ``p`` (length ``num_operators + 1``), used
     to choose among cuts that are equally fast and equally balanced.  ``features`` feed the cost
-    model; without them the search relies on what it measures alone.
+    model; without them the search relies on what it measures alone.  ``first_output`` is the first
+    operator whose results no operator reads (``None``: the last one) and ``step`` the operators by
+    which a cut moves; bisection needs them.
 
     Raises :class:`ValueError` for cuts that do not fit the model: those are programming errors,
     the command line checks what users type.
@@ -84,6 +94,8 @@ class Problem:
     cut_choices: tuple[tuple[int, ...], ...] | None = None
     cut_bytes: tuple[int, ...] | None = None
     features: SegmentFeatures | None = field(default=None, compare=False)
+    first_output: int | None = None
+    step: int = 1
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -92,11 +104,26 @@ class Problem:
             return tuple(range(self.num_operators + 1))
         return tuple(sorted({0, self.num_operators}.union(*self.cut_choices)))
 
+    def allowed_cuts(self) -> NDArray[np.bool_] | None:
+        """For each cut (row) the :attr:`positions` it may take; ``None``: all of them."""
+        if self.cut_choices is None:
+            return None
+        rows = [np.isin(self.positions, choices) for choices in self.cut_choices]
+        return np.array(rows, dtype=np.bool_).reshape(-1, len(self.positions))
+
+    def tolls(self) -> NDArray[np.float64] | None:
+        """``cut_bytes`` at the :attr:`positions`."""
+        if self.cut_bytes is None:
+            return None
+        return np.array([self.cut_bytes[p] for p in self.positions], dtype=np.float64)
+
     def __post_init__(self) -> None:
         if not 1 <= self.num_segments <= self.num_operators:
             raise ValueError(
                 f"{self.num_operators} operators cannot be cut into {self.num_segments} segments"
             )
+        if self.step < 1:
+            raise ValueError(f"step is {self.step} and must be at least 1")
         check_cuts(self.start_cuts, self.num_operators, self.num_segments)
         if self.cut_choices is not None:
             if len(self.cut_choices) != self.num_segments - 1:
@@ -182,8 +209,17 @@ class Partition:
     """The answer of a strategy: where to cut, what it costs and how good that is.
 
     ``lower_bound_ns`` is a latency below which no bottleneck can lie, as far as ``guard`` vouches
-    for it; 0 says that nothing is known.  ``bytes_across_cuts`` adds up, over the cuts, the
-    bytes of the tensors crossing each.
+    for it; 0 says that nothing is known.  Likewise no cut with this bottleneck has a gap below
+    ``least_gap_ns``, which is the gap itself where that was proven too.  ``bytes_across_cuts`` adds
+    up, over the cuts, the bytes of the tensors crossing each.
+
+    ``measured`` is everything the oracle was asked for and its answers (``None``: does not
+    compile).  ``compiler_runs`` is how often the algorithm has segments compiled when nothing is
+    remembered from one candidate to the next, as in Google's tool; strategies that ask for each
+    segment once leave it at ``compilations``.  Where devices are unequal, ``kinds`` names the kind
+    of device that each segment is for and ``measured_on`` the kind of each entry of ``measured``;
+    both are empty where all devices are alike.  ``order`` says which orders of the operators the
+    claims are about.
     """
 
     strategy: str
@@ -192,9 +228,15 @@ class Partition:
     compilations: int
     measurements: int
     lower_bound_ns: int
+    least_gap_ns: int
     outcome: Outcome
     guard: Guard
     rounds: tuple[Round, ...]
+    measured: tuple[tuple[Range, int | None], ...]
+    compiler_runs: int
+    kinds: tuple[str, ...] = ()
+    measured_on: tuple[str, ...] = ()
+    order: str = FILE_ORDER
 
     @property
     def cuts(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from compiler.log import format_size
 from partitioner.bench import Measurement
+from partitioner.certificate import certificate_of
 from partitioner.confidence import Confidence
 from partitioner.how_many import Recommendation, Sweep
 from partitioner.problem import Partition
@@ -115,10 +116,12 @@ def as_json(report: Report) -> str:
         "speed_up": report.speed_up,
         "compilations": partition.compilations,
         "measurements": partition.measurements,
+        "compiler_runs": partition.compiler_runs,
         "guard": asdict(partition.guard),
         "confidence": None if report.confidence is None else asdict(report.confidence),
         "lost_devices": dict(report.lost_devices),
         "warnings": list(report.warnings),
+        "certificate": certificate_of(partition).as_mapping(),
         "outputs_identical": report.verification,
         "how_many": (
             None if report.sweep is None else sweep_content(report.sweep, report.recommendation)
@@ -208,11 +211,16 @@ def why(report: Report) -> str:
     elif partition.outcome == "optimal":
         step = report.options.get("partition_search_step", 1)
         among = "" if step == 1 else f" in steps of {step} operators from the starting split"
-        text = (
-            f"Optimal: no cut{among} has a bottleneck below {bottleneck} or, with this "
-            f"bottleneck, a gap below {gap}."
-        )
-        if threshold:
+        text = f"Optimal: no cut{among} has a bottleneck below {bottleneck}"
+        if partition.least_gap_ns == partition.gap_ns:
+            text += f" or, with this bottleneck, a gap below {gap}."
+        else:
+            least = milliseconds(partition.least_gap_ns)
+            text += (
+                f"; with this bottleneck, no gap below {gap} was found, and none below {least} "
+                "exists."
+            )
+        if threshold and partition.strategy == "optimal":
             text += (
                 f" The threshold {milliseconds(threshold)} cannot be met without slowing the "
                 "pipeline down."
@@ -222,17 +230,25 @@ def why(report: Report) -> str:
             f"Good enough: the bottleneck {bottleneck} is not above initial_lower_bound_ns, "
             f"{milliseconds(report.options.get('initial_lower_bound_ns'))}."
         )
-    elif partition.outcome == "budget":
+    elif partition.outcome in ("budget", "timeout"):
+        what = "max_measurements" if partition.outcome == "budget" else "timeout_sec"
         text = (
-            "Out of budget: max_measurements was spent; this is the best cut measured, and a "
-            "better one may exist."
+            f"Out of budget: {what} was spent; this is the best cut measured, and a better one may "
+            "exist."
         )
+    elif partition.outcome == "interval":
+        text = (
+            "Bisected: the latency aimed at is known to within the threshold "
+            f"{milliseconds(threshold)}; nothing is proven."
+        )
+    elif partition.outcome == "given":
+        text = f"Not searched: these are the cuts given; slowest minus fastest segment is {gap}."
     else:
         text = "Not searched: this is the split by parameter count."
     ceiling = report.options.get("initial_upper_bound_ns")
     if ceiling is not None and partition.bottleneck_ns > ceiling:
         text += f" No cut was found at or under initial_upper_bound_ns, {milliseconds(ceiling)}."
-    if partition.outcome not in ("optimal", "heuristic") and partition.optimality_gap is not None:
+    if partition.outcome != "optimal" and partition.optimality_gap is not None:
         text += (
             f" No cut is faster than {milliseconds(partition.lower_bound_ns)}, so this one is at "
             f"most {100 * partition.optimality_gap:.1f} % above the optimum."

@@ -12,20 +12,35 @@ everything that was not measured::
         measure the hopeful cut that is expected to be the fastest, slowest segment first
 
 then the same for the gap, over segments that are neither above the optimal bottleneck nor below
-best's fastest segment.  ``best`` is solved for over *all* measured segments: it can only improve,
-and may combine segments that were measured for different cuts.
+best's fastest segment, and for the bytes across cuts, over segments that keep both; these two with
+a limit to what they may cost.  ``best`` is
+solved for over *all* measured segments: it can only improve, and may combine segments that were
+measured for different cuts.
+
+Of a model of thousands of operators, most segments are far too long or lead nowhere.  They are
+left out while the search goes on, and looked at again before it ends: nothing is called proven
+that was not proven for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from partitioner.exact import Mask, Solution, cheapest_path, max_fastest, min_bottleneck, solve
 from partitioner.knowledge import Beliefs, Knowledge
-from partitioner.oracle import LatencyOracle
+from partitioner.oracle import LatencyOracle, Recorder
+from partitioner.paths import (
+    Mask,
+    Segments,
+    Solution,
+    cheapest_cuts,
+    greatest_fastest,
+    least_bottleneck,
+    on_some_path,
+)
 from partitioner.problem import (
     NoFeasiblePartition,
     Outcome,
@@ -35,7 +50,22 @@ from partitioner.problem import (
     Round,
     ranges_of,
 )
-from partitioner.strategy import OnRound, SearchOptions, ignore_round, partition_of
+from partitioner.strategy import (
+    Budget,
+    OnRound,
+    SearchOptions,
+    ignore_round,
+    partition_of,
+    round_of,
+)
+
+_MOST_FOR_EVENNESS = 120
+"""Measurements spent on the gap and the bytes at least, once the bottleneck is proven; at most as
+many as that took, and of large models no more effort.  Their many segments differ by less than
+can be told without measuring them; what is not proven then is said to be so."""
+
+_FEW_SEGMENTS = 10_000
+"""As long as there are no more segments than this, all are looked at in every round."""
 
 
 def search_optimal(
@@ -44,12 +74,21 @@ def search_optimal(
     options: SearchOptions | None = None,
     on_round: OnRound = ignore_round,
 ) -> Partition:
-    """Find the cut with the lowest bottleneck, then the smallest gap, and prove it.
+    """Find the cut with the lowest bottleneck, then smallest gap, then fewest bytes; prove it.
 
     Never returns a cut slower than the best it measured.  ``on_round`` is called after each
     round.  Raises :class:`NoFeasiblePartition`, and what the oracle raises.
     """
     return _Search(problem, oracle, options or SearchOptions(), on_round).run()
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A cut to measure, which latencies of its segments rule it out, and where to begin."""
+
+    cuts: tuple[int, ...]
+    ruled_out: Callable[[float], bool]
+    slowest_first: bool
 
 
 class _Search:
@@ -63,25 +102,26 @@ class _Search:
         on_round: OnRound,
     ) -> None:
         self._problem = problem
-        self._oracle = oracle
+        self._oracle = Recorder(oracle)
         self._options = options
         self._on_round = on_round
+        self._budget = Budget(options)
         self._positions = problem.positions
         self._k = problem.num_segments
-        self._allowed = None
-        if problem.cut_choices is not None:
-            rows = [np.isin(self._positions, choices) for choices in problem.cut_choices]
-            self._allowed = np.array(rows, dtype=np.bool_).reshape(-1, len(self._positions))
-        self._toll = None
-        if problem.cut_bytes is not None:
-            self._toll = np.array([problem.cut_bytes[p] for p in self._positions], dtype=np.float64)
+        self._allowed = problem.allowed_cuts()
+        self._tolls = problem.tolls()
         self._known = Knowledge(self._positions, problem.features)
         for segment, latency in options.known.items():
             if set(segment) <= set(self._positions):
                 self._known.observe(segment, latency)
+                self._oracle.answers[segment] = latency
         self._given = len(self._known)
+        self._all = Segments.all(len(self._positions))
         self._rounds: list[Round] = []
         self._best: Solution | None = None
+        self._evening_out = False
+        self._effort = {False: 0, True: 0}
+        self._spent = {False: 0, True: 0}
         self._ceiling = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
 
     def run(self) -> Partition:
@@ -89,27 +129,63 @@ class _Search:
         tried: Sequence[Range] = ranges_of(problem.start_cuts, problem.num_operators)
         whole = [(0, problem.num_operators)] if self._options.baseline else []
         self._measure([*tried, *whole], lambda _: False)
+        self._solve()
+        segments = self._worth_looking_at()
         while True:
-            beliefs = self._known.beliefs()
-            self._best = solve(
-                self._known.measured(), self._k, allowed=self._allowed, cut_bytes=self._toll
-            )
-            bound = min_bottleneck(beliefs.lower, self._k, self._allowed)
-            if self._best is not None:
-                bound = min(bound, self._best.bottleneck)
+            beliefs = self._known.beliefs(segments)
+            bound = self._bound(beliefs)
             self._record(tried, bound)
             outcome = self._enough()
-            if outcome is not None:
-                return self._finish(outcome, bound, beliefs)
-            cuts, ruled_out, slowest_first = self._next(beliefs)
-            if cuts is None:
-                return self._finish("optimal", bound, beliefs)
-            edges = (0, *cuts, len(self._positions) - 1)
-            pairs = list(pairwise(edges))
-            pairs.sort(key=lambda pair: beliefs.expected[pair], reverse=slowest_first)
-            tried = [(self._positions[i], self._positions[j]) for i, j in sorted(pairs)]
-            missing = [(self._positions[i], self._positions[j]) for i, j in pairs]
-            self._measure([s for s in missing if self._known.latency(s) is None], ruled_out)
+            step = None if outcome is not None else self._next(beliefs)
+            if step is None and segments is not self._all:
+                # Nothing is left of what was looked at; what was left out may have come back.
+                segments = self._worth_looking_at()
+                beliefs = self._known.beliefs(segments)
+                bound = self._bound(beliefs)
+                step = None if outcome is not None else self._next(beliefs)
+            if step is None:
+                return self._finish(outcome or "optimal", bound, beliefs)
+            pairs = list(pairwise((0, *step.cuts, len(self._positions) - 1)))
+            tried = [(self._positions[i], self._positions[j]) for i, j in pairs]
+            at, _ = segments.find(*np.array(pairs, dtype=np.intp).T)
+            order = np.argsort(beliefs.expected[at], kind="stable")
+            missing = [tried[i] for i in (order[::-1] if step.slowest_first else order)]
+            before = len(self._known)
+            self._measure([s for s in missing if self._known.latency(s) is None], step.ruled_out)
+            self._spent[self._evening_out] += len(self._known) - before
+            self._solve()
+            segments = self._thinned(beliefs)
+
+    def _solve(self) -> None:
+        self._best = self._known.best(self._k, self._allowed, self._tolls)
+
+    def _bar(self) -> float:
+        """The bottleneck above which no cut is of interest."""
+        return np.inf if self._best is None else self._best.bottleneck
+
+    def _bound(self, beliefs: Beliefs) -> float:
+        """A latency that no bottleneck is below; segments left out are above the best one."""
+        lowest = least_bottleneck(beliefs.segments, beliefs.lower, self._k, self._allowed)
+        return min(lowest, self._bar())
+
+    def _worth_looking_at(self) -> Segments:
+        """All segments but those that cannot be part of a cut as fast as the best one."""
+        if len(self._all) <= _FEW_SEGMENTS or self._best is None:
+            return self._all
+        segments = self._all.where(self._known.bound_by_parts(self._all) <= self._bar())
+        return segments.where(on_some_path(segments, self._k, self._allowed))
+
+    def _thinned(self, beliefs: Beliefs) -> Segments:
+        """The same after another round, if it has become much less."""
+        segments = beliefs.segments
+        if len(segments) <= _FEW_SEGMENTS or self._best is None:
+            return segments
+        wanted = beliefs.lower <= self._bar()
+        if self._evening_out:
+            wanted &= beliefs.upper >= self._best.fastest
+        fewer = segments.where(wanted)
+        fewer = fewer.where(on_some_path(fewer, self._k, self._allowed))
+        return fewer if len(fewer) < 0.9 * len(segments) else segments
 
     def _enough(self) -> Outcome | None:
         """Why to stop with the best cut so far, if there is a reason."""
@@ -119,53 +195,78 @@ class _Search:
                 return "target"
             if best.gap < options.diff_threshold_ns:
                 return "balanced"
-        if self._spent():
-            return "budget"
-        return None
+        return self._budget.spent(len(self._known) - self._given)
 
-    def _next(
-        self, beliefs: Beliefs
-    ) -> tuple[tuple[int, ...] | None, Callable[[float], bool], bool]:
-        """The cut to measure next, which latencies rule it out, and where to begin with it."""
-        best = self._best
-        bar = np.inf if best is None else best.bottleneck
+    def _next(self, beliefs: Beliefs) -> _Step | None:
+        """The cut to measure next; ``None`` when no cut can be better than the best one."""
+        best, bar = self._best, self._bar()
         if self._ceiling < bar:
             cuts = self._fastest_expected(beliefs, beliefs.lower <= self._ceiling)
             if cuts is not None:
-                return cuts, lambda latency: latency > self._ceiling, True
+                return _Step(cuts, lambda latency: latency > self._ceiling, True)
             self._ceiling = np.inf  # nothing is that fast: go on for the best there is
         cuts = self._fastest_expected(beliefs, beliefs.lower < bar)
-        if cuts is not None or best is None:
-            if cuts is None:
-                raise NoFeasiblePartition(
-                    f"each of the ways to cut {self._problem.num_operators} operators into "
-                    f"{self._k} segments has a segment that does not compile"
-                )
-            return cuts, lambda latency: latency >= bar, True
+        self._evening_out = cuts is None
+        self._effort[self._evening_out] += len(beliefs.segments)
+        if cuts is not None:
+            return _Step(cuts, lambda latency: latency >= bar, True)
+        if best is None:
+            raise NoFeasiblePartition(
+                f"each of the ways to cut {self._problem.num_operators} operators into "
+                f"{self._k} segments has a segment that does not compile"
+            )
+        if self._spent[True] >= max(_MOST_FOR_EVENNESS, self._spent[False]) or (
+            len(beliefs.segments) > _FEW_SEGMENTS and self._effort[True] > self._effort[False]
+        ):
+            return None
         cuts = self._most_even_expected(beliefs, best)
-        return cuts, lambda latency: latency > bar or latency <= best.fastest, False
+        if cuts is not None:
+            return _Step(cuts, lambda latency: latency > bar or latency <= best.fastest, False)
+        cuts = self._fewest_bytes_hoped(beliefs, best)
+        if cuts is not None:
+            return _Step(cuts, lambda latency: latency > bar or latency < best.fastest, True)
+        return None
 
     def _fastest_expected(self, beliefs: Beliefs, hopeful: Mask) -> tuple[int, ...] | None:
         """The cut expected to have the lowest bottleneck among those of hopeful segments."""
-        costs = np.where(hopeful, beliefs.expected, np.inf)
-        solution = solve(costs, self._k, allowed=self._allowed, cut_bytes=self._toll)
-        return None if solution is None else solution.cuts
+        segments, expected = beliefs.segments.where(hopeful), beliefs.expected[hopeful]
+        bottleneck = least_bottleneck(segments, expected, self._k, self._allowed)
+        if not np.isfinite(bottleneck):
+            return None
+        usable = expected <= bottleneck
+        return cheapest_cuts(
+            segments.where(usable), self._k, allowed=self._allowed, tolls=self._tolls
+        )
 
     def _most_even_expected(self, beliefs: Beliefs, best: Solution) -> tuple[int, ...] | None:
         """The cut expected to have the smallest gap among those that could beat ``best``'s."""
         hopeful = (beliefs.lower <= best.bottleneck) & (beliefs.upper > best.fastest)
-        costs = np.where(hopeful, np.minimum(beliefs.expected, best.bottleneck), np.inf)
-        fastest = max_fastest(costs, self._k, best.bottleneck, self._allowed)
+        segments = beliefs.segments.where(hopeful)
+        expected = np.minimum(beliefs.expected[hopeful], best.bottleneck)
+        fastest = greatest_fastest(segments, expected, self._k, best.bottleneck, self._allowed)
         if not np.isfinite(fastest):
             return None
-        usable = (costs >= fastest) & (costs <= best.bottleneck)
-        return cheapest_path(usable, self._k, allowed=self._allowed, cut_bytes=self._toll)
+        return cheapest_cuts(
+            segments.where(expected >= fastest), self._k, allowed=self._allowed, tolls=self._tolls
+        )
+
+    def _fewest_bytes_hoped(self, beliefs: Beliefs, best: Solution) -> tuple[int, ...] | None:
+        """The cut with the fewest bytes across that could be as fast and as even as ``best``."""
+        if self._tolls is None:
+            return None
+        hopeful = (beliefs.lower <= best.bottleneck) & (beliefs.upper >= best.fastest)
+        cuts = cheapest_cuts(
+            beliefs.segments.where(hopeful), self._k, allowed=self._allowed, tolls=self._tolls
+        )
+        if cuts is None or self._tolls[list(cuts)].sum() >= self._tolls[list(best.cuts)].sum():
+            return None
+        return cuts
 
     def _measure(self, segments: Sequence[Range], ruled_out: Callable[[float], bool]) -> None:
         """Measure in order, as many at once as there are devices, until the cut is ruled out."""
         at_once = max(1, self._oracle.parallelism)
         for low in range(0, len(segments), at_once):
-            if self._rounds and self._spent():
+            if self._rounds and self._budget.spent(len(self._known) - self._given):
                 return
             batch = segments[low : low + at_once]
             answers = self._oracle.measure(batch)
@@ -174,31 +275,30 @@ class _Search:
             if self._rounds and any(a is None or ruled_out(float(a)) for a in answers):
                 return
 
-    def _spent(self) -> bool:
-        limit = self._options.max_measurements
-        return limit is not None and len(self._known) - self._given >= limit
-
     def _record(self, tried: Sequence[Range], bound: float) -> None:
-        known = [self._known.latency(segment) for segment in tried]
-        latencies = tuple(
-            None if latency is None or np.isinf(latency) else int(latency) for latency in known
-        )
-        numbers = [latency for latency in latencies if latency is not None]
-        complete = len(numbers) == len(latencies)
         best = self._best
-        entry = Round(
-            index=len(self._rounds),
-            cuts=tuple(end for _, end in tried[:-1]),
-            latencies_ns=latencies,
-            bottleneck_ns=max(numbers) if complete else None,
-            gap_ns=max(numbers) - min(numbers) if complete else None,
-            best_bottleneck_ns=None if best is None else int(best.bottleneck),
-            best_gap_ns=None if best is None else int(best.gap),
+        entry = round_of(
+            len(self._rounds),
+            tuple(end for _, end in tried[:-1]),
+            tuple(self._oracle.answers.get(segment) for segment in tried),
+            best_ns=None if best is None else (int(best.bottleneck), int(best.gap)),
             lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
             measurements=self._oracle.measurements,
         )
         self._rounds.append(entry)
         self._on_round(entry)
+
+    def _least_gap(self, beliefs: Beliefs, bound: float) -> int:
+        """A gap that no cut with the best bottleneck is below; 0 unless that one is proven."""
+        best = self._best
+        if best is None or bound < best.bottleneck:
+            return 0
+        hopeful = (beliefs.lower <= best.bottleneck) & (beliefs.upper > best.fastest)
+        most = np.minimum(beliefs.upper[hopeful], best.bottleneck)
+        fastest = greatest_fastest(
+            beliefs.segments.where(hopeful), most, self._k, best.bottleneck, self._allowed
+        )
+        return int(best.bottleneck - max(fastest, best.fastest))
 
     def _finish(self, outcome: Outcome, bound: float, beliefs: Beliefs) -> Partition:
         if self._best is None:
@@ -212,7 +312,8 @@ class _Search:
             tuple(self._positions[i] for i in self._best.cuts),
             strategy="optimal",
             lower_bound_ns=int(bound),
+            least_gap_ns=self._least_gap(beliefs, bound),
             outcome=outcome,
-            guard=beliefs.guard,
+            guard=self._known.guard,
             rounds=tuple(self._rounds),
         )

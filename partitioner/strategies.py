@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from partitioner.parameter_count import keep_start
+from partitioner.bisection import bisect
+from partitioner.exhaustive import try_everything
+from partitioner.parameter_count import keep_given, keep_start
 from partitioner.search import search_optimal
 from partitioner.strategy import Strategy
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
-    {"optimal": search_optimal, "parameter-count": keep_start}
+    {
+        "optimal": search_optimal,
+        "bisection": bisect,
+        "parameter-count": keep_start,
+        "manual": keep_given,
+        "exhaustive": try_everything,
+    }
 )

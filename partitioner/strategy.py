@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from partitioner.oracle import LatencyOracle
+from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.problem import (
     Guard,
     Outcome,
@@ -31,6 +32,8 @@ class SearchOptions:
     (0: never for this reason).  ``target_ns``: as soon as the bottleneck is at or under this.
     ``ceiling_ns``: cuts with a slower bottleneck are not tried, unless nothing faster exists.
     ``max_measurements``: after about this many segments, whatever is known by then.
+    ``timeout_s``: after about this many seconds of ``clock``, likewise; a measurement under way is
+    not cut short.  The starting split is measured in any case, so that there is a result.
     ``baseline``: measure the uncut model as well, for comparison.
     ``known``: what earlier searches measured (``None``: does not compile), to begin with.
     """
@@ -39,8 +42,27 @@ class SearchOptions:
     target_ns: int | None = None
     ceiling_ns: int | None = None
     max_measurements: int | None = None
+    timeout_s: float | None = None
     baseline: bool = False
     known: Mapping[Range, int | None] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+
+
+class Budget:
+    """What a search may spend; the time runs from here."""
+
+    def __init__(self, options: SearchOptions) -> None:
+        self._limit = options.max_measurements
+        self._clock = options.clock
+        self._deadline = None if options.timeout_s is None else self._clock() + options.timeout_s
+
+    def spent(self, measured: int) -> Outcome | None:
+        """Why to end, if ``measured`` segments or the time gone by are a reason."""
+        if self._limit is not None and measured >= self._limit:
+            return "budget"
+        if self._deadline is not None and self._clock() >= self._deadline:
+            return "timeout"
+        return None
 
 
 class Strategy(Protocol):
@@ -64,14 +86,16 @@ def ignore_round(_: Round) -> None:
 
 def partition_of(
     problem: Problem,
-    oracle: LatencyOracle,
+    oracle: Recorder,
     cuts: tuple[int, ...],
     *,
     strategy: str,
     lower_bound_ns: int,
     outcome: Outcome,
-    guard: Guard,
     rounds: tuple[Round, ...],
+    least_gap_ns: int = 0,
+    guard: Guard | None = None,
+    compiler_runs: int | None = None,
 ) -> Partition:
     """The report on cuts all of whose segments the oracle has measured."""
     ranges = ranges_of(cuts, problem.num_operators)
@@ -87,7 +111,35 @@ def partition_of(
         compilations=oracle.compilations,
         measurements=oracle.measurements,
         lower_bound_ns=lower_bound_ns,
+        least_gap_ns=least_gap_ns,
         outcome=outcome,
-        guard=guard,
+        guard=guard or Guard(),
         rounds=rounds,
+        measured=tuple(sorted(oracle.answers.items())),
+        compiler_runs=oracle.compilations if compiler_runs is None else compiler_runs,
+    )
+
+
+def round_of(
+    index: int,
+    cuts: tuple[int, ...],
+    latencies_ns: tuple[int | None, ...],
+    *,
+    best_ns: tuple[int, int] | None,
+    lower_bound_ns: int,
+    measurements: int,
+) -> Round:
+    """A round's record; ``best_ns`` is bottleneck and gap of the best cut so far."""
+    numbers = [latency for latency in latencies_ns if latency is not None]
+    complete = len(numbers) == len(latencies_ns)
+    return Round(
+        index=index,
+        cuts=cuts,
+        latencies_ns=latencies_ns,
+        bottleneck_ns=max(numbers) if complete else None,
+        gap_ns=max(numbers) - min(numbers) if complete else None,
+        best_bottleneck_ns=None if best_ns is None else best_ns[0],
+        best_gap_ns=None if best_ns is None else best_ns[1],
+        lower_bound_ns=lower_bound_ns,
+        measurements=measurements,
     )

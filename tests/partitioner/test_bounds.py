@@ -38,7 +38,7 @@ def test_packing_finds_the_largest_total(case: tuple[int, Measured]) -> None:
     packing = pack(m, *columns(parts))
     for a in range(m):
         for b in range(a + 1, m):
-            assert packing.inside[a, b] == most_inside(parts, a, b)
+            assert packing.inside.at(np.array([a]), np.array([b])) == most_inside(parts, a, b)
     for i, (a, b, _) in enumerate(parts):
         assert packing.from_parts[i] == most_inside(parts[:i] + parts[i + 1 :], a, b)
 
@@ -51,4 +51,4 @@ def test_smallest_container(case: tuple[int, Measured]) -> None:
     for a in range(m):
         for b in range(a + 1, m):
             around = [w for x, y, w in parts if x <= a and y >= b]
-            assert table[a, b] == min(around, default=np.inf)
+            assert table.at(np.array([a]), np.array([b])) == min(around, default=np.inf)

@@ -26,14 +26,15 @@ def predict(count: int, seed: int = 0) -> tuple[Prediction, np.ndarray, np.ndarr
 
 def test_measured_segments_are_reproduced() -> None:
     prediction, first, end = predict(12)
-    assert prediction.mean[first, end] == pytest.approx(TRUTH[first, end], rel=0.01)
+    mean, _ = prediction.at(first, end)
+    assert mean == pytest.approx(TRUTH[first, end], rel=0.01)
 
 
 def test_more_measurements_predict_better() -> None:
     errors = []
     for count in (4, 10, 30):
         prediction, _, _ = predict(count)
-        errors.append(np.median(np.abs(prediction.mean[UPPER] / TRUTH[UPPER] - 1.0)))
+        errors.append(np.median(np.abs(prediction.at(*UPPER)[0] / TRUTH[UPPER] - 1.0)))
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 0.03
 
@@ -41,9 +42,10 @@ def test_more_measurements_predict_better() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_truth_lies_within_the_doubts(seed: int) -> None:
     prediction, _, _ = predict(15, seed)
-    sigmas = (prediction.mean[UPPER] - TRUTH[UPPER]) / np.maximum(prediction.deviation[UPPER], 1.0)
+    mean, deviation = prediction.at(*UPPER)
+    sigmas = (mean - TRUTH[UPPER]) / np.maximum(deviation, 1.0)
     assert np.quantile(np.abs(sigmas), 0.99) < 4.0
-    assert np.median(prediction.deviation[UPPER] / TRUTH[UPPER]) < 0.25
+    assert np.median(deviation / TRUTH[UPPER]) < 0.25
 
 
 def test_latencies_far_apart_do_no_harm() -> None:
@@ -51,7 +53,7 @@ def test_latencies_far_apart_do_no_harm() -> None:
     features = SegmentFeatures.counting((0, 1, 2, 3))
     first, end = np.array([0, 1, 2, 0]), np.array([1, 2, 3, 3])
     prediction = CostModel(features).fit(first, end, np.array([1.0, 1e3, 6e10, 7e10]))
-    for table in (prediction.mean, prediction.deviation, prediction.boundary_axes):
+    for table in (*prediction.at(first, end), prediction.boundary_axes):
         assert np.isfinite(table).all()
 
 

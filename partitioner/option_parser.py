@@ -1,0 +1,165 @@
+"""The options of ``partition-with-profiling`` as its help shows them; see partitioner.arguments."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from devices.errors import ConfigError
+
+_HELP = """\
+Cut a quantised TensorFlow Lite model into segments for a pipeline of Edge TPUs, so that no
+segment holds up the others.
+
+Starts from the split that edgetpu_compiler --num_segments makes (equal parameter bytes), then
+compiles and measures segments and cuts again, until slowest minus fastest segment is under
+--diff_threshold_ns or no better cut exists, and says which of the two.  The best cut measured is
+always written.
+
+  a model file       partition-with-profiling --model_path model.tflite --num_segments 4
+  a model built in   partition-with-profiling --model_path zoo:resnet50_224 --num_segments 3
+  the very optimum   ... --diff_threshold_ns 0
+  PCIe devices       ... --device_type pcionly
+  cuts of your own   ... --strategy manual --cuts 16,75,104
+  your compiler      ... --edgetpu_compiler_binary /usr/bin/edgetpu_compiler
+  how many TPUs?     partition-with-profiling --model_path model.tflite --sweep 1-8
+  as many as needed  ... --num_segments auto --target_fps 100 --max_latency_ms 30
+  to look at         ... --report result.html
+  to a program       ... --json --quiet
+
+Options take dashes or underscores and may be given as --name value or --name=value."""
+
+_EPILOG = """\
+In the output directory: <model>_segment_<i>_of_<n>.tflite, the same _edgetpu.tflite for a device,
+the compiler's .log for each, and partition.json, which tells how the cut was found.
+A sweep without --num_segments writes sweep.json instead.
+Exit code 0 on success; 2 when an option, the model or a device is not usable; 130 and 143 when
+stopped by Ctrl-C or SIGTERM.  Nothing is written then."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see partition-with-profiling --help.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describes the options; values are checked by :func:`parse`."""
+    result = _Parser(
+        prog="partition-with-profiling",
+        description=_HELP,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    result.add_argument("-h", "--help", action="store_true", help="print this help and exit")
+
+    def add(name: str, metavar: str, text: str, default: str | None = None) -> None:
+        result.add_argument(name, metavar=metavar, help=text, default=default)
+
+    add("--model_path", "MODEL", "the model: a .tflite file, or zoo:NAME; required")
+    add(
+        "--num_segments",
+        "N",
+        "segments to cut into, at least 2, or auto: the cheapest number that meets the targets, "
+        "without any the one of most throughput per TPU; required, except with --sweep",
+    )
+    add(
+        "--sweep",
+        "LOW-HIGH",
+        "compare these numbers of TPUs, as a pipeline, as copies of the whole model and as both "
+        "(auto: 1-8)",
+    )
+    add("--target_fps", "FPS", "inferences per second that auto has to reach")
+    add("--max_latency_ms", "MS", "latency of one inference that auto must not exceed")
+    add("--output_dir", "DIR", "where to write, created if absent (%(default)s)", "/tmp/models")
+    add(
+        "--edgetpu_compiler_binary",
+        "FILE",
+        "compiler to run for each segment (default: the built-in one); the devices must be able "
+        "to load what it makes",
+    )
+    add(
+        "--device_type",
+        "TYPE",
+        "devices to measure on: pcionly, usbonly or any (default any: USB for simulated devices, "
+        "the first device's kind with --pool)",
+        "any",
+    )
+    add(
+        "--diff_threshold_ns",
+        "NS",
+        "stop when slowest minus fastest segment is below this (default 1000000, i.e. 1 ms)",
+        "1000000",
+    )
+    add(
+        "--partition_search_step",
+        "OPS",
+        "try only cuts a multiple of this many operators away from the starting ones (default 1)",
+        "1",
+    )
+    add(
+        "--delegate_search_step",
+        "OPS",
+        "operators the compiler gives up per try when a segment does not compile (default 1)",
+        "1",
+    )
+    add(
+        "--initial_lower_bound_ns",
+        "NS",
+        "a slowest segment at or under this is good enough: stop there",
+        "-1",
+    )
+    add(
+        "--initial_upper_bound_ns",
+        "NS",
+        "do not try cuts whose slowest segment is above this, unless none is at or under it",
+        "-1",
+    )
+    add(
+        "--num_devices",
+        "N",
+        "devices to measure on at the same time (default: one for every segment; one suffices, "
+        "but then the finished pipeline is not run)",
+    )
+    add("--pool", "FILE", "YAML description of the simulated devices to measure on")
+    result.add_argument(
+        "--real",
+        action="store_true",
+        help="measure on all real Edge TPUs of this machine (needs libedgetpu and "
+        "--edgetpu_compiler_binary)",
+    )
+    add("--cache_dir", "DIR", "where results of --edgetpu_compiler_binary are kept")
+    result.add_argument(
+        "--cache",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep them for the next run (default: yes, in the user's cache directory)",
+    )
+    add(
+        "--strategy",
+        "NAME",
+        "how to search: optimal (default), bisection (Google's search), parameter-count (do not "
+        "search), manual (measure --cuts), exhaustive (measure every segment)",
+    )
+    add(
+        "--cuts",
+        "A,B,...",
+        "with --strategy manual: the operators at which the second, third, ... segment begins",
+    )
+    add("--max_measurements", "N", "stop after measuring this many segments")
+    add("--timeout_sec", "S", "stop searching after this many seconds, with the best cut so far")
+    result.add_argument(
+        "--verify",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run the segments as a pipeline and compare every output value with the uncut "
+        "model's before writing (default: yes)",
+    )
+    add("--input", "FILE", "picture (.bmp) or array (.npy) to verify with (default: noise)")
+    add("--report", "FILE", "write an HTML page with charts, too")
+    result.add_argument("--json", action="store_true", help="print partition.json, not a table")
+    result.add_argument("--quiet", action="store_true", help="no progress lines")
+    return result

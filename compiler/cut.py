@@ -143,8 +143,9 @@ def cut(graph: Graph, first: int, end: int) -> bytes:
 
     Its inputs and outputs are :func:`boundary`'s, named by ``graph.tensors[i].name``.  Everything
     that decides the numbers is kept: quantisation, ``shape_signature``, options, custom codes,
-    optional inputs, variables, intermediates.  Model metadata and signatures are dropped, for they
-    speak of the whole model.  The same arguments give the same bytes.  Raises as
+    optional inputs, variables, intermediates.  Model metadata is dropped, for it speaks of the
+    whole model; a signature is kept where all tensors it names are inputs and outputs here, which
+    is so in the uncut model.  The same arguments give the same bytes.  Raises as
     :func:`check_range`.
     """
     edge = boundary(graph, first, end)
@@ -226,7 +227,30 @@ def extract(
     subgraph.inputs = _moved(inputs, place)
     subgraph.outputs = _moved(outputs, place)
     model.subgraphs = [subgraph]
+    model.signatureDefs = _signatures(source, {*inputs, *outputs}, place)
     return Extract(model, place)
+
+
+def _signatures(source: Any, edge: set[int], place: dict[int, int]) -> list[Any] | None:
+    """The signatures all of whose tensors are at the edge, with the tensors' new places."""
+    kept = []
+    for original in source.signatureDefs or ():
+        named = [*(original.inputs or ()), *(original.outputs or ())]
+        if original.subgraphIndex == 0 and all(entry.tensorIndex in edge for entry in named):
+            signature = copy.copy(original)
+            signature.inputs = _renamed(original.inputs, place)
+            signature.outputs = _renamed(original.outputs, place)
+            kept.append(signature)
+    return kept or None
+
+
+def _renamed(entries: Any, place: dict[int, int]) -> Any:
+    if entries is None:
+        return None
+    result = [copy.copy(entry) for entry in entries]
+    for entry in result:
+        entry.tensorIndex = place[entry.tensorIndex]
+    return result
 
 
 def _moved(indices: Any, place: dict[int, int]) -> Any:

@@ -12,18 +12,19 @@ from pathlib import Path
 from devices.errors import ConfigError
 
 
-def write_together(directory: Path, files: Mapping[str, bytes]) -> None:
+def write_together(directory: Path, files: Mapping[str, bytes], *, option: str = "out_dir") -> None:
     """Write ``files`` (name to contents) into ``directory``, which is created if absent.
 
     Everything is written to a hidden directory beside its place first and moved when all of it
     is on disk; existing files are replaced whole.  If moving fails half way, files that this call
-    added are taken away again.  Raises ``ConfigError`` when the directory cannot be used.
+    added are taken away again.  Raises ``ConfigError``, which calls the directory by the ``option``
+    that named it, when it cannot be used.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".edgetpu_compiler-", dir=directory))
     except OSError as error:
-        raise _unusable(directory, error) from None
+        raise _unusable(option, directory, error) from None
     added: list[Path] = []
     try:
         for name, content in files.items():
@@ -38,7 +39,7 @@ def write_together(directory: Path, files: Mapping[str, bytes]) -> None:
             with contextlib.suppress(OSError):
                 target.unlink()
         if isinstance(error, OSError):
-            raise _unusable(directory, error) from None
+            raise _unusable(option, directory, error) from None
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -51,8 +52,8 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _unusable(directory: Path, error: OSError) -> ConfigError:
+def _unusable(option: str, directory: Path, error: OSError) -> ConfigError:
     return ConfigError(
-        f"out_dir {directory} cannot be written ({error.strerror or error}); "
+        f"{option} {directory} cannot be written ({error.strerror or error}); "
         "name a directory in which files can be created."
     )

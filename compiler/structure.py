@@ -64,7 +64,7 @@ _LAYOUT: Mapping[str, tuple[_Field, ...]] = {
         _tables("Buffer"),
         _INTS,
         _tables("Metadata"),
-        _tables("Options"),
+        _tables("Signature"),
         _tables("Options"),
         _tables("Options"),
     ),
@@ -102,6 +102,8 @@ _LAYOUT: Mapping[str, tuple[_Field, ...]] = {
     ),
     "Buffer": (_BYTES, _scalar(8), _scalar(8)),
     "Metadata": (_TEXT, _scalar(4)),
+    "Signature": (_tables("NamedTensor"), _tables("NamedTensor"), _TEXT, _TEXT, _scalar(4)),
+    "NamedTensor": (_TEXT, _scalar(4)),
     "Options": (),
 }
 

@@ -210,7 +210,7 @@ def _write_sweep(
     )
     page.fill(lambda: sweep_page(report))
     text = sweep_json(report)
-    write_together(arguments.output_dir, {"sweep.json": text.encode()})
+    write_together(arguments.output_dir, {"sweep.json": text.encode()}, option="output_dir")
     return text if arguments.json else sweep_text(report) + "\n"
 
 
@@ -345,7 +345,7 @@ def _write(
             f"output_dir {directory} holds the model {report.model} under a name that a segment "
             "would take; give another directory."
         )
-    write_together(directory, files)
+    write_together(directory, files, option="output_dir")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             report = run_experiment(spec, FileSegmenter(Path(folder)), progress)
         text = json.dumps(report_as_dict(report), indent=2)
         if arguments.output is not None:
-            write_together(arguments.output.parent, {arguments.output.name: text.encode() + b"\n"})
+            write_together(
+                arguments.output.parent,
+                {arguments.output.name: text.encode() + b"\n"},
+                option="the directory of --output,",
+            )
     except EdgeTpuError as error:
         print(error, file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import OpResolverType
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -243,7 +243,7 @@ def test_optional_input_stays_left_out() -> None:
     assert_same(run_chain(graph, [1], inputs), run_uncut(model, inputs))
 
 
-def test_custom_code_options_and_signatures_are_kept() -> None:
+def test_custom_code_options_and_shape_signatures_are_kept() -> None:
     tiny = Tiny()
     x, y, z = (tiny.tensor(name) for name in "xyz")
     tiny.graph.tensors[y].shapeSignature = np.array([-1, 4], np.int32)
@@ -422,3 +422,30 @@ def test_constants_stored_behind_the_flatbuffer(tmp_path: Path) -> None:
     assert cut(graph, 0, 1) == cut(whole, 0, 1)
     with pytest.raises(ModelError, match="truncated"):
         graph_from_bytes(outside[:-1], "m")
+
+
+def signed(key: bytes, inputs: dict[bytes, int], outputs: dict[bytes, int]) -> schema.SignatureDefT:
+    def named(tensors: dict[bytes, int]) -> list[schema.TensorMapT]:
+        return [schema.TensorMapT(name, index) for name, index in tensors.items()]
+
+    return schema.SignatureDefT(named(inputs), named(outputs), key)
+
+
+def test_a_signature_is_kept_where_all_it_names_is_at_the_edge() -> None:
+    tiny = Tiny()
+    unused = tiny.tensor("unused")  # so that tensors move
+    x, y, z = (tiny.tensor(name) for name in "xyz")
+    tiny.relu(x, y)
+    tiny.relu(y, z)
+    tiny.model.signatureDefs = [signed(b"serving_default", {b"image": x}, {b"scores": z})]
+    model = tiny.ends([x], [z]).build()
+    assert unused == 0
+    graph = graph_from_bytes(model, "m")
+    whole = cut(graph, 0, 2)
+    signatures = Interpreter(model_content=whole)._get_full_signature_list()
+    assert signatures == {"serving_default": {"inputs": {"image": 0}, "outputs": {"scores": 2}}}
+    runner = Interpreter(model_content=whole).get_signature_runner("serving_default")
+    inputs = inputs_of(model)
+    assert_same({"z": runner(image=inputs["x"])["scores"]}, run_uncut(model, inputs))
+    for first, end in ((0, 1), (1, 2)):
+        assert parse(cut(graph, first, end)).signatureDefs is None

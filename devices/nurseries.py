@@ -54,7 +54,7 @@ def start_device_process(
     """
     release = _holds.hold()
     try:
-        forked = _holds.fork(modules)
+        forked = _holds.fork((*modules, *_early))
     except BaseException:
         release()
         raise
@@ -74,6 +74,15 @@ def start_device_process(
             )
         )
         return fresh, ControlChannel(ends.keep(), fresh.pid)
+
+
+def import_early(module: str) -> None:
+    """Name a module that programs on devices need, to be imported in the nursery once.
+
+    For modules that start no threads when they are imported.  It holds for devices started later.
+    """
+    if module not in _early:
+        _early.append(module)
 
 
 def hold_nursery() -> Callable[[], None]:
@@ -256,6 +265,7 @@ def _too_many(error: OSError) -> DeviceError:
     )
 
 
+_early: list[str] = []
 _holds = _Holds()
 _of_parents: list[_Holds] = []
 

@@ -290,9 +290,10 @@ class Connection:
             return
         if self._ended.wait(1.5 * GRACE_S):
             return
-        for end in (self._process.terminate, self._process.kill):
+        # After it was killed, whoever tells how it ended may be stopped, and is given up first.
+        for end, patience_s in ((self._process.terminate, GRACE_S), (self._process.kill, 8.0)):
             end()
-            if self._ended.wait(GRACE_S):
+            if self._ended.wait(patience_s):
                 return
         self._logger.warning("device %s (process %d) cannot be killed", self.name, self.pid)
 

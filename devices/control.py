@@ -159,11 +159,6 @@ class ControlChannel:
         """The socket, to wait for several connections at once."""
         return self._socket.fileno()
 
-    def hang_up(self) -> None:
-        """End the connection both ways, from any thread; ``receive`` ends with ``EOFError``."""
-        with contextlib.suppress(OSError):  # the peer was faster, or it is closed already
-            self._socket.shutdown(socket.SHUT_RDWR)
-
     def send(self, message: object, fds: Sequence[int] = ()) -> None:
         """Send a message and duplicates of ``fds``; blocks while the peer does not read.
 
@@ -220,7 +215,8 @@ class ControlChannel:
 
     def close(self) -> None:
         """Close the socket; a ``send`` blocked in another thread ends with ``EOFError``."""
-        self.hang_up()
+        with contextlib.suppress(OSError):  # the peer was faster, or it is closed already
+            self._socket.shutdown(socket.SHUT_RDWR)
         with self._send_lock:
             if self._closed:
                 return

@@ -14,9 +14,11 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from pathlib import Path
 from typing import IO
 
 from devices.control import ControlChannel, close_all
@@ -28,11 +30,14 @@ from devices.surroundings import Origin, Place
 START_S = 30.0
 """How long a nursery may take to start: its imports, on a machine that is busy."""
 
-FORK_S = 5.0
-"""How long it may take to fork a device before it counts as stopped."""
+FORK_S = 10.0
+"""How long it may take to fork a device, and to import for it, before it counts as stopped."""
+
+LOOK_S = 0.5
+"""When it has not answered for so long, it is looked at whether it is stopped."""
 
 END_S = 1.0
-"""How long it may take to end when asked to, before it is killed."""
+"""How long the system may take to end a process that was killed, or to tell how one ended."""
 
 _logger = SafeLogger("edgetpu.device.nursery")
 
@@ -60,6 +65,7 @@ class HostedNursery:
         self._next_number = 0
         self._asked: dict[int, tuple[Future[ForkedProcess], IO[bytes]]] = {}
         self._children: dict[int, ForkedProcess] = {}
+        self._report = -1
         self._retired = False
         self._ending = False
         self._ended = threading.Event()
@@ -103,15 +109,31 @@ class HostedNursery:
         try:
             place = Place.here(environment, self._environment)
             channel.send(ForkDevice(number, modules, place), fds)
-            return future.result(FORK_S)
+            return self._answer(future)
         except (EOFError, OSError, FutureTimeout) as error:
             with self._lock:
                 late = self._asked.pop(number, None) is None
             if late:  # the answer has come meanwhile
                 return future.result()
             if isinstance(error, FutureTimeout | BlockingIOError):
-                raise NurseryUnable(f"gave no answer within {FORK_S:g} s") from None
+                raise NurseryUnable("is stopped or too slow") from None
             raise NurseryUnable(f"could not be asked ({error})") from None
+
+    def _answer(self, future: Future[ForkedProcess]) -> ForkedProcess:
+        deadline = time.monotonic() + FORK_S
+        while True:
+            try:
+                return future.result(LOOK_S)
+            except FutureTimeout:
+                if time.monotonic() >= deadline or self._is_stopped():
+                    raise
+
+    def _is_stopped(self) -> bool:
+        try:
+            status = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return False
+        return status.rpartition(")")[2].split()[0] in ("T", "t")
 
     def retire(self) -> None:
         """Ask it for nothing more; it ends with its last child."""
@@ -120,15 +142,13 @@ class HostedNursery:
         self._end_if_idle()
 
     def end(self) -> None:
-        """End it and every child it still has; bounded, also if it is stopped."""
-        with self._lock:
-            self._ending = True
-        if not self._channel.done():
-            self._kill()
-        elif self._channel.exception() is None:
-            self._channel.result().hang_up()
+        """End it and every child it still has; bounded, also if it is stopped.
+
+        It has nothing to tidy up, and the system kills its children with it.
+        """
+        self._kill()
         if not self.told_by_this_thread():
-            self._ended.wait(4 * END_S)
+            self._ended.wait(2 * END_S)
             self._thread.join(END_S)
 
     def forget(self, pid: int) -> None:
@@ -145,6 +165,8 @@ class HostedNursery:
         """In a forked child of the host: let go of the connection, without taking a lock."""
         if self._channel.done() and self._channel.exception() is None:
             self._channel.result().abandon_after_fork()
+        if self._report >= 0:
+            os.close(self._report)
 
     def _end_if_idle(self) -> None:
         with self._lock:
@@ -164,11 +186,10 @@ class HostedNursery:
     def _serve(self) -> None:
         channel: ControlChannel | None = None
         why = ""
-        report = -1
         try:
             # A file, because nobody reads what it says unless it fails.
-            report = os.memfd_create("output of the nursery", os.MFD_CLOEXEC)
-            channel = self._start(report)
+            self._report = os.memfd_create("output of the nursery", os.MFD_CLOEXEC)
+            channel = self._start()
             self._listen(channel)
         except EOFError:
             pass
@@ -176,12 +197,13 @@ class HostedNursery:
             why = f"failed ({type(error).__name__}: {error})"
             if self._channel.done():
                 _logger.exception("the connection to the nursery of devices is broken")
-        self._conclude(channel, why or self._end_of_process(report))
+        self._conclude(channel, why or self._end_of_process())
+        report, self._report = self._report, -1
         if report >= 0:
             os.close(report)
         self._ended.set()
 
-    def _start(self, report: int) -> ControlChannel:
+    def _start(self) -> ControlChannel:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             process = start_interpreter(
@@ -189,7 +211,7 @@ class HostedNursery:
                 theirs,
                 paths=self.origin.paths,
                 environment=self._environment,
-                output=report,
+                output=self._report,
             )
         except BaseException:
             ours.close()
@@ -240,14 +262,14 @@ class HostedNursery:
         else:
             future.set_result(child)
 
-    def _end_of_process(self, report: int) -> str:
+    def _end_of_process(self) -> str:
         assert self._process is not None
         try:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        text = os.pread(report, 4096, 0).decode(errors="replace").strip()
+        text = os.pread(self._report, 4096, 0).decode(errors="replace").strip()
         quote = f"; its output was:\n{text}" if text else ""
         return f"(process {self.pid}) {explain_exit(self._process.returncode)}{quote}"
 
@@ -295,8 +317,15 @@ class ForkedProcess:
         return self._how or explain_exit(self.exit_code)
 
     def wait(self, timeout_s: float) -> bool:
-        """See :class:`DeviceProcess`."""
-        return self._ended.wait(timeout_s)
+        """See :class:`DeviceProcess`; a nursery that does not tell is not waited for long."""
+        deadline = time.monotonic() + timeout_s
+        if self.pidfd >= 0:  # whoever waits also releases, so it stays open meanwhile
+            watch = select.poll()
+            watch.register(self.pidfd, select.POLLIN)
+            if not watch.poll(timeout_s * 1000):
+                return False
+        self._ended.wait(max(END_S, deadline - time.monotonic()))
+        return True
 
     def terminate(self) -> None:
         """See :class:`DeviceProcess`."""
@@ -333,11 +362,6 @@ class ForkedProcess:
     def orphaned(self, why: str) -> None:
         """The nursery is gone, and the system has killed this process with it."""
         self.kill()  # not twice, unless that request to the system was undone in the process
-        with self._pidfd_lock:
-            if self.pidfd >= 0:
-                watch = select.poll()
-                watch.register(self.pidfd, select.POLLIN)
-                watch.poll(END_S * 1000)
         self.exit_code = -signal.SIGKILL
         self._how = f"killed by SIGKILL with the process it was forked from: its nursery {why}"
         self._ended.set()

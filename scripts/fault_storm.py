@@ -26,6 +26,7 @@ import itertools
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,7 +42,7 @@ from storm.models import models
 from storm.report import VIOLATIONS, Report
 from storm.worker import work
 
-ROUND_S = 300.0
+ROUND_S = 160.0
 """A round that takes longer hangs somewhere; its process is ended."""
 
 
@@ -93,7 +94,7 @@ def drive(worker: int, directory: Path, seed: int, total: Total) -> None:
             if not line:
                 report = Report()
                 report.violate("hung", f"round {number}: its process ended or was ended")
-                report.notes.append((directory / f"worker_{worker}.err").read_text()[-2000:])
+                report.notes.append((directory / f"worker_{worker}.err").read_text()[-6000:])
                 total.add(report)
                 return
             total.add(Report.of(json.loads(line)))
@@ -132,6 +133,7 @@ def main() -> int:
     parser.add_argument(
         "--workers", type=int, default=2 * (os.cpu_count() or 1), help="pipelines at a time"
     )
+    parser.add_argument("--logs", type=Path, help="keep logs of rounds that went wrong here")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -154,6 +156,9 @@ def main() -> int:
         for driver in drivers:
             driver.join()
         took_s = time.monotonic() - began
+        for log in directory.glob("round_*.log") if arguments.logs else ():
+            arguments.logs.mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, arguments.logs)
     report = total.report
     for child in psutil.Process().children(recursive=True):
         report.violate("orphan", f"process {child.pid}")

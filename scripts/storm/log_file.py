@@ -49,17 +49,20 @@ class StormLog:
         logging.getLogger("storm").info("the disk of the log has room")
 
     def balance(self) -> tuple[int, int, int]:
-        """How many lines there were, were written, and were said to be lost; starts anew.
-
-        Call it while nobody logs.
-        """
+        """How many lines there were, were written, and were said to be lost."""
         text = self._path.read_bytes()
-        os.ftruncate(self._file, 0)
         lost = sum(int(count) for count in _LOST.findall(text))
         # A report of lost lines is a line of its own; so is the rest of an exception.
         written = len(re.findall(rb"^\d\d:\d\d:\d\d\.\d{3} ", text, re.MULTILINE))
-        handled, self._handled = self._handled, 0
-        return handled, written, lost
+        return self._handled, written, lost
+
+    def start_anew(self, copy: Path | None = None) -> None:
+        """Empty the file, with a copy if one is wanted.  Call it while nobody logs."""
+        if copy is not None:
+            copy.write_bytes(self._path.read_bytes())
+        os.ftruncate(self._file, 0)
+        self._handled = self.recovery_ms = 0
+        self.faults.clear()
 
     def _see(self, record: logging.LogRecord) -> bool:
         self._handled += 1

@@ -83,8 +83,6 @@ def one_round(number: int, seed: int, models: Sequence[Model], log: StormLog) ->
     storm.calm()
     report.faults.update(log.faults)
     report.recovery_ms = log.recovery_ms
-    log.faults.clear()
-    log.recovery_ms = 0
     handled, written, lost = log.balance()
     report.log_lines, report.log_lines_lost = handled, lost
     if handled != written + lost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import pickle
@@ -14,6 +15,9 @@ from storm.log_file import StormLog
 from storm.report import Report
 from storm.rounds import one_round
 
+STUCK_S = 150.0
+"""A round that takes longer writes to standard error where its threads are."""
+
 
 def work(directory: Path, worker: int, seed: int) -> None:
     """Run rounds until the input ends; each report is a line of JSON."""
@@ -21,8 +25,11 @@ def work(directory: Path, worker: int, seed: int) -> None:
     log = StormLog(directory / f"worker_{worker}.log")
     before = _belongings()
     for line in sys.stdin:
+        faulthandler.dump_traceback_later(STUCK_S)
         report = one_round(int(line), seed, models, log)
+        faulthandler.cancel_dump_traceback_later()
         _check_leftovers(report, before)
+        log.start_anew(directory / f"round_{int(line)}.log" if report.violations else None)
         print(json.dumps(vars(report)), flush=True)
 
 

@@ -8,6 +8,7 @@ session of its own, so Ctrl-C at the terminal reaches the host alone.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -78,8 +79,10 @@ def start_interpreter(
             env=environment,
         )
     except OSError as error:
+        full = error.errno in (errno.EMFILE, errno.ENFILE)
+        advice = "; raise the limit of open files (ulimit -n) or use fewer devices" if full else ""
         raise DeviceError(
-            f"a device process could not be started with {sys.executable}: {error}"
+            f"a device process could not be started with {sys.executable}: {error}{advice}"
         ) from error
 
 

@@ -18,11 +18,11 @@ import atexit
 import contextlib
 import os
 import pickle
-import subprocess
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from logging import makeLogRecord
 from typing import Any
 
@@ -43,12 +43,15 @@ from devices.control import (
 from devices.device import Chip, Program
 from devices.errors import DeviceDied, DeviceError
 from devices.hosted_program import HostedProgram
-from devices.launch import explain_exit, launch
 from devices.log_records import SafeLogger
+from devices.nurseries import start_device_process
 from devices.output import OutputTail
 
 LOGGER = "edgetpu.device"
 """Log records of device ``usb:0`` appear in the host under ``edgetpu.device.usb:0``."""
+
+READY_S = 60.0
+"""How long a device may take to start before it counts as hung; a real one loads its firmware."""
 
 GRACE_S = 1.0
 """How long a device that is asked to end may take for it before it is told to, then made to."""
@@ -66,6 +69,7 @@ class Connection:
         name: str,
         factory: Callable[[], Chip],
         cpu_affinity: tuple[int, ...] | None = None,
+        modules: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.ready: Future[None] = Future()
@@ -81,10 +85,9 @@ class Connection:
         configure = Configure(
             name, self._logger.logger.getEffectiveLevel(), pickle.dumps(factory), cpu_affinity
         )
-        self._process, self._channel = launch()
+        self._process, self._channel = start_device_process(modules)
         self.pid = self._process.pid
-        assert self._process.stdout is not None
-        self._output = OutputTail(self._process.stdout, self._logger)
+        self._output = OutputTail(self._process.output, self._logger)
         self._reader = threading.Thread(
             target=self._read, name=f"device {name} reader", daemon=True
         )
@@ -92,6 +95,17 @@ class Connection:
         self._reader.start()
         with contextlib.suppress(EOFError):  # it died at once: the reader thread finds out why
             self._channel.send(configure)
+
+    def wait_ready(self) -> None:
+        """Wait until the chip exists, for a bounded time; raises why it does not."""
+        try:
+            self.ready.result(READY_S)
+        except FutureTimeout:
+            self.kill()
+            raise DeviceError(
+                f"device {self.name} could not start: its process ({self.pid}) was not ready "
+                f"within {READY_S:g} s{self._output.quote()}"
+            ) from None
 
     @property
     def alive(self) -> bool:
@@ -271,30 +285,30 @@ class Connection:
         if os.getpid() != self._owner_pid:
             return
         self.ask_to_close()
-        if threading.current_thread() is self._reader:
+        if threading.current_thread() is self._reader or self._process.told_by_this_thread():
             self._process.kill()  # called from a callback: the reader cleans up on its return
             return
         if self._ended.wait(1.5 * GRACE_S):
             return
-        for end in (self._process.terminate, self._process.kill):
+        # After it was killed, whoever tells how it ended may be stopped, and is given up first.
+        for end, patience_s in ((self._process.terminate, GRACE_S), (self._process.kill, 8.0)):
             end()
-            if self._ended.wait(GRACE_S):
+            if self._ended.wait(patience_s):
                 return
         self._logger.warning("device %s (process %d) cannot be killed", self.name, self.pid)
 
     def _conclude(self) -> None:
         """The process is gone, or as good as gone: release everything and tell everyone."""
-        try:
-            self._process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
+        if not self._process.wait(GRACE_S):
             self._process.kill()
-            self._process.wait()
+            self._process.wait(GRACE_S)  # in vain if who would tell is stopped itself
         self._output.finish()
         with self._lock:
             self._dead = True
             calls, self._calls = list(self._calls.values()), {}
             programs, self._programs = list(self._programs.values()), {}
         self._channel.close()
+        self._process.release()
         _connections.discard(self)
         _resolve(self.ready, None, self._start_failure())
         for future in calls:
@@ -304,7 +318,6 @@ class Connection:
         self._ended.set()
 
     def _death(self) -> DeviceDied:
-        code = self._process.returncode
         if self._closing:
             text = (
                 f"device {self.name} is closed, so it cannot do anything more; open a new pool "
@@ -312,14 +325,15 @@ class Connection:
             )
         else:
             text = (
-                f"device {self.name} (process {self.pid}) died: {explain_exit(code)}; what it had "
-                "loaded and its programs are gone, so start the device anew or use another"
+                f"device {self.name} (process {self.pid}) died: {self._process.explain_exit()}; "
+                "what it had loaded and its programs are gone, so start the device anew or use "
+                "another"
                 f"{self._output.quote()}"
             )
-        return DeviceDied(text, device=self.name, exit_code=code)
+        return DeviceDied(text, device=self.name, exit_code=self._process.exit_code)
 
     def _start_failure(self) -> DeviceError:
-        end = explain_exit(self._process.returncode)
+        end = self._process.explain_exit()
         return DeviceError(
             f"device {self.name} could not start: its process {end} before it was ready"
             f"{self._output.quote()}"
@@ -328,6 +342,7 @@ class Connection:
     def abandon_after_fork(self) -> None:
         """In a forked child: let go of the socket, so that the device notices the host's death."""
         self._channel.abandon_after_fork()
+        self._process.abandon_after_fork()
 
 
 def _resolve(future: Future[Any], value: Any, error: BaseException | None) -> None:

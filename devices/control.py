@@ -138,16 +138,26 @@ class ControlChannel:
     once the peer is gone or the channel is closed.
     """
 
-    def __init__(self, sock: socket.socket, peer_pid: int | None = None) -> None:
-        """Take ownership of ``sock``, whose other end belongs to process ``peer_pid``."""
+    def __init__(
+        self, sock: socket.socket, peer_pid: int | None = None, *, pidfd: int | None = None
+    ) -> None:
+        """Take ownership of ``sock``, whose other end belongs to process ``peer_pid``.
+
+        A ``pidfd`` of that process may be lent instead; its owner closes it after this.
+        """
         self._socket = sock
         self._send_lock = threading.Lock()
         self._closed = False
-        self._pidfd = _open_pidfd(peer_pid)
+        self._pidfd = None if pidfd is not None else _open_pidfd(peer_pid)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
-        if self._pidfd is not None:
-            self._poll.register(self._pidfd, select.POLLIN)
+        for watched in (pidfd, self._pidfd):
+            if watched is not None:
+                self._poll.register(watched, select.POLLIN)
+
+    def fileno(self) -> int:
+        """The socket, to wait for several connections at once."""
+        return self._socket.fileno()
 
     def send(self, message: object, fds: Sequence[int] = ()) -> None:
         """Send a message and duplicates of ``fds``; blocks while the peer does not read.

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from devices.device import Timing
 from devices.errors import ConfigError
 
-FaultKind = Literal["die", "hang", "error", "slow", "corrupt"]
+FaultKind = Literal["die", "hang", "error", "slow", "corrupt", "resize"]
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,11 @@ class Fault:
     * ``hang``: the inference never ends;
     * ``error``: it fails with :class:`~devices.errors.DeviceError`;
     * ``slow``: it takes ``factor`` times as long;
-    * ``corrupt``: every byte of its outputs is wrong.
+    * ``corrupt``: every byte of its outputs is wrong;
+    * ``resize``: its outputs have one byte too many.
 
-    ``count`` inferences in a row are affected, ``None`` meaning all from there on.
+    ``count`` inferences in a row are affected, ``None`` meaning all from there on.  Each time the
+    device logs it (INFO, with ``fault`` as an attribute of the record).
     """
 
     kind: FaultKind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ from devices.config import DeviceConfig, PoolConfig
 from devices.coral import CoralDevice, list_coral_devices
 from devices.device import Clock, Compute, Device, Link
 from devices.errors import ConfigError, DeviceError
+from devices.nurseries import hold_nursery
 from devices.process_device import ProcessDevice
 from devices.simulated import SimulatedDevice
 
@@ -23,18 +25,27 @@ class DevicePool:
     start, with no process left behind.
     """
 
+    _release: weakref.finalize[[], DevicePool] | None
+
     def __init__(self, configs: PoolConfig | Sequence[DeviceConfig]) -> None:
         """Start one process for each configuration, all at the same time."""
         devices = configs.devices if isinstance(configs, PoolConfig) else tuple(configs)
         if not devices:
             raise ConfigError("a pool has 0 devices and needs at least one")
         self._closed = False
-        self._devices: list[Device] = _start_all(
-            [
-                partial(SimulatedDevice, f"{config.link}:{number}", config, wait=False)
-                for number, config in enumerate(devices)
-            ]
-        )
+        # Until the pool is closed, a device started anew is quick even if it was the only one.
+        self._release = weakref.finalize(self, hold_nursery())
+        self._release.atexit = False  # nurseries end there after all devices
+        try:
+            self._devices: list[Device] = _start_all(
+                [
+                    partial(SimulatedDevice, f"{config.link}:{number}", config, wait=False)
+                    for number, config in enumerate(devices)
+                ]
+            )
+        except BaseException:
+            self._release()
+            raise
 
     @classmethod
     def simulated(
@@ -88,6 +99,7 @@ class DevicePool:
             )
         pool = cls.__new__(cls)
         pool._closed = False
+        pool._release = None
         pool._devices = list(devices)
         return pool
 
@@ -137,7 +149,11 @@ class DevicePool:
     def close(self) -> None:
         """End all devices; safe to call twice."""
         self._closed = True
-        _close_all(self._devices)
+        try:
+            _close_all(self._devices)
+        finally:
+            if self._release is not None:
+                self._release()
 
     def __enter__(self) -> DevicePool:
         return self

@@ -8,7 +8,8 @@ The main thread only listens, so that the host's death is noticed whatever the c
     "program-<n>"    one thread for each running program
 
 A device process never outlives its host, shares no memory with it and inherits nothing from it
-but one socket: it is started as a fresh interpreter (see :mod:`devices.process_device`).
+but one socket: it is forked from the nursery (:mod:`devices.nursery`), a fresh interpreter, or is
+one itself (:mod:`devices.launch`).
 """
 
 from __future__ import annotations
@@ -54,15 +55,18 @@ from devices.log_records import LogFields
 from devices.programs import ProgramThread
 
 
-def main(fd: int, host_pid: int) -> NoReturn:
-    """Serve the host at the other end of ``fd`` until it says so or is gone."""
+def main(fd: int, host_pid: int, parent_pid: int | None = None) -> NoReturn:
+    """Serve the host at the other end of ``fd`` until it says so or is gone.
+
+    ``parent_pid`` is the process that started this one, if that is not the host.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to handle
     faulthandler.enable()  # a crash inside the engine leaves a stack in the host's error
     os.set_inheritable(fd, False)
     channel = ControlChannel(socket.socket(fileno=fd), host_pid)
     exit_code = 0
     try:
-        if os.getppid() != host_pid:
+        if os.getppid() != (host_pid if parent_pid is None else parent_pid):
             raise EOFError("the host ended while this process was starting")
         server = _configure(channel)
         if server is not None:
@@ -295,7 +299,11 @@ class _ControlHandler(logging.Handler):
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in RAM now (0 where the system does not tell)."""
+    """Memory of this process that is in RAM now (0 where the system does not tell).
+
+    Pages it still shares with the nursery and its other children (most of what was imported, some
+    tens of megabytes) count in each: the sum over devices is more than the machine spends.
+    """
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):

@@ -29,7 +29,9 @@ class ProcessDevice:
     ``factory`` makes the chip there; it is pickled, so a ``functools.partial`` over an importable
     class does.  With ``wait=False`` the constructor only starts the process, and
     :meth:`wait_ready` must be called before use: that is how a pool starts many at once.
-    ``cpu_affinity`` are the CPUs the process may run on.
+    ``cpu_affinity`` are the CPUs the process may run on.  ``modules`` is what many devices of the
+    kind import: done once, in the nursery they are forked from (:mod:`devices.nurseries`), so
+    nothing that starts threads, opens hardware or belongs to a user.
 
     Closing happens by :meth:`close`, when the object is collected, or when the interpreter exits;
     and a process whose host is gone, however it went, leaves by itself.
@@ -44,13 +46,14 @@ class ProcessDevice:
         clock: Clock,
         compute: Compute,
         cpu_affinity: tuple[int, ...] | None = None,
+        modules: tuple[str, ...] = (),
         wait: bool = True,
     ) -> None:
         self._name = name
         self._link: Link = link
         self._clock: Clock = clock
         self._compute: Compute = compute
-        self._connection = Connection(name, factory, cpu_affinity)
+        self._connection = Connection(name, factory, cpu_affinity, modules)
         self._finalizer = weakref.finalize(self, self._connection.close)
         self._finalizer.atexit = False  # connections are closed together there
         if wait:
@@ -90,10 +93,10 @@ class ProcessDevice:
         """Wait until the chip exists.
 
         Raises what its construction raised, or :class:`DeviceError` with the process's output if
-        it did not come that far; the process is gone then.
+        it did not come that far (within a minute); the process is gone then.
         """
         try:
-            self._connection.ready.result()
+            self._connection.wait_ready()
         except BaseException:
             self.close()
             raise

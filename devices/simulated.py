@@ -9,6 +9,9 @@ from devices.latency import LatencyModel
 from devices.process_device import ProcessDevice
 from devices.simulated_chip import Reader, SimulatedChip
 
+_MODULES = ("devices.simulated_chip", "devices.executable_file")
+_ENGINE = "ai_edge_litert.interpreter"
+
 
 class SimulatedDevice(ProcessDevice):
     """A :class:`~devices.simulated_chip.SimulatedChip` behind the :class:`Device` interface.
@@ -35,5 +38,6 @@ class SimulatedDevice(ProcessDevice):
             clock=self.config.clock,
             compute=self.config.compute,
             cpu_affinity=self.config.cpu_affinity,
+            modules=_MODULES if self.config.compute == "none" else (*_MODULES, _ENGINE),
             wait=wait,
         )

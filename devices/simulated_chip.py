@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import signal
 import threading
@@ -22,6 +23,8 @@ from devices.executable import Executable, ExecutableInfo
 from devices.faults import Fault, Jitter, scaled
 from devices.latency import LatencyModel
 from devices.parameter_cache import CachedParameters, ParameterCache
+
+_logger = logging.getLogger(__name__)
 
 Reader = Callable[[Path], Executable]
 
@@ -46,6 +49,7 @@ class _Registration:
     engine: Engine
     computed: bool = False
     corrupt: bool = False
+    resize: bool = False
 
 
 class SimulatedChip:
@@ -126,6 +130,7 @@ class SimulatedChip:
         registration.engine.compute(inputs)
         registration.computed = True
         registration.corrupt = any(fault.kind == "corrupt" for fault in active)
+        registration.resize = any(fault.kind == "resize" for fault in active)
         cold = self._cache.use(handle, registration.parameters)
         timing = self._latency.timing(
             registration.info,
@@ -142,8 +147,8 @@ class SimulatedChip:
     def fetch(self, handle: int, outputs: Mapping[str, Tensor]) -> None:
         """Copy outputs of the last ``execute`` into the arrays given (all or some of them).
 
-        Raises ``TensorError`` for arrays that do not fit, ``DeviceError`` when there is nothing
-        to fetch.
+        Raises ``TensorError`` for arrays that do not fit (each other, or what the chip sent),
+        ``DeviceError`` when there is nothing to fetch.
         """
         registration = self._registration(handle)
         if not registration.computed:
@@ -156,6 +161,11 @@ class SimulatedChip:
                 _refuse_unknown(outputs, registration.outputs, f"outputs of {registration.what}")
             spec = registration.outputs[name]
             _check_tensor(target, spec, f"output {name!r} of {registration.what}")
+            if registration.resize:
+                raise TensorError(
+                    f"device {self.name} sent {spec.size_bytes + 1} bytes for output {name!r} of "
+                    f"{registration.what}, expected {spec.size_bytes}, as its configured fault asks"
+                )
             registration.engine.copy_output(name, target)
             if registration.corrupt:
                 wrong = np.ascontiguousarray(target).view(np.uint8) ^ np.uint8(0x5A)
@@ -191,6 +201,12 @@ class SimulatedChip:
 
     def _break_down(self, faults: list[Fault]) -> None:
         for fault in faults:
+            _logger.info(
+                "fault of this device at its inference %d: %s",
+                self.inferences,
+                fault.kind,
+                extra={"fault": fault.kind},
+            )
             if fault.kind == "die":
                 self._die()
             elif fault.kind == "hang":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -13,6 +14,9 @@ from devices.errors import ConfigError, DeviceError
 from devices.pool import DevicePool
 from pipeline.replacements import known_dead
 from pipeline.sink import OnError
+
+UNLOAD_S = 5.0
+"""How long a device may take to forget an executable before the pipeline leaves without it."""
 
 
 def check_recovery(max_replays: int, item_deadline_s: float | None, on_error: str) -> None:
@@ -72,6 +76,18 @@ def assign(
     return chosen
 
 
+def unload(device: Device, handle: int) -> None:
+    """Forget an executable; a device that is stopped is not waited for longer than ``UNLOAD_S``."""
+
+    def forget() -> None:
+        with suppress(DeviceError):  # a dead device has forgotten it already
+            device.unload(handle)
+
+    thread = threading.Thread(target=forget, name=f"unload {device.name}", daemon=True)
+    thread.start()
+    thread.join(UNLOAD_S)
+
+
 def load(
     executables: Sequence[Path],
     devices: Sequence[Device],
@@ -83,10 +99,9 @@ def load(
     Not from the devices of ``busy`` segments: their chip hangs, and would keep us waiting.
     """
 
-    def unload(segment: int, device: Device, handle: int) -> None:
+    def unload_idle(segment: int, device: Device, handle: int) -> None:
         if segment not in busy:
-            with suppress(DeviceError):  # a dead device has forgotten it already
-                device.unload(handle)
+            unload(device, handle)
 
     with ThreadPoolExecutor(len(executables), "load executable") as threads:
         loading = [
@@ -95,5 +110,5 @@ def load(
         ]
     for segment, (device, future) in enumerate(zip(devices, loading, strict=True)):
         if future.exception() is None:
-            resources.callback(unload, segment, device, future.result().handle)
+            resources.callback(unload_idle, segment, device, future.result().handle)
     return [future.result() for future in loading]

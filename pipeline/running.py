@@ -19,6 +19,7 @@ from typing import Any
 from devices.device import Device, Loaded
 from devices.errors import DeviceError
 from devices.log_records import SafeLogger
+from pipeline.assignment import unload
 from pipeline.pump import Pump, WakePipe
 from pipeline.recovery import Losses
 from pipeline.replacements import Replacements, claim, give_up
@@ -237,8 +238,7 @@ class RunningPipeline:
         self._wake_pipe.close()
         for device, handle in self._supervisor.extra:
             if not any(s.device is device and s.running_late for s in self._seating.seats):
-                with suppress(DeviceError):  # a dead device has forgotten it already
-                    device.unload(handle)
+                unload(device, handle)
         give_up([seat.device for seat in self._seating.seats])
 
     def _abandon_stages(self) -> None:

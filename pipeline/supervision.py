@@ -27,10 +27,13 @@ from devices.device import Device, Loaded
 from devices.errors import DeviceDied, EdgeTpuError, ModelError
 from devices.launch import explain_exit
 from pipeline.errors import PipelineBroken
-from pipeline.replacements import Replacements, can_be_succeeded, give_up
+from pipeline.replacements import Replacements, can_be_succeeded, give_up, known_dead
 from pipeline.seating import Seat, Seating
 from pipeline.sink import Sink
 from pipeline.source import Source
+
+RESTARTS = 3
+"""How often a device may be started anew for one loss: the new one may be killed as well."""
 
 LOAD_DEADLINE_S = 60.0
 """How long a replacement may take to load an executable before it counts as hung, too."""
@@ -245,14 +248,15 @@ class Supervisor:
     def _recover(self, seat: Seat) -> bool:
         """Put another device on the seat; False if none is left."""
         lost, began = seat.device, time.monotonic()
-        tried_again = False
+        latest, restarts = lost, 0
         while True:
             device: Device | None = None
             try:
                 device = self._replacements.spare(lost)
-                if device is None and not tried_again:
-                    tried_again = True
-                    device = self._replacements.again(lost)
+                if device is None and restarts < RESTARTS:
+                    restarts += 1
+                    device = self._replacements.again(latest)
+                    latest = device or latest
                 if device is None or self._over():
                     return self._over()
                 if self._take(seat, device):
@@ -267,6 +271,8 @@ class Supervisor:
                 )
                 if device is not None:
                     give_up([device])
+                    if not known_dead(device):  # it would answer the same again
+                        restarts = RESTARTS
         give_up([lost])
         for segment in seat.segments:
             self._source.repeat(segment)

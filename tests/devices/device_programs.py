@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+import random
 import resource
+import signal
 import sys
 import threading
 import time
@@ -140,3 +143,36 @@ def at_the_limit(context: ProgramContext) -> None:
     context.report("limited")
     while context.inbox.get() is not None:
         pass
+
+
+def surroundings(context: ProgramContext) -> None:
+    """Reports what a process has from the one that started it."""
+    umask = os.umask(0)
+    os.umask(umask)
+    context.report(
+        {
+            "directory": os.getcwd(),
+            "umask": umask,
+            "cpus": os.sched_getaffinity(0),
+            "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+            "variables": {key: os.environ.get(key) for key in ("GIVEN", "CHANGED", "TAKEN")},
+            "blocked": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+            "leads a session": os.getsid(0) == os.getpid(),
+            "parent": os.getppid(),
+        }
+    )
+
+
+def draw(context: ProgramContext) -> None:
+    """Reports random numbers of the process."""
+    context.report((random.random(), float(np.random.random()), os.getpid()))
+
+
+def imported(context: ProgramContext) -> None:
+    """Reports an attribute of a module that is named in the configuration."""
+    context.report(importlib.import_module(context.config).VALUE)
+
+
+def stopping_chip() -> Chip:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    raise ModelError("nobody should let it go on")

@@ -129,7 +129,7 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"faults": [{"kind": "melt", "at": 1}]},
             "x.yaml: devices[0].faults[0]: kind of a fault is 'melt' and must be one of die, "
-            "hang, error, slow, corrupt",
+            "hang, error, slow, corrupt, resize",
         ),
     ],
 )

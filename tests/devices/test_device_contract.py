@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import time
@@ -388,3 +389,20 @@ def test_an_injected_corruption_changes_every_byte_of_one_inference(make: Make) 
     results = [device.run(handle, {"x": INPUT})[0]["f"] for _ in range(3)]
     np.testing.assert_array_equal(results[0], results[2])
     assert (results[0].view(np.uint8) != results[1].view(np.uint8)).all()
+
+
+def test_outputs_of_the_wrong_size_are_refused_and_logged(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    device = make(faults=(Fault("resize", at=2),))
+    handle = device.load(Path("double")).handle
+    inputs = {"x": np.ones((1, 4), np.int8)}
+    right, _ = device.run(handle, inputs)
+    with pytest.raises(TensorError, match=r"sent 5 bytes for output 'y' of .*, expected 4"):
+        device.run(handle, inputs)
+    np.testing.assert_array_equal(device.run(handle, inputs)[0]["y"], right["y"])
+    faults = [record for record in caplog.records if hasattr(record, "fault")]
+    assert [record.getMessage() for record in faults] == [
+        "fault of this device at its inference 2: resize"
+    ]

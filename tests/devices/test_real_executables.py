@@ -85,7 +85,10 @@ def test_damaged_and_uncompiled_files_are_refused(pool: DevicePool, tmp_path: Pa
     assert device.health().loaded == 0
 
 
-def test_a_device_that_keeps_time_only_never_imports_litert(tmp_path: Path) -> None:
+def test_a_device_that_keeps_time_only_never_imports_litert(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)  # so no nursery serves that has other devices, too
     path = tmp_path / "model.tflite"
     path.write_bytes(compile_graph(read_graph(f"zoo:{NAME}")).data)
     device = SimulatedDevice("usb:0", DeviceConfig(compute="none"))

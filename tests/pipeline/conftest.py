@@ -14,10 +14,22 @@ import psutil
 import pytest
 
 from devices import Device
+from devices.nurseries import hold_nursery
 from pipeline import PipelinedModelRunner
 from tests.pipeline.scripted import Script, local_device, process_device
 
 Start = Callable[..., PipelinedModelRunner]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nursery() -> Iterator[None]:
+    """One for the room: it is there before any test counts processes, and to the end."""
+    release = hold_nursery()
+    first = process_device("first")
+    first.wait_ready()
+    first.close()
+    yield
+    release()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -168,11 +169,61 @@ def test_a_closed_pool_starts_nothing(model: Any) -> None:
 
 def test_a_small_storm() -> None:
     result = subprocess.run(
-        [sys.executable, "scripts/fault_storm.py", "--faults", "8", "--seed", "5"],
+        [
+            *(sys.executable, "scripts/fault_storm.py", "--seed", "5", "--json"),
+            *("--faults", "20", "--models", "3", "--workers", "2"),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=110,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "lost 0, doubled 0, out of order 0, wrong 0, hung 0" in result.stdout
+    report = json.loads(result.stdout)
+    assert report["violations"] == {}
+    assert report["injected"] >= 20
+    assert report["items"] > 0
+
+
+def test_a_device_stopped_after_the_end_keeps_nobody_waiting(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one the pipeline began with nor one that was started anew."""
+    monkeypatch.setattr("pipeline.assignment.UNLOAD_S", 0.2)
+    paths, _, inputs = model
+    with DevicePool.simulated(3) as pool:
+        with PipelinedModelRunner(paths, pool) as runner:
+            assert runner.map([inputs])
+            os.kill(pool.devices[1].health().pid or 0, signal.SIGKILL)
+            assert len(runner.map([inputs] * 3)) == 3
+            runner.push({})
+            assert runner.pop_result(60) is None
+            for device in runner.devices[:2]:
+                os.kill(device.health().pid or 0, signal.SIGSTOP)
+        assert runner.stats().stages[1].restarts == 1
+
+
+def test_a_device_that_dies_while_it_takes_over_is_started_anew_again(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, whole, inputs = model
+    killed: list[int] = []
+    with DevicePool.simulated(3) as pool:
+        expected = expected_of(pool, whole, inputs)
+        restart = pool.restart
+
+        def unlucky(device: Any) -> Any:
+            fresh: Any = restart(device)
+            if len(killed) < 2:
+                killed.append(fresh.pid)
+                fresh.kill()
+            return fresh
+
+        monkeypatch.setattr(pool, "restart", unlucky)
+        with PipelinedModelRunner(paths, pool, outputs=list(expected)) as runner:
+            runner.push(inputs)
+            check(runner.pop(timeout=60), expected)
+            os.kill(pool.devices[1].health().pid or 0, signal.SIGKILL)
+            runner.push(inputs)
+            check(runner.pop(timeout=60), expected)
+    assert len(killed) == 2

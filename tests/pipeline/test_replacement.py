@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from devices import DeviceError, DevicePool
@@ -90,7 +91,7 @@ def test_killed_at_random_moments(start: Start, mortals: Any, clock: Any) -> Non
     pushing = push_all(runner, count)
     for item in range(count):
         for device in seeded.sample(runner.devices, kills.get(item, 0)):
-            os.kill(device.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+            device.kill()  # type: ignore[attr-defined]
         check_next(runner, scripts, item)
     assert runner.pop(timeout=30) is None
     pushing.join()
@@ -202,7 +203,9 @@ def test_a_stage_stopped_before_it_tells_is_the_one_to_blame(
 def stop(device: Any) -> None:
     """Stop its process, and wait until it has stopped: the signal takes its time."""
     os.kill(device.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, device.pid, os.WSTOPPED | os.WNOWAIT)
+    process = psutil.Process(device.pid)
+    while process.status() != psutil.STATUS_STOPPED:
+        pass
 
 
 def stopping_at(
@@ -386,7 +389,7 @@ def test_replacing_leaves_nothing_behind(start: Start, leaves_nothing: Callable[
         with start(line(2), devices[:2], spares=devices[2:]) as runner:
             for item in range(20):
                 if item in (5, 11):
-                    os.kill(runner.devices[item % 2].pid, signal.SIGKILL)  # type: ignore[attr-defined]
+                    runner.devices[item % 2].kill()  # type: ignore[attr-defined]
                 runner.push(x(item))
                 check_next(runner, line(2), item)
             assert sum(stage.restarts for stage in runner.stats().stages) == 2

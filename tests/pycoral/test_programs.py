@@ -50,7 +50,7 @@ def device_processes_of(host: int) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if command[-1:] == [str(host)] and any("devices.process" in part for part in command):
+        if command[-1:] == [str(host)] and any("devices." in part for part in command):
             found.append(process)
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -185,7 +186,7 @@ class _Tables:
             Layer(work.parameter_bytes, work.name == "DEPTHWISE_CONV_2D") for work in facts.work
         ]
         self._exact = len(at) * (len(at) - 1) // 2 <= _EXACT_ALLOCATION_LIMIT
-        self._available = np.array([float(available_bytes(count)) for count in range(n + 1)])
+        self._available = _available(n)
         self._entering, self._leaving = self._transfers()
 
     def _transfers(self) -> tuple[_Changes, _Changes]:
@@ -266,6 +267,12 @@ class _Tables:
                     layer.size_bytes for layer, kept in zip(layers, cached, strict=True) if not kept
                 )
         return result
+
+
+@lru_cache(maxsize=8)
+def _available(most: int) -> Array:
+    """Bytes of parameter memory left for parameters beside 0 to ``most`` operators."""
+    return np.array([float(available_bytes(count)) for count in range(most + 1)])
 
 
 def _activation_bytes(work: OperatorWork) -> int:

@@ -179,11 +179,11 @@ class _Search:
         """
         if len(self._all) <= _FEW_SEGMENTS or self._best is None:
             return None
-        last = len(self._positions) - 1
-        some = np.linspace(0, last, int(np.sqrt(2 * _FEW_SEGMENTS))).astype(np.intp)
-        places = np.unique([*some, *self._best.cuts])
-        pairs = Segments.all(len(places))
-        return Segments(last + 1, places[pairs.first], places[pairs.end])
+        places = self._all.num_places
+        some = np.linspace(0, places - 1, int(np.sqrt(2 * _FEW_SEGMENTS))).astype(np.intp)
+        chosen = np.zeros(places, dtype=np.bool_)
+        chosen[[*some, *self._best.cuts]] = True
+        return self._all.where(chosen[self._all.first] & chosen[self._all.end])
 
     def _worth_looking_at(self) -> Segments:
         """All segments but those that cannot be part of a cut as fast as the best one."""

@@ -141,7 +141,7 @@ def compare(
             counting(told, oracle),
         )
         thinking = time.perf_counter() - started - (remembered.spent - elsewhere)
-        yield row_of(graph.name, found, told, remembered.seconds, thinking)
+        yield row_of(graph.stem, found, told, remembered.seconds, thinking)
 
 
 def counting(told: list[tuple[int, Round]], oracle: Asking) -> Callable[[Round], None]:

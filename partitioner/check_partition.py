@@ -120,11 +120,12 @@ def summary(content: Mapping[str, Any]) -> str:
         lines.append("It is not claimed that no other cut is better.")
     lines.append("This follows from the measurements listed, provided that")
     lines += [f"- {text}" for text in certificate["assumptions"]]
-    if certificate["segments_checked"]:
+    sigmas = certificate["model_sigmas"]
+    if sigmas is not None:
         lines.append(
             f"Checked on {certificate['segments_checked']} segments: worst_violation "
             f"{certificate['worst_violation']:.4f}, worst_model_error "
-            f"{certificate['worst_model_error']:.4f}, model_sigmas {certificate['model_sigmas']}."
+            f"{certificate['worst_model_error']:.4f}, model_sigmas {sigmas:.1f}."
         )
     return "\n".join(lines)
 

@@ -14,7 +14,6 @@ graph output may be made early and still be read afterwards::
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from compiler.graph import NO_TENSOR, Graph
+from compiler.prepacked import prepacked
 from devices import tflite_file
 from devices.errors import ConfigError, ModelError
 
@@ -155,7 +155,11 @@ def cut(graph: Graph, first: int, end: int) -> bytes:
 
 @dataclass(frozen=True)
 class Extract:
-    """A schema object tree (``ModelT``) and where the graph's tensors went in it."""
+    """A schema object tree (``ModelT``) and where the graph's tensors went in it.
+
+    Its tensors and operators are already written (:mod:`compiler.prepacked`): they can be packed
+    and put in other places, but not looked into.
+    """
 
     model: Any
     place: dict[int, int]
@@ -166,12 +170,12 @@ def extract(
 ) -> Extract:
     """A model holding just the given operators, in the given order.
 
-    The tree shares constants and options with the graph's own and must be treated as read only,
-    but for its lists, which are its own.
+    The tree shares constants with the graph's own and must be treated as read only, but for its
+    lists, which are its own.
     """
     source = graph.source
     source_graph = source.subgraphs[0]
-    chosen = [source_graph.operators[graph.operators[i].file_index] for i in operators]
+    blocks = prepacked(graph)
     used = {*inputs, *outputs}
     for i in operators:
         operator = graph.operators[i]
@@ -189,21 +193,20 @@ def extract(
     buffer_place: dict[int, int] = {}
     tensors = []
     for old in sorted(used):
-        tensor = copy.copy(source_graph.tensors[old])
-        tensor.name = graph.tensors[old].name
-        data = graph.tensors[old].data
-        if data is None:
-            tensor.buffer = 0
-        else:
+        tensor = source_graph.tensors[old]
+        data, buffer = graph.tensors[old].data, 0
+        if data is not None:
             if tensor.buffer not in buffer_place:
                 buffer_place[tensor.buffer] = len(model.buffers)
                 model.buffers.append(tflite_file.aligned_buffer(data))
-            tensor.buffer = buffer_place[tensor.buffer]
-        tensors.append(tensor)
+            buffer = buffer_place[tensor.buffer]
+        tensors.append(blocks.tensor(tensor, old, graph.tensors[old].name, buffer))
 
     code_place: dict[int, int] = {}
     copies = []
-    for original in chosen:
+    for i in operators:
+        file_index = graph.operators[i].file_index
+        original = source_graph.operators[file_index]
         if original.opcodeIndex not in code_place:
             code_place[original.opcodeIndex] = len(model.operatorCodes)
             code = source.operatorCodes[original.opcodeIndex]
@@ -212,20 +215,23 @@ def extract(
                     tflite_file.effective_code(code), code.customCode, code.version
                 )
             )
-        operator = copy.copy(original)
-        operator.opcodeIndex = code_place[original.opcodeIndex]
-        operator.inputs = _moved(original.inputs, place)
-        operator.outputs = _moved(original.outputs, place)
-        operator.intermediates = _moved(original.intermediates, place)
-        operator.debugMetadataIndex = -1
-        copies.append(operator)
+        copies.append(
+            blocks.operator(
+                original,
+                file_index,
+                code_place[original.opcodeIndex],
+                _moved(original.inputs, place),
+                _moved(original.outputs, place),
+                _moved(original.intermediates, place),
+            )
+        )
 
     subgraph = schema.SubGraphT()
     subgraph.name = source_graph.name
     subgraph.tensors = tensors
     subgraph.operators = copies
-    subgraph.inputs = _moved(inputs, place)
-    subgraph.outputs = _moved(outputs, place)
+    subgraph.inputs = np.array(_moved(inputs, place), np.int32)
+    subgraph.outputs = np.array(_moved(outputs, place), np.int32)
     model.subgraphs = [subgraph]
     model.signatureDefs = _signatures(source, {*inputs, *outputs}, place)
     return Extract(model, place)
@@ -253,7 +259,5 @@ def _renamed(entries: Any, place: dict[int, int]) -> Any:
     return result
 
 
-def _moved(indices: Any, place: dict[int, int]) -> Any:
-    if indices is None:
-        return None
-    return np.array([place[int(i)] for i in indices], np.int32)
+def _moved(indices: Any, place: dict[int, int]) -> list[int]:
+    return [] if indices is None else [place[int(i)] for i in indices]

@@ -83,12 +83,14 @@ class Prediction:
     def at(self, first: Index, end: Index) -> tuple[Array, Array]:
         """Expected latency of each segment and how far off it may be (standard deviation), ns."""
         mean, deviation = np.zeros(len(first)), np.zeros(len(first))
+        factor, weights = (self._factor / self._latency).T, self._weights / self._latency
         for low in range(0, len(first), _CHUNK):
             part = slice(low, low + _CHUNK)
             f, e = first[part], end[part]
-            cross = self._measured.covariance(f, e, self._scale) / self._latency
-            explained = ((cross @ self._factor.T) ** 2).sum(axis=1)
-            mean[part] = self._features.design(f, e) @ self._rates + cross @ self._weights
+            cross = self._measured.covariance(f, e, self._scale)
+            projected = cross @ factor
+            explained = np.einsum("ij,ij->i", projected, projected)
+            mean[part] = self._features.design(f, e) @ self._rates + cross @ weights
             shared = np.maximum(self._measured.variance(f, e, self._scale) - explained, 0.0)
             deviation[part] = np.sqrt(shared + (self._noise * mean[part]) ** 2)
         return mean, deviation
@@ -187,7 +189,7 @@ class _Deviations:
         ours, theirs = self._edges(f, e), self._edges(first, end)
         for side, (mine, other) in enumerate(((f, first), (e, end))):
             # Few segments begin or end where a measured one does.
-            row, column = np.nonzero(np.equal.outer(mine, other))
+            row, column = _equal_pairs(mine, other)
             common[row, column] += np.minimum(ours[side][row], theirs[side][column]) ** 2
         return common, (self._features.design(f, e) * self._unsure) @ self._columns.T
 
@@ -206,6 +208,13 @@ class _Deviations:
         enter = self._rate_in * boundary["bytes in"][f, e] if self._rate_in else zero
         leave = self._rate_out * boundary["bytes out"][f, e] if self._rate_out else zero
         return enter, leave
+
+
+def _equal_pairs(many: Index, few: Index) -> tuple[Index, Index]:
+    """The pairs of places in both arrays at which the numbers are equal."""
+    rows = np.flatnonzero(np.isin(many, few))
+    row, column = np.nonzero(np.equal.outer(many[rows], few))
+    return rows[row], column
 
 
 def _operator_shares(features: SegmentFeatures, rates: Array) -> Array:

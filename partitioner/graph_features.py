@@ -8,7 +8,9 @@ brings a tensor into the segment or makes it leave.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -142,6 +144,27 @@ def _cpu_horizon(facts: _OperatorFacts) -> Index:
     return horizon
 
 
+@dataclass(frozen=True, eq=False)
+class _Changes:
+    """Bytes that ``operator`` adds for segments that start at ``lowest`` up to before ``end``."""
+
+    lowest: Index
+    end: Index
+    operator: Index
+    size: Array
+
+    @classmethod
+    def of(cls, entries: Sequence[tuple[int, int, int, int]]) -> _Changes:
+        table = np.array(entries, dtype=np.int64).reshape(-1, 4)
+        lowest, end, operator = table[:, :3].astype(np.intp).T
+        return cls(lowest, end, operator, table[:, 3].astype(np.float64))
+
+    def at(self, first: int) -> tuple[Index, Array]:
+        """Operators and bytes for segments that start at ``first``."""
+        here = (self.lowest <= first) & (first < self.end)
+        return self.operator[here], self.size[here]
+
+
 class _Tables:
     """The features of all segments: a row for each start, summed up along the ends."""
 
@@ -163,33 +186,38 @@ class _Tables:
             Layer(work.parameter_bytes, work.name == "DEPTHWISE_CONV_2D") for work in facts.work
         ]
         self._exact = len(at) * (len(at) - 1) // 2 <= _EXACT_ALLOCATION_LIMIT
-        # Changes of bytes in and out by start and by the operator that brings them about.
-        self._entering: list[list[tuple[int, int]]] = [[] for _ in range(n)]
-        self._leaving: list[list[tuple[int, int]]] = [[] for _ in range(n)]
-        self._find_transfers()
+        self._available = _available(n)
+        self._entering, self._leaving = self._transfers()
 
-    def _find_transfers(self) -> None:
+    def _transfers(self) -> tuple[_Changes, _Changes]:
+        """What each operator adds to the bytes in and to the bytes out, by where segments start."""
         facts, horizon = self._facts, self._horizon
         graph = facts.graph
         outputs = set(graph.outputs)
+        entering: list[tuple[int, int, int, int]] = []
         for tensor in graph.tensors:
             t, readers = tensor.index, graph.readers[tensor.index]
             if not readers or not graph.is_activation(t):
                 continue
             maker = graph.makers[t]
             lowest = 0 if maker is None else maker + 1
-            for start in range(lowest, readers[-1] + 1):
+            # The operator that brings it in is another one only behind a reader or its horizon.
+            turns = {lowest, *(r + 1 for r in readers), *(int(horizon[r]) + 1 for r in readers)}
+            starts = sorted(s for s in turns if lowest <= s <= readers[-1])
+            for start, following in pairwise([*starts, readers[-1] + 1]):
                 reader = next((r for r in readers if r >= start > horizon[r]), None)
                 if reader is not None:
-                    self._entering[start].append((reader, tensor.size_bytes))
+                    entering.append((start, following, reader, tensor.size_bytes))
+        leaving: list[tuple[int, int, int, int]] = []
         for maker in range(self._n):
             for t in facts.makes[maker]:
                 size, readers = graph.tensors[t].size_bytes, graph.readers[t]
-                ahead = max((int(horizon[r]) for r in readers), default=-1)
-                for start in range(int(horizon[maker]) + 1, maker + 1):
-                    self._leaving[start].append((maker, size))
-                    if t not in outputs and start > ahead:
-                        self._leaving[start].append((readers[-1], -size))
+                lowest = int(horizon[maker]) + 1
+                leaving.append((lowest, maker + 1, maker, size))
+                if t not in outputs:
+                    ahead = max((int(horizon[r]) for r in readers), default=-1)
+                    leaving.append((max(lowest, ahead + 1), maker + 1, readers[-1], -size))
+        return _Changes.of(entering), _Changes.of(leaving)
 
     def row(self, first: int, ends: Index) -> dict[str, Table]:
         """Features of the segments from ``first`` to each of ``ends`` (all behind it)."""
@@ -205,8 +233,8 @@ class _Tables:
         some = operators > 0
         result = {
             "request": some.astype(np.float64),
-            "bytes in": self._flow(self._entering[first], first, take) * some,
-            "bytes out": self._flow(self._leaving[first], first, take) * some,
+            "bytes in": self._flow(self._entering, first, take) * some,
+            "bytes out": self._flow(self._leaving, first, take) * some,
             "activation bytes": total(self._activations[here] * mapped),
             "operators": operators,
             "cpu operators": total(on_cpu),
@@ -220,17 +248,16 @@ class _Tables:
         )
         return {name: values.astype(np.float32) for name, values in result.items()}
 
-    def _flow(self, changes: Sequence[tuple[int, int]], first: int, take: Index) -> Array:
-        amount = np.zeros(self._n - first)
-        for operator, size in changes:
-            amount[operator - first] += size
+    def _flow(self, changes: _Changes, first: int, take: Index) -> Array:
+        operators, sizes = changes.at(first)
+        amount = np.bincount(operators - first, weights=sizes, minlength=self._n - first)
         return np.asarray(np.cumsum(amount)[take])
 
     def _off_chip(
         self, first: int, ends: Index, mapped: Mask, operators: Array, parameters: Array
     ) -> Array:
-        available = _available(int(operators.max(initial=0)))[operators.astype(np.intp)]
-        result = np.maximum(parameters - available, 0.0)
+        available = self._available[operators.astype(np.intp)]
+        result: Array = np.maximum(parameters - available, 0.0)
         if self._exact:
             chosen = np.flatnonzero(mapped) + first
             for j in np.flatnonzero(result):

@@ -1,28 +1,40 @@
-"""Telling a waiting user how a search goes: a bar on a terminal, one line per round elsewhere."""
+"""Telling a waiting user how a search goes: a bar on a terminal, a few lines elsewhere."""
 
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Callable
 from typing import TextIO
 
 from partitioner.problem import Round
+
+_QUIET_S = 1.0
+"""Without a terminal, rounds that bring nothing better are told no more often than this."""
 
 
 class Progress:
     """Writes rounds to ``stream``: over one another on a terminal, one below the other elsewhere.
 
-    ``live`` is whether the stream is a terminal.
+    ``live`` is whether the stream is a terminal.  If not, it is a log, and of the hundreds of
+    rounds that some strategies take it gets the first and the last one of each search, those in
+    which the best cut improves, and one per second of ``clock`` beside.
     """
 
-    def __init__(self, stream: TextIO, *, live: bool) -> None:
+    def __init__(
+        self, stream: TextIO, *, live: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
         self._live = live
+        self._clock = clock
         self._shown = False
+        self._untold = ""
+        self._told_best: tuple[int | None, int | None] = (None, None)
+        self._told_at = 0.0
         self.label = ""
         """Put before every line: which of several searches it is about."""
 
     def __call__(self, entry: Round) -> None:
-        line = self.label + describe(entry)
         if self._live:
             line = f"{bar(entry)} {self.label}{describe_briefly(entry)}"
             width = shutil.get_terminal_size().columns - 1
@@ -30,12 +42,28 @@ class Progress:
                 line = line[: max(0, width - 3)] + "..."
             self._stream.write(f"\r{line}\x1b[K")
             self._shown = True
+            self._stream.flush()
+            return
+        line, now = f"{self.label}{describe(entry)}\n", self._clock()
+        best = entry.best_bottleneck_ns, entry.best_gap_ns
+        if entry.index == 0:
+            self._tell(self._untold + line)  # the last one of the search before, too
+        elif best != self._told_best or now - self._told_at >= _QUIET_S:
+            self._tell(line)
         else:
-            self._stream.write(line + "\n")
+            self._untold = line
+            return
+        self._untold, self._told_best, self._told_at = "", best, now
+
+    def _tell(self, text: str) -> None:
+        self._stream.write(text)
         self._stream.flush()
 
     def close(self) -> None:
         """Leave the last line standing."""
+        if self._untold:
+            self._tell(self._untold)
+            self._untold = ""
         if self._shown:
             self._stream.write("\n")
             self._stream.flush()

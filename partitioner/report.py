@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from partitioner.bench import Measurement
 from partitioner.certificate import certificate_of
 from partitioner.confidence import Confidence
 from partitioner.how_many import Recommendation, Sweep
+from partitioner.json_text import json_text
 from partitioner.problem import Partition
 from partitioner.progress import milliseconds
 from partitioner.sweep_report import sweep_content, sweep_table
@@ -128,7 +128,7 @@ def as_json(report: Report) -> str:
         ),
         "rounds": [asdict(entry) for entry in partition.rounds],
     }
-    return json.dumps(content, indent=2) + "\n"
+    return json_text(content)
 
 
 def _measured(report: Report, index: int) -> dict[str, Any]:

@@ -130,10 +130,11 @@ class _Search:
         whole = [(0, problem.num_operators)] if self._options.baseline else []
         self._measure([*tried, *whole], lambda _: False)
         self._solve()
-        segments = self._worth_looking_at()
+        coarse = self._sample()
+        segments = self._worth_looking_at() if coarse is None else coarse
         while True:
             beliefs = self._known.beliefs(segments)
-            bound = self._bound(beliefs)
+            bound = self._bound(beliefs) if segments is not coarse else 0.0
             self._record(tried, bound)
             outcome = self._enough()
             step = None if outcome is not None else self._next(beliefs)
@@ -154,7 +155,8 @@ class _Search:
             self._measure([s for s in missing if self._known.latency(s) is None], step.ruled_out)
             self._spent[self._evening_out] += len(self._known) - before
             self._solve()
-            segments = self._thinned(beliefs)
+            sampled = segments is coarse
+            segments = self._worth_looking_at() if sampled else self._thinned(beliefs)
 
     def _solve(self) -> None:
         self._best = self._known.best(self._k, self._allowed, self._tolls)
@@ -167,6 +169,21 @@ class _Search:
         """A latency that no bottleneck is below; segments left out are above the best one."""
         lowest = least_bottleneck(beliefs.segments, beliefs.lower, self._k, self._allowed)
         return min(lowest, self._bar())
+
+    def _sample(self) -> Segments | None:
+        """Segments between some of the places, the starting cuts among them, of a long model.
+
+        The starting split can be several times slower than the best cut, and then rules little out.
+        A cut between few places that is expected to be fast costs little to find, and rules out
+        most of all others.
+        """
+        if len(self._all) <= _FEW_SEGMENTS or self._best is None:
+            return None
+        places = self._all.num_places
+        some = np.linspace(0, places - 1, int(np.sqrt(2 * _FEW_SEGMENTS))).astype(np.intp)
+        chosen = np.zeros(places, dtype=np.bool_)
+        chosen[[*some, *self._best.cuts]] = True
+        return self._all.where(chosen[self._all.first] & chosen[self._all.end])
 
     def _worth_looking_at(self) -> Segments:
         """All segments but those that cannot be part of a cut as fast as the best one."""

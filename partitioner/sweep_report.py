@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from partitioner.how_many import Plan, Recommendation, Sweep, describe
+from partitioner.json_text import json_text
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def sweep_json(report: SweepReport) -> str:
         "warnings": list(report.warnings),
         **sweep_content(report.sweep, report.recommendation),
     }
-    return json.dumps(content, indent=2) + "\n"
+    return json_text(content)
 
 
 def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler import graph_from_bytes
@@ -30,6 +30,7 @@ def test_branches_lie_side_by_side() -> None:
     assert layout.cells[4] == (2, 0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(1, 40))
 def test_every_operator_has_a_place_behind_its_makers(seed: int, count: int) -> None:
     graph = graph_from_bytes(random_graph(seed, count), "net")

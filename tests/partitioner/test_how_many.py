@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partitioner import CostTable, search_optimal
@@ -81,6 +81,7 @@ def test_models_that_only_compile_in_parts() -> None:
 costs = st.lists(st.integers(1, 10**9), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.integers(1, 6), st.integers(1, 10**8), min_size=1),
     st.integers(1, 12),

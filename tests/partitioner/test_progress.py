@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from partitioner.problem import Round
 from partitioner.progress import Progress
@@ -34,3 +35,36 @@ def test_one_line_for_all_rounds_on_a_terminal() -> None:
     progress.close()
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().count("\r") == 2
+
+
+def test_a_log_gets_improvements_and_a_line_per_second() -> None:
+    """Of a hundred rounds, three improve the best and each tenth takes a second."""
+    stream = io.StringIO()
+    now = [0.0]
+    progress = Progress(stream, live=False, clock=lambda: now[0])
+    improved = {20, 55, 56}
+    best = 9_000_000
+    for index in range(100):
+        best -= 1_000 * (index in improved)
+        now[0] += 0.1
+        progress(replace(ROUND, index=index, best_bottleneck_ns=best))
+    progress.close()
+    progress.close()
+    told = [int(line.split()[1].rstrip(":")) for line in stream.getvalue().splitlines()]
+    assert told[0] == 0
+    assert told[-1] == 99
+    assert improved <= set(told)
+    assert len(told) <= 2 + len(improved) + 10
+    assert told == sorted(set(told))
+
+
+def test_a_log_gets_the_first_and_the_last_round_of_every_search() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, live=False, clock=lambda: 0.0)
+    for label in ("one: ", "two: "):
+        progress.label = label
+        for index in range(4):
+            progress(replace(ROUND, index=index))
+    progress.close()
+    beginnings = [line.split(":  ")[0][:13] for line in stream.getvalue().splitlines()]
+    assert beginnings == ["one: round 0:", "one: round 3:", "two: round 0:", "two: round 3:"]

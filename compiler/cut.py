@@ -14,6 +14,7 @@ graph output may be made early and still be read afterwards::
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any

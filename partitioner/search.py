@@ -92,7 +92,7 @@ class _Step:
 
 
 class _Search:
-    """One search.  Cuts are indices into ``positions`` here, operators at the edges."""
+    """One search.  Cuts are numbers of places here, segments are operators at the edges."""
 
     def __init__(
         self,
@@ -106,17 +106,17 @@ class _Search:
         self._options = options
         self._on_round = on_round
         self._budget = Budget(options)
-        self._positions = problem.positions
+        self._places = problem.places
         self._k = problem.num_segments
         self._allowed = problem.allowed_cuts()
         self._tolls = problem.tolls()
-        self._known = Knowledge(self._positions, problem.features)
+        self._known = Knowledge(self._places, problem.features)
         for segment, latency in options.known.items():
-            if set(segment) <= set(self._positions):
+            if self._places.find(segment) is not None:
                 self._known.observe(segment, latency)
                 self._oracle.answers[segment] = latency
         self._given = len(self._known)
-        self._all = Segments.all(len(self._positions))
+        self._all = self._places.segments()
         self._rounds: list[Round] = []
         self._best: Solution | None = None
         self._evening_out = False
@@ -145,8 +145,8 @@ class _Search:
                 step = None if outcome is not None else self._next(beliefs)
             if step is None:
                 return self._finish(outcome or "optimal", bound, beliefs)
-            pairs = list(pairwise((0, *step.cuts, len(self._positions) - 1)))
-            tried = [(self._positions[i], self._positions[j]) for i, j in pairs]
+            pairs = list(pairwise((0, *step.cuts, len(self._places) - 1)))
+            tried = self._problem.segments_between(step.cuts)
             at, _ = segments.find(*np.array(pairs, dtype=np.intp).T)
             order = np.argsort(beliefs.expected[at], kind="stable")
             missing = [tried[i] for i in (order[::-1] if step.slowest_first else order)]
@@ -279,7 +279,7 @@ class _Search:
         best = self._best
         entry = round_of(
             len(self._rounds),
-            tuple(end for _, end in tried[:-1]),
+            tried,
             tuple(self._oracle.answers.get(segment) for segment in tried),
             best_ns=None if best is None else (int(best.bottleneck), int(best.gap)),
             lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
@@ -309,7 +309,7 @@ class _Search:
         return partition_of(
             self._problem,
             self._oracle,
-            tuple(self._positions[i] for i in self._best.cuts),
+            self._problem.segments_between(self._best.cuts),
             strategy="optimal",
             lower_bound_ns=int(bound),
             least_gap_ns=self._least_gap(beliefs, bound),

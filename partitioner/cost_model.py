@@ -86,10 +86,12 @@ class Prediction:
         for low in range(0, len(first), _CHUNK):
             part = slice(low, low + _CHUNK)
             f, e = first[part], end[part]
-            cross = self._measured.covariance(f, e, self._scale) / self._latency
+            design = self._features.design(f, e)
+            cross = self._measured.covariance(f, e, design, self._scale) / self._latency
             explained = ((cross @ self._factor.T) ** 2).sum(axis=1)
-            mean[part] = self._features.design(f, e) @ self._rates + cross @ self._weights
-            shared = np.maximum(self._measured.variance(f, e, self._scale) - explained, 0.0)
+            mean[part] = design @ self._rates + cross @ self._weights
+            variance = self._measured.variance(f, e, design, self._scale)
+            shared = np.maximum(variance - explained, 0.0)
             deviation[part] = np.sqrt(shared + (self._noise * mean[part]) ** 2)
         return mean, deviation
 
@@ -111,7 +113,7 @@ class CostModel:
         residual = (latency - design @ rates) / latency
         measured = _Deviations(features, rates, unsure, first, end)
         both = np.outer(latency, latency)
-        apart, together = (part / both for part in measured.covariance_parts(first, end))
+        apart, together = (part / both for part in measured.covariance_parts(first, end, design))
 
         # The rates were fitted to the same measurements, which makes these look well explained.
         doubt = _UNTOLD + np.count_nonzero(rates)
@@ -163,41 +165,39 @@ class _Deviations:
     ) -> None:
         self._features = features
         self._unsure = unsure
-        self._first, self._end = first, end
         self._columns = features.design(first, end) * unsure
         shares = _operator_shares(features, rates)
         self._variance = features.prepared(shares**2)
         rate_of = dict(zip(features.names, rates, strict=True))
         self._rate_in = rate_of.get("bytes in", 0.0)
         self._rate_out = rate_of.get("bytes out", 0.0)
+        self._common = features.overlap(self._variance, first, end)
+        self._own_sides = features.starts(first, end), features.ends(first, end)
+        self._own_edges = self._edges(first, end)
 
-    def covariance(self, f: Index, e: Index, scale: float) -> Array:
+    def covariance(self, f: Index, e: Index, design: Array, scale: float) -> Array:
         """Between the segments given (rows) and the measured ones (columns), ns^2."""
-        apart, together = self.covariance_parts(f, e)
+        apart, together = self.covariance_parts(f, e, design)
         apart *= scale**2
         apart += together
         return apart
 
-    def covariance_parts(self, f: Index, e: Index) -> tuple[Array, Array]:
+    def covariance_parts(self, f: Index, e: Index, design: Array) -> tuple[Array, Array]:
         """The same in two parts: what grows with the scale of the deviations, and the rates'."""
-        features, first, end = self._features, self._first, self._end
-        common = features.overlap(self._variance, f, e, first, end)
-        ours, theirs = self._edges(f, e), self._edges(first, end)
-        sides = (
-            (features.starts(f, e), features.starts(first, end)),
-            (features.ends(f, e), features.ends(first, end)),
-        )
-        for side, (mine, other) in enumerate(sides):
+        common = self._common(f, e)
+        ours, theirs = self._edges(f, e), self._own_edges
+        sides = (self._features.starts(f, e), self._features.ends(f, e))
+        for side, (mine, other) in enumerate(zip(sides, self._own_sides, strict=True)):
             # Few segments begin or end where a measured one does.
             row, column = np.nonzero(np.equal.outer(mine, other))
             common[row, column] += np.minimum(ours[side][row], theirs[side][column]) ** 2
-        return common, (self._features.design(f, e) * self._unsure) @ self._columns.T
+        return common, (design * self._unsure) @ self._columns.T
 
-    def variance(self, f: Index, e: Index, scale: float) -> Array:
+    def variance(self, f: Index, e: Index, design: Array, scale: float) -> Array:
         """Of each segment by itself, before anything is measured, ns^2."""
         enter, leave = self._edges(f, e)
         own = self._features.amount(self._variance, f, e) + enter**2 + leave**2
-        columns = self._features.design(f, e) * self._unsure
+        columns = design * self._unsure
         result: Array = scale**2 * own + (columns**2).sum(axis=1)
         return result
 

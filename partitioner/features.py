@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Table = NDArray[np.float32]
+
+
+Overlap = Callable[[Index, Index], Array]
+"""By first and end places of other segments: a row for each of them."""
 
 
 class Features(Protocol):
@@ -58,12 +62,12 @@ class Features(Protocol):
         """The sum over each segment's operators."""
         ...
 
-    def overlap(self, prepared: Array, f: Index, e: Index, first: Index, end: Index) -> Array:
-        """The sum over the operators that two segments have in common, for all pairs of them."""
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Overlap:
+        """The sum over the operators in common with the segments given (columns of the answer)."""
         ...
 
     def starts(self, first: Index, end: Index) -> Index:
-        """Equal numbers for segments that begin alike: the same tensors go in."""
+        """Equal numbers for segments that begin alike."""
         ...
 
     def ends(self, first: Index, end: Index) -> Index:
@@ -113,10 +117,13 @@ class SegmentFeatures:
     def amount(self, prepared: Array, first: Index, end: Index) -> Array:
         return np.asarray(prepared[end] - prepared[first])
 
-    def overlap(self, prepared: Array, f: Index, e: Index, first: Index, end: Index) -> Array:
-        common = np.minimum.outer(prepared[e], prepared[end])
-        common -= np.maximum.outer(prepared[f], prepared[first])
-        return np.asarray(np.maximum(common, 0.0, out=common))
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Overlap:
+        def common_with(f: Index, e: Index) -> Array:
+            common = np.minimum.outer(prepared[e], prepared[end])
+            common -= np.maximum.outer(prepared[f], prepared[first])
+            return np.asarray(np.maximum(common, 0.0, out=common))
+
+        return common_with
 
     def starts(self, first: Index, end: Index) -> Index:
         return first

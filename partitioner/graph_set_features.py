@@ -105,13 +105,11 @@ class _Segments:
         self._layers = [
             Layer(work.parameter_bytes, work.name == "DEPTHWISE_CONV_2D") for work in facts.work
         ]
-        random = np.random.default_rng(0)
-        self._keys = random.integers(1, 2**62, len(facts.graph.tensors), dtype=np.int64)
 
     def features(
         self, members: Mask
     ) -> tuple[dict[str, Array], NDArray[np.int64], NDArray[np.int64]]:
-        """The columns of all features, and keys of what goes in and out."""
+        """The columns of all features, and the largest tensors that go in and out."""
         front = members.copy()
         for index, blockers in enumerate(self._blockers):
             if blockers:
@@ -143,11 +141,15 @@ class _Segments:
     ) -> tuple[Array, Array, NDArray[np.int64], NDArray[np.int64]]:
         graph, outputs = self._facts.graph, set(self._facts.graph.outputs)
         sizes = np.zeros((2, len(members)))
-        keys = np.zeros((2, len(members)), dtype=np.int64)
+        keys = np.full((2, len(members)), -1, dtype=np.int64)
+        largest = np.zeros((2, len(members)))
 
-        def add(side: int, tensor: int, crosses: NDArray[Any]) -> None:
-            sizes[side] += crosses * float(graph.tensors[tensor].size_bytes)
-            keys[side] += crosses * self._keys[tensor]  # wraps around, which does no harm
+        def add(side: int, tensor: int, crosses: Any) -> None:
+            size = float(graph.tensors[tensor].size_bytes)
+            sizes[side] += crosses * size
+            larger = crosses & (size > largest[side])
+            largest[side][larger] = size
+            keys[side][larger] = tensor
 
         for tensor in graph.tensors:
             t, readers = tensor.index, list(graph.readers[tensor.index])
@@ -158,8 +160,8 @@ class _Segments:
                 taken = front[:, readers].any(axis=1)
                 add(0, t, taken if maker is None else taken & ~members[:, maker])
             if maker is not None:
-                stays = t not in outputs and front[:, readers].all(axis=1)
-                add(1, t, np.logical_and(front[:, maker], np.logical_not(stays)))
+                stays = np.asarray(t not in outputs and front[:, readers].all(axis=1))
+                add(1, t, front[:, maker] & ~stays)
         return sizes[0], sizes[1], keys[0], keys[1]
 
     def _off_chip(self, mapped: Mask, operators: NDArray[np.intp], parameters: Array) -> Array:

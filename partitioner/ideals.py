@@ -38,6 +38,10 @@ Words = NDArray[np.uint64]
 _WORD = 64
 _TRIES = 8
 
+_MOST_CONTAINED = 300
+"""Ideals up to which upper bounds from containing segments are worth their cost; lower bounds and
+proofs do without them."""
+
 
 def runs_of(operators: int) -> Range:
     """The half open runs of a set of operators (bit ``i`` for operator ``i``), ascending."""
@@ -137,6 +141,11 @@ class Ideals:
     def segments(self) -> Segments:
         return Segments(len(self), self._first, self._end)
 
+    def in_file_order(self, segments: Segments) -> Mask:
+        """Which of the segments lie between two ideals that are beginnings of the file."""
+        begins = np.array([s & (s + 1) == 0 for s in self.sets])
+        return np.asarray(begins[segments.first] & begins[segments.end])
+
     def operators(self, first: int, end: int) -> Range:
         return runs_of(self.sets[end] & ~self.sets[first])
 
@@ -218,7 +227,9 @@ class Ideals:
         return Packing(RowTable(np.arange(len(self)), rows), from_parts)
 
     def smallest_container(self, first: Index, end: Index, inside: Array) -> RowTable:
-        """As :func:`partitioner.bounds.smallest_container`."""
+        """As :func:`partitioner.bounds.smallest_container`; of many ideals, nothing is told."""
+        if len(self) > _MOST_CONTAINED:
+            return RowTable(np.zeros(len(self), dtype=np.intp), np.full((1, len(self)), np.inf))
         starts, ends, which = self.wherever(first, end)
         table = np.full((len(self), len(self)), np.inf)
         np.minimum.at(table, (starts, ends), inside[which])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.features import Array, Index
+from partitioner.features import Array, Index, Overlap
 from partitioner.ideals import Ideals
 
 Column = NDArray[np.float32]
@@ -21,7 +22,7 @@ class SetFeatures:
 
     ``boundary``, ``inside``: a column for each feature, by the numbers that ``ideals`` gives to
     segments; ``entering``, ``leaving``: equal numbers for segments that take in, or hand on, the
-    same tensors.
+    same tensor, the largest one of each.
     """
 
     ideals: Ideals
@@ -48,39 +49,37 @@ class SetFeatures:
         return self.ideals.num_operators
 
     def design(self, first: Index, end: Index) -> Array:
-        numbers = self.ideals.number[first, end]
-        result = np.empty((len(numbers), len(self.names)))
-        for at, column in enumerate((*self.boundary.values(), *self.inside.values())):
-            result[:, at] = column[numbers]
-        return result
+        return self._table[self.ideals.number[first, end]].astype(np.float64)
 
     def boundary_columns(self, first: Index, end: Index) -> Array:
-        numbers = self.ideals.number[first, end]
-        result = np.empty((len(numbers), len(self.boundary)))
-        for at, column in enumerate(self.boundary.values()):
-            result[:, at] = column[numbers]
-        return result
+        boundary = self._table[:, : len(self.boundary)]
+        return boundary[self.ideals.number[first, end]].astype(np.float64)
+
+    @cached_property
+    def _table(self) -> NDArray[np.float32]:
+        """A row for each segment."""
+        return np.stack([*self.boundary.values(), *self.inside.values()], axis=1)
 
     def prepared(self, shares: Array) -> Array:
-        return shares
+        """Sums over each ideal's operators, behind the numbers themselves."""
+        return np.concatenate([shares, self.ideals.contents @ shares])
 
     def amount(self, prepared: Array, first: Index, end: Index) -> Array:
-        return np.asarray(self._members(first, end) @ prepared)
+        sums = prepared[self.num_operators :]
+        return np.asarray(sums[end] - sums[first])
 
-    def overlap(self, prepared: Array, f: Index, e: Index, first: Index, end: Index) -> Array:
-        theirs = self._members(first, end) * prepared
-        return np.asarray(self._members(f, e) @ theirs.T)
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Overlap:
+        """What an ideal has in common with each segment, less what another in it has."""
+        shares = prepared[: self.num_operators]
+        members = self.ideals.members(self.ideals.number[first, end].astype(np.intp))
+        common = self.ideals.contents.astype(np.float64) @ (members * shares).T
+        return lambda f, e: np.asarray(common[e] - common[f])
 
     def starts(self, first: Index, end: Index) -> Index:
         return self.entering[self.ideals.number[first, end]]
 
     def ends(self, first: Index, end: Index) -> Index:
         return self.leaving[self.ideals.number[first, end]]
-
-    def _members(self, first: Index, end: Index) -> Array:
-        return self.ideals.members(self.ideals.number[first, end].astype(np.intp)).astype(
-            np.float64
-        )
 
     @classmethod
     def counting(cls, ideals: Ideals) -> SetFeatures:

@@ -14,7 +14,6 @@ from partitioner import (
     CostTable,
     NoFeasiblePartition,
     Problem,
-    Range,
     SearchOptions,
     certificate_of,
     check_certificate,
@@ -265,8 +264,8 @@ def test_a_chain_has_the_places_of_a_line() -> None:
         line.amount(line.prepared(shares), first, end),
     )
     assert np.allclose(
-        ours.overlap(ours.prepared(shares), first, end, first[::3], end[::3]),
-        line.overlap(line.prepared(shares), first, end, first[::3], end[::3]),
+        ours.overlap(ours.prepared(shares), first[::3], end[::3])(first, end),
+        line.overlap(line.prepared(shares), first[::3], end[::3])(first, end),
     )
     inside = np.arange(len(first), dtype=np.float64)[::4]
     chosen = first[::4], end[::4]

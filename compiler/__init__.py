@@ -8,11 +8,13 @@ from compiler.compile import (
     CompileOptions,
     CompileReport,
     compile_graph,
+    compile_operators,
+    compile_parts,
     compile_segment,
     compile_segments,
     compile_together,
 )
-from compiler.cut import Boundary, Crossing, boundary, crossing, cut
+from compiler.cut import Boundary, Crossing, boundary, boundary_of, crossing, cut, cut_operators
 from compiler.graph import Graph, Operator, Tensor
 from compiler.reading import graph_from_bytes, read_graph
 from compiler.segments import parameter_count_cuts, segment_stem
@@ -29,12 +31,16 @@ __all__ = [
     "Status",
     "Tensor",
     "boundary",
+    "boundary_of",
     "compile_graph",
+    "compile_operators",
+    "compile_parts",
     "compile_segment",
     "compile_segments",
     "compile_together",
     "crossing",
     "cut",
+    "cut_operators",
     "graph_from_bytes",
     "parameter_count_cuts",
     "read_graph",

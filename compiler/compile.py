@@ -28,7 +28,15 @@ from compiler.allocation import (
     instruction_bytes,
     reserved_bytes,
 )
-from compiler.cut import Boundary, boundary, cut, extract, flow, in_order
+from compiler.cut import (
+    Boundary,
+    boundary_of,
+    check_range,
+    cut_operators,
+    extract,
+    flow,
+    in_order,
+)
 from compiler.graph import Graph
 from compiler.mapping import SegmentMapping, map_segment
 from compiler.support import Status
@@ -124,7 +132,19 @@ def compile_segment(
     Raises ``ConfigError`` or ``ModelError`` where the graph cannot be cut there.  A segment none
     of whose operators map compiles too, into an executable that runs on the CPU only.
     """
-    return _finish([_plan(graph, first, end, options or CompileOptions())], grouped=False)[0]
+    check_range(graph, first, end)
+    return compile_operators(graph, range(first, end), options)
+
+
+def compile_operators(
+    graph: Graph, operators: Sequence[int], options: CompileOptions | None = None
+) -> CompiledSegment:
+    """The same for a segment of any operators, ascending: branches need not be in file order.
+
+    What it gives depends on nothing but which operators they are.  Raises as
+    :func:`compiler.cut.check_operators`.
+    """
+    return _finish([_plan(graph, operators, options or CompileOptions())], grouped=False)[0]
 
 
 def compile_graph(graph: Graph, options: CompileOptions | None = None) -> CompiledSegment:
@@ -141,11 +161,22 @@ def compile_segments(
     As with ``--num_segments``, each segment has a device and its parameter memory to itself, and
     all share one caching token.  Raises ``ModelError`` and ``ConfigError``.
     """
+    ends = [0, *cuts, len(graph)]
+    for first, end in pairwise(ends):
+        check_range(graph, first, end)
+    return compile_parts(graph, [range(first, end) for first, end in pairwise(ends)], options)
+
+
+def compile_parts(
+    graph: Graph, parts: Sequence[Sequence[int]], options: CompileOptions | None = None
+) -> tuple[CompiledSegment, ...]:
+    """The same for segments given by their operators, in the order in which they run.
+
+    Raises ``ModelError`` and ``ConfigError``.
+    """
     check_quantized(graph)
     chosen = options or CompileOptions()
-    ends = [0, *cuts, len(graph)]
-    plans = [_plan(graph, first, end, chosen) for first, end in pairwise(ends)]
-    return _finish(plans, grouped=True)
+    return _finish([_plan(graph, part, chosen) for part in parts], grouped=True)
 
 
 def compile_together(
@@ -159,7 +190,7 @@ def compile_together(
     """
     for graph, _ in models:
         check_quantized(graph)
-    plans = [_plan(graph, 0, len(graph), options) for graph, options in models]
+    plans = [_plan(graph, range(len(graph)), options) for graph, options in models]
     return _finish(plans, grouped=len(plans) > 1, shared_memory=True)
 
 
@@ -199,8 +230,8 @@ class _Plan:
         return len(self.mapping.mapped)
 
 
-def _plan(graph: Graph, first: int, end: int, options: CompileOptions) -> _Plan:
-    edge = boundary(graph, first, end)
+def _plan(graph: Graph, operators: Sequence[int], options: CompileOptions) -> _Plan:
+    edge = boundary_of(graph, operators)
     for t in (*edge.inputs, *edge.outputs):
         if tflite_file.numpy_name(graph.tensors[t].element_type) is None:
             raise ModelError(
@@ -209,11 +240,11 @@ def _plan(graph: Graph, first: int, end: int, options: CompileOptions) -> _Plan:
             )
     mapping = map_segment(
         graph,
-        range(first, end),
+        operators,
         options.min_runtime_version,
         stop_tensors(graph, options.intermediate_tensors),
     )
-    cpu_data = cut(graph, first, end)
+    cpu_data = cut_operators(graph, operators)
     mapped_edge = edge
     mapped_model: bytes | None = cpu_data
     if mapping.tail:

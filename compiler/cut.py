@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -91,18 +92,71 @@ def boundary(graph: Graph, first: int, end: int) -> Boundary:
     """Inputs and outputs of the segment of operators ``first`` to ``end`` (exclusive).
 
     Inputs are the activations it reads and does not make; outputs are the tensors it makes that
-    are read later or are graph outputs.  So that nothing of the uncut model is lost, the first
-    segment also takes graph inputs nobody reads, and the last one hands on graph outputs nobody
-    makes.  Raises as :func:`check_range`.
+    are read later or are graph outputs.  So that nothing of the uncut model is lost, the segment
+    with the first operator also takes graph inputs nobody reads, and the one with the last hands
+    on graph outputs nobody makes.  Raises as :func:`check_range`.
     """
     check_range(graph, first, end)
-    inputs, outputs = flow(graph, range(first, end))
-    if first == 0:
+    return _boundary(graph, range(first, end))
+
+
+def boundary_of(graph: Graph, operators: Sequence[int]) -> Boundary:
+    """The same for a segment of any operators, ascending.  Raises as :func:`check_operators`."""
+    check_operators(graph, operators)
+    return _boundary(graph, _lookup(operators))
+
+
+def _boundary(graph: Graph, operators: Collection[int]) -> Boundary:
+    inputs, outputs = flow(graph, operators)
+    if 0 in operators:
         inputs.update(graph.unread_inputs)
-    if end == len(graph):
+    if len(graph) - 1 in operators:
         outputs.update(graph.passed_through)
         inputs.update(t for t in graph.passed_through if graph.is_activation(t))
     return Boundary(*in_order(graph, inputs, outputs))
+
+
+def check_operators(graph: Graph, operators: Sequence[int]) -> None:
+    """Raise unless the operators, ascending, can be a segment whatever lies between them.
+
+    No way from one of them to another may lead through an operator outside, for the segment runs
+    as one.  ``ConfigError`` for operators that are not there, out of order or not closed in this
+    sense, ``ModelError`` where a state or a tensor forbids the cut.
+    """
+    if len(operators) and operators[-1] - operators[0] + 1 == len(operators):
+        check_range(graph, operators[0], operators[-1] + 1)
+        return
+    ascending = all(a < b for a, b in pairwise(operators))
+    if not operators or not ascending or operators[0] < 0 or operators[-1] >= len(graph):
+        raise ConfigError(
+            f"{graph.name}: a segment of operators {tuple(operators)} was asked for, but a segment "
+            f"is one or more of the operators 0..{len(graph) - 1} in ascending order."
+        )
+    inside = frozenset(operators)
+    behind: set[int] = set()  # operators outside that need a result of one inside
+    for index in range(operators[0], operators[-1] + 1):
+        makers = {graph.makers[t] for t in graph.read_by(index)}
+        if index not in inside:
+            if not makers.isdisjoint(inside) or not makers.isdisjoint(behind):
+                behind.add(index)
+        elif not makers.isdisjoint(behind):
+            raise ConfigError(
+                f"{graph.name}: operators {tuple(operators)} cannot be a segment, because operator "
+                f"{index} needs results of operators outside that need results of it."
+            )
+    for operators_together, reason in graph.inseparable:
+        if not inside.isdisjoint(operators_together) and not inside.issuperset(operators_together):
+            raise ModelError(
+                f"{graph.name} cannot be cut into operators {tuple(operators)} and others: "
+                f"{reason}; cut before or behind both."
+            )
+
+
+def _lookup(operators: Sequence[int]) -> Collection[int]:
+    """The same operators, quick to look up."""
+    if operators[-1] - operators[0] + 1 == len(operators):
+        return range(operators[0], operators[-1] + 1)
+    return frozenset(operators)
 
 
 def flow(graph: Graph, operators: Collection[int]) -> tuple[set[int], set[int]]:
@@ -149,8 +203,14 @@ def cut(graph: Graph, first: int, end: int) -> bytes:
     is so in the uncut model.  The same arguments give the same bytes.  Raises as
     :func:`check_range`.
     """
-    edge = boundary(graph, first, end)
-    part = extract(graph, range(first, end), edge.inputs, edge.outputs)
+    check_range(graph, first, end)
+    return cut_operators(graph, range(first, end))
+
+
+def cut_operators(graph: Graph, operators: Sequence[int]) -> bytes:
+    """The same for a segment of any operators, ascending.  Raises as :func:`check_operators`."""
+    edge = boundary_of(graph, operators)
+    part = extract(graph, operators, edge.inputs, edge.outputs)
     return tflite_file.pack_model(part.model)
 
 

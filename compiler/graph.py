@@ -211,24 +211,40 @@ class Graph:
     @cached_property
     def _obstacles(self) -> dict[int, str]:
         found: dict[int, str] = {}
-        for state in state_groups(self):
-            for position in range(state.operators[0] + 1, state.operators[-1] + 1):
-                found.setdefault(
-                    position,
-                    f"operators {state.operators[0]} and {state.operators[-1]} "
-                    f"share the state of {state.name}",
-                )
+        for operators, reason in self.inseparable:
+            for position in range(operators[0] + 1, operators[-1] + 1):
+                found.setdefault(position, reason)
+        return found
+
+    @cached_property
+    def inseparable(self) -> tuple[tuple[tuple[int, ...], str], ...]:
+        """Operators that must be in one segment, ascending, and why.
+
+        They share a state, or hand each other a tensor that cannot leave a segment.
+        """
+        found = [
+            (
+                state.operators,
+                f"operators {state.operators[0]} and {state.operators[-1]} "
+                f"share the state of {state.name}",
+            )
+            for state in state_groups(self)
+        ]
         for tensor, maker in zip(self.tensors, self.makers, strict=True):
             if maker is None or tflite_file.numpy_name(tensor.element_type) is not None:
                 continue
-            for position in range(maker + 1, min(self.last_use[tensor.index], len(self)) + 1):
-                if position < len(self):
-                    found.setdefault(
-                        position,
+            users = {maker, *self.readers[tensor.index]}
+            if self.last_use[tensor.index] == len(self):
+                users.add(len(self) - 1)
+            if len(users) > 1:
+                found.append(
+                    (
+                        tuple(sorted(users)),
                         f"tensor {tensor.name} of type {tensor.dtype} cannot be handed "
                         "from one segment to the next",
                     )
-        return found
+                )
+        return tuple(found)
 
     def __len__(self) -> int:
         return len(self.operators)

@@ -42,6 +42,7 @@ class Arguments:
     cache_dir: Path | None
     cache: bool
     strategy: str
+    order: Literal["any", "file"]
     cuts: tuple[int, ...] | None
     max_measurements: int | None
     timeout_sec: float | None
@@ -87,6 +88,8 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         raise ConfigError(
             f"strategy is {given.strategy!r}, it must be one of {', '.join(STRATEGIES)}."
         )
+    if given.order not in ("any", "file"):
+        raise ConfigError(f"order is {given.order!r}, it must be any or file.")
     if (given.strategy == "manual") != (cuts is not None):
         raise ConfigError(
             f"strategy is {given.strategy} and cuts {'are not given' if cuts is None else 'are'}; "
@@ -129,6 +132,7 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         cache_dir=None if given.cache_dir is None else Path(given.cache_dir),
         cache=given.cache,
         strategy=given.strategy,
+        order=given.order,
         cuts=cuts,
         max_measurements=(
             None if given.max_measurements is None else _number(given, "max_measurements", 1)

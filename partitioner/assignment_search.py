@@ -31,8 +31,10 @@ from partitioner.problem import (
     Problem,
     Range,
     Round,
-    Segment,
     SegmentProfile,
+    cuts_of,
+    in_file_order,
+    placed,
     ranges_of,
 )
 from partitioner.strategy import Budget, OnRound, SearchOptions, ignore_round
@@ -80,7 +82,7 @@ def search_assigned(
 
 
 class _Search:
-    """One search.  Cuts are indices into ``positions`` here, operators at the edges."""
+    """One search.  Cuts are numbers of places here, segments are operators at the edges."""
 
     def __init__(
         self,
@@ -94,12 +96,12 @@ class _Search:
         self._counts = [min(kind.count, problem.num_segments) for kind in kinds]
         self._options = options
         self._on_round = on_round
-        self._positions = problem.positions
+        self._places = problem.places
         self._k = problem.num_segments
         self._allowed = problem.allowed_cuts()
         self._toll = problem.tolls()
         self._budget = Budget(options)
-        self._known = [Knowledge(self._positions, problem.features) for _ in kinds]
+        self._known = [Knowledge(self._places, problem.features) for _ in kinds]
         self._rounds: list[Round] = []
         self._best: AssignedSolution | None = None
         self._ceiling = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
@@ -112,7 +114,7 @@ class _Search:
         self._measure(every, lambda _: False)
         tried: tuple[_Task, ...] = ()
         while True:
-            beliefs = [tables_of(known, len(self._positions)) for known in self._known]
+            beliefs = [tables_of(known, self._places) for known in self._known]
             self._best = self._solve([belief.measured for belief in beliefs])
             lower = [belief.lower for belief in beliefs]
             bound = least_bottleneck(lower, self._counts, self._k, self._allowed)
@@ -206,11 +208,12 @@ class _Search:
         return None if found is None else self._tasks(*found)
 
     def _tasks(self, cuts: Sequence[int], kinds: Sequence[int]) -> tuple[_Task, ...]:
-        positions = tuple(self._positions[i] for i in cuts)
-        return tuple(zip(ranges_of(positions, self._problem.num_operators), kinds, strict=True))
+        return tuple(zip(self._problem.segments_between(cuts), kinds, strict=True))
 
     def _at(self, segment: Range) -> tuple[int, int]:
-        return self._positions.index(segment[0]), self._positions.index(segment[1])
+        found = self._places.find(segment)
+        assert found is not None, "segments that are tried lie between places"
+        return found
 
     def _measure(self, tasks: Sequence[_Task], ruled_out: Callable[[float], bool]) -> None:
         """Measure in order, all kinds at the same time, until the cut is ruled out."""
@@ -244,7 +247,7 @@ class _Search:
         segments = [segment for segment, _ in tried] or list(start)
         entry = Round(
             index=len(self._rounds),
-            cuts=tuple(end for _, end in segments[:-1]),
+            cuts=cuts_of(segments),
             latencies_ns=latencies or (None,) * len(segments),
             bottleneck_ns=max(numbers) if complete else None,
             gap_ns=max(numbers) - min(numbers) if complete else None,
@@ -252,6 +255,7 @@ class _Search:
             best_gap_ns=None if best is None else int(best.gap),
             lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
             measurements=sum(kind.oracle.measurements for kind in self._kinds),
+            segments=() if in_file_order(segments) else tuple(segments),
         )
         self._rounds.append(entry)
         self._on_round(entry)
@@ -283,18 +287,17 @@ class _Search:
                 "compiles in all its segments; allow more measurements"
             )
         profiles = []
-        for segment, kind in self._tasks(best.cuts, best.kinds):
+        chosen = self._problem.segments_between(best.cuts)
+        for segment, kind in zip(placed(chosen), best.kinds, strict=True):
             oracle = self._kinds[kind].oracle
-            (latency,) = oracle.measure([segment])
+            (latency,) = oracle.measure([segment.runs])
             assert latency is not None, "the segment was measured"
-            profiles.append(SegmentProfile(Segment(*segment), latency, oracle.facts(segment)))
+            profiles.append(SegmentProfile(segment, latency, oracle.facts(segment.runs)))
         measured = [known.answers() for known in self._known]
-        toll = self._problem.cut_bytes
-        cuts = [profile.segment.end for profile in profiles[:-1]]
         partition = Partition(
             strategy="optimal",
             segments=tuple(profiles),
-            bytes_across_cuts=0 if toll is None else sum(toll[cut] for cut in cuts),
+            bytes_across_cuts=self._problem.bytes_across(chosen),
             compilations=sum(kind.oracle.compilations for kind in self._kinds),
             measurements=sum(kind.oracle.measurements for kind in self._kinds),
             lower_bound_ns=int(bound),
@@ -304,6 +307,7 @@ class _Search:
             rounds=tuple(self._rounds),
             measured=tuple(pair for pairs in measured for pair in pairs),
             compiler_runs=sum(kind.oracle.compilations for kind in self._kinds),
+            order=self._problem.order,
             kinds=tuple(self._kinds[kind].name for kind in best.kinds),
             measured_on=tuple(
                 kind.name for kind, pairs in zip(self._kinds, measured, strict=True) for _ in pairs

@@ -8,16 +8,16 @@ import numpy as np
 
 from partitioner.exact import Matrix
 from partitioner.knowledge import Knowledge
-from partitioner.paths import Segments
+from partitioner.places import Places
 from partitioner.problem import Guard
 
 
 @dataclass(frozen=True, eq=False)
 class BeliefTables:
-    """``lower <= expected <= upper`` for the segment between each pair of cut positions, ns.
+    """``lower <= expected <= upper`` for the segment between each pair of places, ns.
 
     ``measured`` holds latencies where there are any; ``inf`` stands elsewhere, for segments that
-    do not compile, and on and below the diagonal of all tables.
+    do not compile, and in all tables where there is no segment.
     """
 
     measured: Matrix
@@ -27,9 +27,10 @@ class BeliefTables:
     guard: Guard
 
 
-def tables_of(known: Knowledge, num_places: int) -> BeliefTables:
-    """All beliefs that follow from what is known of the segments between ``num_places``."""
-    segments = Segments.all(num_places)
+def tables_of(known: Knowledge, places: Places) -> BeliefTables:
+    """All beliefs that follow from what is known of the segments between ``places``."""
+    segments = places.segments()
+    num_places = len(places)
     beliefs = known.beliefs(segments)
 
     def table(values: Matrix) -> Matrix:

@@ -155,7 +155,7 @@ class _Bisection:
         return partition_of(
             problem,
             self._oracle,
-            cuts,
+            ranges_of(cuts, problem.num_operators),
             strategy="bisection",
             lower_bound_ns=0,
             outcome=outcome,
@@ -223,7 +223,7 @@ class _Bisection:
             )
         entry = round_of(
             len(self._rounds),
-            cuts,
+            ranges,
             answers,
             best_ns=None if self._best_measured is None else self._best_measured[0],
             lower_bound_ns=0,

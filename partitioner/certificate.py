@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any
 
-from partitioner.problem import Partition, Range
+from partitioner.problem import Partition, Range, cuts_of, named, operators_of
 
 _ASSUMED_ALWAYS: tuple[str, ...] = (
     "each segment's latency is the one measured here, alone on one device with one item in flight",
@@ -33,8 +32,9 @@ class Certificate:
     ``value_ns`` is their bottleneck, and no cut in the order given has one below
     ``lower_bound_ns``; ``optimality_gap`` is the difference relative to the bound (``None``:
     nothing is known).  ``proven`` says that there is none.  No cut with this bottleneck has a gap
-    (slowest minus fastest) below ``least_gap_ns``.  ``measured`` is everything that is known: first
-    and end operator, and nanoseconds or ``None`` for what does not compile.  For unequal devices
+    (slowest minus fastest) below ``least_gap_ns``.  ``segments`` are the operators between the
+    cuts: half open runs in the file.  ``measured`` is everything that is known: such operators,
+    and nanoseconds or ``None`` for what does not compile.  For unequal devices
     ``kinds`` and ``measured_on`` say what kind each segment is for and each entry is about, and the
     claims are about all cuts and all ways to assign their segments to the devices.
     """
@@ -42,6 +42,7 @@ class Certificate:
     strategy: str
     order: str
     cuts: tuple[int, ...]
+    segments: tuple[Range, ...]
     value_ns: int
     lower_bound_ns: int
     optimality_gap: float | None
@@ -59,7 +60,10 @@ class Certificate:
     measured_on: tuple[str, ...] = ()
 
     def as_mapping(self) -> dict[str, Any]:
-        """For JSON; ``measured`` as ``[first, end, latency]``, plus the kind on unequal devices."""
+        """For JSON; ``measured`` as ``[first, end, latency]``, plus the kind on unequal devices.
+
+        Where operators are not one run in the file, more of ``first, end`` follow the first two.
+        """
         content = asdict(self)
         del content["measured_on"]
         kinds = [[kind] for kind in self.measured_on] or [[]] * len(self.measured)
@@ -80,6 +84,7 @@ def certificate_of(partition: Partition) -> Certificate:
         strategy=partition.strategy,
         order=partition.order,
         cuts=partition.cuts,
+        segments=partition.runs,
         value_ns=partition.bottleneck_ns,
         lower_bound_ns=bound,
         optimality_gap=partition.optimality_gap,
@@ -104,15 +109,24 @@ def check_certificate(content: Mapping[str, Any], num_operators: int) -> None:
     Raises :class:`ValueError` with what is wrong: a segment that was never measured, a value that
     is not the slowest of them, a bound above the value, a claim that the bound does not bear out.
     """
-    known = {(first, end, *kind): latency for first, end, latency, *kind in content["measured"]}
-    kinds: list[list[str]] = [[kind] for kind in content["kinds"]]
-    kinds = kinds or [[]] * (len(content["cuts"]) + 1)
-    ranges = list(pairwise((0, *content["cuts"], num_operators)))
+    known: dict[tuple[Range, tuple[str, ...]], int | None] = {}
+    for entry in content["measured"]:
+        kind = tuple(part for part in entry if isinstance(part, str))
+        *runs, latency = entry[: len(entry) - len(kind)]
+        known[tuple(runs), kind] = latency
+    kinds: list[tuple[str, ...]] = [(kind,) for kind in content["kinds"]]
+    kinds = kinds or [()] * (len(content["cuts"]) + 1)
+    ranges = [tuple(runs) for runs in content["segments"]]
+    every = sorted(operator for runs in ranges for operator in operators_of(runs))
+    if every != list(range(num_operators)):
+        raise ValueError("the segments do not hold each of the operators once")
+    if cuts_of(ranges) != tuple(content["cuts"]):
+        raise ValueError("the cuts are not where the segments end")
     latencies = []
-    for pair, kind in zip(ranges, kinds, strict=True):
-        latency = known.get((*pair, *kind))
+    for runs, kind in zip(ranges, kinds, strict=True):
+        latency = known.get((runs, kind))
         if latency is None:
-            raise ValueError(f"no latency was measured for operators {pair[0]}..{pair[1]}")
+            raise ValueError(f"no latency was measured for {named(runs)}")
         latencies.append(latency)
     if max(latencies) != content["value_ns"]:
         raise ValueError(f"the value is {content['value_ns']}, but {max(latencies)} was measured")

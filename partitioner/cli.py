@@ -139,7 +139,7 @@ def _run(arguments: Arguments) -> None:
                 verification = "not compared, as asked"
                 if arguments.verify and arguments.real:
                     whole = Path(scratch) / "whole_edgetpu.tflite"
-                    whole.write_bytes(compiler.compile(0, len(graph), "whole").executable)
+                    whole.write_bytes(compiler.compile((0, len(graph)), "whole").executable)
                     verification = _verify_real(graph, whole, paths, stages, items)
                 elif arguments.verify:
                     verification = _verify(graph, data, paths, items)
@@ -219,8 +219,7 @@ def _compile(
 ) -> list[SegmentFiles]:
     """The best cut's segments once more, under their final names."""
     return [
-        compiler.compile(profile.segment.first, profile.segment.end, stem)
-        for profile, stem in zip(partition.segments, stems, strict=True)
+        compiler.compile(segment, stem) for segment, stem in zip(partition.runs, stems, strict=True)
     ]
 
 

@@ -19,9 +19,10 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
-from compiler import Graph, cut
+from compiler import Graph, cut_operators
 from devices.errors import ConfigError
 from partitioner.compilers import SegmentCompiler, SegmentFiles
+from partitioner.problem import Range, operators_of
 
 _MAGIC = b"EPSEG\x001\n"
 _HEADER = struct.Struct("<8s32sQ")
@@ -80,9 +81,9 @@ class CachedCompiler:
     def name(self) -> str:
         return self._compiler.name
 
-    def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
+    def compile(self, segment: Range, stem: str) -> SegmentFiles:
         """What the compiler makes of the segment, now or earlier, under the name ``stem``."""
-        model = cut(self._graph, first, end)
+        model = cut_operators(self._graph, operators_of(segment))
         digest = hashlib.sha256(self._fingerprint + hashlib.sha256(model).digest()).hexdigest()
         path = self._directory / digest
         with self._lock:
@@ -90,7 +91,7 @@ class CachedCompiler:
         with turn:  # who asks for the same segment meanwhile waits for the first
             entry = _read(path)
             if entry is None:
-                made = self._compiler.compile(first, end, _STEM)
+                made = self._compiler.compile(segment, _STEM)
                 entry = made.executable, made.log
                 _store(path, *entry)
             else:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from compiler import CompileOptions, Graph, compile_segment, cut
+from compiler import CompileOptions, Graph, compile_operators, cut_operators
 from compiler.log import OutputNames, operation_log
 from devices.errors import ConfigError, ModelError
+from partitioner.problem import Range, named, operators_of
 
 
 class CompilationFailed(ModelError):
@@ -36,15 +37,15 @@ class SegmentFiles:
 
 
 class SegmentCompiler(Protocol):
-    """Compiles runs of operators of one graph.  Safe to call from any thread."""
+    """Compiles segments of one graph.  Safe to call from any thread."""
 
     @property
     def name(self) -> str:
         """What to call the compiler in messages and reports."""
         ...
 
-    def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
-        """Compile operators ``[first, end)``; ``stem`` is the name the segment will have.
+    def compile(self, segment: Range, stem: str) -> SegmentFiles:
+        """Compile the operators of ``segment``; ``stem`` is the name the segment will have.
 
         Raises :class:`CompilationFailed` for this segment, other errors if no segment can be
         compiled.
@@ -70,9 +71,9 @@ class BuiltInCompiler:
         """For a cache that lasts no longer than this program."""
         return f"built-in {self._options}".encode()
 
-    def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
+    def compile(self, segment: Range, stem: str) -> SegmentFiles:
         try:
-            compiled = compile_segment(self._graph, first, end, self._options)
+            compiled = compile_operators(self._graph, operators_of(segment), self._options)
         except ModelError as error:
             raise CompilationFailed(str(error)) from error
         names = OutputNames(f"{stem}.tflite", f"{stem}_edgetpu.tflite", f"{stem}_edgetpu.log")
@@ -130,8 +131,8 @@ class ExternalCompiler:
         content.update(text.encode())
         return content.digest()
 
-    def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
-        model = cut(self._graph, first, end)
+    def compile(self, segment: Range, stem: str) -> SegmentFiles:
+        model = cut_operators(self._graph, operators_of(segment))
         with tempfile.TemporaryDirectory(prefix="segment-") as scratch:
             directory = Path(scratch)
             source = directory / f"{stem}.tflite"
@@ -144,11 +145,11 @@ class ExternalCompiler:
                 f"--out_dir={directory}",
                 str(source),
             ]
-            output = self._run(command, f"operators {first} to {end - 1}")
+            output = self._run(command, named(segment))
             executable = directory / f"{stem}_edgetpu.tflite"
             if not executable.is_file():
                 raise CompilationFailed(
-                    f"{self._binary} ended with success on operators {first} to {end - 1} but "
+                    f"{self._binary} ended with success on {named(segment)} but "
                     f"wrote no {executable.name} into its --out_dir; it said: {output}"
                 )
             log = directory / f"{stem}_edgetpu.log"

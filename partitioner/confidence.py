@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.exact import Matrix, min_bottleneck
+from partitioner.places import Index, Line, Places
 from partitioner.problem import Range
 from partitioner.repeats import Estimate
 
@@ -43,19 +44,33 @@ class Confidence:
 
 
 def confidence_in(
-    chosen: Sequence[Range], measured: Mapping[Range, Estimate], *, seed: int = 0
+    chosen: Sequence[Range],
+    measured: Mapping[Range, Estimate],
+    places: Places | None = None,
+    *,
+    seed: int = 0,
 ) -> Confidence:
-    """Judge the cut into the segments ``chosen``, all of which are ``measured``."""
-    edges = sorted({edge for segment in measured for edge in segment})
-    index = {edge: i for i, edge in enumerate(edges)}
+    """Judge the cut into the segments ``chosen``, all of which are ``measured``.
+
+    ``places``: where it may be cut, if not in the order of the file alone.
+    """
+    if places is None:
+        measured = {segment: e for segment, e in measured.items() if len(segment) == 2}
+        places = Line(tuple(sorted({edge for segment in measured for edge in segment})))
+    index = {}
+    for segment in measured:
+        pair = places.find(segment)
+        if pair is not None:
+            index[segment] = places.wherever(*np.array([pair]).T)[:2]
+    measured = {segment: measured[segment] for segment in index}
     k = len(chosen)
-    medians = np.full((len(edges), len(edges)), np.inf)
-    for (first, end), estimate in measured.items():
-        medians[index[first], index[end]] = estimate.median_ns
+    medians = np.full((len(places), len(places)), np.inf)
+    for segment, estimate in measured.items():
+        medians[index[segment]] = estimate.median_ns
     slowest = max(chosen, key=lambda segment: measured[segment].median_ns)
     best = measured[slowest]
     others = medians.copy()
-    others[index[slowest[0]], index[slowest[1]]] = np.inf
+    others[index[slowest]] = np.inf
     runner_up = min_bottleneck(others, k)
     overlap = False
     if np.isfinite(runner_up):
@@ -76,7 +91,7 @@ def _draw(
     chosen: Sequence[Range],
     measured: Mapping[Range, Estimate],
     medians: Matrix,
-    index: Mapping[int, int],
+    index: Mapping[Range, tuple[Index, Index]],
     seed: int,
 ) -> tuple[float, float]:
     """Probability and expected loss over bootstrap draws."""
@@ -91,9 +106,9 @@ def _draw(
     wins, losses = 0, 0.0
     costs = medians.copy()
     for number in range(_DRAWS):
-        for (first, end), values in drawn.items():
-            costs[index[first], index[end]] = values[number]
-        ours = max(costs[index[first], index[end]] for first, end in chosen)
+        for segment, values in drawn.items():
+            costs[index[segment]] = values[number]
+        ours = max(costs[index[segment]][0] for segment in chosen)
         least = min_bottleneck(costs, len(chosen))
         wins += ours <= least * (1.0 + _TIE)
         losses += ours / max(1.0, least) - 1.0

@@ -24,7 +24,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.features import SegmentFeatures
+from partitioner.features import Features
 from partitioner.nnls import nnls
 
 Array = NDArray[np.float64]
@@ -71,7 +71,7 @@ class Prediction:
     boundary_axes: Array
     worst_sigmas: float
     worst_error: float
-    _features: SegmentFeatures
+    _features: Features
     _rates: Array
     _measured: _Deviations
     _latency: Array
@@ -87,25 +87,27 @@ class Prediction:
         for low in range(0, len(first), _CHUNK):
             part = slice(low, low + _CHUNK)
             f, e = first[part], end[part]
-            cross = self._measured.covariance(f, e, self._scale)
+            design = self._features.design(f, e)
+            cross = self._measured.covariance(f, e, design, self._scale)
             projected = cross @ factor
             explained = np.einsum("ij,ij->i", projected, projected)
-            mean[part] = self._features.design(f, e) @ self._rates + cross @ weights
-            shared = np.maximum(self._measured.variance(f, e, self._scale) - explained, 0.0)
+            mean[part] = design @ self._rates + cross @ weights
+            variance = self._measured.variance(f, e, design, self._scale)
+            shared = np.maximum(variance - explained, 0.0)
             deviation[part] = np.sqrt(shared + (self._noise * mean[part]) ** 2)
         return mean, deviation
 
 
 class CostModel:
-    """Predicts the latency of segments between the cut positions of ``features``."""
+    """Predicts the latency of segments between the places of ``features``."""
 
-    def __init__(self, features: SegmentFeatures) -> None:
+    def __init__(self, features: Features) -> None:
         self._features = features
 
     def fit(self, first: Index, end: Index, latency: Array) -> Prediction:
         """Predict all segments from measured ones.
 
-        ``first``, ``end``: indices into the positions; ``latency``: nanoseconds, positive.
+        ``first``, ``end``: numbers of places; ``latency``: nanoseconds, positive.
         """
         features = self._features
         design = features.design(first, end)
@@ -113,7 +115,7 @@ class CostModel:
         residual = (latency - design @ rates) / latency
         measured = _Deviations(features, rates, unsure, first, end)
         both = np.outer(latency, latency)
-        apart, together = (part / both for part in measured.covariance_parts(first, end))
+        apart, together = (part / both for part in measured.covariance_parts(first, end, design))
 
         # The rates were fitted to the same measurements, which makes these look well explained.
         doubt = _UNTOLD + np.count_nonzero(rates)
@@ -135,7 +137,7 @@ class CostModel:
         surplus = -weights / np.diag(precision)
         sigmas = -weights / np.sqrt(np.diag(precision))
         boundary_rates, boundary_axes = _boundary_rates(
-            len(features.boundary), rates, unsure, design, latency, precision, weights
+            len(features.boundary_names), rates, unsure, design, latency, precision, weights
         )
         return Prediction(
             boundary_rates,
@@ -161,52 +163,55 @@ class _Deviations:
     """
 
     def __init__(
-        self, features: SegmentFeatures, rates: Array, unsure: Array, first: Index, end: Index
+        self, features: Features, rates: Array, unsure: Array, first: Index, end: Index
     ) -> None:
         self._features = features
         self._unsure = unsure
-        self._first, self._end = first, end
         self._columns = features.design(first, end) * unsure
         shares = _operator_shares(features, rates)
-        self._variance = np.concatenate([[0.0], np.cumsum(shares**2)])[list(features.positions)]
+        self._variance = features.prepared(shares**2)
         rate_of = dict(zip(features.names, rates, strict=True))
         self._rate_in = rate_of.get("bytes in", 0.0)
         self._rate_out = rate_of.get("bytes out", 0.0)
+        self._common = features.overlap(self._variance, first, end)
+        self._own_sides = features.starts(first, end), features.ends(first, end)
+        self._own_edges = self._edges(first, end)
 
-    def covariance(self, f: Index, e: Index, scale: float) -> Array:
+    def covariance(self, f: Index, e: Index, design: Array, scale: float) -> Array:
         """Between the segments given (rows) and the measured ones (columns), ns^2."""
-        apart, together = self.covariance_parts(f, e)
+        apart, together = self.covariance_parts(f, e, design)
         apart *= scale**2
         apart += together
         return apart
 
-    def covariance_parts(self, f: Index, e: Index) -> tuple[Array, Array]:
+    def covariance_parts(self, f: Index, e: Index, design: Array) -> tuple[Array, Array]:
         """The same in two parts: what grows with the scale of the deviations, and the rates'."""
-        v, first, end = self._variance, self._first, self._end
-        common = np.minimum.outer(v[e], v[end])
-        common -= np.maximum.outer(v[f], v[first])
-        np.maximum(common, 0.0, out=common)
-        ours, theirs = self._edges(f, e), self._edges(first, end)
-        for side, (mine, other) in enumerate(((f, first), (e, end))):
+        common = self._common(f, e)
+        ours, theirs = self._edges(f, e), self._own_edges
+        sides = (self._features.starts(f, e), self._features.ends(f, e))
+        for side, (mine, other) in enumerate(zip(sides, self._own_sides, strict=True)):
             # Few segments begin or end where a measured one does.
             row, column = _equal_pairs(mine, other)
             common[row, column] += np.minimum(ours[side][row], theirs[side][column]) ** 2
-        return common, (self._features.design(f, e) * self._unsure) @ self._columns.T
+        return common, (design * self._unsure) @ self._columns.T
 
-    def variance(self, f: Index, e: Index, scale: float) -> Array:
+    def variance(self, f: Index, e: Index, design: Array, scale: float) -> Array:
         """Of each segment by itself, before anything is measured, ns^2."""
         enter, leave = self._edges(f, e)
-        own = self._variance[e] - self._variance[f] + enter**2 + leave**2
-        columns = self._features.design(f, e) * self._unsure
+        own = self._features.amount(self._variance, f, e) + enter**2 + leave**2
+        columns = design * self._unsure
         result: Array = scale**2 * own + (columns**2).sum(axis=1)
         return result
 
     def _edges(self, f: Index, e: Index) -> tuple[Array, Array]:
         """What entering and leaving cost, at the rates fitted."""
         zero = np.zeros(len(f))
-        boundary = self._features.boundary
-        enter = self._rate_in * boundary["bytes in"][f, e] if self._rate_in else zero
-        leave = self._rate_out * boundary["bytes out"][f, e] if self._rate_out else zero
+        if not self._rate_in and not self._rate_out:
+            return zero, zero
+        names = self._features.boundary_names
+        columns = dict(zip(names, self._features.boundary_columns(f, e).T, strict=True))
+        enter = self._rate_in * columns["bytes in"] if self._rate_in else zero
+        leave = self._rate_out * columns["bytes out"] if self._rate_out else zero
         return enter, leave
 
 
@@ -217,9 +222,9 @@ def _equal_pairs(many: Index, few: Index) -> tuple[Index, Index]:
     return rows[row], column
 
 
-def _operator_shares(features: SegmentFeatures, rates: Array) -> Array:
+def _operator_shares(features: Features, rates: Array) -> Array:
     """What each operator costs at the given rates, and never quite nothing."""
-    shares = np.zeros(features.positions[-1])
+    shares = np.zeros(features.num_operators)
     for name, rate in zip(features.names, rates, strict=True):
         if name in features.per_operator:
             shares = shares + rate * features.per_operator[name]

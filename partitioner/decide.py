@@ -17,7 +17,7 @@ from partitioner.confidence import Confidence, confidence_in
 from partitioner.device_kinds import DeviceKind, kinds_of
 from partitioner.how_many import Recommendation, Sweep
 from partitioner.how_many_command import answer_how_many, asked_how_many
-from partitioner.planning import problem_of
+from partitioner.planning import MOST_ASSIGNED, MOST_IDEALS, MOST_MEASURED, problem_of
 from partitioner.problem import NoFeasiblePartition, Partition, Problem
 from partitioner.profile import DeviceProfiler
 from partitioner.progress import Progress
@@ -152,11 +152,15 @@ class Decider:
         recommendation: Recommendation | None = None,
     ) -> Decision:
         """The decision for ``partition``, with what the profilers know of it."""
-        ranges = [(p.segment.first, p.segment.end) for p in partition.segments]
+        ranges = partition.runs
         confidence = None
         if len(self._kinds) == 1:
             measured = self._profilers[0].known()
-            confidence = confidence_in(ranges, {s: m.estimate for s, m in measured.items()})
+            confidence = confidence_in(
+                ranges,
+                {s: m.estimate for s, m in measured.items()},
+                None if partition.execution_order is None else self._problem(len(ranges)).places,
+            )
         whole = [p.measure([(0, len(self._graph))])[0] for p in self._profilers]
         return Decision(
             partition,
@@ -191,9 +195,17 @@ class Decider:
             counts = living  # a device died meanwhile; what it measured is still known
 
     def _problem(self, segments: int) -> Problem:
+        """The problem in the orders asked for.
+
+        Strategies that follow Google's tool know that of the file alone.
+        """
+        strategy = self._arguments.strategy
+        most = MOST_MEASURED if strategy == "exhaustive" else MOST_IDEALS
         return problem_of(
             self._graph,
             segments,
             partition_search_step=self._arguments.partition_search_step,
             start_cuts=self._arguments.cuts,
+            order=self._arguments.order if strategy in ("optimal", "exhaustive") else "file",
+            most_ideals=MOST_ASSIGNED if self.unequal else most,
         )

@@ -1,19 +1,27 @@
 """The strategy ``exhaustive``: measure every segment, then solve exactly.
 
-It needs no assumption about latencies and no luck, only patience: ``m (m + 1) / 2`` segments for
-``m`` places to cut.  For small models, and to check the other strategies against.
+It needs no assumption about latencies and no luck, only patience: ``m (m - 1) / 2`` segments for
+``m`` places along one order, more where branches may run in any.  For small models, and to check
+the other strategies against.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
 
 import numpy as np
 
-from partitioner.exact import min_bottleneck, solve
 from partitioner.oracle import LatencyOracle, Recorder
-from partitioner.paths import Solution
-from partitioner.problem import NoFeasiblePartition, Outcome, Partition, Problem, Range, Round
+from partitioner.paths import Solution, best_cuts, least_bottleneck, on_some_path
+from partitioner.problem import (
+    NoFeasiblePartition,
+    Outcome,
+    Partition,
+    Problem,
+    Range,
+    Round,
+    ranges_of,
+)
 from partitioner.strategy import (
     Budget,
     OnRound,
@@ -39,28 +47,28 @@ def try_everything(
     options = options or SearchOptions()
     budget = Budget(options)
     seen = Recorder(oracle)
-    positions, k = problem.positions, problem.num_segments
-    m = len(positions)
-    allowed = problem.allowed_cuts()
-    toll = problem.tolls()
-    costs = np.where(np.triu(np.ones((m, m), dtype=np.bool_), 1), 0.0, np.inf)
-    known = np.full((m, m), np.inf)
-    index = {position: i for i, position in enumerate(positions)}
+    places, k = problem.places, problem.num_segments
+    allowed, toll = problem.allowed_cuts(), problem.tolls()
+    segments = places.segments()
+    possible = on_some_path(segments, k)
+    costs = np.zeros(len(segments))  # what was not measured could cost nothing
+    known = np.full(len(segments), np.inf)
     rounds: list[Round] = []
     best: Solution | None = None
 
-    def measure(batch: list[Range]) -> None:
-        for (first, end), latency in zip(batch, seen.measure(batch), strict=True):
-            value = np.inf if latency is None else float(latency)
-            costs[index[first], index[end]] = known[index[first], index[end]] = value
+    def measure(batch: Sequence[Range]) -> None:
+        for segment, latency in zip(batch, seen.measure(batch), strict=True):
+            pair = places.find(segment)
+            if pair is not None:
+                at, here = segments.find(*places.wherever(*np.array([pair]).T)[:2])
+                costs[at[here]] = known[at[here]] = np.inf if latency is None else float(latency)
 
-    def record(cuts: tuple[int, ...]) -> None:
-        bound = min_bottleneck(costs, k, allowed)
-        edges = [0, *cuts, problem.num_operators]
+    def record(tried: Sequence[Range]) -> None:
+        bound = least_bottleneck(segments, costs, k, allowed)
         entry = round_of(
             len(rounds),
-            cuts,
-            tuple(seen.answers[pair] for pair in pairwise(edges)),
+            tried,
+            tuple(seen.answers[segment] for segment in tried),
             best_ns=None if best is None else (int(best.bottleneck), int(best.gap)),
             lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
             measurements=seen.measurements,
@@ -68,32 +76,32 @@ def try_everything(
         rounds.append(entry)
         on_round(entry)
 
-    edges = [0, *problem.start_cuts, problem.num_operators]
-    start = list(pairwise(edges))
+    def solve() -> Solution | None:
+        finite = np.isfinite(known)
+        return best_cuts(segments.where(finite), known[finite], k, allowed=allowed, tolls=toll)
+
+    start = ranges_of(problem.start_cuts, problem.num_operators)
     measure(start)
     if options.baseline:
         seen.measure([(0, problem.num_operators)])
-    best = solve(known, k, allowed=allowed, cut_bytes=toll)
-    record(problem.start_cuts)
+    best = solve()
+    record(start)
     outcome: Outcome = "optimal"
     at_once = max(1, seen.parallelism)
-    for i in range(m - 1):
-        wanted = [
-            (positions[i], positions[j])
-            for j in range(i + 1, m)
-            if not np.isfinite(known[i, j]) and _occurs(i, j, m, k)
-        ]
-        wanted = [segment for segment in wanted if segment not in seen.answers]
+    for i in range(len(places) - 1):
+        ends = segments.end[possible & (segments.first == i)]
+        every = dict.fromkeys(places.operators(i, int(j)) for j in ends)
+        wanted = [segment for segment in every if segment not in seen.answers]
         for low in range(0, len(wanted), at_once):
             spent = budget.spent(len(seen.answers))
             if spent is not None:
                 outcome = spent
                 break
             measure(wanted[low : low + at_once])
-        better = solve(known, k, allowed=allowed, cut_bytes=toll)
+        better = solve() if wanted else best
         if better is not None and better != best:
             best = better
-            record(tuple(positions[cut] for cut in best.cuts))
+            record(problem.segments_between(best.cuts))
         if outcome != "optimal":
             break
     if best is None:
@@ -104,19 +112,10 @@ def try_everything(
     return partition_of(
         problem,
         seen,
-        tuple(positions[cut] for cut in best.cuts),
+        problem.segments_between(best.cuts),
         strategy="exhaustive",
-        lower_bound_ns=int(min(best.bottleneck, min_bottleneck(costs, k, allowed))),
+        lower_bound_ns=int(min(best.bottleneck, least_bottleneck(segments, costs, k, allowed))),
         least_gap_ns=int(best.gap) if outcome == "optimal" else 0,
         outcome=outcome,
         rounds=tuple(rounds),
     )
-
-
-def _occurs(i: int, j: int, m: int, k: int) -> bool:
-    """Whether a cut into ``k`` segments can have the segment from place ``i`` to ``j`` of ``m``."""
-    before, behind = i, m - 1 - j
-    if k == 1:
-        return before == behind == 0
-    ends = (before > 0) + (behind > 0)
-    return 1 <= ends <= k - 1 and before + behind >= k - 1

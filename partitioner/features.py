@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,70 @@ Index = NDArray[np.intp]
 Table = NDArray[np.float32]
 
 
+Overlap = Callable[[Index, Index], Array]
+"""By first and end places of other segments: a row for each of them."""
+
+
+class Features(Protocol):
+    """Features of segments between places, by the numbers of the places.
+
+    Those of the boundary depend on what goes in and out (a request being made, bytes in, bytes
+    out), those of the inside on the work (multiply-accumulates, bytes off chip, ...).
+    """
+
+    @property
+    def places(self) -> object:
+        """What the numbers are about: positions, or ideals."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all features: those of the boundary, then those of the work inside."""
+        ...
+
+    @property
+    def boundary_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def per_operator(self) -> Mapping[str, Array]:
+        """For features that are sums over operators, what each operator contributes."""
+        ...
+
+    @property
+    def num_operators(self) -> int: ...
+
+    def design(self, first: Index, end: Index) -> Array:
+        """Feature vectors of segments (columns as :attr:`names`)."""
+        ...
+
+    def boundary_columns(self, first: Index, end: Index) -> Array:
+        """The columns of the boundary alone."""
+        ...
+
+    def prepared(self, shares: Array) -> Array:
+        """Numbers by operator in the form that the next two want."""
+        ...
+
+    def amount(self, prepared: Array, first: Index, end: Index) -> Array:
+        """The sum over each segment's operators."""
+        ...
+
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Overlap:
+        """The sum over the operators in common with the segments given (columns of the answer)."""
+        ...
+
+    def starts(self, first: Index, end: Index) -> Index:
+        """Equal numbers for segments that begin alike."""
+        ...
+
+    def ends(self, first: Index, end: Index) -> Index:
+        """Equal numbers for segments that end alike."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class SegmentFeatures:
-    """Features of every segment between the cut positions given.
+    """:class:`Features` of every segment between the cut positions given.
 
     ``positions``: ascending, from 0 to the number of operators n; m of them.
     ``boundary``: ``m x m`` tables of what depends on a segment's boundary (a request being made,
@@ -35,6 +97,39 @@ class SegmentFeatures:
     def names(self) -> tuple[str, ...]:
         """Of all features: those of the boundary, then those of the work inside."""
         return (*self.boundary, *self.inside)
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        return self.positions
+
+    @property
+    def boundary_names(self) -> tuple[str, ...]:
+        return tuple(self.boundary)
+
+    @property
+    def num_operators(self) -> int:
+        return self.positions[-1]
+
+    def prepared(self, shares: Array) -> Array:
+        sums: Array = np.concatenate([[0.0], np.cumsum(shares)])[list(self.positions)]
+        return sums
+
+    def amount(self, prepared: Array, first: Index, end: Index) -> Array:
+        return np.asarray(prepared[end] - prepared[first])
+
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Overlap:
+        def common_with(f: Index, e: Index) -> Array:
+            common = np.minimum.outer(prepared[e], prepared[end])
+            common -= np.maximum.outer(prepared[f], prepared[first])
+            return np.asarray(np.maximum(common, 0.0, out=common))
+
+        return common_with
+
+    def starts(self, first: Index, end: Index) -> Index:
+        return first
+
+    def ends(self, first: Index, end: Index) -> Index:
+        return end
 
     def design(self, first: Index, end: Index) -> Array:
         """Feature vectors (columns as :attr:`names`) of segments given by positions' indices."""

@@ -7,6 +7,7 @@ from html import escape
 
 from compiler import Graph
 from partitioner.graph_layout import Edge, Layout, edges_of, lay_out
+from partitioner.problem import Range, operators_of
 
 COLOURS = (
     "#4e79c7",
@@ -32,10 +33,13 @@ def colour(segment: int) -> str:
     return COLOURS[segment % len(COLOURS)]
 
 
-def draw_graph(graph: Graph, cuts: Sequence[int]) -> str:
+def draw_graph(graph: Graph, segments: Sequence[Range]) -> str:
     """An ``<svg>`` of all operators and tensors; what a cut crosses is drawn dashed and heavy."""
     layout = lay_out(len(graph), edges_of(graph))
-    segment = [sum(cut <= index for cut in cuts) for index in range(len(graph))]
+    segment = [0] * len(graph)
+    for number, runs in enumerate(segments):
+        for operator in operators_of(runs):
+            segment[operator] = number
     notes = [
         f"operator {o.index}: {o.kind}, segment {segment[o.index]}, "
         f"{graph.parameter_bytes(o.index):,} parameter bytes"

@@ -26,7 +26,7 @@ from partitioner.features import Array, Index, SegmentFeatures, Table
 
 Mask = NDArray[np.bool_]
 
-_EXACT_ALLOCATION_LIMIT = 100_000
+EXACT_ALLOCATION_LIMIT = 100_000
 """Segments up to which parameter allocation is planned for each; beyond, what exceeds the memory
 counts as streamed, which is nearly the same and a thousand times cheaper."""
 
@@ -35,8 +35,8 @@ def graph_features(graph: Graph, positions: Sequence[int]) -> SegmentFeatures:
     """Features of every segment of ``graph`` between ``positions`` (0 and ``len(graph)`` incl.)."""
     at = tuple(positions)
     m = len(at)
-    facts = _OperatorFacts(graph)
-    names = [*_BOUNDARY, *_INSIDE, *facts.kinds]
+    facts = OperatorFacts(graph)
+    names = [*BOUNDARY, *INSIDE, *facts.kinds]
     tables: dict[str, Table] = {name: np.zeros((m, m), dtype=np.float32) for name in names}
     rows = _Tables(facts, at)
     ends = np.asarray(at, dtype=np.intp)
@@ -45,8 +45,8 @@ def graph_features(graph: Graph, positions: Sequence[int]) -> SegmentFeatures:
             tables[name][i, i + 1 :] = values
     return SegmentFeatures(
         positions=at,
-        boundary={name: tables[name] for name in _BOUNDARY},
-        inside={name: tables[name] for name in names if name not in _BOUNDARY},
+        boundary={name: tables[name] for name in BOUNDARY},
+        inside={name: tables[name] for name in names if name not in BOUNDARY},
         per_operator=facts.per_operator(),
     )
 
@@ -65,8 +65,8 @@ def cut_bytes(graph: Graph) -> tuple[int, ...]:
     return tuple(int(total) for total in np.cumsum(change)[: len(graph) + 1])
 
 
-_BOUNDARY = ("request", "bytes in", "bytes out")
-_INSIDE = (
+BOUNDARY = ("request", "bytes in", "bytes out")
+INSIDE = (
     "off-chip bytes",
     "activation bytes",
     "operators",
@@ -76,7 +76,7 @@ _INSIDE = (
 )
 
 
-class _OperatorFacts:
+class OperatorFacts:
     """What does not depend on the segment an operator is in."""
 
     def __init__(self, graph: Graph) -> None:
@@ -108,7 +108,7 @@ class _OperatorFacts:
     def per_operator(self) -> dict[str, np.ndarray]:
         """Per-operator shares of the features that add up over operators."""
         on_cpu = np.array([not supported for supported in self.supported], dtype=np.float64)
-        activations = np.array([_activation_bytes(work) for work in self.work])
+        activations = np.array([activation_bytes(work) for work in self.work])
         macs = np.array([float(work.macs) for work in self.work])
         result = {
             "activation bytes": activations * (1 - on_cpu),
@@ -123,7 +123,7 @@ class _OperatorFacts:
         return result
 
 
-def _cpu_horizon(facts: _OperatorFacts) -> Index:
+def _cpu_horizon(facts: OperatorFacts) -> Index:
     """By operator: the start up to which a segment that has the operator runs it on the CPU.
 
     An operator is on the CPU when it is not supported or needs something made on the CPU, within
@@ -168,7 +168,7 @@ class _Changes:
 class _Tables:
     """The features of all segments: a row for each start, summed up along the ends."""
 
-    def __init__(self, facts: _OperatorFacts, at: Sequence[int]) -> None:
+    def __init__(self, facts: OperatorFacts, at: Sequence[int]) -> None:
         self._facts = facts
         self._at = np.asarray(at, dtype=np.intp)
         self._horizon = _cpu_horizon(facts)
@@ -176,7 +176,7 @@ class _Tables:
         n = self._n
         self._supported = np.array(facts.supported)
         self._macs = np.array([float(work.macs) for work in facts.work])
-        self._activations = np.array([float(_activation_bytes(work)) for work in facts.work])
+        self._activations = np.array([float(activation_bytes(work)) for work in facts.work])
         self._parameters = np.array([float(work.parameter_bytes) for work in facts.work])
         self._kind = {
             kind: self._macs * [f"macs of {work.name}" == kind for work in facts.work]
@@ -185,8 +185,8 @@ class _Tables:
         self._layers = [
             Layer(work.parameter_bytes, work.name == "DEPTHWISE_CONV_2D") for work in facts.work
         ]
-        self._exact = len(at) * (len(at) - 1) // 2 <= _EXACT_ALLOCATION_LIMIT
-        self._available = _available(n)
+        self._exact = len(at) * (len(at) - 1) // 2 <= EXACT_ALLOCATION_LIMIT
+        self._available = available_for(n)
         self._entering, self._leaving = self._transfers()
 
     def _transfers(self) -> tuple[_Changes, _Changes]:
@@ -270,10 +270,11 @@ class _Tables:
 
 
 @lru_cache(maxsize=8)
-def _available(most: int) -> Array:
+def available_for(most: int) -> Array:
     """Bytes of parameter memory left for parameters beside 0 to ``most`` operators."""
     return np.array([float(available_bytes(count)) for count in range(most + 1)])
 
 
-def _activation_bytes(work: OperatorWork) -> int:
+def activation_bytes(work: OperatorWork) -> int:
+    """Bytes that an operator reads and writes at run time."""
     return work.input_bytes + work.output_bytes

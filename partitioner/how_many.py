@@ -22,12 +22,16 @@ EFFICIENCY_MARGIN = 0.02
 
 @dataclass(frozen=True)
 class PipelineCost:
-    """The best cut into one number of segments: its operators' ends and its segments' times."""
+    """The best cut into one number of segments: its operators' ends and its segments' times.
+
+    ``segments_in_file``: their operators as runs in the file, where cut in another order.
+    """
 
     cuts: tuple[int, ...]
     latencies_ns: tuple[int, ...]
     outcome: str = "optimal"
     off_chip_bytes: int = 0
+    segments_in_file: tuple[tuple[int, ...], ...] = ()
 
     @property
     def segments(self) -> int:

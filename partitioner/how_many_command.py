@@ -54,6 +54,7 @@ def answer_how_many(
         counts,
         SearchOptions(),
         partition_search_step=arguments.partition_search_step,
+        order=arguments.order,
         on_count=on_count,
         on_round=on_round,
     )

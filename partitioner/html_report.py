@@ -13,6 +13,7 @@ from partitioner.charts import Bar, Part, Series, legend, line_chart, stacked_ba
 from partitioner.graph_drawing import colour, draw_graph
 from partitioner.how_many import Recommendation, Sweep, describe
 from partitioner.html_style import STYLE
+from partitioner.problem import Round, named
 from partitioner.progress import milliseconds
 from partitioner.report import Report, why
 from partitioner.sweep_report import SweepReport
@@ -196,7 +197,7 @@ def _path(report: Report) -> str:
         Series("cut tried", tuple(map(_floats, tried)), "orange", dots=True),
     ]
     rows = "".join(
-        f"<tr><td>{r.index}</td><td class='left'>{', '.join(map(str, r.cuts))}</td>"
+        f"<tr><td>{r.index}</td><td class='left'>{_cuts(r)}</td>"
         f"<td>{'ruled out' if r.bottleneck_ns is None else milliseconds(r.bottleneck_ns)}</td>"
         f"<td>{milliseconds(r.best_bottleneck_ns)}</td><td>{milliseconds(r.lower_bound_ns)}</td>"
         f"<td>{r.measurements}</td></tr>"
@@ -216,6 +217,13 @@ def _path(report: Report) -> str:
     )
 
 
+def _cuts(entry: Round) -> str:
+    """Where a round cut; its segments where that is not in the order of the file."""
+    if not entry.segments:
+        return ", ".join(map(str, entry.cuts))
+    return "; ".join(map(named, entry.segments))
+
+
 def _floats(point: tuple[int, float]) -> tuple[float, float]:
     return float(point[0]), float(point[1])
 
@@ -225,7 +233,7 @@ def _drawing(report: Report, graph: Graph) -> str:
     names = [
         (
             colour(i),
-            f"{i}: operators {p.segment.first} to {p.segment.end - 1}"
+            f"{i}: {named(p.segment.runs)}"
             + (f" on {report.placement[i]['device']}" if report.placement else ""),
         )
         for i, p in enumerate(partition.segments)
@@ -234,7 +242,7 @@ def _drawing(report: Report, graph: Graph) -> str:
         "<section><h2>The graph by segment</h2>"
         '<p class="note">From left to right; dashed lines are tensors that go from segment to '
         "segment. Point at an operator for its kind.</p>"
-        f"{legend(names)}{draw_graph(graph, partition.cuts)}</section>"
+        f"{legend(names)}{draw_graph(graph, partition.runs)}</section>"
     )
 
 

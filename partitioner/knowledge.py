@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.bounds import RowTable, pack, smallest_container
+from partitioner.bounds import RowTable
 from partitioner.cost_model import CostModel, Prediction
-from partitioner.features import SegmentFeatures
+from partitioner.features import Features, SegmentFeatures
+from partitioner.ideals import Ideals
 from partitioner.paths import Segments, Solution, best_cuts
+from partitioner.places import Line, Places
 from partitioner.problem import Guard, Range
+from partitioner.set_features import SetFeatures
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -66,26 +69,29 @@ class _Parts:
 
 
 class Knowledge:
-    """Measured latencies between cut positions, and the beliefs that follow from them.
+    """Measured latencies between places, and the beliefs that follow from them.
 
     With ``features`` the cost model bounds what was not measured; without, it only suggests
     what to measure next and the bounds rest on measured parts alone.
     """
 
-    def __init__(self, positions: tuple[int, ...], features: SegmentFeatures | None) -> None:
-        self._m = len(positions)
-        self._total = max(1, self._m * (self._m - 1) // 2)
-        self._positions = positions
-        self._index = {position: i for i, position in enumerate(positions)}
+    def __init__(self, places: Places, features: Features | None) -> None:
+        self._places = places
+        self._total = max(1, places.distinct_segments)
         self._latency: dict[tuple[int, int], float] = {}
         self._bounded_by_model = features is not None
-        self._features = features or SegmentFeatures.counting(positions)
+        self._features: Features = features or _counting(places)
         self._model = CostModel(self._features)
         self._inference: _Inference | None = None
 
     def observe(self, segment: Range, latency_ns: int | None) -> None:
-        """Record a measurement; ``None`` says that the segment does not compile."""
-        key = (self._index[segment[0]], self._index[segment[1]])
+        """Record a measurement; ``None`` says that the segment does not compile.
+
+        Nothing is made of segments that lie between no two places.
+        """
+        key = self._places.find(segment)
+        if key is None:
+            return
         self._latency[key] = np.inf if latency_ns is None else float(latency_ns)
         self._inference = None
 
@@ -95,17 +101,18 @@ class Knowledge:
 
     def latency(self, segment: Range) -> float | None:
         """What was measured (``inf``: does not compile), ``None`` if nothing was."""
-        return self._latency.get((self._index[segment[0]], self._index[segment[1]]))
+        key = self._places.find(segment)
+        return None if key is None else self._latency.get(key)
 
     def measured_segments(self) -> tuple[Index, Index]:
-        """First and end place of everything asked for."""
-        return _columns(list(self._latency))
+        """First and end place of everything asked for, wherever it can be."""
+        return self._places.wherever(*_columns(list(self._latency)))[:2]
 
     def answers(self) -> list[tuple[Range, int | None]]:
         """Everything asked for, by operators, and its latency (``None``: does not compile)."""
         return sorted(
             (
-                (self._positions[first], self._positions[end]),
+                self._places.operators(first, end),
                 int(latency) if np.isfinite(latency) else None,
             )
             for (first, end), latency in self._latency.items()
@@ -116,8 +123,10 @@ class Knowledge:
         runs = sorted((key, value) for key, value in self._latency.items() if np.isfinite(value))
         first, end = _columns([key for key, _ in runs])
         costs = np.array([value for _, value in runs], dtype=np.float64)
-        segments = Segments(self._m, first, end)
-        return best_cuts(segments, costs, num_segments, allowed=allowed, tolls=tolls)
+        first, end, which = self._places.wherever(first, end)
+        order = np.lexsort((end, first))
+        segments = Segments(len(self._places), first[order], end[order])
+        return best_cuts(segments, costs[which[order]], num_segments, allowed=allowed, tolls=tolls)
 
     @property
     def guard(self) -> Guard:
@@ -151,7 +160,7 @@ class Knowledge:
         expected = np.clip(expected, lower, upper)
         for (first, end), latency in self._latency.items():
             if not np.isfinite(latency):
-                around = (segments.first <= first) & (segments.end >= end)
+                around = self._places.around(segments, first, end)
                 expected[around] = np.maximum(expected[around], lower[around]) * _UNLIKELY
         for values in (lower, expected, upper):
             self._fill_in(segments, values)
@@ -164,8 +173,9 @@ class Knowledge:
         """Put what was measured in its place."""
         keys = list(self._latency)
         if keys:
-            at, here = segments.find(*_columns(keys))
-            values[at[here]] = np.array(list(self._latency.values()))[here]
+            first, end, which = self._places.wherever(*_columns(keys))
+            at, here = segments.find(first, end)
+            values[at[here]] = np.array(list(self._latency.values()))[which[here]]
 
     def _infer(self) -> _Inference:
         """What follows from the measurements for every segment, worked out once for each set."""
@@ -196,14 +206,14 @@ class Knowledge:
             for index, rate in enumerate(plausible):
                 own = columns @ rate
                 inside = np.maximum(latency - own, 0.0)
-                packing = pack(self._m, first, end, inside)
+                packing = self._places.pack(first, end, inside)
                 if index == 0:  # the guard's numbers are for the likeliest
                     checked = packing.from_parts > 0.0
                     excess = (own + packing.from_parts) / latency - 1.0
                     violation = float(excess[checked].max(initial=0.0))
                     guard = replace(guard, nested=int(checked.sum()), worst_violation=violation)
                     margin += _CAUTION * violation
-                around = smallest_container(self._m, first, end, inside)
+                around = self._places.smallest_container(first, end, inside)
                 parts.append(_Parts(rate, packing.inside, around))
             self._inference = _Inference(
                 prediction, tuple(parts), sigmas, margin, guard, self._bounded_by_model
@@ -223,7 +233,7 @@ class _Inference:
     fitted_boundary: bool
 
     def from_parts(
-        self, features: SegmentFeatures, segments: Segments, *, upper: bool
+        self, features: Features, segments: Segments, *, upper: bool
     ) -> tuple[Array, Array]:
         """Lower bounds from the segments measured within, upper ones from those around.
 
@@ -241,6 +251,14 @@ class _Inference:
             if upper:
                 np.maximum(high, boundary + part.around.at(first, end), out=high)
         return low * max(0.0, 1.0 - self.margin), high * (1.0 + self.margin)
+
+
+def _counting(places: Places) -> Features:
+    """Features for operators about which nothing is known."""
+    if isinstance(places, Line):
+        return SegmentFeatures.counting(places.positions)
+    assert isinstance(places, Ideals), "there are two kinds of places"
+    return SetFeatures.counting(places)
 
 
 def _columns(keys: list[tuple[int, int]]) -> tuple[Index, Index]:

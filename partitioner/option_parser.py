@@ -145,6 +145,13 @@ def parser() -> argparse.ArgumentParser:
         "search), manual (measure --cuts), exhaustive (measure every segment)",
     )
     add(
+        "--order",
+        "ORDER",
+        "orders of the operators to cut in: any (default; parallel branches may come in either "
+        "order) or file",
+        "any",
+    )
+    add(
         "--cuts",
         "A,B,...",
         "with --strategy manual: the operators at which the second, third, ... segment begins",

@@ -60,7 +60,7 @@ def _measured(
     numbers = [latency for latency in latencies if latency is not None]
     entry = round_of(
         0,
-        problem.start_cuts,
+        ranges,
         latencies,
         best_ns=(max(numbers), max(numbers) - min(numbers)),
         lower_bound_ns=0,
@@ -70,7 +70,7 @@ def _measured(
     return partition_of(
         problem,
         seen,
-        problem.start_cuts,
+        ranges,
         strategy=strategy,
         lower_bound_ns=0,
         outcome=outcome,

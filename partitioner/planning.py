@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Literal
+
 from compiler import Graph, parameter_count_cuts
 from compiler.segments import first_output
 from devices.errors import ConfigError, ModelError
 from partitioner.graph_features import cut_bytes, graph_features
-from partitioner.problem import Problem, stepped_cut_choices
+from partitioner.graph_set_features import graph_set_features, ideal_bytes
+from partitioner.ideals import Ideals
+from partitioner.precedence import precedence_of
+from partitioner.problem import FILE_ORDER, ONLY_ORDER, Problem, stepped_cut_choices
+from partitioner.set_features import SetFeatures
+
+MOST_IDEALS = 1_500
+"""Up to so many ideals a search looks at all of them, beyond at some.
+
+Of 1,353 (Inception v3) a search thinks for some seconds; their number squared is what it costs."""
+
+MOST_ASSIGNED = 200
+"""The same where devices are unequal, whose search thinks in tables over all pairs of ideals."""
+
+MOST_MEASURED = 150
+"""The same where all segments between them are to be measured."""
+
+OrderChoice = Literal["any", "file"]
+"""Which orders of the operators to cut in."""
 
 
 def problem_of(
@@ -15,14 +36,20 @@ def problem_of(
     *,
     partition_search_step: int = 1,
     start_cuts: tuple[int, ...] | None = None,
+    order: OrderChoice = "file",
+    most_ideals: int = MOST_IDEALS,
 ) -> Problem:
     """The problem of cutting ``graph`` into ``num_segments``, from the parameter-count split on.
 
-    ``start_cuts`` are other cuts to begin with.
+    ``start_cuts`` are other cuts to begin with.  With ``order`` ``any``, cuts may be behind any
+    ideal of the graph, so that either of parallel branches may come first; where there are more
+    than ``most_ideals`` of them, behind those that some orders pass through.  That needs a
+    ``partition_search_step`` of 1, else the order is that of the file.
 
-    Only positions a multiple of ``partition_search_step`` operators away from the starting cuts
-    are tried, and none that would tear a state apart.  Raises ``ConfigError`` for numbers that
-    make no sense and ``ModelError`` when the graph cannot be cut so often.
+    In the order of the file, only positions a multiple of ``partition_search_step`` operators away
+    from the starting cuts are tried, and none that would tear a state apart.  Raises
+    ``ConfigError`` for numbers that make no sense and ``ModelError`` when the graph cannot be cut
+    so often.
     """
     if num_segments < 2:
         raise ConfigError(f"num_segments is {num_segments}, it must be at least 2.")
@@ -34,6 +61,19 @@ def problem_of(
         start = parameter_count_cuts(graph, num_segments)
     else:
         start = _checked(graph, start_cuts)
+    ideals, words = None, FILE_ORDER
+    if order == "any" and partition_search_step == 1:
+        ideals, words = _ideals_of(graph, most_ideals)
+    if ideals is not None:
+        return Problem(
+            num_operators=len(graph),
+            num_segments=num_segments,
+            start_cuts=start,
+            cut_bytes=ideal_bytes(graph, ideals),
+            features=_set_features(graph, ideals),
+            ideals=ideals,
+            order=words,
+        )
     choices = None
     if partition_search_step > 1 or not all(graph.cuttable(p) for p in range(1, len(graph))):
         choices = tuple(
@@ -50,7 +90,46 @@ def problem_of(
         features=graph_features(graph, bare.positions),
         first_output=first_output(graph),
         step=partition_search_step,
+        order=words,
     )
+
+
+@lru_cache(maxsize=2)
+def _ideals_of(graph: Graph, most: int) -> tuple[Ideals | None, str]:
+    """Places to cut in any order, ``None`` where the file's order will do, and which orders in
+    words."""
+    units = precedence_of(graph)
+    if all(number - 1 in before for number, before in enumerate(units.before) if number):
+        return None, ONLY_ORDER
+    if len(units.units) >= most:
+        return None, FILE_ORDER
+    every = units.ideals(most)
+    if every is not None:
+        return Ideals(every, len(graph), complete=True), f"all orders ({len(every):,} ideals)"
+    sizes = [0] * len(units.units)
+    for unit, operators in enumerate(units.units):
+        for index in range(len(graph)):
+            if operators >> index & 1:
+                made = graph.operators[index].outputs
+                sizes[unit] += sum(graph.tensors[t].size_bytes for t in made)
+    found: set[int] = set()
+    orders = set()
+    for order in units.orders(sizes):
+        prefixes = found.union(units.prefixes(order))
+        if len(prefixes) > most:
+            break
+        found = prefixes
+        orders.add(order)
+    words = (
+        f"{len(orders)} orders and what they combine to "
+        f"({len(found):,} ideals of more than {most:,})"
+    )
+    return Ideals(found, len(graph), complete=False), words
+
+
+@lru_cache(maxsize=1)
+def _set_features(graph: Graph, ideals: Ideals) -> SetFeatures:
+    return graph_set_features(graph, ideals)
 
 
 def _checked(graph: Graph, cuts: tuple[int, ...]) -> tuple[int, ...]:

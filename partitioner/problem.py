@@ -1,27 +1,35 @@
 """What is asked of a strategy and what it answers: plain data, no algorithm.
 
-A model of ``n`` operators in execution order is cut into ``k`` contiguous segments.  A *cut* at
-position ``p`` separates operators ``p - 1`` and ``p``; a *segment* ``[first, end)`` is the half
-open range of operators between two cuts.  All latencies are nanoseconds.
+A model of ``n`` operators in execution order is cut into ``k`` segments, each contiguous in an
+order in which the operators can run.  In the order of the file, a *cut* at position ``p``
+separates operators ``p - 1`` and ``p``; a *segment* ``[first, end)`` is the half open range of
+operators between two cuts.  All latencies are nanoseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from devices.errors import EdgeTpuError
-from partitioner.features import SegmentFeatures
+from partitioner.features import Features
+from partitioner.ideals import Ideals, set_of
+from partitioner.places import Line, Places
 
-Range = tuple[int, int]
-"""A segment as strategies handle it: ``(first, end)``, half open."""
+Range = tuple[int, ...]
+"""A segment as strategies and oracles handle it: half open runs of operators of the file.
+
+``(first, end)`` for most; ``(0, 3, 5, 8)`` is operators 0, 1, 2, 5, 6 and 7, between which those of
+another branch lie in the file."""
 
 FILE_ORDER = "the order of the file"
+ONLY_ORDER = "the only order there is"
 
 Outcome = Literal[
     "balanced", "optimal", "target", "budget", "timeout", "interval", "heuristic", "given"
@@ -44,10 +52,19 @@ class NoFeasiblePartition(EdgeTpuError):
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of operators ``[first, end)`` compiled together."""
+    """Operators compiled together: ``[first, end)`` in the partition's order.
+
+    ``operators`` are their runs in the file where that is not the same.
+    """
 
     first: int
     end: int
+    operators: Range = ()
+
+    @property
+    def runs(self) -> Range:
+        """The operators as in the file, as oracles and compilers know the segment."""
+        return self.operators or (self.first, self.end)
 
     def __len__(self) -> int:
         return self.end - self.first
@@ -76,13 +93,17 @@ class SegmentProfile:
 class Problem:
     """A partitioning problem.
 
+    Without ``ideals`` the model is cut in the order of the file; with them, wherever they say, in
+    whatever order that takes, and ``cut_choices`` must not be given.  ``order`` says in words which
+    orders those are.
+
     ``start_cuts`` are the ``num_segments - 1`` cuts of the split to begin with.  ``cut_choices``
     gives, for each of the cuts, the positions it may take (``None``: every position).
-    ``cut_bytes[p]`` is what crosses a cut at position ``p`` (length ``num_operators + 1``), used
-    to choose among cuts that are equally fast and equally balanced.  ``features`` feed the cost
-    model; without them the search relies on what it measures alone.  ``first_output`` is the first
-    operator whose results no operator reads (``None``: the last one) and ``step`` the operators by
-    which a cut moves; bisection needs them.
+    ``cut_bytes[p]`` is what crosses a cut at position ``p`` (length ``num_operators + 1``), or at
+    each of the ideals, used to choose among cuts that are equally fast and equally balanced.
+    ``features`` feed the cost model; without them the search relies on what it measures alone.
+    ``first_output`` is the first operator whose results no operator reads (``None``: the last one)
+    and ``step`` the operators by which a cut moves; bisection needs them.
 
     Raises :class:`ValueError` for cuts that do not fit the model: those are programming errors,
     the command line checks what users type.
@@ -93,9 +114,30 @@ class Problem:
     start_cuts: tuple[int, ...]
     cut_choices: tuple[tuple[int, ...], ...] | None = None
     cut_bytes: tuple[int, ...] | None = None
-    features: SegmentFeatures | None = field(default=None, compare=False)
+    features: Features | None = field(default=None, compare=False)
     first_output: int | None = None
     step: int = 1
+    ideals: Ideals | None = field(default=None, compare=False)
+    order: str = FILE_ORDER
+
+    @cached_property
+    def places(self) -> Places:
+        """Where cuts may be, and the segments between."""
+        return Line(self.positions) if self.ideals is None else self.ideals
+
+    def segments_between(self, cuts: Sequence[int]) -> tuple[Range, ...]:
+        """The segments between cuts given as numbers of :attr:`places`."""
+        edges = (0, *cuts, len(self.places) - 1)
+        return tuple(self.places.operators(i, j) for i, j in pairwise(edges))
+
+    def bytes_across(self, segments: Sequence[Range]) -> int:
+        """What crosses the cuts between the segments, added up; 0 where that is not known."""
+        if self.cut_bytes is None:
+            return 0
+        if self.ideals is None:
+            return sum(self.cut_bytes[cut] for cut in cuts_of(segments))
+        done = list(accumulate(map(set_of, segments)))
+        return sum(self.cut_bytes[self.ideals.sets.index(ideal)] for ideal in done[:-1])
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -112,9 +154,11 @@ class Problem:
         return np.array(rows, dtype=np.bool_).reshape(-1, len(self.positions))
 
     def tolls(self) -> NDArray[np.float64] | None:
-        """``cut_bytes`` at the :attr:`positions`."""
+        """``cut_bytes`` at the :attr:`places`."""
         if self.cut_bytes is None:
             return None
+        if self.ideals is not None:
+            return np.array(self.cut_bytes, dtype=np.float64)
         return np.array([self.cut_bytes[p] for p in self.positions], dtype=np.float64)
 
     def __post_init__(self) -> None:
@@ -134,12 +178,18 @@ class Problem:
             for cut, choices in zip(self.start_cuts, self.cut_choices, strict=True):
                 if cut not in choices:
                     raise ValueError(f"start cut {cut} is not among the positions allowed for it")
-        if self.features is not None and self.features.positions != self.positions:
+        places = self.positions if self.ideals is None else self.ideals
+        if self.features is not None and self.features.places != places:
             raise ValueError("the features are for other cut positions than the problem's")
-        if self.cut_bytes is not None and len(self.cut_bytes) != self.num_operators + 1:
-            raise ValueError(
-                f"cut_bytes has {len(self.cut_bytes)} entries, expected {self.num_operators + 1}"
-            )
+        expected = self.num_operators + 1
+        if self.ideals is not None:
+            expected = len(self.ideals)
+            if self.cut_choices is not None or not all(
+                (1 << cut) - 1 in self.ideals.sets for cut in self.start_cuts
+            ):
+                raise ValueError("with ideals, cuts are chosen among them from the start")
+        if self.cut_bytes is not None and len(self.cut_bytes) != expected:
+            raise ValueError(f"cut_bytes has {len(self.cut_bytes)} entries, expected {expected}")
 
 
 def check_cuts(cuts: Sequence[int], num_operators: int, num_segments: int) -> None:
@@ -153,9 +203,46 @@ def check_cuts(cuts: Sequence[int], num_operators: int, num_segments: int) -> No
 
 
 def ranges_of(cuts: Sequence[int], num_operators: int) -> tuple[Range, ...]:
-    """The segments between the cuts, in order."""
+    """The segments between cuts in the order of the file."""
     edges = (0, *cuts, num_operators)
     return tuple(pairwise(edges))
+
+
+def operators_of(segment: Range) -> tuple[int, ...]:
+    """The operators of a segment, ascending."""
+    pairs = zip(segment[::2], segment[1::2], strict=True)
+    return tuple(operator for first, end in pairs for operator in range(first, end))
+
+
+def named(segment: Range) -> str:
+    """A segment in words: ``operators 0 to 2 and 5 to 7``."""
+    pairs = zip(segment[::2], segment[1::2], strict=True)
+    runs = [
+        str(first) if end == first + 1 and len(segment) > 2 else f"{first} to {end - 1}"
+        for first, end in pairs
+    ]
+    return "operators " + " and ".join(runs)
+
+
+def cuts_of(segments: Sequence[Range]) -> tuple[int, ...]:
+    """How many operators come before each of the cuts between the segments."""
+    sizes = (sum(run[1::2]) - sum(run[::2]) for run in segments)
+    return tuple(accumulate(sizes))[:-1]
+
+
+def in_file_order(segments: Sequence[Range]) -> bool:
+    """Whether the segments are those between cuts in the order of the file."""
+    total = sum(len(operators_of(segment)) for segment in segments)
+    return tuple(segments) == ranges_of(cuts_of(segments), total)
+
+
+def placed(segments: Sequence[Range]) -> tuple[Segment, ...]:
+    """The segments with the places that their operators have in the order they make up."""
+    total = sum(len(operators_of(segment)) for segment in segments)
+    return tuple(
+        Segment(first, end, () if runs == (first, end) else runs)
+        for (first, end), runs in zip(ranges_of(cuts_of(segments), total), segments, strict=True)
+    )
 
 
 def stepped_cut_choices(
@@ -190,7 +277,8 @@ class Round:
 
     ``latencies_ns`` holds ``None`` where a segment did not compile or was not worth measuring
     any more because another one had already ruled the cut out; bottleneck and gap are then
-    ``None`` too.
+    ``None`` too.  ``cuts`` are in the order of the file, or else in the order that ``segments``
+    make up.
     """
 
     index: int
@@ -202,6 +290,7 @@ class Round:
     best_gap_ns: int | None
     lower_bound_ns: int
     measurements: int
+    segments: tuple[Range, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -219,7 +308,7 @@ class Partition:
     segment once leave it at ``compilations``.  Where devices are unequal, ``kinds`` names the kind
     of device that each segment is for and ``measured_on`` the kind of each entry of ``measured``;
     both are empty where all devices are alike.  ``order`` says which orders of the operators the
-    claims are about.
+    claims are about; :attr:`execution_order` is the one that was chosen.
     """
 
     strategy: str
@@ -240,8 +329,19 @@ class Partition:
 
     @property
     def cuts(self) -> tuple[int, ...]:
-        """End positions of all segments but the last."""
+        """End positions of all segments but the last, in :attr:`execution_order`."""
         return tuple(profile.segment.end for profile in self.segments[:-1])
+
+    @property
+    def runs(self) -> tuple[Range, ...]:
+        """The segments by their operators in the file."""
+        return tuple(profile.segment.runs for profile in self.segments)
+
+    @property
+    def execution_order(self) -> tuple[int, ...] | None:
+        """The operators in the order they run in; ``None`` for that of the file."""
+        order = tuple(operator for runs in self.runs for operator in operators_of(runs))
+        return None if order == tuple(range(len(order))) else order
 
     @property
     def latencies_ns(self) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ from devices.device import Device
 from devices.errors import DeviceDied, DeviceError
 from partitioner.bench import Bench, Measurement, differ
 from partitioner.compilers import CompilationFailed, SegmentCompiler
-from partitioner.problem import Range, SegmentFacts
+from partitioner.problem import Range, SegmentFacts, named
 from partitioner.random_tensors import random_tensors
 from partitioner.repeats import Estimate, RepeatRule
 
@@ -217,9 +217,9 @@ class DeviceProfiler:
         with self._lock:
             self._compilations += 1
         try:
-            executable = self._compiler.compile(*segment, _STEM).executable
+            executable = self._compiler.compile(segment, _STEM).executable
         except CompilationFailed as error:
-            _LOGGER.debug("operators %d to %d do not compile: %s", *segment, error)
+            _LOGGER.debug("%s do not compile: %s", named(segment), error)
             with self._lock:
                 self._failures[segment] = str(error)
             return None
@@ -248,7 +248,7 @@ class DeviceProfiler:
             except DeviceError as error:
                 if tries == _TRIES:
                     raise DeviceError(
-                        f"operators {segment[0]} to {segment[1] - 1} could not be measured: "
+                        f"{named(segment)} could not be measured: "
                         f"{bench.device.name} failed {_TRIES} times, last with: {error}"
                     ) from error
                 _LOGGER.warning(

@@ -12,7 +12,7 @@ from partitioner.certificate import certificate_of
 from partitioner.confidence import Confidence
 from partitioner.how_many import Recommendation, Sweep
 from partitioner.json_text import json_text
-from partitioner.problem import Partition
+from partitioner.problem import ONLY_ORDER, Partition, Range
 from partitioner.progress import milliseconds
 from partitioner.sweep_report import sweep_content, sweep_table
 from partitioner.trial_run import TrialRun
@@ -89,11 +89,16 @@ def as_json(report: Report) -> str:
         "strategy": partition.strategy,
         "outcome": partition.outcome,
         "why": why(report),
+        "order": partition.order,
+        "execution_order": (
+            None if partition.execution_order is None else list(partition.execution_order)
+        ),
         "cuts": list(partition.cuts),
         "segments": [
             {
                 "first": profile.segment.first,
                 "end": profile.segment.end,
+                "operators_in_file": _pairs(profile.segment.runs),
                 "latency_ns": profile.latency_ns,
                 **asdict(profile.facts),
                 **_measured(report, index),
@@ -131,6 +136,15 @@ def as_json(report: Report) -> str:
     return json_text(content)
 
 
+def _pairs(runs: Range) -> list[list[int]]:
+    return [list(pair) for pair in zip(runs[::2], runs[1::2], strict=True)]
+
+
+def _in_file(runs: Range) -> str:
+    """``0..2 5..7``: operators by their numbers in the file."""
+    return " ".join(f"{first}..{end - 1}" for first, end in _pairs(runs))
+
+
 def _measured(report: Report, index: int) -> dict[str, Any]:
     """What is known of a segment beyond its latency."""
     content: dict[str, Any] = {}
@@ -157,7 +171,7 @@ def as_table(report: Report) -> str:
         rows.append(
             (
                 str(index),
-                f"{segment.first}..{segment.end - 1}",
+                _in_file(segment.runs),
                 str(len(segment)),
                 format_size(facts.on_chip_bytes),
                 format_size(facts.off_chip_bytes),
@@ -174,6 +188,7 @@ def as_table(report: Report) -> str:
         "",
         *_facts(
             [
+                *_order(partition),
                 ("bottleneck", milliseconds(partition.bottleneck_ns)),
                 ("gap", milliseconds(partition.gap_ns)),
                 ("throughput", _throughput(report)),
@@ -209,9 +224,7 @@ def why(report: Report) -> str:
             f"{milliseconds(threshold)}; --diff_threshold_ns 0 goes on to the optimum."
         )
     elif partition.outcome == "optimal":
-        step = report.options.get("partition_search_step", 1)
-        among = "" if step == 1 else f" in steps of {step} operators from the starting split"
-        text = f"Optimal: no cut{among} has a bottleneck below {bottleneck}"
+        text = f"Optimal: no cut{_among(report)} has a bottleneck below {bottleneck}"
         if partition.least_gap_ns == partition.gap_ns:
             text += f" or, with this bottleneck, a gap below {gap}."
         else:
@@ -250,10 +263,28 @@ def why(report: Report) -> str:
         text += f" No cut was found at or under initial_upper_bound_ns, {milliseconds(ceiling)}."
     if partition.outcome != "optimal" and partition.optimality_gap is not None:
         text += (
-            f" No cut is faster than {milliseconds(partition.lower_bound_ns)}, so this one is at "
-            f"most {100 * partition.optimality_gap:.1f} % above the optimum."
+            f" No cut{_among(report)} is faster than {milliseconds(partition.lower_bound_ns)}, so "
+            f"this one is at most {100 * partition.optimality_gap:.1f} % above the optimum."
         )
     return text
+
+
+def _among(report: Report) -> str:
+    """What cuts a claim is about, where it is not about all there are."""
+    step = report.options.get("partition_search_step", 1)
+    if step > 1:
+        return f" in steps of {step} operators from the starting split"
+    order = report.partition.order
+    if order == ONLY_ORDER or order.startswith("all orders"):
+        return ""
+    return f" in {order}"
+
+
+def _order(partition: Partition) -> list[tuple[str, str]]:
+    """A line on the order, where that is not the file's."""
+    if partition.execution_order is None:
+        return []
+    return [("order", "not the file's, to which the numbers above refer; segments run in turn")]
 
 
 def _facts(rows: Sequence[tuple[str, str]]) -> list[str]:

@@ -19,7 +19,8 @@ measured for different cuts.
 
 Of a model of thousands of operators, most segments are far too long or lead nowhere.  They are
 left out while the search goes on, and looked at again before it ends: nothing is called proven
-that was not proven for all.
+that was not proven for all.  Likewise, where there are many ways through branches, the search
+begins with the order of the file alone; the others then have a good cut to beat.
 """
 
 from __future__ import annotations
@@ -64,6 +65,9 @@ _MOST_FOR_EVENNESS = 120
 many as that took, and of large models no more effort.  Their many segments differ by less than
 can be told without measuring them; what is not proven then is said to be so."""
 
+_MOST_FOR_EVENNESS_IN_BRANCHES = 40
+"""The same where branches may come in any order, which makes so many more cuts equally fast."""
+
 _FEW_SEGMENTS = 10_000
 """As long as there are no more segments than this, all are looked at in every round."""
 
@@ -92,7 +96,7 @@ class _Step:
 
 
 class _Search:
-    """One search.  Cuts are indices into ``positions`` here, operators at the edges."""
+    """One search.  Cuts are numbers of places here, segments are operators at the edges."""
 
     def __init__(
         self,
@@ -106,17 +110,22 @@ class _Search:
         self._options = options
         self._on_round = on_round
         self._budget = Budget(options)
-        self._positions = problem.positions
+        self._places = problem.places
         self._k = problem.num_segments
         self._allowed = problem.allowed_cuts()
         self._tolls = problem.tolls()
-        self._known = Knowledge(self._positions, problem.features)
+        self._known = Knowledge(self._places, problem.features)
         for segment, latency in options.known.items():
-            if set(segment) <= set(self._positions):
+            if self._places.find(segment) is not None:
                 self._known.observe(segment, latency)
                 self._oracle.answers[segment] = latency
         self._given = len(self._known)
-        self._all = Segments.all(len(self._positions))
+        self._all = self._everything = self._places.segments()
+        if problem.ideals is not None and len(self._all) > _FEW_SEGMENTS:
+            self._all = self._all.where(problem.ideals.in_file_order(self._all))
+        self._most_for_evenness = (
+            _MOST_FOR_EVENNESS if problem.ideals is None else _MOST_FOR_EVENNESS_IN_BRANCHES
+        )
         self._rounds: list[Round] = []
         self._best: Solution | None = None
         self._evening_out = False
@@ -138,7 +147,13 @@ class _Search:
             self._record(tried, bound)
             outcome = self._enough()
             step = None if outcome is not None else self._next(beliefs)
-            if step is None and segments is not self._all:
+            if step is None and self._narrow:
+                self._all = self._everything
+                segments = self._worth_looking_at()
+                beliefs = self._known.beliefs(segments)
+                bound = self._bound(beliefs)
+                step = None if outcome is not None else self._next(beliefs)
+            elif step is None and segments is not self._all:
                 # Nothing is left of what was looked at; what was left out may have come back.
                 segments = self._worth_looking_at()
                 beliefs = self._known.beliefs(segments)
@@ -146,8 +161,8 @@ class _Search:
                 step = None if outcome is not None else self._next(beliefs)
             if step is None:
                 return self._finish(outcome or "optimal", bound, beliefs)
-            pairs = list(pairwise((0, *step.cuts, len(self._positions) - 1)))
-            tried = [(self._positions[i], self._positions[j]) for i, j in pairs]
+            pairs = list(pairwise((0, *step.cuts, len(self._places) - 1)))
+            tried = self._problem.segments_between(step.cuts)
             at, _ = segments.find(*np.array(pairs, dtype=np.intp).T)
             order = np.argsort(beliefs.expected[at], kind="stable")
             missing = [tried[i] for i in (order[::-1] if step.slowest_first else order)]
@@ -161,12 +176,19 @@ class _Search:
     def _solve(self) -> None:
         self._best = self._known.best(self._k, self._allowed, self._tolls)
 
+    @property
+    def _narrow(self) -> bool:
+        """Whether the order of the file is all that is looked at so far."""
+        return self._all is not self._everything
+
     def _bar(self) -> float:
         """The bottleneck above which no cut is of interest."""
         return np.inf if self._best is None else self._best.bottleneck
 
     def _bound(self, beliefs: Beliefs) -> float:
         """A latency that no bottleneck is below; segments left out are above the best one."""
+        if self._narrow:
+            return 0.0
         lowest = least_bottleneck(beliefs.segments, beliefs.lower, self._k, self._allowed)
         return min(lowest, self._bar())
 
@@ -227,12 +249,14 @@ class _Search:
         self._effort[self._evening_out] += len(beliefs.segments)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency >= bar, True)
+        if self._narrow:
+            return None
         if best is None:
             raise NoFeasiblePartition(
                 f"each of the ways to cut {self._problem.num_operators} operators into "
                 f"{self._k} segments has a segment that does not compile"
             )
-        if self._spent[True] >= max(_MOST_FOR_EVENNESS, self._spent[False]) or (
+        if self._spent[True] >= max(self._most_for_evenness, self._spent[False]) or (
             len(beliefs.segments) > _FEW_SEGMENTS and self._effort[True] > self._effort[False]
         ):
             return None
@@ -296,7 +320,7 @@ class _Search:
         best = self._best
         entry = round_of(
             len(self._rounds),
-            tuple(end for _, end in tried[:-1]),
+            tried,
             tuple(self._oracle.answers.get(segment) for segment in tried),
             best_ns=None if best is None else (int(best.bottleneck), int(best.gap)),
             lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
@@ -326,7 +350,7 @@ class _Search:
         return partition_of(
             self._problem,
             self._oracle,
-            tuple(self._positions[i] for i in self._best.cuts),
+            self._problem.segments_between(self._best.cuts),
             strategy="optimal",
             lower_bound_ns=int(bound),
             least_gap_ns=self._least_gap(beliefs, bound),

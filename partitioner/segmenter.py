@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from compiler import Graph, compile_segments, parameter_count_cuts, read_graph, segment_stem
+from compiler import Graph, compile_parts, parameter_count_cuts, read_graph, segment_stem
 from compiler.compile import check_quantized
 from devices.device import Device
 from partitioner.compilers import BuiltInCompiler
 from partitioner.planning import problem_of
-from partitioner.problem import ranges_of
+from partitioner.problem import Range, operators_of, ranges_of
 from partitioner.profile import DeviceProfiler
 from partitioner.search import search_optimal
 from partitioner.strategy import SearchOptions, ignore_round
@@ -37,10 +37,11 @@ class FileSegmenter:
     ) -> SegmentedModel:
         """Cut ``model``.  Raises ``ModelError`` or ``ConfigError`` when that is impossible."""
         graph = self._read(model)
-        cuts = parameter_count_cuts(graph, segments)
+        chosen = ranges_of(parameter_count_cuts(graph, segments), len(graph))
         if method == "profiled" and segments > 1:
-            cuts = _profiled_cuts(graph, segments, devices)
-        compiled = compile_segments(graph, cuts)
+            chosen = _profiled(graph, segments, devices)
+        parts = [operators_of(segment) for segment in chosen]
+        compiled = compile_parts(graph, parts)
         folder = self._folder / f"{graph.stem}-{segments}"
         folder.mkdir(exist_ok=True)
         executables = []
@@ -50,7 +51,7 @@ class FileSegmenter:
             executables.append(path)
         return SegmentedModel(
             executables=tuple(executables),
-            operators=tuple(end - first for first, end in ranges_of(cuts, len(graph))),
+            operators=tuple(map(len, parts)),
             on_chip_bytes=tuple(segment.info.on_chip_bytes for segment in compiled),
             off_chip_bytes=tuple(segment.info.off_chip_bytes for segment in compiled),
         )
@@ -62,11 +63,11 @@ def _read(model: str) -> Graph:
     return graph
 
 
-def _profiled_cuts(graph: Graph, segments: int, devices: Sequence[Device]) -> tuple[int, ...]:
+def _profiled(graph: Graph, segments: int, devices: Sequence[Device]) -> tuple[Range, ...]:
     partition = search_optimal(
-        problem_of(graph, segments),
+        problem_of(graph, segments, order="any"),
         DeviceProfiler(BuiltInCompiler(graph, delegate_search_step=1), devices),
         SearchOptions(diff_threshold_ns=_DIFF_THRESHOLD_NS),
         ignore_round,
     )
-    return partition.cuts
+    return partition.runs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,9 +15,10 @@ from partitioner.problem import (
     Problem,
     Range,
     Round,
-    Segment,
     SegmentProfile,
-    ranges_of,
+    cuts_of,
+    in_file_order,
+    placed,
 )
 
 OnRound = Callable[[Round], None]
@@ -87,7 +88,7 @@ def ignore_round(_: Round) -> None:
 def partition_of(
     problem: Problem,
     oracle: Recorder,
-    cuts: tuple[int, ...],
+    segments: Sequence[Range],
     *,
     strategy: str,
     lower_bound_ns: int,
@@ -97,17 +98,15 @@ def partition_of(
     guard: Guard | None = None,
     compiler_runs: int | None = None,
 ) -> Partition:
-    """The report on cuts all of whose segments the oracle has measured."""
-    ranges = ranges_of(cuts, problem.num_operators)
+    """The report on segments that the oracle has measured, all of the model's in order."""
     profiles = []
-    for segment, latency in zip(ranges, oracle.measure(ranges), strict=True):
+    for segment, latency in zip(placed(segments), oracle.measure(segments), strict=True):
         assert latency is not None, "a cut chosen by a strategy compiles"
-        profiles.append(SegmentProfile(Segment(*segment), latency, oracle.facts(segment)))
-    crossing = 0 if problem.cut_bytes is None else sum(problem.cut_bytes[cut] for cut in cuts)
+        profiles.append(SegmentProfile(segment, latency, oracle.facts(segment.runs)))
     return Partition(
         strategy=strategy,
         segments=tuple(profiles),
-        bytes_across_cuts=crossing,
+        bytes_across_cuts=problem.bytes_across(segments),
         compilations=oracle.compilations,
         measurements=oracle.measurements,
         lower_bound_ns=lower_bound_ns,
@@ -117,12 +116,13 @@ def partition_of(
         rounds=rounds,
         measured=tuple(sorted(oracle.answers.items())),
         compiler_runs=oracle.compilations if compiler_runs is None else compiler_runs,
+        order=problem.order,
     )
 
 
 def round_of(
     index: int,
-    cuts: tuple[int, ...],
+    segments: Sequence[Range],
     latencies_ns: tuple[int | None, ...],
     *,
     best_ns: tuple[int, int] | None,
@@ -134,7 +134,7 @@ def round_of(
     complete = len(numbers) == len(latencies_ns)
     return Round(
         index=index,
-        cuts=cuts,
+        cuts=cuts_of(segments),
         latencies_ns=latencies_ns,
         bottleneck_ns=max(numbers) if complete else None,
         gap_ns=max(numbers) - min(numbers) if complete else None,
@@ -142,4 +142,5 @@ def round_of(
         best_gap_ns=None if best_ns is None else best_ns[1],
         lower_bound_ns=lower_bound_ns,
         measurements=measurements,
+        segments=() if in_file_order(segments) else tuple(segments),
     )

@@ -9,7 +9,7 @@ from compiler import Graph
 from devices.errors import ConfigError, ModelError
 from partitioner.how_many import PipelineCost, Sweep, sweep_of
 from partitioner.oracle import LatencyOracle
-from partitioner.planning import problem_of
+from partitioner.planning import OrderChoice, problem_of
 from partitioner.problem import NoFeasiblePartition, Partition, Problem, Range, SegmentFacts
 from partitioner.search import search_optimal
 from partitioner.strategy import OnRound, SearchOptions, ignore_round
@@ -57,6 +57,7 @@ def sweep(
     options: SearchOptions | None = None,
     *,
     partition_search_step: int = 1,
+    order: OrderChoice = "file",
     on_count: OnCount = lambda _: None,
     on_round: OnRound = ignore_round,
 ) -> tuple[Sweep, dict[int, Partition]]:
@@ -77,7 +78,9 @@ def sweep(
             problem = (
                 Problem(len(graph), 1, ())
                 if segments == 1
-                else problem_of(graph, segments, partition_search_step=partition_search_step)
+                else problem_of(
+                    graph, segments, partition_search_step=partition_search_step, order=order
+                )
             )
             partition = search_optimal(
                 problem, memory, replace(options, known=dict(memory.known)), on_round
@@ -103,4 +106,5 @@ def cost_of(partition: Partition) -> PipelineCost:
         latencies_ns=partition.latencies_ns,
         outcome=partition.outcome,
         off_chip_bytes=partition.off_chip_bytes,
+        segments_in_file=() if partition.execution_order is None else partition.runs,
     )

@@ -67,6 +67,11 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
         "cuts_by_num_segments": {
             str(segments): {
                 "cuts": list(pipeline.cuts),
+                **(
+                    {"segments": [list(runs) for runs in pipeline.segments_in_file]}
+                    if pipeline.segments_in_file
+                    else {}
+                ),
                 "latencies_ns": list(pipeline.latencies_ns),
                 "off_chip_bytes": pipeline.off_chip_bytes,
             }

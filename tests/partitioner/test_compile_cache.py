@@ -54,18 +54,18 @@ def cached(path: Path, graph: Graph, cache: Path, step: int = 1) -> CachedCompil
 def test_never_twice_not_even_in_the_next_run(graph: Graph, tmp_path: Path) -> None:
     there, cache = tmp_path / "with spaces", tmp_path / "cache"
     binary = program(there)
-    plain = ExternalCompiler(str(binary), graph).compile(0, 3, "net_segment_0_of_2")
+    plain = ExternalCompiler(str(binary), graph).compile((0, 3), "net_segment_0_of_2")
     first = cached(binary, graph, cache)
-    made = first.compile(0, 3, "segment")
-    again = first.compile(0, 3, "net_segment_0_of_2")
+    made = first.compile((0, 3), "segment")
+    again = first.compile((0, 3), "net_segment_0_of_2")
     assert (calls(there), first.hits) == (2, 1)
     assert (again.model, again.executable) == (plain.model, plain.executable)
     assert "net_segment_0_of_2_edgetpu.tflite" in again.log
     assert "segment_edgetpu.tflite" in made.log
     later = cached(binary, graph, cache)
-    assert later.compile(0, 3, "segment") == made
+    assert later.compile((0, 3), "segment") == made
     assert (calls(there), later.hits) == (2, 1)
-    assert later.compile(3, 8, "segment") != made
+    assert later.compile((3, 8), "segment") != made
     assert calls(there) == 3
 
 
@@ -74,11 +74,11 @@ def test_other_compilers_and_options_have_other_entries(
     graph: Graph, tmp_path: Path, change: str
 ) -> None:
     there, cache = tmp_path / "bin", tmp_path / "cache"
-    cached(program(there), graph, cache).compile(0, 3, "segment")
+    cached(program(there), graph, cache).compile((0, 3), "segment")
     note = "changed" if change == "content" else ""
     version = "2" if change == "version" else "1"
     other = cached(program(there, note, version), graph, cache, 2 if change == "option" else 1)
-    other.compile(0, 3, "segment")
+    other.compile((0, 3), "segment")
     assert calls(there) == 2
     assert other.hits == 0
 
@@ -86,12 +86,12 @@ def test_other_compilers_and_options_have_other_entries(
 def test_damaged_entries_are_compiled_anew(graph: Graph, tmp_path: Path) -> None:
     there, cache = tmp_path / "bin", tmp_path / "cache"
     binary = program(there)
-    made = cached(binary, graph, cache).compile(2, 6, "segment")
+    made = cached(binary, graph, cache).compile((2, 6), "segment")
     (entry,) = cache.iterdir()
     whole = entry.read_bytes()
     for number, damaged in enumerate((b"", whole[:20], whole[:-1], whole[:-9] + bytes(9)), 2):
         entry.write_bytes(damaged)
-        assert cached(binary, graph, cache).compile(2, 6, "segment") == made
+        assert cached(binary, graph, cache).compile((2, 6), "segment") == made
         assert calls(there) == number
         assert entry.read_bytes() == whole
 
@@ -103,7 +103,7 @@ def test_failures_are_not_kept(graph: Graph, tmp_path: Path) -> None:
     subject = cached(binary, graph, tmp_path / "cache")
     for _ in range(2):
         with pytest.raises(CompilationFailed, match="no memory"):
-            subject.compile(0, 3, "segment")
+            subject.compile((0, 3), "segment")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -111,7 +111,7 @@ def test_at_the_same_time_once(graph: Graph, tmp_path: Path) -> None:
     """Two kinds of devices ask for one segment; the second waits for the first."""
     entered = threading.Event()
     inner = BuiltInCompiler(graph)
-    compiled: list[tuple[int, int]] = []
+    compiled: list[tuple[int, ...]] = []
 
     class Slow:
         name = "slow"
@@ -119,14 +119,14 @@ def test_at_the_same_time_once(graph: Graph, tmp_path: Path) -> None:
         def fingerprint(self) -> bytes:
             return b"slow"
 
-        def compile(self, first: int, end: int, stem: str) -> object:
-            compiled.append((first, end))
+        def compile(self, segment: tuple[int, ...], stem: str) -> object:
+            compiled.append(segment)
             assert entered.wait(30)
-            return inner.compile(first, end, stem)
+            return inner.compile(segment, stem)
 
     subject = CachedCompiler(Slow(), graph, tmp_path / "cache")  # type: ignore[arg-type]
     with ThreadPoolExecutor(2) as pool:
-        answers = [pool.submit(subject.compile, 0, 4, "segment") for _ in range(2)]
+        answers = [pool.submit(subject.compile, (0, 4), "segment") for _ in range(2)]
         entered.set()
         one, two = (answer.result(timeout=30) for answer in answers)
     assert one == two
@@ -137,7 +137,7 @@ def test_oldest_entries_make_room(graph: Graph, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     subject = CachedCompiler(BuiltInCompiler(graph), graph, cache)
     for end in (2, 3, 4):
-        subject.compile(0, end, "segment")
+        subject.compile((0, end), "segment")
     entries = sorted(cache.iterdir())
     for age, entry in enumerate(entries):
         os.utime(entry, (1000 + age, 1000 + age))

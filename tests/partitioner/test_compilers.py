@@ -28,7 +28,7 @@ def program(directory: Path, body: str, name: str = "my compiler") -> str:
 
 
 def test_built_in_makes_executables_and_logs() -> None:
-    files = BuiltInCompiler(GRAPH).compile(2, 5, "name")
+    files = BuiltInCompiler(GRAPH).compile((2, 5), "name")
     assert files.model == cut(GRAPH, 2, 5)
     assert len(executable_from_bytes(files.executable, Path("x")).info.operators) == 3
     assert "name_edgetpu.tflite" in files.log
@@ -48,7 +48,7 @@ open(os.path.join(out, name + "_edgetpu.tflite"), "wb").write(b"compiled " + mod
 open(os.path.join(out, name + "_edgetpu.log"), "w").write("|".join(sys.argv[1:]))
 """
     subject = ExternalCompiler(program(tmp_path, body), GRAPH, delegate_search_step=3)
-    files = subject.compile(2, 5, "stem; rm -rf $HOME")
+    files = subject.compile((2, 5), "stem; rm -rf $HOME")
     assert files.executable == b"compiled " + cut(GRAPH, 2, 5)
     flags = files.log.split("|")
     assert flags[:3] == ["--search_delegate", "--delegate_search_step=3", "--num_segments=1"]
@@ -60,8 +60,8 @@ open(os.path.join(out, name + "_edgetpu.log"), "w").write("|".join(sys.argv[1:])
 
 def test_our_own_command_will_do(tmp_path: Path) -> None:
     body = f"sys.path.insert(0, {str(ROOT)!r})\nfrom compiler.cli import main\nsys.exit(main())"
-    files = ExternalCompiler(program(tmp_path, body), GRAPH).compile(0, 4, "segment")
-    assert files.executable == BuiltInCompiler(GRAPH).compile(0, 4, "segment").executable
+    files = ExternalCompiler(program(tmp_path, body), GRAPH).compile((0, 4), "segment")
+    assert files.executable == BuiltInCompiler(GRAPH).compile((0, 4), "segment").executable
 
 
 def test_failure_is_quoted(tmp_path: Path) -> None:
@@ -70,13 +70,13 @@ def test_failure_is_quoted(tmp_path: Path) -> None:
     with pytest.raises(
         CompilationFailed, match=r"operators 1 to 3 .*code 7.*Internal compiler error\. Aborting!"
     ):
-        subject.compile(1, 4, "segment")
+        subject.compile((1, 4), "segment")
 
 
 def test_success_without_a_file(tmp_path: Path) -> None:
     subject = ExternalCompiler(program(tmp_path, "print('done')"), GRAPH)
     with pytest.raises(CompilationFailed, match=r"wrote no segment_edgetpu\.tflite.*done"):
-        subject.compile(1, 4, "segment")
+        subject.compile((1, 4), "segment")
 
 
 def test_endless_compilation_is_stopped_with_its_children(tmp_path: Path) -> None:
@@ -84,14 +84,14 @@ def test_endless_compilation_is_stopped_with_its_children(tmp_path: Path) -> Non
     body = "import subprocess, time\nsubprocess.Popen(['sleep', '600'])\ntime.sleep(600)"
     subject = ExternalCompiler(program(tmp_path, body), GRAPH, timeout_s=0.3)
     with pytest.raises(CompilationFailed, match=r"did not finish .* within 0\.3 seconds"):
-        subject.compile(1, 4, "segment")
+        subject.compile((1, 4), "segment")
 
 
 def test_killed_compiler(tmp_path: Path) -> None:
     body = "import signal; os.kill(os.getpid(), signal.SIGKILL)"
     subject = ExternalCompiler(program(tmp_path, body), GRAPH)
     with pytest.raises(CompilationFailed, match="exit code -9"):
-        subject.compile(1, 4, "segment")
+        subject.compile((1, 4), "segment")
 
 
 def test_missing_or_unusable_programs(tmp_path: Path) -> None:
@@ -106,6 +106,6 @@ def test_missing_or_unusable_programs(tmp_path: Path) -> None:
     plain.write_bytes(b"\x7fELF nonsense")
     plain.chmod(0o700)
     with pytest.raises(ConfigError, match="cannot be started"):
-        ExternalCompiler(str(plain), GRAPH).compile(0, 2, "segment")
+        ExternalCompiler(str(plain), GRAPH).compile((0, 2), "segment")
     with pytest.raises(ConfigError, match="delegate_search_step is 0"):
         ExternalCompiler(sys.executable, GRAPH, delegate_search_step=0)

@@ -42,7 +42,7 @@ def test_every_operator_has_a_place_behind_its_makers(seed: int, count: int) -> 
 
 def test_drawing_shows_every_operator_edge_and_cut() -> None:
     graph = graph_from_bytes(random_graph(3, 60), "net")
-    svg = draw_graph(graph, (20, 40))
+    svg = draw_graph(graph, ((0, 20), (20, 40), (40, 60)))
     assert svg.count("<rect") == len(graph)
     assert len(re.findall('class="(?:edge|cut)"', svg)) == len(edges_of(graph))
     crossing = [e for e in edges_of(graph) if any(e[0] < cut <= e[1] for cut in (20, 40))]

@@ -47,7 +47,8 @@ class FakeCompiler:
         self.broken = broken
         self.compiled: list[tuple[int, int]] = []
 
-    def compile(self, first: int, end: int, stem: str) -> SegmentFiles:
+    def compile(self, segment: tuple[int, ...], stem: str) -> SegmentFiles:
+        first, end = segment
         self.compiled.append((first, end))
         if (first, end) in self.broken:
             raise CompilationFailed(f"no room for {first}..{end}")

@@ -140,7 +140,9 @@ def test_certificates_are_json_and_can_be_checked() -> None:
         ("gap_ns", content["gap_ns"] + 1, "gap"),
         ("lower_bound_ns", content["value_ns"] + 1, "above"),
         ("lower_bound_ns", content["value_ns"] - 1, "proven"),
-        ("cuts", [1, 2], "no latency"),
+        ("cuts", [1, 2], "cuts are not where"),
+        ("segments", content["segments"][:2], "each of the operators once"),
+        ("measured", content["measured"][:1], "no latency"),
     ):
         with pytest.raises(ValueError, match=complaint):
             check_certificate({**content, field: value}, 20)

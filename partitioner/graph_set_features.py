@@ -1,0 +1,180 @@
+"""The features of segments between ideals of a graph, and what crosses cuts there.
+
+The counterpart of :mod:`partitioner.graph_features` for segments that are any operators closed
+under the ways between them.  Where an operator would run depends on which unsupported operators
+are in the segment with it, so everything is worked out on tables of segments by operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.allocation import Layer, allocate
+from compiler.graph import Graph
+from partitioner.features import Array
+from partitioner.graph_features import (
+    BOUNDARY,
+    EXACT_ALLOCATION_LIMIT,
+    INSIDE,
+    OperatorFacts,
+    activation_bytes,
+    available_for,
+)
+from partitioner.ideals import Ideals
+from partitioner.set_features import SetFeatures
+
+Mask = NDArray[np.bool_]
+
+_CHUNK = 65_536
+"""Segments worked out at once, which bounds memory."""
+
+
+def graph_set_features(graph: Graph, ideals: Ideals) -> SetFeatures:
+    """Features of every segment of ``graph`` between two of ``ideals``."""
+    facts = OperatorFacts(graph)
+    count = ideals.distinct_segments
+    names = [*BOUNDARY, *INSIDE, *facts.kinds]
+    columns = {name: np.zeros(count, dtype=np.float32) for name in names}
+    entering = np.zeros(count, dtype=np.int64)
+    leaving = np.zeros(count, dtype=np.int64)
+    segments = _Segments(facts, exact=count <= EXACT_ALLOCATION_LIMIT)
+    for low in range(0, count, _CHUNK):
+        part = np.arange(low, min(count, low + _CHUNK))
+        found, entering[part], leaving[part] = segments.features(ideals.members(part))
+        for name, values in found.items():
+            columns[name][part] = values
+    return SetFeatures(
+        ideals,
+        boundary={name: columns[name] for name in BOUNDARY},
+        inside={name: columns[name] for name in names if name not in BOUNDARY},
+        per_operator=facts.per_operator(),
+        entering=entering,
+        leaving=leaving,
+    )
+
+
+def ideal_bytes(graph: Graph, ideals: Ideals) -> tuple[int, ...]:
+    """Bytes crossing a cut behind each ideal, for tensors that an operator made."""
+    contents = ideals.contents
+    total = np.zeros(len(ideals), dtype=np.int64)
+    for tensor, maker in zip(graph.tensors, graph.makers, strict=True):
+        readers = list(graph.readers[tensor.index])
+        if maker is not None and readers:
+            crosses = contents[:, maker] & ~contents[:, readers].all(axis=1)
+            total += crosses * tensor.size_bytes
+    return tuple(int(size) for size in total)
+
+
+def _blockers(facts: OperatorFacts) -> list[list[int]]:
+    """By operator: those with any of which in its segment it runs on the CPU, behind the TPU.
+
+    An unsupported operator blocks itself and all that need it; one that converts an input of the
+    segment blocks nobody, so what counts there is whether its maker is in the segment.
+    """
+    found: list[int] = []
+    for index in range(len(facts.graph)):
+        makers = [m for t in facts.reads[index] if (m := facts.graph.makers[t]) is not None]
+        blockers = 0
+        if index in facts.converters:
+            for maker in makers:
+                blockers |= 1 << maker
+        elif not facts.supported[index]:
+            blockers = 1 << index
+        else:
+            for maker in makers:
+                blockers |= found[maker]
+        found.append(blockers)
+    return [[i for i in range(mask.bit_length()) if mask >> i & 1] for mask in found]
+
+
+class _Segments:
+    """Features of segments given as tables of who is in them (rows: segments)."""
+
+    def __init__(self, facts: OperatorFacts, *, exact: bool) -> None:
+        self._facts = facts
+        self._exact = exact
+        self._blockers = _blockers(facts)
+        self._supported = np.array(facts.supported)
+        self._macs = np.array([float(work.macs) for work in facts.work])
+        self._activations = np.array([float(activation_bytes(work)) for work in facts.work])
+        self._parameters = np.array([float(work.parameter_bytes) for work in facts.work])
+        self._layers = [
+            Layer(work.parameter_bytes, work.name == "DEPTHWISE_CONV_2D") for work in facts.work
+        ]
+
+    def features(
+        self, members: Mask
+    ) -> tuple[dict[str, Array], NDArray[np.int64], NDArray[np.int64]]:
+        """The columns of all features, and the largest tensors that go in and out."""
+        front = members.copy()
+        for index, blockers in enumerate(self._blockers):
+            if blockers:
+                front[:, index] &= ~members[:, blockers].any(axis=1)
+        mapped = front & self._supported
+        on_cpu = members & ~mapped
+        operators = mapped.sum(axis=1)
+        some = operators > 0
+        bytes_in, bytes_out, entering, leaving = self._transfers(members, front)
+        parameters = mapped @ self._parameters
+        result = {
+            "request": some.astype(np.float64),
+            "bytes in": bytes_in * some,
+            "bytes out": bytes_out * some,
+            "activation bytes": mapped @ self._activations,
+            "operators": operators.astype(np.float64),
+            "cpu operators": on_cpu.sum(axis=1).astype(np.float64),
+            "cpu macs": on_cpu @ self._macs,
+            "cpu bytes": on_cpu @ self._activations,
+            "off-chip bytes": self._off_chip(mapped, operators, parameters),
+        }
+        for kind in self._facts.kinds:
+            of_kind = [f"macs of {work.name}" == kind for work in self._facts.work]
+            result[kind] = mapped @ (self._macs * of_kind)
+        return result, entering, leaving
+
+    def _transfers(
+        self, members: Mask, front: Mask
+    ) -> tuple[Array, Array, NDArray[np.int64], NDArray[np.int64]]:
+        graph, outputs = self._facts.graph, set(self._facts.graph.outputs)
+        sizes = np.zeros((2, len(members)))
+        keys = np.full((2, len(members)), -1, dtype=np.int64)
+        largest = np.zeros((2, len(members)))
+
+        def add(side: int, tensor: int, crosses: Any) -> None:
+            size = float(graph.tensors[tensor].size_bytes)
+            sizes[side] += crosses * size
+            larger = crosses & (size > largest[side])
+            largest[side][larger] = size
+            keys[side][larger] = tensor
+
+        for tensor in graph.tensors:
+            t, readers = tensor.index, list(graph.readers[tensor.index])
+            if not graph.is_activation(t) or not (readers or t in outputs):
+                continue
+            maker = graph.makers[t]
+            if readers:
+                taken = front[:, readers].any(axis=1)
+                add(0, t, taken if maker is None else taken & ~members[:, maker])
+            if maker is not None:
+                stays = np.asarray(t not in outputs and front[:, readers].all(axis=1))
+                add(1, t, front[:, maker] & ~stays)
+        return sizes[0], sizes[1], keys[0], keys[1]
+
+    def _off_chip(self, mapped: Mask, operators: NDArray[np.intp], parameters: Array) -> Array:
+        available = available_for(int(operators.max(initial=0)))[operators]
+        result = np.maximum(parameters - available, 0.0)
+        if self._exact:
+            for row in np.flatnonzero(result):
+                result[row] = self._streamed(np.flatnonzero(mapped[row]), int(available[row]))
+        return result
+
+    def _streamed(self, operators: Sequence[int] | NDArray[np.intp], available: int) -> float:
+        layers = [self._layers[i] for i in operators]
+        cached = allocate(layers, available)
+        return float(
+            sum(layer.size_bytes for layer, kept in zip(layers, cached, strict=True) if not kept)
+        )

@@ -1,0 +1,112 @@
+"""Where a model may be cut, and which segments lie between such places.
+
+A *place* is a set of operators that can run before all others.  Along one order of the operators
+the places are positions in it, and there is a segment between any two (:class:`Line`).  Where
+branches may run in either order, places are ideals of the graph, and there is a segment between
+two of them only if one contains the other (:class:`partitioner.ideals.Ideals`).  Either way
+places are numbered so that a segment leads from a lower to a higher one, which is all that
+:mod:`partitioner.paths` needs.
+
+A segment is known to oracles by its operators: half open runs in the order of the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partitioner.bounds import Packing, RowTable, pack, smallest_container
+from partitioner.paths import Segments
+
+if TYPE_CHECKING:
+    from partitioner.problem import Range
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+
+class Places(Protocol):
+    """Places where a cut may be; the first is the model's beginning, the last its end."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def distinct_segments(self) -> int:
+        """Different sets of operators between two places."""
+        ...
+
+    def segments(self) -> Segments:
+        """All segments."""
+        ...
+
+    def operators(self, first: int, end: int) -> Range:
+        """The operators between two places."""
+        ...
+
+    def find(self, segment: Range) -> tuple[int, int] | None:
+        """Two places between which the segment lies, always the same two; ``None`` if none do."""
+        ...
+
+    def wherever(self, first: Index, end: Index) -> tuple[Index, Index, Index]:
+        """All pairs of places with the same segments between them.
+
+        Given segments by one pair each; returns first and end places, and of which segment given.
+        """
+        ...
+
+    def around(self, segments: Segments, first: int, end: int) -> Mask:
+        """Which of the segments contain the one given."""
+        ...
+
+    def pack(self, first: Index, end: Index, inside: Array) -> Packing:
+        """See :func:`partitioner.bounds.pack`."""
+        ...
+
+    def smallest_container(self, first: Index, end: Index, inside: Array) -> RowTable:
+        """See :func:`partitioner.bounds.smallest_container`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Positions in the order of the file, ascending, from 0 to the number of operators."""
+
+    positions: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def distinct_segments(self) -> int:
+        return len(self) * (len(self) - 1) // 2
+
+    @cached_property
+    def _index(self) -> dict[int, int]:
+        return {position: i for i, position in enumerate(self.positions)}
+
+    def segments(self) -> Segments:
+        return Segments.all(len(self))
+
+    def operators(self, first: int, end: int) -> Range:
+        return self.positions[first], self.positions[end]
+
+    def find(self, segment: Range) -> tuple[int, int] | None:
+        first, end = self._index.get(segment[0]), self._index.get(segment[-1])
+        return None if len(segment) != 2 or first is None or end is None else (first, end)
+
+    def wherever(self, first: Index, end: Index) -> tuple[Index, Index, Index]:
+        return first, end, np.arange(len(first))
+
+    def around(self, segments: Segments, first: int, end: int) -> Mask:
+        return np.asarray((segments.first <= first) & (segments.end >= end))
+
+    def pack(self, first: Index, end: Index, inside: Array) -> Packing:
+        return pack(len(self), first, end, inside)
+
+    def smallest_container(self, first: Index, end: Index, inside: Array) -> RowTable:
+        return smallest_container(len(self), first, end, inside)

@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Checks the search through branches against trying everything, on random graphs.
+
+    python scripts/check_branches.py --graphs 200
+
+Every set of operators that can be a segment is planned as the compiler does and timed on made-up
+chips: some with so little memory that parameters spill, some whose operators cost
+what a random number says, some in pools of two kinds.  The search only measures, so it must find
+the best cut whatever the chip.  What is best is settled by a recursion over ideals that shares no
+code with the search, and by the strategy exhaustive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import compiler.allocation
+import compiler.compile
+from compiler import Graph, compile_operators, graph_from_bytes
+from compiler.allocation import Layer, allocate, instruction_bytes
+from compiler.compile import DEFAULT_RUNTIME_VERSION
+from compiler.cut import flow
+from compiler.mapping import SegmentMapping, map_segment
+from compiler.work import operator_work
+from devices.chip import LinkParameters
+from devices.executable import ExecutableInfo
+from devices.latency import LatencyModel
+from partitioner.assignment_search import Kind, search_assigned
+from partitioner.exhaustive import try_everything
+from partitioner.oracle import CostTable
+from partitioner.planning import problem_of
+from partitioner.precedence import precedence_of
+from partitioner.problem import Partition, Problem, Range, operators_of
+from partitioner.search import search_optimal
+from zoo.random_graph import random_graph
+
+Latency = Callable[[Range], int]
+
+
+def planned(graph: Graph, mapping: SegmentMapping) -> ExecutableInfo:
+    """What the compiler would say of a segment, without the work of writing it."""
+    tpu = [operator_work(graph, i, "tpu") for i in mapping.mapped]
+    layers = [Layer(w.parameter_bytes, w.name == "DEPTHWISE_CONV_2D") for w in tpu]
+    available = compiler.allocation.available_bytes(len(tpu))
+    placed = [
+        replace(w, on_chip=kept) for w, kept in zip(tpu, allocate(layers, available), strict=True)
+    ]
+    cpu = [operator_work(graph, i, "cpu") for i in (*mapping.head, *mapping.tail)]
+    return ExecutableInfo(
+        min_runtime_version=DEFAULT_RUNTIME_VERSION,
+        caching_token=0,
+        on_chip_offset_bytes=0,
+        instruction_bytes=instruction_bytes(len(tpu)),
+        available_on_chip_bytes=available,
+        operators=(*placed, *cpu),
+    )
+
+
+@dataclass(frozen=True)
+class Chip:
+    """How long segments take: a latency model of random constants, or random operators."""
+
+    link: LinkParameters
+    own: np.ndarray | None
+
+    def latency_ns(self, graph: Graph, operators: tuple[int, ...]) -> int:
+        mapping = map_segment(graph, operators, DEFAULT_RUNTIME_VERSION)
+        info = planned(graph, mapping)
+        reads, makes = flow(graph, frozenset(mapping.front))
+        size_in, size_out = (
+            sum(graph.tensors[t].size_bytes for t in tensors) for tensors in (reads, makes)
+        )
+        timing = LatencyModel(self.link).timing(info, size_in, size_out, cold=False)
+        if self.own is None:
+            return timing.total_ns
+        moved = timing.input_ns + timing.output_ns + timing.streaming_ns
+        return int(timing.overhead_ns + moved + sum(self.own[i] for i in operators))
+
+
+def chips(graph: Graph, seed: int, count: int) -> list[Chip]:
+    """Other chips than ours: links up to three times as slow, operators of random cost."""
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        slow = random.uniform(0.5, 3.0, 5)
+        link = LinkParameters(
+            "made up",
+            int(60_000 * slow[0]),
+            2.5 * slow[1],
+            9.0 * slow[2],
+            0.4 / slow[3],
+            0.4 / slow[4],
+        )
+        own = random.lognormal(10.0, 1.0, len(graph)) if seed % 2 else None
+        found.append(Chip(link, own))
+    return found
+
+
+def set_memory(seed: int) -> None:
+    """In every other graph a chip so small that parameters of the random graphs spill."""
+    small = seed // 2 % 2 == 1
+    size = 1_500 + 700 * (seed % 7) if small else 8 * 2**20
+    compiler.allocation.PARAMETER_MEMORY_BYTES = size
+    compiler.compile.PARAMETER_MEMORY_BYTES = size
+    compiler.allocation._RESERVE_PER_OPERATOR_BYTES = 16 if small else 16 * 1024
+
+
+def best_of_all(
+    graph: Graph, k: int, latencies: list[Latency], counts: list[int]
+) -> tuple[int, int]:
+    """The lowest bottleneck and then the smallest gap, over all orders, cuts and kinds."""
+    ideals = precedence_of(graph).ideals(100_000)
+    assert ideals is not None, "the graph is small"
+    whole = max(ideals)
+
+    @cache
+    def onward(done: int) -> list[tuple[int, Range]]:
+        return [(i, _runs(i & ~done)) for i in ideals if i != done and i & done == done]
+
+    def steps(done: int, used: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...], int]]:
+        for ideal, runs in onward(done):
+            for q, latency in enumerate(latencies):
+                if used[q] < counts[q]:
+                    yield ideal, tuple(u + (q == p) for p, u in enumerate(used)), latency(runs)
+
+    @cache
+    def lowest(done: int, used: tuple[int, ...]) -> float:
+        if sum(used) == k:
+            return 0.0 if done == whole else np.inf
+        if sum(used) == k - 1:
+            return min((x for ideal, _, x in steps(done, used) if ideal == whole), default=np.inf)
+        return min((max(x, lowest(i, u)) for i, u, x in steps(done, used)), default=np.inf)
+
+    bottleneck = lowest(0, (0,) * len(latencies))
+
+    @cache
+    def highest(done: int, used: tuple[int, ...]) -> float:
+        if sum(used) == k:
+            return np.inf if done == whole else -np.inf
+        return max(
+            (
+                min(x, highest(i, u))
+                for i, u, x in steps(done, used)
+                if x <= bottleneck and (sum(used) < k - 1 or i == whole)
+            ),
+            default=-np.inf,
+        )
+
+    return int(bottleneck), int(bottleneck - highest(0, (0,) * len(latencies)))
+
+
+def _runs(operators: int) -> Range:
+    inside = [i for i in range(operators.bit_length()) if operators >> i & 1]
+    starts = [i for i in inside if i - 1 not in inside]
+    ends = [i + 1 for i in inside if i + 1 not in inside]
+    return tuple(edge for pair in zip(starts, ends, strict=True) for edge in pair)
+
+
+def can_run(graph: Graph, partition: Partition) -> bool:
+    """Whether every operator comes after the makers of all it reads."""
+    order = partition.execution_order or tuple(range(len(graph)))
+    place = {operator: i for i, operator in enumerate(order)}
+    return len(place) == len(graph) and all(
+        place[maker] < place[i]
+        for i in range(len(graph))
+        for t in graph.read_by(i)
+        if (maker := graph.makers[t]) is not None
+    )
+
+
+def timed(graph: Graph, chip: Chip, store: dict[Range, int]) -> Latency:
+    def latency(runs: Range) -> int:
+        if runs not in store:
+            store[runs] = chip.latency_ns(graph, operators_of(runs))
+        return store[runs]
+
+    return latency
+
+
+def table(latency: Latency) -> CostTable:
+    return CostTable(lambda *runs: latency(runs))
+
+
+def solved(problem: Problem, latencies: list[Latency], counts: list[int]) -> Partition:
+    if len(latencies) == 1:
+        return search_optimal(problem, table(latencies[0]))
+    kinds = [
+        Kind(str(q), count, table(latency))
+        for q, (count, latency) in enumerate(zip(counts, latencies, strict=True))
+    ]
+    return search_assigned(problem, kinds).partition
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--graphs", type=int, default=200, metavar="N")
+    parser.add_argument("--most-operators", type=int, default=14, metavar="N")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED")
+    arguments = parser.parse_args()
+    tally: Counter[str] = Counter()
+    worst = 0.0
+    began = time.monotonic()
+    for seed in range(arguments.first, arguments.first + arguments.graphs):
+        random = np.random.default_rng(seed)
+        operators = int(random.integers(4, arguments.most_operators + 1))
+        graph = graph_from_bytes(random_graph(seed, operators), f"random {seed}")
+        set_memory(seed)
+        mixed = seed % 4 == 3
+        k = int(random.integers(2, min(5, operators) + 1 - mixed))
+        counts = [int(random.integers(1, k)), k] if mixed else [k]
+        problem = problem_of(graph, k, order="any", most_ideals=100_000)
+        stores: list[dict[Range, int]] = [{} for _ in counts]
+        latencies = [
+            timed(graph, chip, store)
+            for chip, store in zip(chips(graph, seed, len(counts)), stores, strict=True)
+        ]
+        found = solved(problem, latencies, counts)
+        in_file = solved(problem_of(graph, k), latencies, counts)
+        truth = best_of_all(graph, k, latencies, counts)
+        if not mixed:
+            every = try_everything(problem, table(latencies[0]))
+            tally["exhaustive differs"] += (every.bottleneck_ns, every.gap_ns) != truth
+            infos = [compile_operators(graph, operators_of(runs)).info for runs in found.runs]
+            tally["spilling in the best cut"] += any(info.off_chip_bytes for info in infos)
+        tally["graphs"] += 1
+        tally["with branches"] += problem.ideals is not None
+        tally["mixed pools"] += mixed
+        tally["random operators"] += seed % 2
+        tally["cut in another order"] += found.execution_order is not None
+        tally["better than in file order"] += truth[0] < in_file.bottleneck_ns
+        tally["segments measured"] += found.measurements
+        tally["segments there are"] += sum(map(len, stores))
+        slower = found.bottleneck_ns > truth[0]
+        tally["slower than the optimum"] += slower
+        tally["less even than possible"] += not slower and found.gap_ns > truth[1]
+        tally["cannot run"] += not can_run(graph, found)
+        tally["false bounds"] += found.lower_bound_ns > truth[0]
+        worst = max(worst, found.bottleneck_ns / truth[0] - 1.0)
+        if slower:
+            print(
+                f"seed {seed}: {operators} operators, {k} segments, mixed {mixed}: "
+                f"{found.bottleneck_ns} ns for {truth[0]} ns, {found.outcome}, {found.guard}",
+                flush=True,
+            )
+    for name, number in tally.items():
+        print(f"{name:28} {number:,}")
+    print(f"{'worst, over the optimum':28} {100 * worst:.2f} %")
+    print(f"{'seconds':28} {time.monotonic() - began:.0f}")
+    failures = sum(
+        tally[name]
+        for name in ("exhaustive differs", "slower than the optimum", "cannot run", "false bounds")
+    )
+    print(f"failures={failures}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

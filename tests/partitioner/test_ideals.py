@@ -1,0 +1,279 @@
+"""Cuts through branches: against every order of the operators, cut everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from partitioner import (
+    CostTable,
+    NoFeasiblePartition,
+    Problem,
+    SearchOptions,
+    certificate_of,
+    check_certificate,
+    search_optimal,
+    try_everything,
+)
+from partitioner.assignment_search import Kind, search_assigned
+from partitioner.features import SegmentFeatures
+from partitioner.ideals import Ideals, runs_of, set_of
+from partitioner.places import Line
+from partitioner.precedence import Precedence
+from partitioner.problem import in_file_order, operators_of
+from partitioner.set_features import SetFeatures
+
+Cost = Callable[[frozenset[int]], int | None]
+Before = tuple[frozenset[int], ...]
+
+
+def precedence(before: Before) -> Precedence:
+    n = len(before)
+    behind = tuple(frozenset(u for u in range(n) if i in before[u]) for i in range(n))
+    return Precedence(tuple(1 << i for i in range(n)), before, behind)
+
+
+def linear_extensions(before: Before, done: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+    """Every order in which the operators can run."""
+    if len(done) == len(before):
+        yield done
+    for u in range(len(before)):
+        if u not in done and before[u] <= set(done):
+            yield from linear_extensions(before, (*done, u))
+
+
+def every_order_cut_everywhere(before: Before, k: int, cost: Cost) -> tuple[int, int] | None:
+    """Lowest bottleneck and, with it, smallest gap; ``None`` if nothing compiles."""
+    n, best = len(before), None
+    for order in linear_extensions(before):
+        for cuts in combinations(range(1, n), k - 1):
+            latencies = [cost(frozenset(order[a:b])) for a, b in pairwise((0, *cuts, n))]
+            if None not in latencies:
+                value = (max(latencies), max(latencies) - min(latencies))
+                best = value if best is None else min(best, value)
+    return best
+
+
+def problem_in(before: Before, k: int, features: SetFeatures | None = None) -> Problem:
+    n = len(before)
+    ideals = features.ideals if features else all_ideals(before)
+    return Problem(
+        n,
+        k,
+        tuple(n * i // k for i in range(1, k)),
+        features=features,
+        ideals=ideals,
+        order="all orders",
+    )
+
+
+def all_ideals(before: Before) -> Ideals:
+    sets = precedence(before).ideals(10_000)
+    assert sets is not None
+    return Ideals(sets, len(before), complete=True)
+
+
+def oracle_for(cost: Cost) -> CostTable:
+    return CostTable(lambda *runs: cost(frozenset(operators_of(runs))))
+
+
+@st.composite
+def dags(draw: st.DrawFn, most: int = 7) -> Before:
+    """Sparse, so that branches abound."""
+    n = draw(st.integers(1, most))
+    return tuple(
+        frozenset(draw(st.lists(st.integers(0, i - 1), max_size=2)) if i else ()) for i in range(n)
+    )
+
+
+@st.composite
+def devices(draw: st.DrawFn, n: int) -> Cost:
+    """Latencies that meet the assumption; the constants are nobody's but this test's."""
+    numbers = st.lists(st.integers(0, 5), min_size=n, max_size=n)
+    work, size = draw(numbers), draw(numbers)
+    overhead, capacity = draw(st.integers(1, 6)), draw(st.integers(0, 20))
+    rate = draw(st.integers(0, 4))
+    broken = draw(st.frozensets(st.frozensets(st.integers(0, n - 1), min_size=1), max_size=8))
+
+    def cost(operators: frozenset[int]) -> int | None:
+        if operators in broken:
+            return None
+        spilled = max(0, sum(size[i] for i in operators) - capacity)
+        return overhead + sum(work[i] for i in operators) + rate * spilled
+
+    return cost
+
+
+@given(st.frozensets(st.integers(0, 200)))
+def test_sets_as_runs_and_back(operators: frozenset[int]) -> None:
+    runs = runs_of(sum(1 << i for i in operators))
+    assert operators_of(runs) == tuple(sorted(operators))
+    assert all(a < b for a, b in pairwise(runs))
+    assert set_of(runs) == sum(1 << i for i in operators)
+
+
+@settings(max_examples=60, deadline=None)
+@given(dags())
+def test_ideals_are_what_orders_pass_through(before: Before) -> None:
+    units = precedence(before)
+    passed = {prefix for order in linear_extensions(before) for prefix in units.prefixes(order)}
+    found = units.ideals(10_000)
+    assert found is not None
+    assert set(found) == passed
+    assert len(found) == len(passed)
+    if len(found) > 2:
+        assert units.ideals(len(found) - 1) is None
+    for order in units.orders([1] * len(before)):
+        assert set(units.prefixes(order)) <= passed
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_finds_the_optimum_of_every_order(data: st.DataObject) -> None:
+    before = data.draw(dags())
+    k = data.draw(st.integers(1, min(len(before), 4)))
+    cost = data.draw(devices(len(before)))
+    truth = every_order_cut_everywhere(before, k, cost)
+    problem = problem_in(before, k)
+    if truth is None:
+        for strategy in (search_optimal, try_everything):
+            with pytest.raises(NoFeasiblePartition):
+                strategy(problem, oracle_for(cost), SearchOptions())
+        return
+    for strategy in (search_optimal, try_everything):
+        oracle = oracle_for(cost)
+        result = strategy(problem, oracle, SearchOptions())
+        assert (result.bottleneck_ns, result.gap_ns) == truth
+        assert (result.outcome, result.lower_bound_ns) == ("optimal", truth[0])
+        assert result.latencies_ns == tuple(cost(frozenset(operators_of(r))) for r in result.runs)
+        order = result.execution_order or tuple(range(len(before)))
+        assert order in set(linear_extensions(before))
+        check_certificate(certificate_of(result).as_mapping(), len(before))
+        assert len(oracle.asked) == result.compilations, "equal operators are asked for once"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_exhaustive_assumes_nothing(data: st.DataObject) -> None:
+    before = data.draw(dags(6))
+    k = data.draw(st.integers(1, min(len(before), 3)))
+    table: dict[frozenset[int], int | None] = {}
+
+    def cost(operators: frozenset[int]) -> int | None:
+        if operators not in table:
+            table[operators] = data.draw(st.none() | st.integers(0, 9))
+        return table[operators]
+
+    truth = every_order_cut_everywhere(before, k, cost)
+    if truth is None:
+        with pytest.raises(NoFeasiblePartition):
+            try_everything(problem_in(before, k), oracle_for(cost))
+        return
+    result = try_everything(problem_in(before, k), oracle_for(cost))
+    assert (result.bottleneck_ns, result.gap_ns) == truth
+
+
+def featured(before: Before, work: np.ndarray, guess: np.ndarray) -> SetFeatures:
+    """Multiply-accumulates as a ``guess`` at the ``work``."""
+    ideals = all_ideals(before)
+    numbers = np.arange(ideals.distinct_segments)
+    members = ideals.members(numbers)
+    return SetFeatures(
+        ideals,
+        boundary={"request": np.ones(len(numbers), dtype=np.float32)},
+        inside={"macs": (members @ guess).astype(np.float32)},
+        per_operator={"macs": guess},
+        entering=numbers,
+        leaving=numbers,
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_unequal_devices(seed: int) -> None:
+    """Branches in any order and kinds of devices in any order, at the same time."""
+    random = np.random.default_rng(seed)
+    n, k = 6, 3
+    before = tuple(
+        frozenset(int(j) for j in random.integers(0, i, 1 + (seed + i) % 2)) if i else frozenset()
+        for i in range(n)
+    )
+    work = random.integers(1, 40, n) * 1000.0
+    own = random.uniform(0.5, 2.0, (2, n))
+    counts = (1, 2) if seed % 2 else (2, 2)
+
+    def cost(kind: int, operators: frozenset[int]) -> int:
+        return int(2000 * (1 + kind) + sum(work[i] * own[kind, i] for i in operators))
+
+    values = []
+    for order in linear_extensions(before):
+        for cuts in combinations(range(1, n), k - 1):
+            parts = [frozenset(order[a:b]) for a, b in pairwise((0, *cuts, n))]
+            for number in range(2**k):
+                kinds = [number >> i & 1 for i in range(k)]
+                if all(kinds.count(q) <= counts[q] for q in (0, 1)):
+                    latencies = [cost(q, p) for q, p in zip(kinds, parts, strict=True)]
+                    values.append((max(latencies), max(latencies) - min(latencies)))
+    guess = work * random.uniform(0.8, 1.2, n) * 1000
+    problem = problem_in(before, k, featured(before, work, guess))
+    found = search_assigned(
+        problem,
+        [
+            Kind(str(q), counts[q], oracle_for(lambda operators, q=q: cost(q, operators)))
+            for q in (0, 1)
+        ],
+        SearchOptions(),
+    ).partition
+    assert (found.bottleneck_ns, found.gap_ns) == min(values)
+    check_certificate(certificate_of(found).as_mapping(), n)
+
+
+def test_branches_make_a_better_cut_than_the_order_of_the_file() -> None:
+    """In the file two branches of two operators alternate, so every cut runs through one."""
+    before = tuple(map(frozenset, ((), (0,), (0,), (1,), (2,), (3, 4))))
+
+    def cost(operators: frozenset[int]) -> int:
+        """Where a branch is torn apart a large tensor crosses."""
+        torn = sum(len(operators & pair) == 1 for pair in ({1, 3}, {2, 4}))
+        return 10 * len(operators) + 100 * torn
+
+    oracle = oracle_for(cost)
+    in_file = try_everything(Problem(6, 2, (3,)), oracle)
+    anyhow = try_everything(problem_in(before, 2), oracle)
+    assert in_file.bottleneck_ns == 50
+    assert anyhow.bottleneck_ns == 30
+    assert not in_file_order(anyhow.runs)
+    assert anyhow.execution_order in ((0, 1, 3, 2, 4, 5), (0, 2, 4, 1, 3, 5))
+
+
+def test_a_chain_has_the_places_of_a_line() -> None:
+    before = tuple(frozenset({i - 1} if i else ()) for i in range(9))
+    ideals = all_ideals(before)
+    assert [ideals.operators(0, j) for j in range(1, 10)] == [(0, j) for j in range(1, 10)]
+    line = SegmentFeatures.counting(tuple(range(10)))
+    ours = SetFeatures.counting(ideals)
+    first, end = np.triu_indices(10, 1)
+    assert np.array_equal(ours.design(first, end), line.design(first, end))
+    shares = np.arange(9.0)
+    assert np.allclose(
+        ours.amount(ours.prepared(shares), first, end),
+        line.amount(line.prepared(shares), first, end),
+    )
+    assert np.allclose(
+        ours.overlap(ours.prepared(shares), first[::3], end[::3])(first, end),
+        line.overlap(line.prepared(shares), first[::3], end[::3])(first, end),
+    )
+    inside = np.arange(len(first), dtype=np.float64)[::4]
+    chosen = first[::4], end[::4]
+    rows = Line(tuple(range(10)))
+    packed, expected = ideals.pack(*chosen, inside), rows.pack(*chosen, inside)
+    assert np.allclose(packed.inside.at(first, end), expected.inside.at(first, end))
+    assert np.allclose(packed.from_parts, expected.from_parts)
+    assert np.allclose(
+        ideals.smallest_container(*chosen, inside).at(first, end),
+        rows.smallest_container(*chosen, inside).at(first, end),
+    )

@@ -12,7 +12,7 @@ from devices.device import Device, Loaded
 from devices.errors import ConfigError, DeviceError
 from devices.pool import DevicePool
 from pipeline.replacements import known_dead
-from pipeline.sink import OnError
+from pipeline.result import OnError
 
 
 def check_recovery(max_replays: int, item_deadline_s: float | None, on_error: str) -> None:

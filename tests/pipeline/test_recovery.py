@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from devices import LocalDevice, TensorSpec
 from devices.device import ProgramContext
 from pipeline import ChannelError, ChannelSpec, PipelinedModelRunner, simulate
-from pipeline.channel import HEADER, SlotLayout
+from pipeline.channel import HEADER, HEADER_BYTES
 from pipeline.channel_descriptors import create_channel, published_count
 from pipeline.recovery import MAX_IDLE_DEATHS, Losses, item_lost, resumption, runnable
 from pipeline.routes import StageTensors, plan_routes
@@ -27,7 +27,14 @@ from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryPro
 from tests.pipeline.scripted import Script, ScriptedChip, local_device, tensor, whole
 
 ITEMS = 4
-TRACED = ("stage.py", "stage_program.py", "shared_memory_channel.py", "statistics.py")
+TRACED = (
+    "stage.py",
+    "stage_ends.py",
+    "stage_program.py",
+    "shared_memory_channel.py",
+    "shared_memory_ring.py",
+    "statistics.py",
+)
 
 
 class Crash(BaseException):
@@ -254,18 +261,17 @@ def ring() -> Iterator[tuple[Any, SharedMemoryProducer, SharedMemoryConsumer]]:
 @given(published=st.sampled_from([1, 2, 3, 4, 255, 256, 257, 65535, 65536]))
 def test_a_header_torn_at_any_byte_is_not_counted(published: int) -> None:
     spec = ChannelSpec(0, 1, (TensorSpec("x", "int8", (4,)),), 3)
-    stride = SlotLayout.of(spec.tensors).stride_bytes
     descriptors = create_channel(spec)
     try:
         for position in range(max(0, published - 3), published):
             header = HEADER.pack(position, 5, 6, 0, 0, 0, 4, position + 1)
-            os.pwrite(descriptors.memory, header, position % 3 * stride)
+            os.pwrite(descriptors.memory, header, position % 3 * HEADER_BYTES)
         assert published_count(descriptors.memory, spec) == published
         torn = HEADER.pack(published, 7, 8, 0, 0, 0, 4, published + 1)
         for written in range(HEADER.size):
             if torn[written:].strip(b"\0"):  # something of it is still missing
                 partial_header = torn[:written].ljust(HEADER.size, b"\0")
-                os.pwrite(descriptors.memory, partial_header, published % 3 * stride)
+                os.pwrite(descriptors.memory, partial_header, published % 3 * HEADER_BYTES)
                 assert published_count(descriptors.memory, spec) == published
     finally:
         for descriptor in {*descriptors.producer, *descriptors.consumer}:

@@ -46,7 +46,7 @@ class Attendance:
         self._polls: dict[tuple[int, ...], select.poll] = {}
         self._pump = _Pump.WATCHES
         self._here: int | None = None
-        self._depth = 0
+        self._asleep = 0
         self._seen_ns = 0
         self._looked_ns = -1
         self._closed = False
@@ -55,33 +55,37 @@ class Attendance:
     def taken(self) -> bool:
         """Whether another thread watches the channels.
 
-        A thread that watches can come here only out of a signal handler or the collector.
+        If it is this one, it comes out of a signal handler, or was interrupted while it left.
         """
         return self._here is not None and self._here != threading.get_ident()
 
     def enter(self) -> None:
         """This thread is going to watch the channels."""
         self._here = threading.get_ident()
-        self._depth += 1
         if self._pump is _Pump.WATCHES:
+            self.seen()
             self._wake_pump()
 
     def wait(self, descriptors: tuple[int, ...], timeout: float | None) -> None:
         """Wait for these, for :meth:`rouse` or for ``timeout`` seconds, without the lock."""
-        poll = self._polls.get(descriptors)
+        # Out of a signal handler this thread may do it twice at once, with two objects.
+        poll = self._polls.pop(descriptors, None)
         if poll is None:
-            poll = self._polls[descriptors] = select.poll()
+            poll = select.poll()
             for descriptor in (*descriptors, self._pipe.fileno()):
                 poll.register(descriptor, select.POLLIN)
-        for descriptor, _ in poll.poll(None if timeout is None else math.ceil(timeout * 1000)):
+        self._asleep += 1
+        try:
+            ready = poll.poll(None if timeout is None else math.ceil(timeout * 1000))
+        finally:
+            self._asleep -= 1
+        self._polls[descriptors] = poll
+        for descriptor, _ in ready:
             if descriptor not in descriptors:
                 self._pipe.drain()
 
     def leave(self) -> None:
         """Stop watching; to be called whatever happened since :meth:`enter`."""
-        self._depth = max(0, self._depth - 1)
-        if self._depth:
-            return
         self._here = None
         if self._closed:
             self._pipe.close()
@@ -96,7 +100,7 @@ class Attendance:
 
     def rouse(self) -> None:
         """Let the thread that watches look at what has changed.  Without the lock, too."""
-        if self._here is not None:
+        if self._here is not None or self._asleep:
             self._pipe.wake()
 
     def rest_ns(self, needed: bool) -> int | None:
@@ -109,10 +113,12 @@ class Attendance:
         if needed:
             left_ns = 0
         elif self._here is not None:
-            if self._seen_ns == self._looked_ns:  # it has been waiting since the last time
-                self._pump = _Pump.RESTS
-                return None
             left_ns = GRACE_NS
+            if self._seen_ns == self._looked_ns:  # nothing has happened since the last time
+                if self._asleep:
+                    self._pump = _Pump.RESTS
+                    return None
+                left_ns = 0  # it is late, or was interrupted while it left
         self._looked_ns = self._seen_ns
         self._pump = _Pump.WATCHES if left_ns <= 0 else _Pump.WAITS
         return max(0, left_ns)
@@ -137,6 +143,6 @@ class Attendance:
 
     def abandon_after_fork(self) -> None:
         """In a forked child: let go of the pipe, which is the parent's."""
-        self._here, self._depth = None, 0
+        self._here, self._asleep = None, 0
         self._closed = True
         self._pipe.abandon_after_fork()

@@ -65,7 +65,7 @@ class Sink:
         self._popped = 0
         self._dropping = 0  # items below this one go nowhere
         self._awaiting_end = 0
-        self._collecting = False
+        self._unsettled = False  # inside of what must not be interrupted
         self._fault: Exception | None = None
         self._ended = False
         self._loss: Callable[[], Exception] | None = None
@@ -99,13 +99,20 @@ class Sink:
             try:
                 with self._changed.lock:
                     alone = not self._attendance.taken
+                    while self._results and self._results[0].item < self._popped:
+                        self._results.popleft()  # an interrupted call had taken it
                     if alone and not self._results:
                         self._fetch()
                     if self._results:
-                        result = self._results.popleft()
-                        self._popped += 1
-                        if self._limit is not None and not self._closed:
+                        result = self._results[0]
+                        limited = self._limit is not None and not self._closed
+                        settled = not self._unsettled
+                        self._unsettled |= limited
+                        self._popped = result.item + 1  # from here on it is this call's
+                        self._results.popleft()
+                        if limited:
                             self._grant()
+                            self._unsettled = not settled
                         break
                     if self._ended or self._stopped is not None:
                         return None
@@ -283,9 +290,10 @@ class Sink:
     def _collect(self) -> None:
         if not self._expecting():
             return
-        if self._collecting:  # it was interrupted
+        if self._unsettled:  # it was interrupted
             self._arrivals.resync()
-        self._collecting = True
+            self._grant()
+        self._unsettled = True
         finished = self._arrivals.finished
         self._arrivals.look()
         try:
@@ -297,7 +305,7 @@ class Sink:
             self.gone = True
         if self._arrivals.finished > finished:
             self._grant()  # once for all of them: a credit costs a system call
-        self._collecting = False
+        self._unsettled = False
         if self._arrivals.finished > finished or not self._expecting():
             self._notify()
 
@@ -307,7 +315,7 @@ class Sink:
         token = self._tokens.get(item_id) if self._tokens else None
         error = None if item.failure is None else self._error(item_id, item.failure, token)
         if item_id < self._dropping:
-            self._popped += 1
+            self._popped = item_id + 1
         elif self._results and self._results[-1].item == item_id:
             pass  # taken already when this was interrupted
         elif self._stopped is None:  # else nothing comes out any more

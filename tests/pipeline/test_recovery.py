@@ -23,7 +23,11 @@ from pipeline.channel import HEADER, HEADER_BYTES
 from pipeline.channel_descriptors import create_channel, published_count
 from pipeline.recovery import MAX_IDLE_DEATHS, Losses, item_lost, resumption, runnable
 from pipeline.routes import StageTensors, plan_routes
-from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
+from pipeline.shared_memory_channel import (
+    CACHED_BYTES,
+    SharedMemoryConsumer,
+    SharedMemoryProducer,
+)
 from tests.pipeline.scripted import Script, ScriptedChip, local_device, tensor, whole
 
 ITEMS = 4
@@ -323,3 +327,76 @@ def test_a_successor_goes_on_behind_its_predecessor(ring: Any) -> None:
     second.commit(2, ready_ns=12, entry_ns=0)
     assert [int(consumer.receive().tensors["x"][0]) for _ in range(2)] == [1, 2]
     second.close()
+
+
+@given(
+    slots=st.integers(1, 4),
+    steps=st.lists(st.sampled_from(["send", "receive", "release", "replace"]), max_size=60),
+)
+def test_no_block_is_used_again_before_its_item_is_released(slots: int, steps: list[str]) -> None:
+    """Large tensors go where the last one was freed; a successor of the producer knows where."""
+    spec = ChannelSpec(0, 1, (TensorSpec("x", "uint8", (CACHED_BYTES,)),), slots)
+    descriptors = create_channel(spec)
+
+    def open_producer() -> SharedMemoryProducer:
+        return SharedMemoryProducer(
+            spec,
+            os.dup(descriptors.memory),
+            os.dup(descriptors.back_read),
+            os.dup(descriptors.forward_write),
+        )
+
+    producer = open_producer()
+    consumer = SharedMemoryConsumer(
+        spec, os.dup(descriptors.memory), descriptors.forward_read, descriptors.back_write
+    )
+    consumer.grant(slots)
+    held: list[Any] = []
+    sent = received = released = 0
+    try:
+        for step in steps:
+            if step == "send" and sent - released < slots:
+                producer.reserve().tensors["x"][:8] = sent % 256
+                producer.commit(sent, ready_ns=0, entry_ns=0)
+                sent += 1
+            elif step == "receive" and received < sent:
+                held.append(consumer.receive())
+                assert held[-1].item_id == received
+                received += 1
+            elif step == "release" and held:
+                held.pop(0)
+                consumer.release(0)
+                released += 1
+            elif step == "replace":
+                if sent - released < slots:
+                    producer.reserve().tensors["x"][:8] = 255  # it dies with an item half written
+                producer.close()
+                producer = open_producer()
+                assert producer.resume() == sent
+                consumer.regrant()
+            for item in held:
+                assert (item.tensors["x"][:8] == item.item_id % 256).all()
+    finally:
+        producer.close()
+        consumer.close()
+        for descriptor in descriptors.producer:
+            os.close(descriptor)
+
+
+def test_a_large_tensor_goes_where_the_last_one_was() -> None:
+    spec = ChannelSpec(0, 1, (TensorSpec("x", "uint8", (CACHED_BYTES,)),), 3)
+    descriptors = create_channel(spec)
+    producer = SharedMemoryProducer(
+        spec, os.dup(descriptors.memory), descriptors.back_read, descriptors.forward_write
+    )
+    consumer = SharedMemoryConsumer(spec, *descriptors.consumer)
+    consumer.grant(3)
+    places = set()
+    for item in range(5):
+        places.add(producer.reserve().tensors["x"].ctypes.data)
+        producer.commit(item, ready_ns=0, entry_ns=0)
+        consumer.receive()
+        consumer.release(0)
+    assert len(places) == 1
+    producer.close()
+    consumer.close()

@@ -20,6 +20,7 @@ from pipeline.attendance import Attendance
 from pipeline.changed import Changed
 from pipeline.channel import ChannelSpec, Failure, Item, joined
 from pipeline.errors import EndOfChannel, InferenceError, PeerDied, PipelineClosed
+from pipeline.recycling import Copies
 from pipeline.result import OnError, Result
 from pipeline.shared_memory_channel import SharedMemoryConsumer
 from pipeline.source import Source
@@ -51,7 +52,7 @@ class Sink:
             for index, consumer in enumerate(consumers)
             for tensor in consumer.spec.tensors
         }
-        self._outputs = [(spec.name, made_by[spec.name]) for spec in outputs]
+        self._outputs = [(spec.name, made_by[spec.name], Copies(spec)) for spec in outputs]
         self._device_name = device_name
         self._source = source
         self._tokens = tokens
@@ -324,7 +325,10 @@ class Sink:
                     item=item_id,
                     outputs={}
                     if error is not None
-                    else {name: items[i].tensors[name].copy() for name, i in self._outputs},
+                    else {
+                        name: copies.of(items[index].tensors[name])
+                        for name, index, copies in self._outputs
+                    },
                     entry_ns=item.entry_ns,
                     exit_ns=exit_ns,
                     synthetic=item.synthetic,

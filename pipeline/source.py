@@ -20,6 +20,7 @@ from devices.device import Clock, Tensor, TensorSpec
 from devices.errors import TensorError
 from pipeline.changed import Changed
 from pipeline.errors import PeerDied
+from pipeline.recycling import Copies
 from pipeline.shared_memory_channel import SharedMemoryProducer
 
 TURNED_OFF = "Pipeline was turned off before."
@@ -90,6 +91,7 @@ class Source:
         """
         self._producers = producers
         self._inputs = inputs
+        self._copies = {spec.name: Copies(spec) for spec in inputs}
         self._realtime = clock == "realtime"
         self._tokens = tokens
         self._limit = limit
@@ -146,7 +148,7 @@ class Source:
             if not self._backlog and self._has_slot():
                 self._write(item, ready_ns, arrays)
             else:
-                copies = {name: np.array(array, order="C") for name, array in arrays.items()}
+                copies = {name: self._copies[name].of(array) for name, array in arrays.items()}
                 self._backlog.append((item, ready_ns, copies))
                 if len(self._backlog) == 1:  # else it is known
                     self.tell()

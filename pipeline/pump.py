@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import select
 import threading
+import time
 from collections.abc import Callable
 
 from devices.log_records import SafeLogger
@@ -43,6 +44,8 @@ class Pump:
         self._supervise = supervise
         self._on_failure = on_failure
         self._stopping = False
+        self._poll = select.poll()
+        self._poll.register(wake_pipe.fileno(), select.POLLIN)
         self._thread = threading.Thread(target=self._run, name="pipeline pump", daemon=True)
 
     def start(self) -> None:
@@ -71,14 +74,27 @@ class Pump:
             self._on_failure(error)
 
     def _wait(self, patience_s: float | None) -> None:
-        poll = select.poll()
-        poll.register(self._wake_pipe.fileno(), select.POLLIN)
-        rest_s = self._sink.rest_s(self._source.holds_somebody)
-        if rest_s == 0:
-            for descriptor in (*self._source.interest(), *self._sink.interest()):
-                poll.register(descriptor, select.POLLIN)
-        elif rest_s is not None and (patience_s is None or rest_s < patience_s):
-            patience_s = rest_s
-        # Rounded up, or the last part of a millisecond would be spent asking again and again.
-        poll.poll(None if patience_s is None else math.ceil(max(0.0, patience_s) * 1000))
-        self._wake_pipe.drain()
+        """Sleep until something happened, a supervisor's time is over, or it is our turn."""
+        due = None if patience_s is None else time.monotonic() + patience_s
+        rested = False
+        while True:
+            poll = self._poll
+            rest_s = self._sink.rest_s(self._source.holds_somebody)
+            if rest_s == 0:
+                if rested:
+                    return  # nobody came back: first do what there is to do
+                poll = select.poll()
+                poll.register(self._wake_pipe.fileno(), select.POLLIN)
+                for descriptor in (*self._source.interest(), *self._sink.interest()):
+                    poll.register(descriptor, select.POLLIN)
+            left_s = None if due is None else max(0.0, due - time.monotonic())
+            sleep_s, rested = left_s, False
+            if rest_s and (left_s is None or rest_s < left_s):
+                sleep_s, rested = rest_s, True
+            # Rounded up, or the last part of a millisecond would be spent asking again and again.
+            if poll.poll(None if sleep_s is None else math.ceil(sleep_s * 1000)):
+                self._wake_pipe.drain()
+                return
+            if not rested:
+                return
+            # Somebody pops: ask again whether it is our turn, and disturb nobody if not.

@@ -18,9 +18,9 @@ from pipeline.errors import (
     WrongAnswer,
 )
 from pipeline.logs import LogFormatter, configure_logging
+from pipeline.result import OnError, Result
 from pipeline.routes import RoutePlan, StageTensors, plan_routes
 from pipeline.runner import PipelinedModelRunner
-from pipeline.sink import OnError, Result
 from pipeline.statistics import PipelineStatistics, StageCounters, StageStatistics
 from pipeline.timeline import SteadyState, Timeline, chain, simulate, steady_state
 from pipeline.trace_events import TraceClock

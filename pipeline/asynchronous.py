@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike
 
 from devices.device import Tensor
 from pipeline.errors import InferenceError
+from pipeline.result import Result
 from pipeline.running import RunningPipeline
-from pipeline.sink import Result
 from pipeline.source import TURNED_OFF
 
 Items = Iterable[Mapping[str, ArrayLike]] | AsyncIterable[Mapping[str, ArrayLike]]

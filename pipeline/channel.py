@@ -7,8 +7,8 @@
         ▲                                                                      │
         └───────────────── credit (one per freed slot) ◄════════════════ release(ns)
 
-Tensors are written once into a slot and read there; what travels besides is one small record
-forward and one credit back.  The consumer hands out the credits, the first ones included
+Tensors are written once into a block of memory and read there; what travels besides is one small
+record forward and one credit back.  The consumer hands out the credits, the first ones included
 (:meth:`Consumer.grant`), so that it can keep the queue shorter than the ring.
 
 An end may be replaced: its successor opens the same ring, ``resume`` finds in the memory where the
@@ -23,9 +23,8 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,16 +32,16 @@ from numpy.typing import NDArray
 from devices.device import Tensor, TensorSpec
 
 ALIGNMENT_BYTES = 64
-"""Slots and tensors start at multiples of this: a cache line, and the widest vector register."""
+"""Everything starts at multiples of this: a cache line, and the widest vector register."""
 
 HEADER_BYTES = 64
-"""Room kept for the header in front of the tensors of a slot."""
+"""Room for a header: a cache line.  The headers of all slots come before the first block."""
 
 ERROR_BYTES = 1024
-"""Room every slot has for the text of an error, however small its tensors are."""
+"""Room every block has for the text of an error, however small its tensors are."""
 
 HEADER = struct.Struct("<QqqIIiIQ")
-"""The producer's part of the header: item id, ready_ns, entry_ns, kind, flags, origin, length,
+"""The producer's part of a header: item id, ready_ns, entry_ns, block, flags, origin, length,
 and last the sequence: which item of the channel this is, counted from 1.
 
 ``pack_into`` clears the header first and writes the sequence at the end, after the tensors and
@@ -54,24 +53,17 @@ always says how many items were published completely.
 SEQUENCE = struct.Struct("<Q")
 SEQUENCE_OFFSET = 40
 
-RELEASED = struct.Struct("<q")
-"""The consumer's part of the header: the time at which it gave the slot back."""
-
 RELEASED_OFFSET = 48
+"""The consumer's part of a header: the time at which it gave the slot back, 8 bytes."""
 
 FLAG_SYNTHETIC = 1
 """The tensors are zero-filled placeholders: some device on the way computes nothing."""
 
+FLAG_ERROR = 2
+"""The item failed; its block holds the text of the error, and nothing else."""
+
 GENERATION_SHIFT = 8
 """The flags above this bit say which generation of its stage failed an item."""
-
-
-class Kind(IntEnum):
-    """What a slot holds, or what follows it."""
-
-    DATA = 0
-    ERROR = 1
-    END = 2
 
 
 @dataclass(frozen=True)
@@ -90,7 +82,7 @@ class ChannelSpec:
 
 @dataclass(frozen=True)
 class SlotLayout:
-    """Where things lie in a slot: tensor offsets from its start, and its stride, in bytes."""
+    """Where tensors lie in a block: offsets from its start, and the stride of blocks, in bytes."""
 
     offsets: tuple[int, ...]
     stride_bytes: int
@@ -99,11 +91,15 @@ class SlotLayout:
     def of(cls, tensors: tuple[TensorSpec, ...]) -> SlotLayout:
         """The layout for these tensors, every one aligned to 64 bytes."""
         offsets = []
-        end = HEADER_BYTES
+        end = 0
         for tensor in tensors:
             offsets.append(end)
             end += _aligned(tensor.size_bytes)
-        return cls(tuple(offsets), _aligned(max(end, HEADER_BYTES + ERROR_BYTES)))
+        return cls(tuple(offsets), _aligned(max(end, ERROR_BYTES)))
+
+    def ring_bytes(self, slots: int) -> int:
+        """Size of a ring: the headers of all slots, then as many blocks."""
+        return slots * (HEADER_BYTES + self.stride_bytes)
 
 
 def _aligned(size_bytes: int) -> int:
@@ -142,15 +138,36 @@ class Item:
     failure: Failure | None
 
 
-class Slot(ABC):
-    """Room for one item: arrays to fill, and when the slot's last reader left it."""
+def joined(items: Sequence[Item]) -> Item:
+    """The parts of one item, that came through several channels, as one.
+
+    It was published when its last part was, and failed if any part did.
+    """
+    tensors: dict[str, Tensor] = {}
+    for item in items:
+        tensors.update(item.tensors)
+    return Item(
+        items[0].item_id,
+        max([item.ready_ns for item in items]),
+        min([item.entry_ns for item in items]),
+        any(item.synthetic for item in items),
+        tensors,
+        next((item.failure for item in items if item.failure is not None), None),
+    )
+
+
+@dataclass(slots=True)
+class Slot:
+    """Room for one item: arrays to fill, until it is published.
+
+    ``released_ns`` is when the consumer gave back the item as many places before this one as the
+    ring has slots; 0 if there was none.  ``others`` are further arrays that are to get the same
+    values, where several channels are fed at once (:mod:`pipeline.stage_ends`).
+    """
 
     tensors: Mapping[str, Tensor]
-
-    @property
-    @abstractmethod
-    def released_ns(self) -> int:
-        """The time the consumer gave back the item that was here before; 0 for the first."""
+    released_ns: int = 0
+    others: tuple[Mapping[str, Tensor], ...] = ()
 
 
 class Producer(ABC):
@@ -262,7 +279,7 @@ class Consumer(ABC):
         """Give everything back; the producer sees a dead peer when it next needs a slot."""
 
 
-def slot_views(
+def block_views(
     spec: ChannelSpec,
     layout: SlotLayout,
     memory: NDArray[np.uint8],
@@ -270,7 +287,7 @@ def slot_views(
     *,
     writeable: bool,
 ) -> dict[str, Tensor]:
-    """Arrays over one slot of ``memory``, by tensor name; built once, used for every item.
+    """Arrays over the block at ``offset`` of ``memory``, by name; built once, for all items.
 
     They are made from another array, not from its buffer: ``numpy.ndarray(buffer=...)`` drops
     its claim on a mapping at once and would let it be unmapped under a view still in use.

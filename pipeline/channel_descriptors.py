@@ -8,7 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from devices.errors import ConfigError, DeviceError
-from pipeline.channel import SEQUENCE, SEQUENCE_OFFSET, ChannelSpec, SlotLayout
+from pipeline.channel import (
+    HEADER_BYTES,
+    SEQUENCE,
+    SEQUENCE_OFFSET,
+    ChannelSpec,
+    SlotLayout,
+)
 from pipeline.shared_memory import unnamed_memory
 
 TOTAL_BYTES = 8
@@ -60,7 +66,7 @@ def create_channel(spec: ChannelSpec) -> ChannelDescriptors:
         )
     opened: list[int] = []
     try:
-        opened.append(unnamed_memory(SlotLayout.of(spec.tensors).stride_bytes * spec.slots))
+        opened.append(unnamed_memory(SlotLayout.of(spec.tensors).ring_bytes(spec.slots)))
         opened.extend(os.pipe())
         opened.extend(os.pipe())
         memory, forward_read, forward_write, back_read, back_write = opened
@@ -85,8 +91,8 @@ def published_count(memory: int, spec: ChannelSpec) -> int:
 
     Exact once the producer is dead; a glimpse, possibly one too few, while it lives.
     """
-    stride = SlotLayout.of(spec.tensors).stride_bytes
+    headers = os.pread(memory, spec.slots * HEADER_BYTES, 0)
     return max(
-        int.from_bytes(os.pread(memory, SEQUENCE.size, slot * stride + SEQUENCE_OFFSET), "little")
-        for slot in range(spec.slots)
+        int.from_bytes(headers[start : start + SEQUENCE.size], "little")
+        for start in range(SEQUENCE_OFFSET, len(headers), HEADER_BYTES)
     )

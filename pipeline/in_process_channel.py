@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,11 +20,10 @@ from pipeline.channel import (
     Consumer,
     Failure,
     Item,
-    Kind,
     Producer,
     Slot,
     SlotLayout,
-    slot_views,
+    block_views,
 )
 from pipeline.errors import ChannelClosed, ChannelError, EndOfChannel, PeerDied
 
@@ -34,15 +34,13 @@ def in_process_channel(spec: ChannelSpec) -> tuple[InProcessProducer, InProcessC
     return InProcessProducer(ring), InProcessConsumer(ring)
 
 
-class _MemorySlot(Slot):
-    def __init__(self, tensors: dict[str, Tensor], readable: dict[str, Tensor]) -> None:
-        self.tensors = tensors
-        self.readable = readable
-        self.last_release_ns = 0
+@dataclass
+class _Place:
+    """One slot of the ring: its arrays, for each end, and when it was last given back."""
 
-    @property
-    def released_ns(self) -> int:
-        return self.last_release_ns
+    writeable: dict[str, Tensor]
+    readable: dict[str, Tensor]
+    released_ns: int = 0
 
 
 class _Ring:
@@ -52,16 +50,16 @@ class _Ring:
         self.spec = spec
         self.changed = threading.Condition()
         layout = SlotLayout.of(spec.tensors)
-        self.slots = []
+        self.places = []
         for _ in range(spec.slots):
             memory = np.zeros(layout.stride_bytes, np.uint8)
-            self.slots.append(
-                _MemorySlot(
-                    slot_views(spec, layout, memory, 0, writeable=True),
-                    slot_views(spec, layout, memory, 0, writeable=False),
+            self.places.append(
+                _Place(
+                    block_views(spec, layout, memory, 0, writeable=True),
+                    block_views(spec, layout, memory, 0, writeable=False),
                 )
             )
-        self.items: deque[tuple[Kind, Item | None]] = deque()
+        self.items: deque[Item | None] = deque()  # None: the end
         self.credited = 0
         self.producer_closed = False
         self.consumer_closed = False
@@ -114,23 +112,24 @@ class InProcessProducer(Producer):
             self._check_open()
             if ring.credited == self.committed:
                 raise self._reader_gone()
-            return ring.slots[self.committed % self.spec.slots]
+            place = ring.places[self.committed % self.spec.slots]
+            return Slot(place.writeable, place.released_ns)
 
     def commit(
         self, item_id: int, *, ready_ns: int, entry_ns: int, synthetic: bool = False
     ) -> None:
-        slot = self._ring.slots[self.committed % self.spec.slots]
-        self._publish(Item(item_id, ready_ns, entry_ns, synthetic, slot.readable, None))
+        place = self._ring.places[self.committed % self.spec.slots]
+        self._publish(Item(item_id, ready_ns, entry_ns, synthetic, place.readable, None))
 
     def fail(self, item_id: int, failure: Failure, *, ready_ns: int, entry_ns: int) -> None:
-        slot = self._ring.slots[self.committed % self.spec.slots]
+        place = self._ring.places[self.committed % self.spec.slots]
         cut = Failure(failure.segment, failure.encode().decode(errors="ignore"))
-        self._publish(Item(item_id, ready_ns, entry_ns, False, slot.readable, cut))
+        self._publish(Item(item_id, ready_ns, entry_ns, False, place.readable, cut))
 
     def end(self) -> None:
         with self._ring.changed:
             self._check_peer()
-            self._ring.items.append((Kind.END, None))
+            self._ring.items.append(None)
             self._ring.changed.notify_all()
 
     def close(self) -> None:
@@ -144,7 +143,7 @@ class InProcessProducer(Producer):
             self._check_peer()
             if ring.credited == self.committed:
                 raise ChannelError(f"Nothing is reserved in the channel {ring.name}.")
-            ring.items.append((Kind.ERROR if item.failure else Kind.DATA, item))
+            ring.items.append(item)
             self.committed += 1
             ring.changed.notify_all()
 
@@ -207,7 +206,7 @@ class InProcessConsumer(Consumer):
                     f"{self.spec.reader} after {self._received} items without ending.",
                     stage=self.spec.maker,
                 )
-            _, item = ring.items[0]
+            item = ring.items[0]
             if item is None:
                 raise EndOfChannel(f"The channel {ring.name} ended after {self._received} items.")
             ring.items.popleft()
@@ -219,7 +218,7 @@ class InProcessConsumer(Consumer):
             self._check_open()
             if self._retired == self._received:
                 raise ChannelError(f"No item of the channel {self._ring.name} is left to release.")
-            self._ring.slots[self._retired % self.spec.slots].last_release_ns = released_ns
+            self._ring.places[self._retired % self.spec.slots].released_ns = released_ns
             self._retired += 1
 
     def close(self) -> None:

@@ -1,62 +1,24 @@
-"""The host's one thread: moves items at both ends and notices when a stage is gone.
+"""The host's one thread: moves items at both ends while nobody else does, and notices deaths.
 
 It sleeps in ``poll`` on the pipes that matter at the moment and on a pipe of its own, through
-which other threads wake it.  There is no interval at which it looks around.
+which other threads wake it.  It looks around in intervals only while results are popped, because
+who pops moves the items himself and has to be relieved when he stops (:mod:`pipeline.attendance`).
 """
 
 from __future__ import annotations
 
-import os
+import math
 import select
 import threading
+import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from devices.log_records import SafeLogger
 from pipeline.sink import Sink
 from pipeline.source import Source
+from pipeline.wake_pipe import WakePipe
 
 _logger = SafeLogger(__name__)
-
-
-class WakePipe:
-    """A pipe to oneself: ``wake`` from any thread makes ``fileno`` readable."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-        # Reentrant, because the collector may drop the runner, which wakes, during a wake.
-        self._lock = threading.RLock()
-        self._closed = False
-
-    def fileno(self) -> int:
-        """The end to wait on."""
-        return self._read
-
-    def wake(self) -> None:
-        """Make the other end readable; does nothing after :meth:`close`."""
-        with self._lock, suppress(BlockingIOError):  # full: it is readable already
-            if not self._closed:
-                os.write(self._write, b"\0")
-
-    def drain(self) -> None:
-        """Forget all wakes so far."""
-        with suppress(BlockingIOError):
-            os.read(self._read, 4096)
-
-    def abandon_after_fork(self) -> None:
-        """In a forked child: let go of both ends, which are the parent's, without its locks."""
-        self._lock = threading.RLock()
-        self.close()
-
-    def close(self) -> None:
-        """Close both ends."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                os.close(self._read)
-                os.close(self._write)
 
 
 class Pump:
@@ -82,6 +44,8 @@ class Pump:
         self._supervise = supervise
         self._on_failure = on_failure
         self._stopping = False
+        self._poll = select.poll()
+        self._poll.register(wake_pipe.fileno(), select.POLLIN)
         self._thread = threading.Thread(target=self._run, name="pipeline pump", daemon=True)
 
     def start(self) -> None:
@@ -109,10 +73,28 @@ class Pump:
             _logger.exception("the pump of a pipeline failed")
             self._on_failure(error)
 
-    def _wait(self, patience: float | None) -> None:
-        poll = select.poll()
-        poll.register(self._wake_pipe.fileno(), select.POLLIN)
-        for descriptor in (*self._source.interest(), *self._sink.interest()):
-            poll.register(descriptor, select.POLLIN)
-        poll.poll(None if patience is None else max(0.0, patience) * 1000)
-        self._wake_pipe.drain()
+    def _wait(self, patience_s: float | None) -> None:
+        """Sleep until something happened, a supervisor's time is over, or it is our turn."""
+        due = None if patience_s is None else time.monotonic() + patience_s
+        rested = False
+        while True:
+            poll = self._poll
+            rest_s = self._sink.rest_s(self._source.holds_somebody)
+            if rest_s == 0:
+                if rested:
+                    return  # nobody came back: first do what there is to do
+                poll = select.poll()
+                poll.register(self._wake_pipe.fileno(), select.POLLIN)
+                for descriptor in (*self._source.interest(), *self._sink.interest()):
+                    poll.register(descriptor, select.POLLIN)
+            left_s = None if due is None else max(0.0, due - time.monotonic())
+            sleep_s, rested = left_s, False
+            if rest_s and (left_s is None or rest_s < left_s):
+                sleep_s, rested = rest_s, True
+            # Rounded up, or the last part of a millisecond would be spent asking again and again.
+            if poll.poll(None if sleep_s is None else math.ceil(sleep_s * 1000)):
+                self._wake_pipe.drain()
+                return
+            if not rested:
+                return
+            # Somebody pops: ask again whether it is our turn, and disturb nobody if not.

@@ -34,9 +34,9 @@ from pipeline import asynchronous
 from pipeline.assignment import assign, check_recovery, load, select
 from pipeline.errors import InferenceError
 from pipeline.replacements import Replacements
+from pipeline.result import OnError, Result
 from pipeline.routes import StageTensors, plan_routes
 from pipeline.running import RunningPipeline, RunOptions
-from pipeline.sink import OnError, Result
 from pipeline.source import TURNED_OFF
 from pipeline.statistics import PipelineStatistics
 from pipeline.trace import trace_size
@@ -195,7 +195,7 @@ class PipelinedModelRunner:
         do not depend on how fast this program runs.
 
         ``token`` is any object of yours that :meth:`pop_result` gives back with the item, on
-        :class:`~pipeline.sink.Result` or :class:`~pipeline.errors.InferenceError`.  It stays in
+        :class:`~pipeline.result.Result` or :class:`~pipeline.errors.InferenceError`.  It stays in
         this process and is never copied.
 
         Raises :class:`~devices.errors.TensorError` for a wrong name, dtype or shape,

@@ -20,18 +20,20 @@ from devices.device import Device, Loaded
 from devices.errors import DeviceError
 from devices.log_records import SafeLogger
 from pipeline.assignment import unload
-from pipeline.pump import Pump, WakePipe
+from pipeline.pump import Pump
 from pipeline.recovery import Losses
 from pipeline.replacements import Replacements, claim, give_up
+from pipeline.result import OnError
 from pipeline.routes import SOURCE, RoutePlan
 from pipeline.seating import Seat, Seating
 from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
-from pipeline.sink import OnError, Sink
+from pipeline.sink import Sink
 from pipeline.source import Source
 from pipeline.statistics import PipelineStatistics, StageStatistics
 from pipeline.supervision import Supervisor
 from pipeline.trace import TracedPage
 from pipeline.trace_events import StageTrace
+from pipeline.wake_pipe import WakePipe
 
 GRACE_S = 5.0
 """How long the stages together may take to end before the pipeline leaves without them."""
@@ -109,12 +111,13 @@ class RunningPipeline:
                 ],
                 plan.outputs,
                 seating.device_name,
+                self.source,
                 tokens=tokens,
                 limit=options.output_limit,
                 wake=self._wake_pipe.wake,
                 on_error=options.on_error,
-                turn_off=self.source.turn_off,
             )
+            self.source.tell = self.sink.tell
             undo.callback(self.sink.close)
             self._supervisor = Supervisor(
                 seating,

@@ -2,7 +2,7 @@
 
 ::
 
-    memory     header | tensor | tensor     header | tensor | tensor    ...  (one slot each)
+    memory     the ring: a header and a block of tensors for each slot
     forward    how many items are published, in all    maker ──► reader
     back       how many may be published, in all       maker ◄── reader
 
@@ -19,161 +19,57 @@ end that takes the place of a dead one need not know what that one had read from
 
 from __future__ import annotations
 
-import mmap
 import os
-import select
-import struct
+from collections import deque
 from contextlib import suppress
+from typing import NoReturn
 
-import numpy as np
-
-from devices.device import Tensor
 from pipeline.channel import (
-    ERROR_BYTES,
+    FLAG_ERROR,
     FLAG_SYNTHETIC,
     GENERATION_SHIFT,
     HEADER,
     HEADER_BYTES,
-    RELEASED,
-    RELEASED_OFFSET,
     SEQUENCE,
     SEQUENCE_OFFSET,
     ChannelSpec,
     Consumer,
     Failure,
     Item,
-    Kind,
     Producer,
     Slot,
-    SlotLayout,
-    slot_views,
 )
 from pipeline.channel_descriptors import TOTAL_BYTES
-from pipeline.errors import ChannelClosed, ChannelError, EndOfChannel, PeerDied
-from pipeline.shared_memory import map_memory
+from pipeline.errors import ChannelError, EndOfChannel, PeerDied
+from pipeline.shared_memory_ring import HEADER_WORDS, READ_BYTES, RELEASED_WORD, RingEnd
 
-READ_BYTES = 4096
-"""How much of a pipe is read at once: 512 totals."""
+CACHED_BYTES = 64 << 10
+"""From this size on, the block that became free last is used next: it is still in the cache.
+
+For smaller tensors, looking for freed blocks before every item costs more than it gains.
+"""
 
 _END_BIT = 1 << 63
 """Set in the total of a producer that has ended: larger than all it said before."""
 
-_from_bytes = int.from_bytes
-_DATA, _ERROR = int(Kind.DATA), int(Kind.ERROR)
+_pack_header = HEADER.pack_into
 
 
-class _MappedSlot(Slot):
-    __slots__ = ("_mapping", "_released_at", "start", "tensors")
-
-    def __init__(self, mapping: mmap.mmap, start: int, views: dict[str, Tensor]) -> None:
-        self.tensors = views
-        self.start = start
-        self._mapping = mapping
-        self._released_at = start + RELEASED_OFFSET
-
-    @property
-    def released_ns(self) -> int:
-        released: int = RELEASED.unpack_from(self._mapping, self._released_at)[0]
-        return released
-
-
-class _Endpoint:
-    """What both ends share: the mapped ring and waiting on one pipe."""
-
-    def __init__(
-        self, spec: ChannelSpec, memory: int, read: int, write: int, *, writeable: bool
-    ) -> None:
-        self.spec = spec
-        layout = SlotLayout.of(spec.tensors)
-        try:
-            self._mapping = map_memory(memory, layout.stride_bytes * spec.slots)
-        except BaseException:
-            os.close(read)
-            os.close(write)
-            raise
-        finally:
-            os.close(memory)
-        memory_bytes = np.frombuffer(self._mapping, np.uint8)
-        self._slots = [
-            _MappedSlot(
-                self._mapping,
-                start,
-                slot_views(spec, layout, memory_bytes, start, writeable=writeable),
-            )
-            for start in range(0, layout.stride_bytes * spec.slots, layout.stride_bytes)
-        ]
-        self._read = read
-        self._write = write
-        self._poll = select.poll()
-        self._poll.register(read, select.POLLIN)
-        self._closed = False
-
-    def fileno(self) -> int:
-        """The pipe this end waits on, for ``select.poll``."""
-        self._check_open()
-        return self._read
-
-    def _readable(self, timeout: float | None) -> bool:
-        return bool(self._poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
-
-    def _item_at(self, position: int) -> Item:
-        """What the slot of item ``position`` of this channel holds."""
-        slot = self._slots[position % self.spec.slots]
-        item_id, ready_ns, entry_ns, kind, flags, origin, length, sequence = HEADER.unpack_from(
-            self._mapping, slot.start
-        )
-        if sequence != position + 1:
-            raise ChannelError(
-                f"The slot of item {position} of the channel {self._name} holds item "
-                f"{sequence - 1}: the memory was overwritten."
-            )
-        failure = None
-        if kind == _ERROR:
-            start = slot.start + HEADER_BYTES
-            text = self._mapping[start : start + min(length, ERROR_BYTES)]
-            failure = Failure(origin, text.decode(errors="ignore"), flags >> GENERATION_SHIFT)
-        return Item(
-            item_id, ready_ns, entry_ns, bool(flags & FLAG_SYNTHETIC), slot.tensors, failure
-        )
-
-    def _totals(self) -> int | None:
-        """The largest total waiting in the pipe; ``None`` if the peer is gone."""
-        data = os.read(self._read, READ_BYTES)
-        if len(data) == TOTAL_BYTES:
-            return _from_bytes(data, "little")
-        if not data:
-            return None
-        return int(max(struct.unpack(f"<{len(data) // TOTAL_BYTES}Q", data)))
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ChannelClosed(f"This end of the channel {self._name} was closed already.")
-
-    @property
-    def _name(self) -> str:
-        return f"from stage {self.spec.maker} to stage {self.spec.reader}"
-
-    def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        self._slots.clear()
-        # An array someone still holds keeps the mapping; it goes with the last of them.
-        with suppress(BufferError):
-            self._mapping.close()
-        os.close(self._read)
-        os.close(self._write)
-
-
-class SharedMemoryProducer(_Endpoint, Producer):
+class SharedMemoryProducer(RingEnd, Producer):
     """The writing end; owns the three descriptors it is given."""
 
     def __init__(self, spec: ChannelSpec, memory: int, back_read: int, forward_write: int) -> None:
         super().__init__(spec, memory, back_read, forward_write, writeable=True)
+        self.committed = 0
         self._credited = 0
         self._payload_bytes = sum(tensor.size_bytes for tensor in spec.tensors)
+        self._picky = spec.slots > 1 and self._payload_bytes >= CACHED_BYTES
+        self._slots = [Slot(views) for views in self._views]
+        self._free = list(range(spec.slots))[::-1]  # the last one is used next
+        self._used: deque[int] = deque()  # blocks of published items not known to be released
+        self._reserved = -1
+        self._lost_track = False
         self._ended = False
-        self.committed = 0
 
     @property
     def credited(self) -> int:
@@ -186,51 +82,32 @@ class SharedMemoryProducer(_Endpoint, Producer):
         return self._credited - self.committed
 
     def reserve(self, timeout: float | None = None) -> Slot:
-        self._check_open()
-        while self._credited == self.committed:
-            if timeout is not None and not self._readable(timeout):
-                raise TimeoutError(f"No slot of the channel {self._name} became free in time.")
-            self._take_credits()
-        return self._slots[self.committed % self.spec.slots]
+        block = self._reserved
+        if block < 0:
+            committed = self.committed
+            if self._credited == committed:
+                self._await_credit(timeout)
+            elif self._picky and self._readable(0):
+                self._take_credits()
+            block = self._reserved = self._free.pop()
+            self._slots[block].released_ns = self._words[
+                committed % self._count * HEADER_WORDS + RELEASED_WORD
+            ]
+        return self._slots[block]
 
     def commit(
         self, item_id: int, *, ready_ns: int, entry_ns: int, synthetic: bool = False
     ) -> None:
-        start, position = self._reserved()
-        HEADER.pack_into(
-            self._mapping,
-            start,
-            item_id,
-            ready_ns,
-            entry_ns,
-            _DATA,
-            FLAG_SYNTHETIC if synthetic else 0,
-            0,
-            self._payload_bytes,
-            position,
-        )
-        self.committed = position  # not before: another thread may announce it
-        self._send(position)
+        flags = FLAG_SYNTHETIC if synthetic else 0
+        self._publish(item_id, ready_ns, entry_ns, flags, 0, self._payload_bytes)
 
     def fail(self, item_id: int, failure: Failure, *, ready_ns: int, entry_ns: int) -> None:
-        start, position = self._reserved()
+        self._check_reserved()
         text = failure.encode()
-        self._mapping[start + HEADER_BYTES : start + HEADER_BYTES + len(text)] = text
-        flags = failure.generation << GENERATION_SHIFT
-        HEADER.pack_into(
-            self._mapping,
-            start,
-            item_id,
-            ready_ns,
-            entry_ns,
-            _ERROR,
-            flags,
-            failure.segment,
-            len(text),
-            position,
-        )
-        self.committed = position
-        self._send(position)
+        start = self._block_start(self._reserved)
+        self._mapping[start : start + len(text)] = text
+        flags = FLAG_ERROR | failure.generation << GENERATION_SHIFT
+        self._publish(item_id, ready_ns, entry_ns, flags, failure.segment, len(text))
 
     def end(self) -> None:
         self._check_open()
@@ -240,10 +117,12 @@ class SharedMemoryProducer(_Endpoint, Producer):
     def resume(self) -> int:
         self._check_open()
         sequences = [
-            SEQUENCE.unpack_from(self._mapping, slot.start + SEQUENCE_OFFSET)[0]
-            for slot in self._slots
+            SEQUENCE.unpack_from(self._mapping, start + SEQUENCE_OFFSET)[0]
+            for start in range(0, self._first_block, HEADER_BYTES)
         ]
         self.committed = self._credited = max(sequences)  # until the reader says more
+        self._free, self._reserved = [], -1
+        self._lost_track = True
         return self.committed
 
     def published(self) -> Item | None:
@@ -254,13 +133,54 @@ class SharedMemoryProducer(_Endpoint, Producer):
         with suppress(PeerDied):  # then there is nobody to tell
             self._send(self.committed | (_END_BIT if self._ended else 0))
 
-    def _reserved(self) -> tuple[int, int]:
-        """Where the reserved slot starts, and the number of items once it is published."""
+    def close(self) -> None:
+        self._credited, self._reserved = self.committed, -1  # so that every method looks twice
+        self._slots.clear()
+        super().close()
+
+    def _publish(
+        self, item_id: int, ready_ns: int, entry_ns: int, flags: int, origin: int, length: int
+    ) -> None:
+        block, committed = self._reserved, self.committed
+        if block < 0:
+            self._check_reserved()
+        total = committed + 1
+        _pack_header(
+            self._mapping,
+            committed % self._count * HEADER_BYTES,
+            item_id,
+            ready_ns,
+            entry_ns,
+            block,
+            flags,
+            origin,
+            length,
+            total,
+        )
+        self._used.append(block)
+        self._reserved = -1
+        self.committed = total  # not before: another thread may announce it
+        self._send(total)
+
+    def _check_reserved(self) -> None:
         self._check_open()
-        committed = self.committed
-        if self._credited == committed:
+        if self._reserved < 0:
             raise ChannelError(f"Nothing is reserved in the channel {self._name}.")
-        return self._slots[committed % self.spec.slots].start, committed + 1
+
+    def _free_blocks(self, granted: int) -> None:
+        """Items are released in order, and no credit is given before a slot is free."""
+        first = max(0, granted - self._count)
+        if self._lost_track:
+            # Only now it is known which items of a predecessor still need their blocks; headers
+            # of earlier ones may name a block that was used again, and one may be torn.
+            self._lost_track = False
+            self._used = deque(
+                HEADER.unpack_from(self._mapping, position % self._count * HEADER_BYTES)[3]
+                for position in range(first, self.committed)
+            )
+            self._free = sorted(set(range(self._count)).difference(self._used), reverse=True)
+        while len(self._used) > self.committed - first:
+            self._free.append(self._used.popleft())
 
     def _send(self, total: int) -> None:
         try:
@@ -268,11 +188,20 @@ class SharedMemoryProducer(_Endpoint, Producer):
         except BrokenPipeError:
             raise self._reader_gone() from None
 
+    def _await_credit(self, timeout: float | None) -> None:
+        self._check_open()
+        while self._credited == self.committed:
+            if timeout is not None and not self._readable(timeout):
+                raise TimeoutError(f"No slot of the channel {self._name} became free in time.")
+            self._take_credits()
+
     def _take_credits(self) -> None:
-        granted = self._totals()
-        if granted is not None:
+        count = os.readv(self._read, self._inbox)
+        if count:
+            granted = self._inbox_totals[0] if count == TOTAL_BYTES else self._largest(count)
             if granted > self._credited:
                 self._credited = granted
+                self._free_blocks(granted)
         elif self._credited == self.committed:  # else who needs more will find the peer gone
             raise self._reader_gone()
 
@@ -284,7 +213,7 @@ class SharedMemoryProducer(_Endpoint, Producer):
         )
 
 
-class SharedMemoryConsumer(_Endpoint, Consumer):
+class SharedMemoryConsumer(RingEnd, Consumer):
     """The reading end; owns the three descriptors it is given."""
 
     def __init__(self, spec: ChannelSpec, memory: int, forward_read: int, back_write: int) -> None:
@@ -294,11 +223,11 @@ class SharedMemoryConsumer(_Endpoint, Consumer):
         self._received = 0
         self._retired = 0
         self._ended = False
-        self._orphaned = False
+        self._over = False  # nothing will come through the pipe any more
 
     def grant(self, credits: int) -> None:
         self._check_open()
-        if not 0 <= credits <= self.spec.slots + self._retired - self._granted:
+        if not 0 <= credits <= self._count + self._retired - self._granted:
             raise ValueError(
                 f"{credits} more credits would promise slots of the channel {self._name} "
                 "that are not free."
@@ -318,13 +247,24 @@ class SharedMemoryConsumer(_Endpoint, Consumer):
         self._check_open()
         self._available = self._received = self._granted = self._retired = position
         if position:
-            start = self._slots[(position - 1) % self.spec.slots].start
-            RELEASED.pack_into(self._mapping, start + RELEASED_OFFSET, released_ns)
+            self._words[(position - 1) % self._count * HEADER_WORDS + RELEASED_WORD] = released_ns
+
+    @property
+    def granted(self) -> int:
+        """Credits given so far."""
+        return self._granted
+
+    def resync(self, retired: int) -> None:
+        """Continue behind so many items, after an interruption inside any method of this end."""
+        self._check_open()
+        self._received = self._retired = retired
+        self._hear(self._largest(READ_BYTES))
+        self.regrant()
 
     @property
     def pending(self) -> bool:
         """What :meth:`poll` would say without looking into the pipe."""
-        return self._available > self._received or self._ended or self._orphaned
+        return self._available > self._received or self._over
 
     def poll(self) -> bool:
         self._check_open()
@@ -333,38 +273,62 @@ class SharedMemoryConsumer(_Endpoint, Consumer):
         return self.pending
 
     def receive(self, timeout: float | None = None) -> Item:
-        self._check_open()
-        while self._available == self._received:
-            if self._ended:
-                raise EndOfChannel(f"The channel {self._name} ended after {self._received} items.")
-            if self._orphaned:
-                raise PeerDied(
-                    f"Stage {self.spec.maker} is gone: it stopped sending to stage "
-                    f"{self.spec.reader} after {self._received} items without ending.",
-                    stage=self.spec.maker,
-                )
-            if timeout is not None and not self._readable(timeout):
-                raise TimeoutError(f"Nothing arrived through the channel {self._name} in time.")
-            self._take_totals()
-        item = self._item_at(self._received)
-        self._received += 1
+        position = self._received
+        if self._available == position:
+            self._await_item(timeout)
+        item = self._item_at(position)
+        self._received = position + 1
         return item
 
     def retire(self, released_ns: int) -> None:
-        self._check_open()
-        if self._retired == self._received:
+        retired = self._retired
+        if retired == self._received:
+            self._check_open()
             raise ChannelError(f"No item of the channel {self._name} is left to release.")
-        start = self._slots[self._retired % self.spec.slots].start
-        RELEASED.pack_into(self._mapping, start + RELEASED_OFFSET, released_ns)
-        self._retired += 1
+        self._words[retired % self._count * HEADER_WORDS + RELEASED_WORD] = released_ns
+        self._retired = retired + 1
+
+    def release(self, released_ns: int) -> None:
+        self.retire(released_ns)
+        self._granted += 1  # a slot is free: it was just retired
+        self.regrant()
+
+    def close(self) -> None:
+        self._available = self._retired = self._received  # so that every method looks twice
+        self._over = True
+        super().close()
+
+    def _await_item(self, timeout: float | None) -> None:
+        position = self._received
+        while self._available == position:
+            if self._over:
+                self._say_why(position)
+            if timeout is not None and not self._readable(timeout):
+                raise TimeoutError(f"Nothing arrived through the channel {self._name} in time.")
+            self._take_totals()
+
+    def _say_why(self, position: int) -> NoReturn:
+        self._check_open()
+        if self._ended:
+            raise EndOfChannel(f"The channel {self._name} ended after {position} items.")
+        raise PeerDied(
+            f"Stage {self.spec.maker} is gone: it stopped sending to stage {self.spec.reader} "
+            f"after {position} items without ending.",
+            stage=self.spec.maker,
+        )
 
     def _take_totals(self) -> None:
-        total = self._totals()
-        if total is None:
-            self._orphaned = True
-            return
-        if total & _END_BIT:
-            self._ended = True
+        count = os.readv(self._read, self._inbox)
+        if count == TOTAL_BYTES:
+            self._hear(self._inbox_totals[0])
+        elif count:
+            self._hear(self._largest(count))
+        else:
+            self._over = True
+
+    def _hear(self, total: int) -> None:
+        if total >= _END_BIT:
+            self._ended = self._over = True
             total ^= _END_BIT
         if total > self._available:
             self._available = total

@@ -1,46 +1,29 @@
 """Where results leave: puts the outputs of an item together and hands them out in order.
 
-The pump thread copies finished items out of the rings.  How many results may wait is limited by
-the credits given to the last stage, so a result waits either in its ring or here, and both count.
+A thread that waits in :meth:`Sink.pop` copies finished items out of the rings itself; while nobody
+does, the pump thread does it (:mod:`pipeline.attendance`).  How many results may wait is limited
+by the credits given to the last stage, so a result waits either in its ring or here, and both
+count.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from devices.device import Tensor, TensorSpec
+from devices.device import TensorSpec
+from pipeline.arrivals import Arrivals
+from pipeline.attendance import Attendance
 from pipeline.changed import Changed
-from pipeline.channel import ChannelSpec, Failure, Item
+from pipeline.channel import ChannelSpec, Failure, Item, joined
 from pipeline.errors import EndOfChannel, InferenceError, PeerDied, PipelineClosed
+from pipeline.recycling import Copies
+from pipeline.result import OnError, Result
 from pipeline.shared_memory_channel import SharedMemoryConsumer
-
-OnError = Literal["raise", "return", "stop"]
-"""What becomes of a failed item: raised by its ``pop``, returned by it, or the end of it all."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """The outputs of one item and its times on the devices' clock.
-
-    ``item`` counts pushes from 0.  ``entry_ns`` is when the first stage started on it, ``exit_ns``
-    when its last output was published; the difference is its latency through the pipeline.
-    ``synthetic`` outputs are zero-filled placeholders of devices that compute only time.  An item
-    that failed has an ``error`` and no outputs; only where errors are to be returned.  ``token``
-    is what was pushed with the item.
-    """
-
-    item: int
-    outputs: dict[str, Tensor]
-    entry_ns: int
-    exit_ns: int
-    synthetic: bool
-    error: InferenceError | None = None
-    token: Any = None
+from pipeline.source import Source
 
 
 class Sink:
@@ -51,39 +34,40 @@ class Sink:
         consumers: Sequence[SharedMemoryConsumer],
         outputs: Sequence[TensorSpec],
         device_name: Callable[[int, int], str],
+        source: Source,
         *,
         tokens: dict[int, Any],
         limit: int | None,
         wake: Callable[[], None],
         on_error: OnError = "raise",
-        turn_off: Callable[[Callable[[], Exception]], None] = lambda refusal: None,
     ) -> None:
         """``consumers`` by rising maker, the last stage's last.
 
         ``device_name`` gives the device of a segment in a generation; ``tokens`` by item are put
-        there by the source; ``turn_off`` ends the stream, which the first error does where
-        ``on_error`` is ``"stop"``.
+        there by ``source``, the other end of the pipeline; ``wake`` stirs the pump.
         """
-        self._consumers = consumers
+        self._arrivals = Arrivals(consumers)
         made_by = {
             tensor.name: index
             for index, consumer in enumerate(consumers)
             for tensor in consumer.spec.tensors
         }
-        self._outputs = [(spec.name, made_by[spec.name]) for spec in outputs]
+        self._outputs = [(spec.name, made_by[spec.name], Copies(spec)) for spec in outputs]
         self._device_name = device_name
+        self._source = source
         self._tokens = tokens
         self._limit = limit
         self._wake = wake
         self._changed = Changed()
+        self._attendance = Attendance(wake)
         self._on_error = on_error
-        self._turn_off = turn_off
         self._stopped: InferenceError | None = None
         self._results: deque[Result] = deque()
-        self._granted = [0] * len(consumers)
-        self._finished = 0
         self._popped = 0
         self._dropping = 0  # items below this one go nowhere
+        self._awaiting_end = 0
+        self._unsettled = False  # inside of what must not be interrupted
+        self._fault: Exception | None = None
         self._ended = False
         self._loss: Callable[[], Exception] | None = None
         self._closed = False
@@ -96,7 +80,7 @@ class Sink:
     @property
     def finished(self) -> int:
         """Items that came out, failed ones included."""
-        return self._finished
+        return self._arrivals.finished
 
     @property
     def popped(self) -> int:
@@ -111,39 +95,57 @@ class Sink:
     def pop(self, timeout: float | None) -> Result | None:
         """The next result; see :meth:`PipelinedModelRunner.pop_result`."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
-            while not self._results:
-                if self._ended or self._stopped is not None:
-                    return None
-                if self._loss is not None:
-                    raise self._loss()
-                remaining = None if deadline is None else deadline - time.monotonic()
-                if remaining is not None and remaining <= 0:
-                    raise TimeoutError(f"No result came out within {timeout} s.")
-                self._changed.wait(remaining)
-            result = self._results.popleft()
-            self._popped += 1
-            if self._limit is not None and not self._closed:
-                self._grant()
+        while True:
+            watching = False
+            try:
+                with self._changed.lock:
+                    alone = not self._attendance.taken
+                    while self._results and self._results[0].item < self._popped:
+                        self._results.popleft()  # an interrupted call had taken it
+                    if alone and not self._results:
+                        self._fetch()
+                    if self._results:
+                        result = self._results[0]
+                        limited = self._limit is not None and not self._closed
+                        settled = not self._unsettled
+                        self._unsettled |= limited
+                        self._popped = result.item + 1  # from here on it is this call's
+                        self._results.popleft()
+                        if limited:
+                            self._grant()
+                            self._unsettled = not settled
+                        break
+                    if self._ended or self._stopped is not None:
+                        return None
+                    if self._loss is not None:
+                        raise self._loss()
+                    remaining = None if deadline is None else deadline - time.monotonic()
+                    if remaining is not None and remaining <= 0:
+                        raise TimeoutError(f"No result came out within {timeout} s.")
+                    if not alone or self._fault is not None or not self._expecting():
+                        self._changed.wait(remaining)
+                        continue
+                    watching = True
+                    self._attendance.enter()
+                self._watch(remaining)
+            finally:
+                if watching:
+                    with self._changed.lock:
+                        self._attendance.leave()
+                        self._changed.notify_all()  # somebody else may have to watch now
         if result.error is not None and self._on_error != "return":
             raise result.error
         return result
 
     def granted_on(self, spec: ChannelSpec) -> int:
         """How many items may have been published on a channel in all."""
-        return next(
-            granted
-            for consumer, granted in zip(self._consumers, self._granted, strict=True)
-            if consumer.spec == spec
-        )
+        return self._arrivals.granted_on(spec)
 
     def repeat(self, segment: int) -> None:
         """Tell a segment that was started anew how much room there is."""
         with self._changed:
             if not self._closed:
-                for consumer in self._consumers:
-                    if consumer.spec.maker == segment:
-                        consumer.regrant()
+                self._arrivals.repeat(segment)
 
     def set_limit(self, limit: int | None) -> None:
         """Change how many results may wait."""
@@ -152,9 +154,16 @@ class Sink:
             if not self._closed:
                 self._grant()
 
-    def results_told(self, listener: Callable[[], None]) -> AbstractContextManager[None]:
+    @contextmanager
+    def results_told(self, listener: Callable[[], None]) -> Iterator[None]:
         """Have ``listener`` called whenever another :meth:`pop` may succeed, for event loops."""
-        return self._changed.telling(listener)
+        with self._changed.telling(listener):
+            self._attendance.summon()  # event loops cannot watch
+            yield
+
+    def tell(self) -> None:
+        """Something is waiting in the source: whoever watches here is to move it, too."""
+        self._attendance.tell()
 
     def drop(self, count: int) -> None:
         """Take the next ``count`` results, now or when they come, and forget them."""
@@ -169,14 +178,17 @@ class Sink:
     def wait_done(self) -> None:
         """Wait until every item has come out, or none will any more."""
         with self._changed:
+            self._awaiting_end += 1
+            self._wake()
             self._changed.wait_for(lambda: self._ended or self._loss is not None)
+            self._awaiting_end -= 1
 
     def lose(self, loss: Callable[[], Exception]) -> None:
         """Make ``pop`` raise this once the results that are there have been handed out."""
         with self._changed:
             if self._loss is None:
                 self._loss = loss
-            self._changed.notify_all()
+            self._notify()
 
     def cancel(self) -> None:
         """Drop all results; every ``pop``, now and later, raises ``PipelineClosed``."""
@@ -188,14 +200,18 @@ class Sink:
             self._loss = lambda: PipelineClosed(
                 "The pipeline was cancelled, its results are gone; make a new runner."
             )
-            self._changed.notify_all()
+            self._notify()
 
     def close(self) -> None:
         """Close the channels; results already here can still be popped."""
         with self._changed:
             self._closed = True
-            for consumer in self._consumers:
-                consumer.close()
+            self._notify()
+            # A thread must not sleep on descriptors that are closed; it might be this one, in
+            # which a signal handler or the garbage collector does this while it sleeps.
+            self._changed.wait_for(lambda: not self._attendance.taken)
+            self._arrivals.close()
+            self._attendance.close()
 
     def abandon_after_fork(self, loss: Callable[[], Exception]) -> None:
         """In a forked child: let go of the channels without locks, and make every pop raise."""
@@ -203,63 +219,119 @@ class Sink:
         self._results.clear()
         self._ended = False
         self._loss = loss
+        self._attendance.abandon_after_fork()
         self.close()
 
     # -- called by the pump thread --------------------------------------------------------------
 
-    def interest(self) -> list[int]:
+    def rest_s(self, needed: bool) -> float | None:
+        """For how long the pump may leave the channels alone; ``None``: until it is woken.
+
+        With ``needed``, somebody waits for room that comes with results that nobody pops.
+        """
+        with self._changed:
+            needed = needed or self._awaiting_end > 0 or self._changed.listened
+            rest_ns = self._attendance.rest_ns(needed)
+            return None if rest_ns is None else rest_ns / 1e9
+
+    def interest(self) -> tuple[int, ...]:
         """Descriptors that become readable when :meth:`collect` has something to do."""
         with self._changed:
-            if not self._expecting():
-                return []
-            return [c.fileno() for c in self._consumers if not c.pending]
+            return self._arrivals.descriptors() if self._expecting() else ()
 
     def collect(self) -> None:
-        """Take every item that has arrived on all channels."""
+        """Take every item that has arrived on all channels.
+
+        Raises what went wrong inside, also if it was in another thread.
+        """
         with self._changed:
-            finished_before = self._finished
-            while self._expecting():
-                arrived = [consumer.poll() for consumer in self._consumers]
-                if not all(arrived):
-                    break
-                try:
-                    items = [consumer.receive() for consumer in self._consumers]
-                except EndOfChannel:
-                    self._ended = True
-                except PeerDied:
-                    self.gone = True
-                else:
-                    self._take(items)
-                self._changed.notify_all()
-            if self._finished > finished_before and not self._closed:
-                self._grant()  # once for all of them: a credit costs a system call
+            if self._fault is not None:
+                raise self._fault
+            self._collect()
             stopped = self._stopped
         if stopped is not None:
-            self._turn_off(lambda: _anew(stopped))
+            self._source.turn_off(lambda: _anew(stopped))
 
     # -- helpers, all with the lock held --------------------------------------------------------
 
     def _expecting(self) -> bool:
         return not (self._ended or self.gone or self._cancelled or self._closed)
 
+    def _notify(self) -> None:
+        self._changed.notify_all()
+        self._attendance.rouse()
+
+    def _fetch(self) -> None:
+        """Collect in a thread that pops; what else follows from it is the pump's business."""
+        before = self._expecting(), self._stopped
+        finished = self._arrivals.finished
+        try:
+            self._collect()
+        except Exception:
+            # A signal handler raised inside, which is nobody's fault, or it happens again.
+            try:
+                self._collect()
+            except Exception as error:
+                self._fault = error
+                self._wake()
+                return
+            raise
+        if self._arrivals.finished > finished:
+            self._attendance.seen()
+        if before != (self._expecting(), self._stopped):
+            self._wake()
+
+    def _watch(self, remaining: float | None) -> None:
+        """Wait until there may be something to collect, without the lock but entered."""
+        self._source.service()
+        with self._changed.lock:
+            descriptors = self._arrivals.descriptors() if self._expecting() else ()
+        self._attendance.wait((*descriptors, *self._source.interest()), remaining)
+
+    def _collect(self) -> None:
+        if not self._expecting():
+            return
+        if self._unsettled:  # it was interrupted
+            self._arrivals.resync()
+            self._grant()
+        self._unsettled = True
+        finished = self._arrivals.finished
+        self._arrivals.look()
+        try:
+            while (items := self._arrivals.receive()) is not None:
+                self._take(items)
+        except EndOfChannel:
+            self._ended = True
+        except PeerDied:
+            self.gone = True
+        if self._arrivals.finished > finished:
+            self._grant()  # once for all of them: a credit costs a system call
+        self._unsettled = False
+        if self._arrivals.finished > finished or not self._expecting():
+            self._notify()
+
     def _take(self, items: list[Item]) -> None:
-        item_id = items[0].item_id
-        exit_ns = max([item.ready_ns for item in items])
-        failure = next((item.failure for item in items if item.failure is not None), None)
-        token = self._tokens.pop(item_id, None) if self._tokens else None
-        error = None if failure is None else self._error(item_id, failure, token)
+        item = items[0] if len(items) == 1 else joined(items)
+        item_id, exit_ns = item.item_id, item.ready_ns
+        token = self._tokens.get(item_id) if self._tokens else None
+        error = None if item.failure is None else self._error(item_id, item.failure, token)
         if item_id < self._dropping:
-            self._popped += 1
+            self._popped = item_id + 1
+        elif self._results and self._results[-1].item == item_id:
+            pass  # taken already when this was interrupted
         elif self._stopped is None:  # else nothing comes out any more
             self._results.append(
                 Result(
                     item=item_id,
                     outputs={}
                     if error is not None
-                    else {name: items[i].tensors[name].copy() for name, i in self._outputs},
-                    entry_ns=min([item.entry_ns for item in items]),
+                    else {
+                        name: copies.of(items[index].tensors[name])
+                        for name, index, copies in self._outputs
+                    },
+                    entry_ns=item.entry_ns,
                     exit_ns=exit_ns,
-                    synthetic=any(item.synthetic for item in items),
+                    synthetic=item.synthetic,
                     error=error,
                     token=token,
                 )
@@ -267,9 +339,9 @@ class Sink:
             if self._on_error == "stop" and error is not None:
                 self._stopped = error
                 self._limit = None  # what follows is dropped, so it needs no room
-        for consumer in self._consumers:
-            consumer.retire(exit_ns)
-        self._finished += 1
+        self._arrivals.finish(exit_ns)
+        if token is not None:
+            self._tokens.pop(item_id, None)
 
     def _error(self, item_id: int, failure: Failure, token: Any) -> InferenceError:
         return InferenceError(
@@ -281,15 +353,7 @@ class Sink:
         )
 
     def _grant(self) -> None:
-        """Promise every free slot, of the last stage's ring no more than may wait."""
-        last = len(self._consumers) - 1
-        for index, consumer in enumerate(self._consumers):
-            allowed = self._finished + consumer.spec.slots
-            if index == last and self._limit is not None:
-                allowed = min(allowed, self._popped + self._limit)
-            if allowed > self._granted[index]:
-                consumer.grant(allowed - self._granted[index])
-                self._granted[index] = allowed
+        self._arrivals.grant(None if self._limit is None else self._popped + self._limit)
 
 
 def _anew(error: InferenceError) -> InferenceError:

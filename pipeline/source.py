@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from devices.device import Clock, Tensor, TensorSpec
 from devices.errors import TensorError
 from pipeline.changed import Changed
 from pipeline.errors import PeerDied
+from pipeline.recycling import Copies
 from pipeline.shared_memory_channel import SharedMemoryProducer
 
 TURNED_OFF = "Pipeline was turned off before."
@@ -31,21 +33,12 @@ def checked(tensors: Mapping[str, ArrayLike], expected: Sequence[TensorSpec]) ->
     Raises :class:`~devices.errors.TensorError` naming the tensor, what was found and what was
     expected.
     """
-    unknown = sorted(set(tensors) - {spec.name for spec in expected})
-    missing = [spec.name for spec in expected if spec.name not in tensors]
-    if unknown or missing:
-        raise TensorError(
-            f"The input tensors are {sorted(tensors)}, but the model needs "
-            f"{[spec.name for spec in expected]}: "
-            + " and ".join(
-                [f"{missing} missing"] * bool(missing) + [f"{unknown} unknown"] * bool(unknown)
-            )
-            + "."
-        )
     arrays: dict[str, Tensor] = {}
     for spec in expected:
+        if spec.name not in tensors:
+            raise _wrong_names(tensors, expected)
         array = np.asarray(tensors[spec.name])
-        if array.dtype != np.dtype(spec.dtype):
+        if array.dtype != _dtype(spec.dtype):
             raise TensorError(
                 f"Input tensor {spec.name!r} has dtype {array.dtype}, but {spec.dtype} is "
                 "expected; quantise or convert it first."
@@ -58,7 +51,25 @@ def checked(tensors: Mapping[str, ArrayLike], expected: Sequence[TensorSpec]) ->
                 )
             array = array.reshape(spec.shape)
         arrays[spec.name] = array
+    if len(tensors) != len(arrays):
+        raise _wrong_names(tensors, expected)
     return arrays
+
+
+_dtype = cache(np.dtype)
+
+
+def _wrong_names(tensors: Mapping[str, ArrayLike], expected: Sequence[TensorSpec]) -> TensorError:
+    unknown = sorted(set(tensors) - {spec.name for spec in expected})
+    missing = [spec.name for spec in expected if spec.name not in tensors]
+    return TensorError(
+        f"The input tensors are {sorted(tensors)}, but the model needs "
+        f"{[spec.name for spec in expected]}: "
+        + " and ".join(
+            [f"{missing} missing"] * bool(missing) + [f"{unknown} unknown"] * bool(unknown)
+        )
+        + "."
+    )
 
 
 class Source:
@@ -80,6 +91,7 @@ class Source:
         """
         self._producers = producers
         self._inputs = inputs
+        self._copies = {spec.name: Copies(spec) for spec in inputs}
         self._realtime = clock == "realtime"
         self._tokens = tokens
         self._limit = limit
@@ -93,6 +105,8 @@ class Source:
         self._first_stage_gone = False
         self._refusal: Callable[[], Exception] | None = None
         self._closed = False
+        self.tell: Callable[[], None] = wake
+        """Have whoever watches the channels look at what waits here."""
         self.wake_on_push = False
         """Whether the pump wants to know of the next push; it need not be told of every one."""
 
@@ -100,6 +114,11 @@ class Source:
     def pushed(self) -> int:
         """Items accepted so far."""
         return self._pushed
+
+    @property
+    def holds_somebody(self) -> bool:
+        """Whether a push waits for room."""
+        return self._pushers_waiting > 0
 
     @property
     def ended(self) -> bool:
@@ -114,12 +133,14 @@ class Source:
         token: Any = None,
     ) -> None:
         """Accept one item; see :meth:`PipelinedModelRunner.push`."""
-        with self._changed:
-            self._check_open()
+        with self._changed.lock:
+            if self._refusal is not None or self._ended or self._closed:
+                self._check_open()
             arrays = checked(tensors, self._inputs)
-            if self._full():
+            if self._limit is not None and self._full():
                 self._wait_for_room(timeout)
-            item, self._pushed = self._pushed, self._pushed + 1
+            item = self._pushed
+            self._pushed = item + 1
             if token is not None:
                 self._tokens[item] = token
             if ready_ns is None:
@@ -127,9 +148,10 @@ class Source:
             if not self._backlog and self._has_slot():
                 self._write(item, ready_ns, arrays)
             else:
-                copies = {name: np.array(array, order="C") for name, array in arrays.items()}
+                copies = {name: self._copies[name].of(array) for name, array in arrays.items()}
                 self._backlog.append((item, ready_ns, copies))
-                self._wake()
+                if len(self._backlog) == 1:  # else it is known
+                    self.tell()
             if self.wake_on_push:
                 self.wake_on_push = False
                 self._wake()
@@ -191,6 +213,8 @@ class Source:
 
     def interest(self) -> list[int]:
         """Descriptors that become readable when :meth:`service` has something to do."""
+        if not (self._backlog or self._pushers_waiting):
+            return []
         with self._changed:
             if self._closed or self._first_stage_gone:
                 return []
@@ -204,6 +228,8 @@ class Source:
 
     def service(self) -> None:
         """Move waiting items into free slots, and let waiting pushers go on."""
+        if not (self._backlog or self._pushers_waiting or self._ended):
+            return
         with self._changed:
             if self._closed:
                 return
@@ -266,7 +292,10 @@ class Source:
         return self._pushed - released > self._limit
 
     def _has_slot(self) -> bool:
-        return all(p.credited > p.committed or self._free(p) > 0 for p in self._producers)
+        for producer in self._producers:
+            if producer.credited == producer.committed and self._free(producer) == 0:
+                return False
+        return True
 
     def _free(self, producer: SharedMemoryProducer) -> int:
         try:

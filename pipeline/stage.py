@@ -27,18 +27,20 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from devices.clock import SPIN_NS, wait_until_ns
-from devices.device import ProgramContext, Tensor
+from devices.device import ProgramContext
 from devices.errors import EdgeTpuError, TensorError
-from pipeline.channel import ChannelSpec, Consumer, Failure, Item, Producer
-from pipeline.errors import ChannelError, EndOfChannel, WrongAnswer
+from pipeline.channel import ChannelSpec, Consumer, Failure, Item, Producer, Slot
+from pipeline.errors import EndOfChannel, WrongAnswer
 from pipeline.recovery import resumption
 from pipeline.routes import SOURCE
+from pipeline.stage_ends import Outgoing, incoming, outgoing
 from pipeline.statistics import StatisticsPage
+
+_now_ns = time.monotonic_ns
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,15 @@ class Stage:
         device_time: DeviceTime,
         stopping: threading.Event,
     ) -> None:
-        self._context = context
         self._chip = context.chip
+        self._chip_lock = context.chip_lock
         self._config = config
         self._segment = config.segment
         self._handle = config.handle
         self._consumers = consumers
         self._producers = producers
+        self._incoming = incoming(consumers)
+        self._outgoing = outgoing(producers)
         self._page = page
         self._counters = page.counters()
         self._time = device_time
@@ -99,12 +103,10 @@ class Stage:
         self._synthetic = context.chip.compute == "none"
         self._digest = getattr(context.chip, "digest", None) if config.verify else None
         self._condemned = -1 if config.condemned is None else config.condemned[0]
-        self._from_stages = [
-            index for index, consumer in enumerate(consumers) if consumer.spec.maker != SOURCE
-        ]
+        self._enters = all(consumer.spec.maker == SOURCE for consumer in consumers)
         self._input_bytes = _size_bytes(config.inputs)
         self._output_bytes = _size_bytes(config.outputs)
-        self._ahead: tuple[list[Producer], Item] | None = None
+        self._ahead: tuple[Outgoing, Item] | None = None
 
     def summary(self) -> str:
         """What it has done, for the log."""
@@ -126,7 +128,8 @@ class Stage:
             recorded = self._producers[found.ahead.index(True)].published()
             assert recorded is not None
             pairs = zip(self._producers, found.ahead, strict=True)
-            self._ahead = [producer for producer, ahead in pairs if not ahead], recorded
+            behind = [producer for producer, ahead in pairs if not ahead]
+            self._ahead = outgoing(behind), recorded
         if last is not None and self._page.stored < found.next_item:
             self._count_unseen(last)
         for consumer in self._consumers:
@@ -142,47 +145,27 @@ class Stage:
 
         Raises :class:`~pipeline.errors.PeerDied` when the pipeline is broken.
         """
-        items = self._receive()
-        if items is None:
-            for producer in self._producers:
-                producer.end()
+        try:
+            item = self._incoming.receive()
+        except EndOfChannel:
+            self._outgoing.end()
             return False
-        self._process(items)
+        self._process(item)
         return True
 
-    def _receive(self) -> list[Item] | None:
-        """The next item from every input channel; ``None`` at the end of the stream."""
-        items: list[Item] = []
-        ended = 0
-        for consumer in self._consumers:
-            try:
-                items.append(consumer.receive())
-            except EndOfChannel:
-                ended += 1
-        if ended == len(self._consumers):
-            return None
-        if ended or any(item.item_id != items[0].item_id for item in items):
-            raise ChannelError(
-                f"The input channels of segment {self._segment} disagree: {ended} of them ended, "
-                f"the others hold items {[item.item_id for item in items]}."
-            )
-        return items
-
-    def _process(self, items: list[Item]) -> None:
-        item_id = items[0].item_id
-        producers, recorded = self._producers, None
+    def _process(self, item: Item) -> None:
+        item_id = item.item_id
+        failure = item.failure
+        outgoing, recorded = self._outgoing, None
         if self._ahead is not None:  # died while publishing it: the others are to get it too
-            (producers, recorded), self._ahead = self._ahead, None
-        start_ns = max([item.ready_ns for item in items])
+            (outgoing, recorded), self._ahead = self._ahead, None
+        start_ns = item.ready_ns
         previous_ns = self._time.depart_ns
         if previous_ns > start_ns:
             start_ns = previous_ns
-        entry_ns = min([items[i].entry_ns for i in self._from_stages], default=start_ns)
-        synthetic = self._synthetic or any(item.synthetic for item in items)
+        entry_ns = start_ns if self._enters else item.entry_ns
 
-        failure = next((item.failure for item in items if item.failure is not None), None)
-        latency_ns = 0
-        executed = False
+        latency_ns = -1
         if failure is not None:
             self._page.begin(item_id)
             self._counters.passed_items += 1
@@ -192,21 +175,21 @@ class Stage:
         elif item_id == self._condemned and self._config.condemned is not None:
             failure = self._failed(self._config.condemned[1])
         else:
-            latency_ns, failure = self._execute(item_id, items)
-            executed = failure is None
-        finish_ns = self._finish(start_ns, latency_ns, failure)
+            latency_ns, failure = self._execute(item)
+        finish_ns = start_ns
+        if latency_ns >= 0:
+            finish_ns += latency_ns
+            if self._realtime:
+                finish_ns += self._late(finish_ns)
 
-        slots = [producer.reserve() for producer in producers]
-        if self._realtime:
-            depart_ns = max(finish_ns, time.monotonic_ns())
-        else:
-            depart_ns = max([finish_ns, *[slot.released_ns for slot in slots]])
+        slot = outgoing.reserve()
+        depart_ns = _now_ns() if self._realtime else slot.released_ns
+        if finish_ns > depart_ns:
+            depart_ns = finish_ns
         if failure is None:
-            failure = self._fetch([slot.tensors for slot in slots])
+            failure = self._fetch(slot)
             if failure is _AGAIN:
-                again_ns, failure = self._once_more(
-                    item_id, items, [slot.tensors for slot in slots]
-                )
+                again_ns, failure = self._once_more(item, slot)
                 latency_ns += again_ns
                 finish_ns += again_ns
                 depart_ns = max(depart_ns, finish_ns)
@@ -214,56 +197,57 @@ class Stage:
             depart_ns, entry_ns = recorded.ready_ns, recorded.entry_ns
             finish_ns = min(finish_ns, depart_ns)
         ready_ns = self._wait_until(item_id, depart_ns) if self._realtime else depart_ns
-        for producer in producers:
-            if failure is None:
-                producer.commit(item_id, ready_ns=ready_ns, entry_ns=entry_ns, synthetic=synthetic)
-            else:
-                producer.fail(item_id, failure, ready_ns=ready_ns, entry_ns=entry_ns)
+        if failure is None:
+            outgoing.commit(
+                item_id,
+                ready_ns=ready_ns,
+                entry_ns=entry_ns,
+                synthetic=self._synthetic or item.synthetic,
+            )
+        else:
+            outgoing.fail(item_id, failure, ready_ns=ready_ns, entry_ns=entry_ns)
 
         self._time.depart_ns = depart_ns
-        counters = self._counters
-        if self._page.stored:
+        counters, page = self._counters, self._page
+        if page.stored:
             counters.wait_input_ns += start_ns - previous_ns
         else:
             counters.first_start_ns = start_ns
         counters.wait_output_ns += depart_ns - finish_ns
         counters.last_depart_ns = depart_ns
-        if executed:
-            self._page.count(latency_ns)
-        for consumer in self._consumers:
-            consumer.release(depart_ns)
-        self._page.store(counters)  # last: until then its neighbours may have to be told
+        if latency_ns >= 0:
+            page.count(latency_ns)
+        self._incoming.release(depart_ns)
+        page.store(counters)  # last: until then its neighbours may have to be told
 
-    def _execute(self, item_id: int, items: list[Item]) -> tuple[int, Failure | None]:
-        """Run the inference: its latency, or why it failed."""
-        inputs: Mapping[str, Tensor] = items[0].tensors
-        if len(items) > 1:
-            inputs = dict(chain.from_iterable(item.tensors.items() for item in items))
-        counters = self._counters
-        began_ns = time.monotonic_ns()
-        self._page.begin(item_id, began_ns)
+    def _execute(self, item: Item) -> tuple[int, Failure | None]:
+        """Run the inference: its latency, or -1 and why it failed."""
+        counters, page = self._counters, self._page
+        began_ns = _now_ns()
+        page.begin(item.item_id, began_ns)
         try:
-            with self._context.chip_lock:
-                timing = self._chip.execute(self._handle, inputs)
+            with self._chip_lock:
+                timing = self._chip.execute(self._handle, item.tensors)
         except Exception as error:
-            return 0, self._failed(error)
-        counters.host_ns += time.monotonic_ns() - began_ns
-        self._page.begin(item_id)
+            return -1, self._failed(error)
+        counters.host_ns += _now_ns() - began_ns
+        page.depends()
         counters.input_bytes += self._input_bytes
         return counters.add(timing), None
 
-    def _fetch(self, outputs: list[Mapping[str, Tensor]]) -> Failure | None:
-        """Copy the outputs into the slots; says why if that failed.
+    def _fetch(self, slot: Slot) -> Failure | None:
+        """Copy the outputs into the slot; says why if that failed.
 
         ``_AGAIN`` says that the chip's answer is nonsense: of another size than the executable
         says, or not what the chip's checksum says it sent.
         """
         try:
-            with self._context.chip_lock:
-                for tensors in outputs:
+            with self._chip_lock:
+                self._chip.fetch(self._handle, slot.tensors)
+                for tensors in slot.others:
                     self._chip.fetch(self._handle, tensors)
                 if self._digest is not None:
-                    for tensors in outputs:
+                    for tensors in (slot.tensors, *slot.others):
                         for name, tensor in tensors.items():
                             if zlib.crc32(tensor.data) != self._digest(self._handle, name):
                                 return _AGAIN
@@ -274,20 +258,19 @@ class Stage:
         self._counters.output_bytes += self._output_bytes
         return None
 
-    def _once_more(
-        self, item_id: int, items: list[Item], outputs: list[Mapping[str, Tensor]]
-    ) -> tuple[int, Failure | None]:
+    def _once_more(self, item: Item, slot: Slot) -> tuple[int, Failure | None]:
         """A wrong answer may be a slip: ask again, and if it is wrong again, leave this device."""
-        latency_ns, failure = self._execute(item_id, items)
+        latency_ns, failure = self._execute(item)
         self._counters.items -= failure is None  # the same item: counted once
         if failure is None:
-            failure = self._fetch(outputs)
+            failure = self._fetch(slot)
             if failure is _AGAIN:
                 raise WrongAnswer(
-                    f"Device {self._chip.name!r} answered nonsense for item {item_id} of segment "
-                    f"{self._segment} twice: outputs of the wrong size or with a wrong checksum."
+                    f"Device {self._chip.name!r} answered nonsense for item {item.item_id} of "
+                    f"segment {self._segment} twice: outputs of the wrong size or with a wrong "
+                    "checksum."
                 )
-        return latency_ns, failure
+        return max(0, latency_ns), failure
 
     def _failed(self, error: Exception | str) -> Failure:
         self._counters.failed_items += 1
@@ -295,23 +278,24 @@ class Stage:
         text = str(error) if known else f"{type(error).__name__}: {error}"
         return Failure(self._segment, text, self._config.generation)
 
-    def _finish(self, start_ns: int, latency_ns: int, failure: Failure | None) -> int:
-        """When the device is done; later than modelled if the host could not keep up."""
-        finish_ns = start_ns + latency_ns
-        if self._realtime and failure is None:
-            late_ns = time.monotonic_ns() - finish_ns
-            if late_ns > 0:
-                self._counters.overruns += 1
-                self._counters.overrun_ns += late_ns
-                finish_ns += late_ns
-        return finish_ns
+    def _late(self, finish_ns: int) -> int:
+        """By how much the host could not keep up with the modelled time."""
+        late_ns = _now_ns() - finish_ns
+        if late_ns <= 0:
+            return 0
+        self._counters.overruns += 1
+        self._counters.overrun_ns += late_ns
+        return late_ns
 
     def _wait_until(self, item_id: int, depart_ns: int) -> int:
         """Wait for the time, or for the host to say stop; gives the time it is then.
 
         The last stretch is waited for without listening to the host, which is less punctual.
         """
-        early_ns = depart_ns - time.monotonic_ns() - SPIN_NS
+        early_ns = depart_ns - _now_ns()
+        if early_ns <= 0:
+            return depart_ns - early_ns
+        early_ns -= SPIN_NS
         if early_ns > 0:
             self._page.begin(item_id, depart_ns)  # not stuck before then
             if self._stopping.wait(early_ns / 1e9):

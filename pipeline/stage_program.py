@@ -100,6 +100,10 @@ def carry(stages: Sequence[Stage], positions: Sequence[int]) -> None:
     turn = [stage for stage, item in zip(stages, positions, strict=True) if item == min(positions)]
     while all([stage.step() for stage in turn]):  # noqa: C419  (all of them pass the end on)
         turn = list(stages)
+        if len(turn) == 1:
+            while turn[0].step():
+                pass
+            return
 
 
 class _Listener:

@@ -30,9 +30,7 @@ _BUCKETS = OCTAVE_BUCKETS * 42
 
 _IN_WORK = "item_in_work"
 _TIMING_FIELDS = tuple(part.name for part in fields(Timing))
-_WORK = struct.Struct("<qq")
-_ANSWERS = struct.Struct("<q")
-_ANSWERS_OFFSET = 16
+_WORK_WORD, _BUSY_WORD, _ANSWERS_WORD = range(3)
 
 
 @dataclass
@@ -73,7 +71,7 @@ class StageCounters:
     def add(self, timing: Timing) -> int:
         """Count an inference; gives its latency."""
         latency_ns = timing.total_ns
-        if self.items == 0 or latency_ns < self.shortest_ns:
+        if latency_ns < self.shortest_ns or not self.items:
             self.shortest_ns = latency_ns
         if latency_ns > self.longest_ns:
             self.longest_ns = latency_ns
@@ -94,9 +92,10 @@ _values = attrgetter(*_COUNTERS)
 _LAYOUT = struct.Struct(f"<{len(_COUNTERS)}qq")
 """The counters, and last how often they were stored: 0 while they are being written."""
 
+_pack = _LAYOUT.pack_into
 _COPY_OFFSETS = (64, 512)
-_HISTOGRAM_OFFSET = 1024
-PAGE_BYTES = _HISTOGRAM_OFFSET + 8 * _BUCKETS
+_HISTOGRAM_WORD = 128
+PAGE_BYTES = 8 * (_HISTOGRAM_WORD + _BUCKETS)
 
 
 class StatisticsPage:
@@ -110,15 +109,16 @@ class StatisticsPage:
             self._mapping: mmap.mmap = map_memory(memory, size_bytes)
         finally:
             os.close(memory)
-        self._histogram = np.frombuffer(self._mapping, np.int64, _BUCKETS, offset=_HISTOGRAM_OFFSET)
+        # Single words of a memoryview are written several times as fast as packed or by numpy.
+        self._words = memoryview(self._mapping)[:PAGE_BYTES].cast("q")
         self.stored = max(copy[-1] for copy in self._copies())
 
     @staticmethod
     def create(size_bytes: int = PAGE_BYTES) -> int:
         """The memory of a new page; the caller hands out duplicates."""
         memory = unnamed_memory(size_bytes)
-        _WORK.pack_into(mapping := mmap.mmap(memory, PAGE_BYTES), 0, -1, 0)
-        mapping.close()
+        with mmap.mmap(memory, size_bytes) as mapping:
+            struct.pack_into("<q", mapping, 8 * _WORK_WORD, -1)
         return memory
 
     def begin(self, item: int, busy_since_ns: int = 0) -> None:
@@ -127,21 +127,25 @@ class StatisticsPage:
         ``busy_since_ns`` is the host's monotonic time from which the stage has been waiting for
         nobody but itself, 0 while it depends on its neighbours.
         """
-        _WORK.pack_into(self._mapping, 0, item, busy_since_ns)
+        words = self._words
+        words[_WORK_WORD] = item
+        words[_BUSY_WORD] = busy_since_ns
+
+    def depends(self) -> None:
+        """Say that the item in work waits for neighbours from here on."""
+        self._words[_BUSY_WORD] = 0
 
     def work(self) -> tuple[int, int]:
         """The item in work (-1: none) and since when, as ``begin`` was told."""
-        item, busy_since_ns = _WORK.unpack_from(self._mapping, 0)
-        return item, busy_since_ns
+        return self._words[_WORK_WORD], self._words[_BUSY_WORD]
 
     def answer(self, answers: int) -> None:
         """Say how many questions of the host the stage's listener has answered."""
-        _ANSWERS.pack_into(self._mapping, _ANSWERS_OFFSET, answers)
+        self._words[_ANSWERS_WORD] = answers
 
     def answers(self) -> int:
         """How many questions were answered."""
-        answers: int = _ANSWERS.unpack_from(self._mapping, _ANSWERS_OFFSET)[0]
-        return answers
+        return self._words[_ANSWERS_WORD]
 
     def store(self, counters: StageCounters) -> None:
         """Show the counters; no item is in work now.
@@ -149,17 +153,19 @@ class StatisticsPage:
         Two copies take turns, so that one is whole even if the stage dies while writing.
         """
         stored = self.stored = self.stored + 1
-        _LAYOUT.pack_into(self._mapping, _COPY_OFFSETS[stored & 1], *_values(counters), stored)
-        _WORK.pack_into(self._mapping, 0, -1, 0)
+        _pack(self._mapping, _COPY_OFFSETS[stored & 1], *_values(counters), stored)
+        words = self._words
+        words[_BUSY_WORD] = 0
+        words[_WORK_WORD] = -1
 
     def count(self, latency_ns: int) -> None:
         """Add a latency to the histogram."""
-        self._histogram[bucket_of(latency_ns)] += 1
+        self._words[_HISTOGRAM_WORD + bucket_of(latency_ns)] += 1
 
     def load(self) -> tuple[StageCounters, list[int]]:
         """The counters, and the latencies at the 50th and 99th percentile (0 if none)."""
         counters = self.counters()
-        histogram = self._histogram.copy()
+        histogram = np.array(self._words[_HISTOGRAM_WORD:])
         return counters, [_percentile(histogram, counters, share) for share in (0.50, 0.99)]
 
     def counters(self) -> StageCounters:
@@ -172,14 +178,17 @@ class StatisticsPage:
 
     def close(self) -> None:
         """Unmap the page."""
-        del self._histogram
+        self._words.release()
         self._mapping.close()
 
 
 def bucket_of(latency_ns: int) -> int:
     """The histogram bucket: exact up to 128 ns, 64 equal steps for each doubling above."""
-    shift = max(0, latency_ns.bit_length() - 1 - _SMALLEST)
-    return min(shift * OCTAVE_BUCKETS + (latency_ns >> shift), _BUCKETS - 1)
+    shift = latency_ns.bit_length() - 1 - _SMALLEST
+    if shift <= 0:
+        return latency_ns
+    bucket = shift * OCTAVE_BUCKETS + (latency_ns >> shift)
+    return bucket if bucket < _BUCKETS else _BUCKETS - 1
 
 
 def bucket_middle_ns(bucket: int) -> int:

@@ -19,8 +19,8 @@ from devices import Device, DevicePool, TensorSpec
 from devices.device import Tensor
 from pipeline.experiment.report import ExperimentReport, RunResult
 from pipeline.experiment.spec import ExperimentSpec, PartitionMethod
+from pipeline.result import Result
 from pipeline.runner import PipelinedModelRunner
-from pipeline.sink import Result
 
 Progress = Callable[[str], None]
 

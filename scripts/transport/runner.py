@@ -81,9 +81,10 @@ class RunnerPipeline(Pipeline):
         for number in range(STAGES):
             self._executables.append(directory / f"{size_bytes}-{number}.json")
             self._executables[-1].write_text(json.dumps([number, size_bytes]))
-        # Capacity K is a ring of K + 1 slots: K items wait, one is in work.
+        # As many items may wait in front of a stage as elsewhere.  The one in work is not among
+        # them: other stages have copied it out of the queue, ours keeps a slot more for it.
         self._runner = PipelinedModelRunner(
-            self._executables, RunnerPipeline._devices, queue_size=max(1, slots - 1)
+            self._executables, RunnerPipeline._devices, queue_size=slots
         )
         self._first, self._last = _name(0), _name(STAGES)
 

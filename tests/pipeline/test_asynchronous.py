@@ -307,6 +307,8 @@ def test_a_device_that_dies_ends_a_stream_after_the_results_before_it(start: Sta
 def test_no_threads_are_added(start: Start) -> None:
     async def main() -> None:
         with start(line(2)) as runner:
+            await runner.apush(x(0))
+            await runner.apop()  # so that every stage has started all its own
             before = threading.active_count()
             during = []
             async for _ in runner.stream(map(x, range(20))):

@@ -351,13 +351,15 @@ def test_a_view_kept_after_closing_is_still_readable(connect: Open) -> None:
 )
 def test_slots_are_aligned_and_their_tensors_apart(tensors: list[TensorSpec]) -> None:
     layout = SlotLayout.of(tuple(tensors))
-    end = HEADER_BYTES
+    end = 0
     for tensor, offset in zip(tensors, layout.offsets, strict=True):
         assert offset % ALIGNMENT_BYTES == 0
         assert offset >= end
         end = offset + tensor.size_bytes
     assert layout.stride_bytes % ALIGNMENT_BYTES == 0
-    assert layout.stride_bytes >= max(end, HEADER_BYTES + ERROR_BYTES)
+    assert layout.stride_bytes >= max(end, ERROR_BYTES)
+    assert HEADER_BYTES % ALIGNMENT_BYTES == 0
+    assert layout.ring_bytes(3) == 3 * (HEADER_BYTES + layout.stride_bytes)
 
 
 def test_more_records_than_a_pipe_holds_by_default() -> None:

@@ -19,15 +19,26 @@ from hypothesis import strategies as st
 from devices import LocalDevice, TensorSpec
 from devices.device import ProgramContext
 from pipeline import ChannelError, ChannelSpec, PipelinedModelRunner, simulate
-from pipeline.channel import HEADER, SlotLayout
+from pipeline.channel import HEADER, HEADER_BYTES
 from pipeline.channel_descriptors import create_channel, published_count
 from pipeline.recovery import MAX_IDLE_DEATHS, Losses, item_lost, resumption, runnable
 from pipeline.routes import StageTensors, plan_routes
-from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
+from pipeline.shared_memory_channel import (
+    CACHED_BYTES,
+    SharedMemoryConsumer,
+    SharedMemoryProducer,
+)
 from tests.pipeline.scripted import Script, ScriptedChip, local_device, tensor, whole
 
 ITEMS = 4
-TRACED = ("stage.py", "stage_program.py", "shared_memory_channel.py", "statistics.py")
+TRACED = (
+    "stage.py",
+    "stage_ends.py",
+    "stage_program.py",
+    "shared_memory_channel.py",
+    "shared_memory_ring.py",
+    "statistics.py",
+)
 
 
 class Crash(BaseException):
@@ -254,18 +265,17 @@ def ring() -> Iterator[tuple[Any, SharedMemoryProducer, SharedMemoryConsumer]]:
 @given(published=st.sampled_from([1, 2, 3, 4, 255, 256, 257, 65535, 65536]))
 def test_a_header_torn_at_any_byte_is_not_counted(published: int) -> None:
     spec = ChannelSpec(0, 1, (TensorSpec("x", "int8", (4,)),), 3)
-    stride = SlotLayout.of(spec.tensors).stride_bytes
     descriptors = create_channel(spec)
     try:
         for position in range(max(0, published - 3), published):
             header = HEADER.pack(position, 5, 6, 0, 0, 0, 4, position + 1)
-            os.pwrite(descriptors.memory, header, position % 3 * stride)
+            os.pwrite(descriptors.memory, header, position % 3 * HEADER_BYTES)
         assert published_count(descriptors.memory, spec) == published
         torn = HEADER.pack(published, 7, 8, 0, 0, 0, 4, published + 1)
         for written in range(HEADER.size):
             if torn[written:].strip(b"\0"):  # something of it is still missing
                 partial_header = torn[:written].ljust(HEADER.size, b"\0")
-                os.pwrite(descriptors.memory, partial_header, published % 3 * stride)
+                os.pwrite(descriptors.memory, partial_header, published % 3 * HEADER_BYTES)
                 assert published_count(descriptors.memory, spec) == published
     finally:
         for descriptor in {*descriptors.producer, *descriptors.consumer}:
@@ -317,3 +327,76 @@ def test_a_successor_goes_on_behind_its_predecessor(ring: Any) -> None:
     second.commit(2, ready_ns=12, entry_ns=0)
     assert [int(consumer.receive().tensors["x"][0]) for _ in range(2)] == [1, 2]
     second.close()
+
+
+@given(
+    slots=st.integers(1, 4),
+    steps=st.lists(st.sampled_from(["send", "receive", "release", "replace"]), max_size=60),
+)
+def test_no_block_is_used_again_before_its_item_is_released(slots: int, steps: list[str]) -> None:
+    """Large tensors go where the last one was freed; a successor of the producer knows where."""
+    spec = ChannelSpec(0, 1, (TensorSpec("x", "uint8", (CACHED_BYTES,)),), slots)
+    descriptors = create_channel(spec)
+
+    def open_producer() -> SharedMemoryProducer:
+        return SharedMemoryProducer(
+            spec,
+            os.dup(descriptors.memory),
+            os.dup(descriptors.back_read),
+            os.dup(descriptors.forward_write),
+        )
+
+    producer = open_producer()
+    consumer = SharedMemoryConsumer(
+        spec, os.dup(descriptors.memory), descriptors.forward_read, descriptors.back_write
+    )
+    consumer.grant(slots)
+    held: list[Any] = []
+    sent = received = released = 0
+    try:
+        for step in steps:
+            if step == "send" and sent - released < slots:
+                producer.reserve().tensors["x"][:8] = sent % 256
+                producer.commit(sent, ready_ns=0, entry_ns=0)
+                sent += 1
+            elif step == "receive" and received < sent:
+                held.append(consumer.receive())
+                assert held[-1].item_id == received
+                received += 1
+            elif step == "release" and held:
+                held.pop(0)
+                consumer.release(0)
+                released += 1
+            elif step == "replace":
+                if sent - released < slots:
+                    producer.reserve().tensors["x"][:8] = 255  # it dies with an item half written
+                producer.close()
+                producer = open_producer()
+                assert producer.resume() == sent
+                consumer.regrant()
+            for item in held:
+                assert (item.tensors["x"][:8] == item.item_id % 256).all()
+    finally:
+        producer.close()
+        consumer.close()
+        for descriptor in descriptors.producer:
+            os.close(descriptor)
+
+
+def test_a_large_tensor_goes_where_the_last_one_was() -> None:
+    spec = ChannelSpec(0, 1, (TensorSpec("x", "uint8", (CACHED_BYTES,)),), 3)
+    descriptors = create_channel(spec)
+    producer = SharedMemoryProducer(
+        spec, os.dup(descriptors.memory), descriptors.back_read, descriptors.forward_write
+    )
+    consumer = SharedMemoryConsumer(spec, *descriptors.consumer)
+    consumer.grant(3)
+    places = set()
+    for item in range(5):
+        places.add(producer.reserve().tensors["x"].ctypes.data)
+        producer.commit(item, ready_ns=0, entry_ns=0)
+        consumer.receive()
+        consumer.release(0)
+    assert len(places) == 1
+    producer.close()
+    consumer.close()

@@ -226,6 +226,8 @@ class _Search:
             cuts = self._fastest_expected(beliefs, beliefs.lower <= self._ceiling)
             if cuts is not None:
                 return _Step(cuts, lambda latency: latency > self._ceiling, True)
+            if self._narrow:
+                return None
             self._ceiling = np.inf  # nothing is that fast: go on for the best there is
         cuts = self._fastest_expected(beliefs, beliefs.lower < bar)
         self._evening_out = cuts is None

@@ -241,17 +241,31 @@ class _Search:
                 f"each of the ways to cut {self._problem.num_operators} operators into "
                 f"{self._k} segments has a segment that does not compile"
             )
-        if self._spent[True] >= max(self._most_for_evenness, self._spent[False]) or (
-            len(beliefs.segments) > _FEW_SEGMENTS and self._effort[True] > self._effort[False]
-        ):
+        if self._spent[True] >= max(self._most_for_evenness, self._spent[False]):
             return None
-        cuts = self._most_even_expected(beliefs, best)
+        cuts = self._most_even_expected(self._first_looked_at(beliefs), best)
+        if cuts is None:
+            too_much = self._effort[True] > self._effort[False]
+            if too_much and len(beliefs.segments) > _FEW_SEGMENTS:
+                return None
+            cuts = self._most_even_expected(beliefs, best)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency > bar or latency <= best.fastest, False)
         cuts = self._fewest_bytes_hoped(beliefs, best)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency > bar or latency < best.fastest, True)
         return None
+
+    def _first_looked_at(self, beliefs: Beliefs) -> Beliefs:
+        """The beliefs on what lies in the order of the file, which is little; else nothing."""
+        segments, ideals = beliefs.segments, self._problem.ideals
+        if ideals is None:
+            here = np.zeros(len(segments), dtype=np.bool_)
+        else:
+            here = ideals.in_file_order(segments)
+        return Beliefs(
+            segments.where(here), beliefs.lower[here], beliefs.expected[here], beliefs.upper[here]
+        )
 
     def _fastest_expected(self, beliefs: Beliefs, hopeful: Mask) -> tuple[int, ...] | None:
         """The cut expected to have the lowest bottleneck among those of hopeful segments."""

@@ -19,8 +19,7 @@ measured for different cuts.
 
 Of a model of thousands of operators, most segments are far too long or lead nowhere.  They are
 left out while the search goes on, and looked at again before it ends: nothing is called proven
-that was not proven for all.  Likewise, where there are many ways through branches, the search
-begins with the order of the file alone; the others then have a good cut to beat.
+that was not proven for all.
 """
 
 from __future__ import annotations
@@ -120,9 +119,7 @@ class _Search:
                 self._known.observe(segment, latency)
                 self._oracle.answers[segment] = latency
         self._given = len(self._known)
-        self._all = self._everything = self._places.segments()
-        if problem.ideals is not None and len(self._all) > _FEW_SEGMENTS:
-            self._all = self._all.where(problem.ideals.in_file_order(self._all))
+        self._all = self._places.segments()
         self._most_for_evenness = (
             _MOST_FOR_EVENNESS if problem.ideals is None else _MOST_FOR_EVENNESS_IN_BRANCHES
         )
@@ -146,13 +143,7 @@ class _Search:
             self._record(tried, bound)
             outcome = self._enough()
             step = None if outcome is not None else self._next(beliefs)
-            if step is None and self._narrow:
-                self._all = self._everything
-                segments = self._worth_looking_at()
-                beliefs = self._known.beliefs(segments)
-                bound = self._bound(beliefs)
-                step = None if outcome is not None else self._next(beliefs)
-            elif step is None and segments is not self._all:
+            if step is None and segments is not self._all:
                 # Nothing is left of what was looked at; what was left out may have come back.
                 segments = self._worth_looking_at()
                 beliefs = self._known.beliefs(segments)
@@ -174,19 +165,12 @@ class _Search:
     def _solve(self) -> None:
         self._best = self._known.best(self._k, self._allowed, self._tolls)
 
-    @property
-    def _narrow(self) -> bool:
-        """Whether the order of the file is all that is looked at so far."""
-        return self._all is not self._everything
-
     def _bar(self) -> float:
         """The bottleneck above which no cut is of interest."""
         return np.inf if self._best is None else self._best.bottleneck
 
     def _bound(self, beliefs: Beliefs) -> float:
         """A latency that no bottleneck is below; segments left out are above the best one."""
-        if self._narrow:
-            return 0.0
         lowest = least_bottleneck(beliefs.segments, beliefs.lower, self._k, self._allowed)
         return min(lowest, self._bar())
 
@@ -226,16 +210,12 @@ class _Search:
             cuts = self._fastest_expected(beliefs, beliefs.lower <= self._ceiling)
             if cuts is not None:
                 return _Step(cuts, lambda latency: latency > self._ceiling, True)
-            if self._narrow:
-                return None
             self._ceiling = np.inf  # nothing is that fast: go on for the best there is
         cuts = self._fastest_expected(beliefs, beliefs.lower < bar)
         self._evening_out = cuts is None
         self._effort[self._evening_out] += len(beliefs.segments)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency >= bar, True)
-        if self._narrow:
-            return None
         if best is None:
             raise NoFeasiblePartition(
                 f"each of the ways to cut {self._problem.num_operators} operators into "
@@ -243,7 +223,7 @@ class _Search:
             )
         if self._spent[True] >= max(self._most_for_evenness, self._spent[False]):
             return None
-        cuts = self._most_even_expected(self._first_looked_at(beliefs), best)
+        cuts = self._most_even_expected(self._in_file_order(beliefs), best)
         if cuts is None:
             too_much = self._effort[True] > self._effort[False]
             if too_much and len(beliefs.segments) > _FEW_SEGMENTS:
@@ -256,7 +236,7 @@ class _Search:
             return _Step(cuts, lambda latency: latency > bar or latency < best.fastest, True)
         return None
 
-    def _first_looked_at(self, beliefs: Beliefs) -> Beliefs:
+    def _in_file_order(self, beliefs: Beliefs) -> Beliefs:
         """The beliefs on what lies in the order of the file, which is little; else nothing."""
         segments, ideals = beliefs.segments, self._problem.ideals
         if ideals is None:

@@ -252,7 +252,7 @@ def test_branches_make_a_better_cut_than_the_order_of_the_file() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_many_ideals_begin_with_the_order_of_the_file(seed: int) -> None:
+def test_many_ideals(seed: int) -> None:
     """Two chains side by side: 196 ideals, 10,829 segments; the file has one behind the other."""
     random = np.random.default_rng(seed)
     before = tuple(frozenset({i - 1} if i % 13 else ()) for i in range(26))

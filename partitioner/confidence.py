@@ -63,8 +63,10 @@ def confidence_in(
         if pair is not None:
             index[segment] = places.wherever(*np.array([pair]).T)[:2]
     measured = {segment: measured[segment] for segment in index}
+    used = np.unique(np.concatenate([edge for pair in index.values() for edge in pair]))
+    index = {s: (used.searchsorted(i), used.searchsorted(j)) for s, (i, j) in index.items()}
     k = len(chosen)
-    medians = np.full((len(places), len(places)), np.inf)
+    medians = np.full((len(used), len(used)), np.inf)
     for segment, estimate in measured.items():
         medians[index[segment]] = estimate.median_ns
     slowest = max(chosen, key=lambda segment: measured[segment].median_ns)

@@ -26,7 +26,7 @@ from partitioner.features import Array, Index, SegmentFeatures, Table
 
 Mask = NDArray[np.bool_]
 
-EXACT_ALLOCATION_LIMIT = 100_000
+_EXACT_ALLOCATION_LIMIT = 100_000
 """Segments up to which parameter allocation is planned for each; beyond, what exceeds the memory
 counts as streamed, which is nearly the same and a thousand times cheaper."""
 
@@ -185,7 +185,7 @@ class _Tables:
         self._layers = [
             Layer(work.parameter_bytes, work.name == "DEPTHWISE_CONV_2D") for work in facts.work
         ]
-        self._exact = len(at) * (len(at) - 1) // 2 <= EXACT_ALLOCATION_LIMIT
+        self._exact = len(at) * (len(at) - 1) // 2 <= _EXACT_ALLOCATION_LIMIT
         self._available = available_for(n)
         self._entering, self._leaving = self._transfers()
 

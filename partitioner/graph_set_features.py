@@ -7,18 +7,15 @@ are in the segment with it, so everything is worked out on tables of segments by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.allocation import Layer, allocate
 from compiler.graph import Graph
 from partitioner.features import Array
 from partitioner.graph_features import (
     BOUNDARY,
-    EXACT_ALLOCATION_LIMIT,
     INSIDE,
     OperatorFacts,
     activation_bytes,
@@ -41,7 +38,7 @@ def graph_set_features(graph: Graph, ideals: Ideals) -> SetFeatures:
     columns = {name: np.zeros(count, dtype=np.float32) for name in names}
     entering = np.zeros(count, dtype=np.int64)
     leaving = np.zeros(count, dtype=np.int64)
-    segments = _Segments(facts, exact=count <= EXACT_ALLOCATION_LIMIT)
+    segments = _Segments(facts)
     for low in range(0, count, _CHUNK):
         part = np.arange(low, min(count, low + _CHUNK))
         found, entering[part], leaving[part] = segments.features(ideals.members(part))
@@ -94,17 +91,17 @@ def _blockers(facts: OperatorFacts) -> list[list[int]]:
 class _Segments:
     """Features of segments given as tables of who is in them (rows: segments)."""
 
-    def __init__(self, facts: OperatorFacts, *, exact: bool) -> None:
+    def __init__(self, facts: OperatorFacts) -> None:
         self._facts = facts
-        self._exact = exact
         self._blockers = _blockers(facts)
         self._supported = np.array(facts.supported)
         self._macs = np.array([float(work.macs) for work in facts.work])
         self._activations = np.array([float(activation_bytes(work)) for work in facts.work])
         self._parameters = np.array([float(work.parameter_bytes) for work in facts.work])
-        self._layers = [
-            Layer(work.parameter_bytes, work.name == "DEPTHWISE_CONV_2D") for work in facts.work
-        ]
+        depthwise = [work.name == "DEPTHWISE_CONV_2D" for work in facts.work]
+        self._allocation_order = sorted(
+            np.flatnonzero(self._parameters), key=lambda i: (not depthwise[i], -self._parameters[i])
+        )
 
     def features(
         self, members: Mask
@@ -119,7 +116,6 @@ class _Segments:
         operators = mapped.sum(axis=1)
         some = operators > 0
         bytes_in, bytes_out, entering, leaving = self._transfers(members, front)
-        parameters = mapped @ self._parameters
         result = {
             "request": some.astype(np.float64),
             "bytes in": bytes_in * some,
@@ -129,7 +125,7 @@ class _Segments:
             "cpu operators": on_cpu.sum(axis=1).astype(np.float64),
             "cpu macs": on_cpu @ self._macs,
             "cpu bytes": on_cpu @ self._activations,
-            "off-chip bytes": self._off_chip(mapped, operators, parameters),
+            "off-chip bytes": self._off_chip(mapped, operators),
         }
         for kind in self._facts.kinds:
             of_kind = [f"macs of {work.name}" == kind for work in self._facts.work]
@@ -164,17 +160,16 @@ class _Segments:
                 add(1, t, front[:, maker] & ~stays)
         return sizes[0], sizes[1], keys[0], keys[1]
 
-    def _off_chip(self, mapped: Mask, operators: NDArray[np.intp], parameters: Array) -> Array:
-        available = available_for(int(operators.max(initial=0)))[operators]
-        result = np.maximum(parameters - available, 0.0)
-        if self._exact:
-            for row in np.flatnonzero(result):
-                result[row] = self._streamed(np.flatnonzero(mapped[row]), int(available[row]))
-        return result
+    def _off_chip(self, mapped: Mask, operators: NDArray[np.intp]) -> Array:
+        """Bytes streamed, by the compiler's rule (:func:`compiler.allocation.allocate`).
 
-    def _streamed(self, operators: Sequence[int] | NDArray[np.intp], available: int) -> float:
-        layers = [self._layers[i] for i in operators]
-        cached = allocate(layers, available)
-        return float(
-            sum(layer.size_bytes for layer, kept in zip(layers, cached, strict=True) if not kept)
-        )
+        The rule takes layers one by one, so all segments can go through it side by side.
+        """
+        left = np.maximum(available_for(int(operators.max(initial=0)))[operators], 0.0)
+        streamed = np.zeros(len(mapped))
+        for index in self._allocation_order:
+            size = self._parameters[index]
+            fits = mapped[:, index] & (size <= left)
+            left -= fits * size
+            streamed += (mapped[:, index] & ~fits) * size
+        return streamed

@@ -296,6 +296,8 @@ def _how_many(sweep: Sweep, recommendation: Recommendation | None) -> str:
 def _details(report: Report) -> str:
     facts = {
         "model SHA-256": report.model_sha256,
+        "orders looked at": report.partition.order,
+        "segments": "; ".join(map(named, report.partition.runs)),
         "cuts before operators": ", ".join(map(str, report.partition.cuts)),
         "devices": ", ".join(device["name"] for device in report.devices),
         **{name: str(value) for name, value in report.options.items() if value is not None},

@@ -30,7 +30,7 @@ class LatencyOracle(Protocol):
         ...
 
     def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
-        """Latency in nanoseconds of each ``(first, end)``; ``None`` if it does not compile.
+        """Latency in nanoseconds of each segment; ``None`` if it does not compile.
 
         Raises :class:`~devices.errors.DeviceError` when no device is left to run on.
         """
@@ -44,19 +44,20 @@ class LatencyOracle(Protocol):
 class CostTable:
     """An oracle that looks latencies up: the fake beside the profiler, and the replay of a report.
 
-    ``costs`` is a mapping from ``(first, end)`` (missing: does not compile) or a function.
+    ``costs`` is a mapping from segments (missing: does not compile) or a function of their numbers,
+    ``(first, end)`` or more of them.
     """
 
     def __init__(
         self,
-        costs: Mapping[Range, int] | Callable[[int, int], int | None],
+        costs: Mapping[Range, int] | Callable[..., int | None],
         *,
         parallelism: int = 1,
     ) -> None:
-        self._cost: Callable[[int, int], int | None]
+        self._cost: Callable[..., int | None]
         if isinstance(costs, Mapping):
             table = dict(costs)
-            self._cost = lambda first, end: table.get((first, end))
+            self._cost = lambda *segment: table.get(segment)
         else:
             self._cost = costs
         self._answers: dict[Range, int | None] = {}

@@ -19,8 +19,7 @@ measured for different cuts.
 
 Of a model of thousands of operators, most segments are far too long or lead nowhere.  They are
 left out while the search goes on, and looked at again before it ends: nothing is called proven
-that was not proven for all.  Likewise, where there are many ways through branches, the search
-begins with the order of the file alone; the others then have a good cut to beat.
+that was not proven for all.
 """
 
 from __future__ import annotations
@@ -120,9 +119,7 @@ class _Search:
                 self._known.observe(segment, latency)
                 self._oracle.answers[segment] = latency
         self._given = len(self._known)
-        self._all = self._everything = self._places.segments()
-        if problem.ideals is not None and len(self._all) > _FEW_SEGMENTS:
-            self._all = self._all.where(problem.ideals.in_file_order(self._all))
+        self._all = self._places.segments()
         self._most_for_evenness = (
             _MOST_FOR_EVENNESS if problem.ideals is None else _MOST_FOR_EVENNESS_IN_BRANCHES
         )
@@ -147,13 +144,7 @@ class _Search:
             self._record(tried, bound)
             outcome = self._enough()
             step = None if outcome is not None else self._next(beliefs)
-            if step is None and self._narrow:
-                self._all = self._everything
-                segments = self._worth_looking_at()
-                beliefs = self._known.beliefs(segments)
-                bound = self._bound(beliefs)
-                step = None if outcome is not None else self._next(beliefs)
-            elif step is None and segments is not self._all:
+            if step is None and segments is not self._all:
                 # Nothing is left of what was looked at; what was left out may have come back.
                 segments = self._worth_looking_at()
                 beliefs = self._known.beliefs(segments)
@@ -176,19 +167,12 @@ class _Search:
     def _solve(self) -> None:
         self._best = self._known.best(self._k, self._allowed, self._tolls)
 
-    @property
-    def _narrow(self) -> bool:
-        """Whether the order of the file is all that is looked at so far."""
-        return self._all is not self._everything
-
     def _bar(self) -> float:
         """The bottleneck above which no cut is of interest."""
         return np.inf if self._best is None else self._best.bottleneck
 
     def _bound(self, beliefs: Beliefs) -> float:
         """A latency that no bottleneck is below; segments left out are above the best one."""
-        if self._narrow:
-            return 0.0
         lowest = least_bottleneck(beliefs.segments, beliefs.lower, self._k, self._allowed)
         return min(lowest, self._bar())
 
@@ -249,24 +233,36 @@ class _Search:
         self._effort[self._evening_out] += len(beliefs.segments)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency >= bar, True)
-        if self._narrow:
-            return None
         if best is None:
             raise NoFeasiblePartition(
                 f"each of the ways to cut {self._problem.num_operators} operators into "
                 f"{self._k} segments has a segment that does not compile"
             )
-        if self._spent[True] >= max(self._most_for_evenness, self._spent[False]) or (
-            len(beliefs.segments) > _FEW_SEGMENTS and self._effort[True] > self._effort[False]
-        ):
+        if self._spent[True] >= max(self._most_for_evenness, self._spent[False]):
             return None
-        cuts = self._most_even_expected(beliefs, best)
+        cuts = self._most_even_expected(self._in_file_order(beliefs), best)
+        if cuts is None:
+            too_much = self._effort[True] > self._effort[False]
+            if too_much and len(beliefs.segments) > _FEW_SEGMENTS:
+                return None
+            cuts = self._most_even_expected(beliefs, best)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency > bar or latency <= best.fastest, False)
         cuts = self._fewest_bytes_hoped(beliefs, best)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency > bar or latency < best.fastest, True)
         return None
+
+    def _in_file_order(self, beliefs: Beliefs) -> Beliefs:
+        """The beliefs on what lies in the order of the file, which is little; else nothing."""
+        segments, ideals = beliefs.segments, self._problem.ideals
+        if ideals is None:
+            here = np.zeros(len(segments), dtype=np.bool_)
+        else:
+            here = ideals.in_file_order(segments)
+        return Beliefs(
+            segments.where(here), beliefs.lower[here], beliefs.expected[here], beliefs.upper[here]
+        )
 
     def _fastest_expected(self, beliefs: Beliefs, hopeful: Mask) -> tuple[int, ...] | None:
         """The cut expected to have the lowest bottleneck among those of hopeful segments."""

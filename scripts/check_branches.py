@@ -111,9 +111,9 @@ def set_memory(seed: int) -> None:
     """In every other graph a chip so small that parameters of the random graphs spill."""
     small = seed // 2 % 2 == 1
     size = 1_500 + 700 * (seed % 7) if small else 8 * 2**20
-    compiler.allocation.PARAMETER_MEMORY_BYTES = size
-    compiler.compile.PARAMETER_MEMORY_BYTES = size
-    compiler.allocation._RESERVE_PER_OPERATOR_BYTES = 16 if small else 16 * 1024
+    for module in (compiler.allocation, compiler.compile):
+        vars(module)["PARAMETER_MEMORY_BYTES"] = size
+    vars(compiler.allocation)["_RESERVE_PER_OPERATOR_BYTES"] = 16 if small else 16 * 1024
 
 
 def best_of_all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from compiler import (
     Status,
     boundary,
     compile_graph,
+    compile_operators,
+    compile_parts,
     compile_segment,
     compile_segments,
     compile_together,
@@ -83,6 +86,43 @@ def test_chain_of_executables_equals_the_uncut_model(
     inputs = inputs_of(model, seed)
     found = run_executables(graph, compile_segments(graph, cuts, options), inputs)
     assert_same(found, run_uncut(model, inputs))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), seed=st.integers(0, 10_000), operators=st.integers(2, 16))
+def test_segments_in_any_order_equal_the_uncut_model(
+    data: st.DataObject, seed: int, operators: int
+) -> None:
+    """Branches in another order than the file's, cut anywhere."""
+    model = random_graph(seed, operators)
+    graph = graph_from_bytes(model, "random")
+    order: list[int] = []
+    while len(order) < operators:
+        ready = [
+            i
+            for i in range(operators)
+            if i not in order
+            and all(m is None or m in order for m in (graph.makers[t] for t in graph.read_by(i)))
+        ]
+        order.append(data.draw(st.sampled_from(ready)))
+    cuts = sorted(data.draw(st.sets(st.integers(1, operators - 1))))
+    parts = [sorted(order[a:b]) for a, b in pairwise((0, *cuts, operators))]
+    inputs = inputs_of(model, seed)
+    found = run_executables(graph, compile_parts(graph, parts), inputs)
+    assert_same(found, run_uncut(model, inputs))
+
+
+def test_operators_that_cannot_be_a_segment() -> None:
+    graph = graph_from_bytes(tiny_chain(5), "m")
+    assert compile_operators(graph, (1, 2)).data == compile_segment(graph, 1, 3).data
+    for operators, complaint in (
+        ((), "one or more"),
+        ((2, 1), "ascending order"),
+        ((1, 9), "ascending order"),
+        ((0, 2), "operator 2 needs results of operators outside"),
+    ):
+        with pytest.raises(ConfigError, match=complaint):
+            compile_operators(graph, operators)
 
 
 def test_branches_around_an_unsupported_operator() -> None:

@@ -19,15 +19,18 @@ import pytest
 
 import partitioner.cli
 import partitioner.output_directory
-from compiler import graph_from_bytes, parameter_count_cuts
+from compiler import CompileOptions, compile_operators, graph_from_bytes, parameter_count_cuts
 from devices import DevicePool
 from devices.executable_file import read_executable
+from partitioner.certificate import check_certificate
 from partitioner.cli import main
 from partitioner.verify import Verification
 from zoo.random_graph import random_graph
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATORS = 12
+BRANCHED = 0
+"""Seed of a graph whose best cut is not in the order of the file."""
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -117,6 +120,39 @@ def test_json_says_everything(run: Run, model: Path, out: Path, data: bytes) -> 
         parameter_count_cuts(graph_from_bytes(data, "net"), 2)
     )
     assert all((out / segment["file"]).exists() for segment in segments)
+
+
+def test_branches_in_another_order(run: Run, out: Path, tmp_path: Path) -> None:
+    """The answer tells all it takes to make its files again, and they compute the same."""
+    data = random_graph(BRANCHED, OPERATORS)
+    model = tmp_path / "branched.tflite"
+    model.write_bytes(data)
+    graph = graph_from_bytes(data, "net")
+    bottlenecks = []
+    for order in ("file", "any"):
+        code, printed, _ = run(
+            *("--model_path", model, "--num_segments=2", "--output_dir", out, "--quiet"),
+            *("--diff_threshold_ns=0", "--order", order, "--report", tmp_path / "page.html"),
+        )
+        assert code == 0
+        report = json.loads((out / "partition.json").read_text())
+        bottlenecks.append(report["bottleneck_ns"])
+        assert "bit for bit" in report["outputs_identical"]
+        assert (report["execution_order"] is None) == (order == "file")
+        check_certificate(report["certificate"], len(graph))
+    assert bottlenecks[1] < bottlenecks[0]
+    assert "the numbers above refer" in printed
+    assert report["order"].startswith("all orders (")
+    operators = [
+        [i for first, end in segment["operators_in_file"] for i in range(first, end)]
+        for segment in report["segments"]
+    ]
+    assert [*operators[0], *operators[1]] == report["execution_order"]
+    assert report["cuts"] == [len(operators[0])]
+    for segment, chosen in zip(report["segments"], operators, strict=True):
+        options = CompileOptions(search_delegate=True)
+        written = (out / segment["file"]).read_bytes()
+        assert compile_operators(graph, chosen, options).data == written
 
 
 def test_same_run_same_bytes(run: Run, model: Path, tmp_path: Path) -> None:
@@ -308,6 +344,7 @@ open(os.path.join(out, "segment_edgetpu.tflite"), "wb").write(b"rubbish")
         (["--num_segments", "2", "--delegate_search_step", "0"], "delegate_search_step is 0"),
         (["--num_segments", "2", "--device_type", "tpu"], "device_type is 'tpu'"),
         (["--num_segments", "2", "--strategy", "best"], "strategy is 'best'"),
+        (["--num_segments", "2", "--order", "best"], "order is 'best', it must be any or file"),
         (["--num_segments", "2", "--num_devices", "0"], "num_devices is 0"),
         (["--num_segments", "2", "--max_measurements", "0"], "max_measurements is 0"),
         (["--num_segments", "2", "--pool", "no.yaml"], "pool no.yaml does not exist"),

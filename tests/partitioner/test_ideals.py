@@ -23,6 +23,7 @@ from partitioner import (
 from partitioner.assignment_search import Kind, search_assigned
 from partitioner.features import SegmentFeatures
 from partitioner.ideals import Ideals, runs_of, set_of
+from partitioner.paths import best_cuts
 from partitioner.places import Line
 from partitioner.precedence import Precedence
 from partitioner.problem import in_file_order, operators_of
@@ -132,7 +133,7 @@ def test_ideals_are_what_orders_pass_through(before: Before) -> None:
         assert set(units.prefixes(order)) <= passed
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_finds_the_optimum_of_every_order(data: st.DataObject) -> None:
     before = data.draw(dags())
@@ -248,6 +249,38 @@ def test_branches_make_a_better_cut_than_the_order_of_the_file() -> None:
     assert anyhow.bottleneck_ns == 30
     assert not in_file_order(anyhow.runs)
     assert anyhow.execution_order in ((0, 1, 3, 2, 4, 5), (0, 2, 4, 1, 3, 5))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_ideals(seed: int) -> None:
+    """Two chains side by side: 196 ideals, 10,829 segments; the file has one behind the other."""
+    random = np.random.default_rng(seed)
+    before = tuple(frozenset({i - 1} if i % 13 else ()) for i in range(26))
+    work = random.lognormal(10.0, 1.0, 26)
+    features = featured(before, work, work * random.uniform(0.8, 1.2, 26))
+    k = 2 + seed % 3
+    problem = problem_in(before, k, features)
+    segments = problem.places.segments()
+    assert len(segments) > 10_000
+    members = features.ideals.members(features.ideals.number[segments.first, segments.end])
+    size = members @ random.integers(1, 10, 26)
+    costs = np.floor(20_000 + members @ work + 3_000 * np.maximum(0, size - 40))
+    truth = best_cuts(segments, costs, k)
+    assert truth is not None
+    index = {
+        features.ideals.operators(int(i), int(j)): int(cost)
+        for i, j, cost in zip(segments.first, segments.end, costs, strict=True)
+    }
+    ceilings = (None, int(truth.bottleneck))
+    for ceiling in ceilings:
+        oracle = CostTable(index)
+        result = search_optimal(problem, oracle, SearchOptions(ceiling_ns=ceiling))
+        assert result.bottleneck_ns == truth.bottleneck == result.lower_bound_ns
+        assert truth.gap <= result.gap_ns
+        assert result.least_gap_ns <= truth.gap
+        assert len(oracle.asked) < len(index) / 20
+        for entry in result.rounds:
+            assert entry.lower_bound_ns <= truth.bottleneck
 
 
 def test_a_chain_has_the_places_of_a_line() -> None:

@@ -58,7 +58,14 @@ def check_report(content: Mapping[str, Any]) -> None:
                 f"measured segments make a cut with a bottleneck of {best[0]}, below the lower "
                 f"bound {certificate['lower_bound_ns']}"
             )
-        if certificate["strategy"] in _SOLVES and best != (
+        if certificate["ended"] == "balanced":
+            threshold = content["options"]["diff_threshold_ns"]
+            if certificate["gap_ns"] >= threshold:
+                raise ValueError(
+                    f"the cut is said to be balanced, but its gap is {certificate['gap_ns']} and "
+                    f"the threshold {threshold}"
+                )
+        elif certificate["strategy"] in _SOLVES and best != (
             certificate["value_ns"],
             certificate["gap_ns"],
         ):

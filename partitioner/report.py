@@ -223,6 +223,9 @@ def why(report: Report) -> str:
             f"Balanced: slowest minus fastest segment is {gap}, under the threshold "
             f"{milliseconds(threshold)}; --diff_threshold_ns 0 goes on to the optimum."
         )
+        fastest = partition.rounds[-1].best_bottleneck_ns
+        if fastest is not None and fastest < partition.bottleneck_ns:
+            text += f" A less even cut with a bottleneck of {milliseconds(fastest)} was found, too."
     elif partition.outcome == "optimal":
         text = f"Optimal: no cut{_among(report)} has a bottleneck below {bottleneck}"
         if partition.least_gap_ns == partition.gap_ns:
@@ -261,7 +264,9 @@ def why(report: Report) -> str:
     ceiling = report.options.get("initial_upper_bound_ns")
     if ceiling is not None and partition.bottleneck_ns > ceiling:
         text += f" No cut was found at or under initial_upper_bound_ns, {milliseconds(ceiling)}."
-    if partition.outcome != "optimal" and partition.optimality_gap is not None:
+    if partition.outcome != "optimal" and partition.optimality_gap == 0.0:
+        text += f" No cut{_among(report)} is faster."
+    elif partition.outcome != "optimal" and partition.optimality_gap is not None:
         text += (
             f" No cut{_among(report)} is faster than {milliseconds(partition.lower_bound_ns)}, so "
             f"this one is at most {100 * partition.optimality_gap:.1f} % above the optimum."

@@ -67,6 +67,12 @@ can be told without measuring them; what is not proven then is said to be so."""
 _MOST_FOR_EVENNESS_IN_BRANCHES = 40
 """The same where branches may come in any order, which makes so many more cuts equally fast."""
 
+_CLOSE = 0.01
+"""A cut that is even enough and proven to be within this of the optimum ends the search."""
+
+_MOST_FOR_PROOF = 40
+"""Measurements spent on that proof after the first cut that is even enough."""
+
 _FEW_SEGMENTS = 10_000
 """As long as there are no more segments than this, all are looked at in every round."""
 
@@ -79,7 +85,8 @@ def search_optimal(
 ) -> Partition:
     """Find the cut with the lowest bottleneck, then smallest gap, then fewest bytes; prove it.
 
-    Never returns a cut slower than the best it measured.  ``on_round`` is called after each
+    Never returns a cut slower than the best it measured, unless that one is less even than
+    ``diff_threshold_ns`` allows and another is not.  ``on_round`` is called after each
     round.  Raises :class:`NoFeasiblePartition`, and what the oracle raises.
     """
     return _Search(problem, oracle, options or SearchOptions(), on_round).run()
@@ -125,6 +132,8 @@ class _Search:
         )
         self._rounds: list[Round] = []
         self._best: Solution | None = None
+        self._even: Solution | None = None
+        self._even_since = 0
         self._evening_out = False
         self._effort = {False: 0, True: 0}
         self._spent = {False: 0, True: 0}
@@ -142,7 +151,7 @@ class _Search:
             beliefs = self._known.beliefs(segments)
             bound = self._bound(beliefs) if segments is not coarse else 0.0
             self._record(tried, bound)
-            outcome = self._enough()
+            outcome = self._enough(bound)
             step = None if outcome is not None else self._next(beliefs)
             if step is None and segments is not self._all:
                 # Nothing is left of what was looked at; what was left out may have come back.
@@ -210,15 +219,28 @@ class _Search:
         fewer = fewer.where(on_some_path(fewer, self._k, self._allowed))
         return fewer if len(fewer) < 0.9 * len(segments) else segments
 
-    def _enough(self) -> Outcome | None:
-        """Why to stop with the best cut so far, if there is a reason."""
+    def _enough(self, bound: float) -> Outcome | None:
+        """Why to stop with the best cut so far, if there is a reason.
+
+        A cut that is even enough is kept, unless a faster one is that, too, while it is found out
+        how much faster any could be.
+        """
         options, best = self._options, self._best
         if best is not None and best.bottleneck <= self._ceiling:
             if options.target_ns is not None and best.bottleneck <= options.target_ns:
+                self._even = None
                 return "target"
             if best.gap < options.diff_threshold_ns:
-                return "balanced"
-        return self._budget.spent(len(self._known) - self._given)
+                if self._even is None:
+                    self._even_since = len(self._known)
+                self._even = best
+        spent = self._budget.spent(len(self._known) - self._given)
+        if self._even is None:
+            return spent
+        close = self._even.bottleneck <= bound * (1.0 + _CLOSE)
+        if close or spent or len(self._known) - self._even_since >= _MOST_FOR_PROOF:
+            return "balanced"
+        return None
 
     def _next(self, beliefs: Beliefs) -> _Step | None:
         """The cut to measure next; ``None`` when no cut can be better than the best one."""
@@ -338,6 +360,8 @@ class _Search:
         return int(best.bottleneck - max(fastest, best.fastest))
 
     def _finish(self, outcome: Outcome, bound: float, beliefs: Beliefs) -> Partition:
+        if self._even is not None:
+            self._best, outcome = self._even, "balanced"
         if self._best is None:
             raise NoFeasiblePartition(
                 f"none of the {len(self._rounds)} cuts tried within the measurements allowed "

@@ -4,6 +4,7 @@
     python scripts/compare_strategies.py                          # zoo and ../shared/models
     python scripts/compare_strategies.py zoo:resnet50_224 my.tflite --segments 2 4 --json rows.json
 
+`optimal` cuts in any order of the operators, the others in the file's, as Google's tools do.
 Every segment is compiled and measured once per model, whichever strategy asks for it first, and
 each strategy is told the latency measured then.  What it would have cost it alone is added up
 from what compiling and measuring took for the segments it asked for:
@@ -133,7 +134,8 @@ def compare(
         oracle = Asking(remembered)
         told: list[tuple[int, Round]] = []
         elsewhere, started = remembered.spent, time.perf_counter()
-        problem = problem_of(graph, segments)
+        # The others keep to the order of the file, as Google's tools do.
+        problem = problem_of(graph, segments, order="any" if name == "optimal" else "file")
         found = STRATEGIES[name](
             problem,
             oracle,

@@ -189,7 +189,8 @@ def test_threshold_met_at_once(run: Run, model: Path, out: Path) -> None:
     )  # fmt: skip
     assert code == 0
     assert "Balanced: slowest minus fastest segment" in printed
-    assert "in 1 round." in printed
+    # It went on until little was left to gain.
+    assert re.search(r"No cut is faster\.|this one is at most [01]\.\d % above", printed)
     assert files_of(out) == expected_files(2)
 
 

@@ -221,6 +221,25 @@ def test_ceiling_is_respected_until_nothing_is_under_it() -> None:
         assert result.outcome == "optimal"
 
 
+def test_goes_on_from_an_even_cut_to_a_faster_even_one() -> None:
+    """Every cut of a small model is even to within a millisecond; the fastest is wanted."""
+    cost = {(0, 1): 100, (1, 4): 130, (0, 2): 180, (2, 4): 170, (0, 3): 300, (3, 4): 90}
+    problem = Problem(4, 2, (2,))
+    oracle = CostTable(lambda first, end: cost[first, end])
+    result = search_optimal(problem, oracle, SearchOptions(diff_threshold_ns=1_000))
+    assert (result.outcome, result.cuts, result.bottleneck_ns) == ("balanced", (1,), 130)
+    assert result.lower_bound_ns == 130
+
+
+def test_keeps_an_even_cut_when_the_faster_ones_are_not() -> None:
+    cost = {(0, 1): 100, (1, 4): 130, (0, 2): 180, (2, 4): 170, (0, 3): 300, (3, 4): 90}
+    problem = Problem(4, 2, (2,))
+    oracle = CostTable(lambda first, end: cost[first, end])
+    result = search_optimal(problem, oracle, SearchOptions(diff_threshold_ns=20))
+    assert (result.outcome, result.cuts, result.gap_ns) == ("balanced", (2,), 10)
+    assert result.lower_bound_ns <= 130  # of the cut that is not even enough
+
+
 def test_ceiling_forbids_a_balanced_but_slow_cut() -> None:
     """The starting cut is even because both sides pay for a large tensor."""
     model = Model(

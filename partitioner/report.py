@@ -141,8 +141,10 @@ def _pairs(runs: Range) -> list[list[int]]:
 
 
 def _in_file(runs: Range) -> str:
-    """``0..2 5..7``: operators by their numbers in the file."""
-    return " ".join(f"{first}..{end - 1}" for first, end in _pairs(runs))
+    """``0..2 5 7..9``: operators by their numbers in the file."""
+    return " ".join(
+        str(first) if end == first + 1 else f"{first}..{end - 1}" for first, end in _pairs(runs)
+    )
 
 
 def _measured(report: Report, index: int) -> dict[str, Any]:
@@ -289,7 +291,7 @@ def _order(partition: Partition) -> list[tuple[str, str]]:
     """A line on the order, where that is not the file's."""
     if partition.execution_order is None:
         return []
-    return [("order", "not the file's, to which the numbers above refer; segments run in turn")]
+    return [("order", "another than the file's, which the operators' numbers are of")]
 
 
 def _facts(rows: Sequence[tuple[str, str]]) -> list[str]:

@@ -70,8 +70,9 @@ _MOST_FOR_EVENNESS_IN_BRANCHES = 40
 _CLOSE = 0.01
 """A cut that is even enough and proven to be within this of the optimum ends the search."""
 
-_MOST_FOR_PROOF = 40
-"""Measurements spent on that proof after the first cut that is even enough."""
+_MOST_FOR_PROOF = 12
+"""Measurements spent on that proof after the first cut that is even enough, for each segment asked
+for: as many are measured at the same time on that many devices."""
 
 _FEW_SEGMENTS = 10_000
 """As long as there are no more segments than this, all are looked at in every round."""
@@ -158,6 +159,7 @@ class _Search:
                 segments = self._worth_looking_at()
                 beliefs = self._known.beliefs(segments)
                 bound = self._bound(beliefs)
+                outcome = self._enough(bound)
                 step = None if outcome is not None else self._next(beliefs)
             if step is None:
                 return self._finish(outcome or "optimal", bound, beliefs)
@@ -238,7 +240,7 @@ class _Search:
         if self._even is None:
             return spent
         close = self._even.bottleneck <= bound * (1.0 + _CLOSE)
-        if close or spent or len(self._known) - self._even_since >= _MOST_FOR_PROOF:
+        if close or spent or len(self._known) - self._even_since >= _MOST_FOR_PROOF * self._k:
             return "balanced"
         return None
 

@@ -13,7 +13,7 @@ from partitioner.charts import Bar, Part, Series, legend, line_chart, stacked_ba
 from partitioner.graph_drawing import colour, draw_graph
 from partitioner.how_many import Recommendation, Sweep, describe
 from partitioner.html_style import STYLE
-from partitioner.problem import Round, named
+from partitioner.problem import FILE_ORDER, ONLY_ORDER, Round, named
 from partitioner.progress import milliseconds
 from partitioner.report import Report, why
 from partitioner.sweep_report import SweepReport
@@ -79,7 +79,9 @@ def _page(title: str, parts: Sequence[str]) -> str:
 def _tiles(report: Report) -> str:
     partition = report.partition
     bound = partition.lower_bound_ns
-    possible = report.num_operators * (report.num_operators + 1) // 2
+    of = ""
+    if partition.order in (FILE_ORDER, ONLY_ORDER):  # in any order there are many more
+        of = f"of {report.num_operators * (report.num_operators + 1) // 2:,} "
     rate = "unlimited" if report.throughput is None else f"{report.throughput:.1f}"
     tiles = [
         ("items per second", rate),
@@ -87,7 +89,7 @@ def _tiles(report: Report) -> str:
         ("bottleneck", milliseconds(partition.bottleneck_ns)),
         ("no cut is faster than", milliseconds(bound) if bound else "unknown"),
         ("slowest minus fastest", milliseconds(partition.gap_ns)),
-        (f"of {possible:,} segments measured", str(partition.measurements)),
+        (f"{of}segments measured", str(partition.measurements)),
     ]
     return (
         '<div class="tiles">'

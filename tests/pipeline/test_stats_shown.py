@@ -55,8 +55,10 @@ def test_what_the_processes_use(start: Start, processes: tuple[Device, ...]) -> 
         assert 1e6 < use.rss_bytes < 1e11
         assert abs(use.rss_bytes - process.memory_info().rss) < 64e6
         times = process.cpu_times()
-        assert 0 < use.cpu_s <= times.user + times.system
-        assert use.cpu_percent > 0
+        # A device that was forked a moment ago may have used less than a tick of the clock.
+        assert use is not uses[0] or use.cpu_s > 0
+        assert 0 <= use.cpu_s <= times.user + times.system
+        assert (use.cpu_percent > 0) == (use.cpu_s > 0)
         assert set(use.cpus) == set(process.cpu_affinity() or ())
 
 

@@ -77,14 +77,21 @@ def assign(
 
 
 def unload(device: Device, handle: int) -> None:
-    """Forget an executable; a device that is stopped is not waited for longer than ``UNLOAD_S``."""
+    """Forget an executable; a device that is stopped is not waited for longer than ``UNLOAD_S``.
+
+    Does nothing while the interpreter ends, for then no thread can be started any more, and the
+    devices end with it.
+    """
 
     def forget() -> None:
         with suppress(DeviceError):  # a dead device has forgotten it already
             device.unload(handle)
 
     thread = threading.Thread(target=forget, name=f"unload {device.name}", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        return
     thread.join(UNLOAD_S)
 
 

@@ -44,6 +44,7 @@ def test_what_is_dropped_is_used_again() -> None:
     assert len(places) == 1
 
 
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")  # NumPy 2.5
 @pytest.mark.parametrize(
     "change",
     [

@@ -21,6 +21,7 @@ from partitioner.assignment import (
     solve_assigned,
 )
 from partitioner.belief_tables import BeliefTables, tables_of
+from partitioner.even_cut import EvenCut
 from partitioner.knowledge import Knowledge
 from partitioner.oracle import LatencyOracle
 from partitioner.problem import (
@@ -104,6 +105,7 @@ class _Search:
         self._known = [Knowledge(self._places, problem.features) for _ in kinds]
         self._rounds: list[Round] = []
         self._best: AssignedSolution | None = None
+        self._even = EvenCut[AssignedSolution](options.diff_threshold_ns, self._k)
         self._ceiling = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
 
     def run(self) -> AssignedPartition:
@@ -121,7 +123,7 @@ class _Search:
             if self._best is not None:
                 bound = min(bound, self._best.bottleneck)
             self._record(tried, start, bound)
-            outcome = self._enough()
+            outcome = self._enough(bound)
             if outcome is not None:
                 return self._finish(outcome, bound, beliefs)
             following = self._next(beliefs)
@@ -141,14 +143,18 @@ class _Search:
             costs, self._counts, self._k, allowed=self._allowed, cut_bytes=self._toll
         )
 
-    def _enough(self) -> Outcome | None:
+    def _enough(self, bound: float) -> Outcome | None:
         options, best = self._options, self._best
+        measured = sum(map(len, self._known))
         if best is not None and best.bottleneck <= self._ceiling:
             if options.target_ns is not None and best.bottleneck <= options.target_ns:
+                self._even.found = None
                 return "target"
-            if best.gap < options.diff_threshold_ns:
-                return "balanced"
-        return self._spent()
+            self._even.note(best, measured)
+        if self._even.suffices(bound, measured):
+            return "balanced"
+        spent = self._spent()
+        return "balanced" if spent and self._even.found is not None else spent
 
     def _next(
         self, beliefs: Sequence[BeliefTables]
@@ -280,6 +286,8 @@ class _Search:
     def _finish(
         self, outcome: Outcome, bound: float, beliefs: Sequence[BeliefTables]
     ) -> AssignedPartition:
+        if self._even.found is not None:
+            self._best, outcome = self._even.found, "balanced"
         best = self._best
         if best is None:
             raise NoFeasiblePartition(

@@ -121,7 +121,7 @@ def _ideals_of(graph: Graph, most: int) -> tuple[Ideals | None, str]:
         found = prefixes
         orders.add(order)
     words = (
-        f"{len(orders)} orders and what they combine to "
+        f"{len(orders)} order{'s' * (len(orders) > 1)} and what they combine to "
         f"({len(found):,} ideals of more than {most:,})"
     )
     return Ideals(found, len(graph), complete=False), words

@@ -30,6 +30,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from partitioner.even_cut import EvenCut
 from partitioner.knowledge import Beliefs, Knowledge
 from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.paths import (
@@ -66,13 +67,6 @@ can be told without measuring them; what is not proven then is said to be so."""
 
 _MOST_FOR_EVENNESS_IN_BRANCHES = 40
 """The same where branches may come in any order, which makes so many more cuts equally fast."""
-
-_CLOSE = 0.01
-"""A cut that is even enough and proven to be within this of the optimum ends the search."""
-
-_MOST_FOR_PROOF = 12
-"""Measurements spent on that proof after the first cut that is even enough, for each segment asked
-for: as many are measured at the same time on that many devices."""
 
 _FEW_SEGMENTS = 10_000
 """As long as there are no more segments than this, all are looked at in every round."""
@@ -133,8 +127,7 @@ class _Search:
         )
         self._rounds: list[Round] = []
         self._best: Solution | None = None
-        self._even: Solution | None = None
-        self._even_since = 0
+        self._even = EvenCut[Solution](options.diff_threshold_ns, self._k)
         self._evening_out = False
         self._effort = {False: 0, True: 0}
         self._spent = {False: 0, True: 0}
@@ -222,27 +215,17 @@ class _Search:
         return fewer if len(fewer) < 0.9 * len(segments) else segments
 
     def _enough(self, bound: float) -> Outcome | None:
-        """Why to stop with the best cut so far, if there is a reason.
-
-        A cut that is even enough is kept, unless a faster one is that, too, while it is found out
-        how much faster any could be.
-        """
+        """Why to stop with the best cut so far, if there is a reason."""
         options, best = self._options, self._best
         if best is not None and best.bottleneck <= self._ceiling:
             if options.target_ns is not None and best.bottleneck <= options.target_ns:
-                self._even = None
+                self._even.found = None
                 return "target"
-            if best.gap < options.diff_threshold_ns:
-                if self._even is None:
-                    self._even_since = len(self._known)
-                self._even = best
-        spent = self._budget.spent(len(self._known) - self._given)
-        if self._even is None:
-            return spent
-        close = self._even.bottleneck <= bound * (1.0 + _CLOSE)
-        if close or spent or len(self._known) - self._even_since >= _MOST_FOR_PROOF * self._k:
+            self._even.note(best, len(self._known))
+        if self._even.suffices(bound, len(self._known)):
             return "balanced"
-        return None
+        spent = self._budget.spent(len(self._known) - self._given)
+        return "balanced" if spent and self._even.found is not None else spent
 
     def _next(self, beliefs: Beliefs) -> _Step | None:
         """The cut to measure next; ``None`` when no cut can be better than the best one."""
@@ -362,8 +345,8 @@ class _Search:
         return int(best.bottleneck - max(fastest, best.fastest))
 
     def _finish(self, outcome: Outcome, bound: float, beliefs: Beliefs) -> Partition:
-        if self._even is not None:
-            self._best, outcome = self._even, "balanced"
+        if self._even.found is not None:
+            self._best, outcome = self._even.found, "balanced"
         if self._best is None:
             raise NoFeasiblePartition(
                 f"none of the {len(self._rounds)} cuts tried within the measurements allowed "

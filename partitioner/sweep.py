@@ -8,46 +8,14 @@ from dataclasses import replace
 from compiler import Graph
 from devices.errors import ConfigError, ModelError
 from partitioner.how_many import PipelineCost, Sweep, sweep_of
-from partitioner.oracle import LatencyOracle
+from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.planning import OrderChoice, problem_of
-from partitioner.problem import NoFeasiblePartition, Partition, Problem, Range, SegmentFacts
+from partitioner.problem import NoFeasiblePartition, Partition, Problem
 from partitioner.search import search_optimal
 from partitioner.strategy import OnRound, SearchOptions, ignore_round
 
 OnCount = Callable[[int], None]
 """Called with every number of segments before its search begins."""
-
-
-class Memory:
-    """An oracle that remembers what was asked through it, so that the next search begins with it.
-
-    A segment of four operators costs the same whether the model is cut into three segments or
-    into eight.
-    """
-
-    def __init__(self, oracle: LatencyOracle) -> None:
-        self._oracle = oracle
-        self.known: dict[Range, int | None] = {}
-
-    @property
-    def parallelism(self) -> int:
-        return self._oracle.parallelism
-
-    @property
-    def compilations(self) -> int:
-        return self._oracle.compilations
-
-    @property
-    def measurements(self) -> int:
-        return self._oracle.measurements
-
-    def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
-        answers = self._oracle.measure(segments)
-        self.known.update(zip(segments, answers, strict=True))
-        return answers
-
-    def facts(self, segment: Range) -> SegmentFacts:
-        return self._oracle.facts(segment)
 
 
 def sweep(
@@ -68,7 +36,8 @@ def sweep(
     Numbers of segments that ``graph`` cannot be cut into, or for which no cut compiles, are left
     out.  Raises ``NoFeasiblePartition`` when nothing at all compiles, and what the oracle raises.
     """
-    memory = Memory(oracle)
+    # A segment of four operators costs the same whether the model is cut into three or into eight.
+    memory = Recorder(oracle)
     options = options or SearchOptions()
     found: dict[int, Partition] = {}
     failures: dict[int, str] = {}
@@ -83,7 +52,7 @@ def sweep(
                 )
             )
             partition = search_optimal(
-                problem, memory, replace(options, known=dict(memory.known)), on_round
+                problem, memory, replace(options, known=dict(memory.answers)), on_round
             )
         except (NoFeasiblePartition, ConfigError, ModelError) as error:
             failures[segments] = str(error)

@@ -8,6 +8,7 @@ its lifetime, which is why transports that keep a reference have to copy.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from .item import WORK_NS, Tensor, new_tensor, received_word, words
@@ -46,7 +47,7 @@ class Receiver(End, Protocol):
         """
 
 
-class OwnTensor:
+class OwnTensor(ABC):
     """``receive`` for a receiver that has no memory to give away: into a tensor of its own."""
 
     _own: Tensor | None = None
@@ -54,8 +55,9 @@ class OwnTensor:
     def __init__(self, size_bytes: int) -> None:
         self._size_bytes = size_bytes
 
+    @abstractmethod
     def receive_into(self, tensor: Tensor) -> None:
-        raise NotImplementedError
+        """See :class:`Receiver`."""
 
     def receive(self) -> Tensor:
         if self._own is None:

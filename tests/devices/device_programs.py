@@ -10,7 +10,6 @@ import resource
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ def fail(context: ProgramContext) -> None:
 def end_process(context: ProgramContext) -> None:
     context.report("dying")
     os.kill(os.getpid(), context.config)
-    time.sleep(60)
+    threading.Event().wait()
 
 
 def use_chip(context: ProgramContext) -> None:

@@ -1,0 +1,177 @@
+"""The command, given what it cannot use, or stopped."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import partitioner.cli
+import partitioner.output_directory
+from tests.partitioner.command import Run, files_of, one_sentence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "model_path is missing"),
+        (["--model_path", "x.tflite"], "num_segments is missing"),
+        (["--num_segments", "0"], "num_segments is 0, it must be at least 2"),
+        (["--num_segments", "1"], "num_segments is 1, it must be at least 2"),
+        (["--num_segments", "-4"], "num_segments is -4, it must be at least 2"),
+        (["--num_segments", "two"], "num_segments is 'two', a whole number is needed"),
+        (["--num_segments", "13"], "12 operators"),
+        (["--num_segments", "2", "--diff_threshold_ns", "-1"], "diff_threshold_ns is -1"),
+        (["--num_segments", "2", "--diff_threshold_ns", "1ms"], "diff_threshold_ns is '1ms'"),
+        (["--num_segments", "2", "--partition_search_step", "0"], "partition_search_step is 0"),
+        (["--num_segments", "2", "--delegate_search_step", "0"], "delegate_search_step is 0"),
+        (["--num_segments", "2", "--device_type", "tpu"], "device_type is 'tpu'"),
+        (["--num_segments", "2", "--strategy", "best"], "strategy is 'best'"),
+        (["--num_segments", "2", "--order", "best"], "order is 'best', it must be any or file"),
+        (["--num_segments", "2", "--num_devices", "0"], "num_devices is 0"),
+        (["--num_segments", "2", "--max_measurements", "0"], "max_measurements is 0"),
+        (["--num_segments", "2", "--pool", "no.yaml"], "pool no.yaml does not exist"),
+        (["--num_segments", "2", "--input", "no.bmp"], "input no.bmp does not exist"),
+        (["--num_segments", "2", "--output_dir", ""], "output_dir is empty"),
+        (["--num_segments", "2", "--target_fps", "5"], "target_fps is given, but num_segments is"),
+        (["--num_segments", "auto", "--target_fps", "-5"], "target_fps is '-5'"),
+        (["--num_segments", "auto", "--max_latency_ms", "nan"], "max_latency_ms is 'nan'"),
+        (["--sweep", "3-1"], "sweep is '3-1', the numbers must ascend"),
+        (["--sweep", "0-2"], "sweep is '0-2'"),
+        (["--sweep", "1-1000"], "from 1 to 64 at most"),
+        (["--sweep", "few"], "numbers of TPUs such as 1-8 are needed"),
+        (["--num_segments", "2", "--real"], "real is given, but no edgetpu_compiler_binary"),
+        (["--num_segments", "2", "--real", "--pool", "p.yaml"], "real and pool are both given"),
+        (["--num_segments", "2", "--report", "/no/such/dir/x.html"], "cannot be written"),
+        (["--num_segments", "2", "--report", "/"], "report / is a directory"),
+        (["--num_segments", "2", "--surprise"], "unrecognized arguments: --surprise"),
+        (["--num_segments", "2", "--edgetpu_compiler_binary", "/no/such"], "does not exist"),
+        (
+            [
+                "--num_segments",
+                "2",
+                "--initial_lower_bound_ns",
+                "5",
+                "--initial_upper_bound_ns",
+                "5",
+            ],
+            "initial_upper_bound_ns is 5, it must be above initial_lower_bound_ns, 5",
+        ),
+    ],
+)
+def test_wrong_options(
+    run: Run, model: Path, out: Path, arguments: list[str], sentence: str
+) -> None:
+    given = arguments
+    if arguments and "--model_path" not in arguments:
+        given = ["--model_path", str(model), "--output_dir", str(out), *arguments]
+    code, printed, told = run(*given)
+    assert (code, printed) == (2, "")
+    assert sentence in told
+    assert one_sentence(told)
+    assert not out.exists()
+
+
+def test_wrong_models(run: Run, out: Path, tmp_path: Path) -> None:
+    rubbish = tmp_path / "rubbish.tflite"
+    rubbish.write_bytes(b"rubbish" * 100)
+    for path in (tmp_path / "missing.tflite", tmp_path, rubbish, "zoo:no_such_model"):
+        code, printed, told = run("--model_path", path, "--num_segments", 2, "--output_dir", out)
+        assert (code, printed) == (2, "")
+        assert one_sentence(told)
+    assert not out.exists()
+
+
+def test_wrong_pools(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.yaml"
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
+    for content, options, sentence in [
+        ("devices: [", (), "is not valid YAML"),
+        ("devices: none", (), "must be a number of devices"),
+        ("devices: 2", ("--num_devices", 3), "has 2 devices, but 3 are needed"),
+        ("devices: 2", ("--device_type", "pcionly"), "has 0 pcie devices"),
+    ]:
+        pool.write_text(content)
+        code, _, told = run(*base, *options)
+        assert code == 2
+        assert sentence in told
+        assert one_sentence(told)
+    assert not out.exists()
+
+
+def test_output_dir_that_is_a_file(run: Run, model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("precious")
+    for path in (file, file / "below"):
+        code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", path)
+        assert code == 2
+        assert "is not a valid directory" in told
+    assert file.read_text() == "precious"
+
+
+def test_output_dir_without_permission(
+    run: Run, model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(partitioner.output_directory.tempfile, "TemporaryFile", refuse)
+    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out)
+    assert code == 2
+    assert one_sentence(told)
+    assert f"permission denied to output_dir {out}" in told
+    assert not out.parent.exists()
+
+
+def test_all_files_or_none(run: Run, model: Path, out: Path) -> None:
+    """The report's place is taken by a directory, so nothing else may stay either."""
+    (out / "partition.json").mkdir(parents=True)
+    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    assert code == 2
+    assert one_sentence(told)
+    assert files_of(out) == {"partition.json"}
+
+
+def test_never_over_its_own_model(run: Run, tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "partition.json"
+    path.write_bytes(data)
+    code, _, told = run("--model_path", path, "--num_segments", 2, "--output_dir", tmp_path)
+    assert code == 2
+    assert "holds the model" in told
+    assert path.read_bytes() == data
+    assert files_of(tmp_path) == {"partition.json"}
+
+
+def test_interrupt_leaves_nothing(
+    run: Run, model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(partitioner.cli, "verify_chain", interrupted)
+    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    assert code == 130
+    assert "Interrupted; nothing was written." in told
+    assert not out.exists()
+
+
+def test_sigterm_leaves_nothing(
+    run: Run, model: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminated(*_: Any, **__: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(partitioner.cli, "verify_chain", terminated)
+    code, _, told = run(
+        "--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet",
+        "--report", tmp_path / "page.html",
+    )  # fmt: skip
+    assert code == 143
+    assert told == "Terminated; nothing was written.\n"
+    assert not out.exists()
+    assert not list(tmp_path.glob("*.html*"))
+    assert not list(tmp_path.glob(".*html*"))
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -41,11 +41,11 @@ from compiler.graph import Graph
 from compiler.mapping import SegmentMapping, map_segment
 from compiler.support import Status
 from compiler.work import operator_work
-from devices import tflite_file
 from devices.chip import PARAMETER_MEMORY_BYTES
 from devices.errors import ConfigError, ModelError
-from devices.executable import ExecutableInfo, OperatorWork
-from devices.executable_file import seal
+from devices.executable import tflite_file
+from devices.executable.description import ExecutableInfo, OperatorWork
+from devices.executable.file import seal
 
 DEFAULT_RUNTIME_VERSION = 14
 """Edge TPU runtime the compiler of version 16 builds for unless told otherwise."""

@@ -25,8 +25,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from compiler.graph import NO_TENSOR, Graph
 from compiler.prepacked import prepacked
-from devices import tflite_file
 from devices.errors import ConfigError, ModelError
+from devices.executable import tflite_file
 
 _DESCRIPTION = b"Segment of a larger model."
 _SCHEMA_VERSION = 3

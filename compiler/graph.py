@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from devices import tflite_file
 from devices.errors import ConfigError
+from devices.executable import tflite_file
 
 NO_TENSOR = -1
 """An optional input that is left out, in ``Operator.inputs``."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from compiler.cut import extract
 from compiler.graph import Graph, Operator
-from devices import tflite_file
+from devices.executable import tflite_file
 
 
 def with_missing_shapes(graph: Graph) -> Graph:

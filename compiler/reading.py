@@ -22,10 +22,10 @@ from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
 from compiler.missing_shapes import with_missing_shapes
 from compiler.source import read_source
 from compiler.structure import DamageError, check_structure
-from devices import tflite_file
 from devices.errors import ModelError
-from devices.executable import CUSTOM_OPERATOR
-from devices.executable_file import METADATA_NAME
+from devices.executable import tflite_file
+from devices.executable.description import CUSTOM_OPERATOR
+from devices.executable.file import METADATA_NAME
 
 _KINDS: dict[int, str] = {
     value: name

@@ -31,7 +31,7 @@ from devices.errors import (
     ModelError,
     TensorError,
 )
-from devices.executable import Executable, ExecutableInfo, OperatorWork
+from devices.executable.description import Executable, ExecutableInfo, OperatorWork
 from devices.faults import Fault
 from devices.latency import LatencyModel
 from devices.local import LocalDevice
@@ -40,7 +40,7 @@ from devices.simulated import SimulatedDevice
 from devices.simulated_chip import SimulatedChip
 
 if TYPE_CHECKING:
-    from devices.executable_file import read_executable
+    from devices.executable.file import read_executable
 
 __all__ = [
     "Chip",
@@ -80,7 +80,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import the executable file's module when it is asked for: it brings in LiteRT's schema."""
     if name == "read_executable":
-        from devices.executable_file import read_executable
+        from devices.executable.file import read_executable
 
         return read_executable
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

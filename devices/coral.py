@@ -95,7 +95,7 @@ class CoralChip:
         """Register a file compiled by Google's ``edgetpu_compiler``."""
         from ai_edge_litert.interpreter import Interpreter
 
-        from devices.google_package import describe_google_package
+        from devices.executable.google_package import describe_google_package
 
         package = describe_google_package(executable)
         try:

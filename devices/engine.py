@@ -13,7 +13,7 @@ import numpy as np
 
 from devices.device import Tensor, TensorSpec
 from devices.errors import DeviceError, ModelError
-from devices.executable import Executable
+from devices.executable.description import Executable
 
 
 class Engine(Protocol):

@@ -9,7 +9,7 @@ from devices.latency import LatencyModel
 from devices.process_device import ProcessDevice
 from devices.simulated_chip import Reader, SimulatedChip
 
-_MODULES = ("devices.simulated_chip", "devices.executable_file")
+_MODULES = ("devices.simulated_chip", "devices.executable.file")
 _ENGINE = "ai_edge_litert.interpreter"
 
 

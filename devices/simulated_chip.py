@@ -19,7 +19,7 @@ from devices.config import DeviceConfig
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
 from devices.engine import Engine, LiteRtEngine, ZeroEngine
 from devices.errors import DeviceError, ModelError, TensorError
-from devices.executable import Executable, ExecutableInfo
+from devices.executable.description import Executable, ExecutableInfo
 from devices.faults import Fault, Jitter, scaled
 from devices.latency import LatencyModel
 from devices.parameter_cache import CachedParameters, ParameterCache
@@ -55,7 +55,7 @@ class _Registration:
 class SimulatedChip:
     """Implements :class:`~devices.device.Chip` without a chip.
 
-    ``read`` opens executables (by default :func:`devices.executable_file.read_executable`);
+    ``read`` opens executables (by default :func:`devices.executable.file.read_executable`);
     ``latency`` is the model of time; ``die`` is called by a ``die`` fault.
     """
 
@@ -270,6 +270,6 @@ def _refuse_unknown(
 
 
 def _read_executable(path: Path) -> Executable:
-    from devices.executable_file import read_executable
+    from devices.executable.file import read_executable
 
     return read_executable(path)

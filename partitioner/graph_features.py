@@ -21,7 +21,7 @@ from compiler.compile import DEFAULT_RUNTIME_VERSION
 from compiler.graph import NO_TENSOR, Graph
 from compiler.support import Status, status_of
 from compiler.work import operator_work
-from devices.executable import OperatorWork
+from devices.executable.description import OperatorWork
 from partitioner.features import Array, Index, SegmentFeatures, Table
 
 Mask = NDArray[np.bool_]

@@ -34,7 +34,7 @@ from compiler.cut import flow
 from compiler.mapping import SegmentMapping, map_segment
 from compiler.work import operator_work
 from devices.chip import LinkParameters
-from devices.executable import ExecutableInfo
+from devices.executable.description import ExecutableInfo
 from devices.latency import LatencyModel
 from partitioner.assignment_search import Kind, search_assigned
 from partitioner.exhaustive import try_everything

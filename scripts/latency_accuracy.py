@@ -27,7 +27,7 @@ from devices.chip import (
     USB_X86,
     LinkParameters,
 )
-from devices.executable import ExecutableInfo, OperatorWork
+from devices.executable.description import ExecutableInfo, OperatorWork
 from devices.latency import LatencyModel
 
 FITTED_CAPACITY = 6_606_028

@@ -13,7 +13,7 @@ from compiler import cli, cut, read_graph
 from compiler.log import format_size
 from compiler.output import write_together
 from devices.errors import ConfigError
-from devices.executable_file import read_executable
+from devices.executable.file import read_executable
 from tests.compiler.test_compile import float_model
 from tests.compiler.test_cut import skipping_model
 from tests.compiler.test_mapping import branches, float_input_model

@@ -30,8 +30,8 @@ from compiler import (
 from compiler.allocation import reserved_bytes
 from devices.chip import PARAMETER_MEMORY_BYTES
 from devices.errors import ConfigError, ModelError
-from devices.executable import Executable
-from devices.executable_file import executable_from_bytes
+from devices.executable.description import Executable
+from devices.executable.file import executable_from_bytes
 from tests.compiler.chain import (
     Array,
     assert_same,

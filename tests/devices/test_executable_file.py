@@ -15,11 +15,11 @@ from flatbuffers import flexbuffers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices import tflite_file
 from devices.device import TensorSpec
 from devices.errors import ModelError
-from devices.executable import ExecutableInfo, OperatorWork
-from devices.executable_file import (
+from devices.executable import tflite_file
+from devices.executable.description import ExecutableInfo, OperatorWork
+from devices.executable.file import (
     METADATA_NAME,
     describe_google_package,
     executable_from_bytes,
@@ -254,7 +254,7 @@ def test_other_format_version_is_refused() -> None:
 
 
 def pack_with_version(version: int) -> bytes:
-    import devices.executable_file as module
+    import devices.executable.file as module
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FORMAT_VERSION", version)

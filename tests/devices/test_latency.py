@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from devices.chip import LINKS, PCIE_PC, USB_X86
 from devices.device import Timing
-from devices.executable import OperatorWork
+from devices.executable.description import OperatorWork
 from devices.latency import LatencyModel
 from tests.devices.tiny_executables import info, work
 

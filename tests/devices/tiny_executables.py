@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from devices.device import TensorSpec
 from devices.errors import ModelError
-from devices.executable import Executable, ExecutableInfo, OperatorWork
+from devices.executable.description import Executable, ExecutableInfo, OperatorWork
 
 _ADD, _DEQUANTIZE, _CUSTOM = 0, 6, 32
 X = TensorSpec("x", "int8", (1, 4))

@@ -11,7 +11,7 @@ import pytest
 
 from compiler import cut, graph_from_bytes
 from devices import ConfigError
-from devices.executable_file import executable_from_bytes
+from devices.executable.file import executable_from_bytes
 from partitioner import BuiltInCompiler, CompilationFailed, ExternalCompiler
 from zoo.random_graph import random_graph
 

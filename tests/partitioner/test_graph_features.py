@@ -10,7 +10,7 @@ import pytest
 
 import zoo
 from compiler import Graph, compile_segment, crossing, graph_from_bytes, read_graph
-from devices.executable_file import executable_from_bytes
+from devices.executable.file import executable_from_bytes
 from partitioner import cut_bytes, graph_features
 from zoo.random_graph import random_graph
 

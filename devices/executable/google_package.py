@@ -19,7 +19,7 @@ from flatbuffers import flexbuffers, number_types
 from flatbuffers.table import Table
 
 from devices.errors import ModelError
-from devices.executable import CUSTOM_OPERATOR
+from devices.executable.description import CUSTOM_OPERATOR
 
 GOOGLE_IDENTIFIER = b"DWN1"
 """File identifier of the package flatbuffer inside Google's compiled files."""

@@ -35,17 +35,17 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
-from devices import tflite_file
 from devices.device import TensorSpec
 from devices.errors import ModelError
-from devices.executable import (
+from devices.executable import tflite_file
+from devices.executable.description import (
     CUSTOM_OPERATOR,
     FORMAT_VERSION,
     Executable,
     ExecutableInfo,
     OperatorWork,
 )
-from devices.google_package import GOOGLE_IDENTIFIER, describe_google_package
+from devices.executable.google_package import GOOGLE_IDENTIFIER, describe_google_package
 
 __all__ = [
     "METADATA_NAME",
@@ -225,7 +225,7 @@ def _what_else(data: bytes) -> str:
     if GOOGLE_IDENTIFIER in data and CUSTOM_OPERATOR.encode() in data:
         return (
             "was compiled by Google's compiler: its sizes, caching token and shapes can be read "
-            "(devices.google_package.describe_google_package), but only a real Edge TPU can "
+            "(devices.executable.google_package.describe_google_package), but only a real Edge TPU can "
             "execute it; compile the original .tflite with this project's edgetpu_compiler."
         )
     if CUSTOM_OPERATOR.encode() in data or METADATA_NAME.encode() in data:

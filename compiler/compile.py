@@ -41,7 +41,7 @@ from compiler.graph import Graph
 from compiler.mapping import SegmentMapping, map_segment
 from compiler.support import Status
 from compiler.work import operator_work
-from devices.chip import PARAMETER_MEMORY_BYTES
+from devices.chip.constants import PARAMETER_MEMORY_BYTES
 from devices.errors import ConfigError, ModelError
 from devices.executable import tflite_file
 from devices.executable.description import ExecutableInfo, OperatorWork

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from devices.chip.faults import Fault
+from devices.chip.latency import LatencyModel
+from devices.chip.simulated_chip import SimulatedChip
 from devices.config import DeviceConfig, PoolConfig, pool_config_from_mapping
 from devices.device import (
     Chip,
@@ -32,12 +35,9 @@ from devices.errors import (
     TensorError,
 )
 from devices.executable.description import Executable, ExecutableInfo, OperatorWork
-from devices.faults import Fault
-from devices.latency import LatencyModel
 from devices.local import LocalDevice
 from devices.pool import DevicePool
 from devices.simulated import SimulatedDevice
-from devices.simulated_chip import SimulatedChip
 
 if TYPE_CHECKING:
     from devices.executable.file import read_executable

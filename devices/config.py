@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from devices.affinity import check_affinity
+from devices.chip.faults import Fault
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
-from devices.faults import Fault
 
 MAX_DEVICES = 1024
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devices.clock import Pacer
+from devices.chip.clock import Pacer
 from devices.control import close_all
 from devices.device import (
     Chip,

@@ -32,7 +32,7 @@ from typing import Any, NoReturn
 
 from devices.affinity import run_on
 from devices.carried_error import carry
-from devices.clock import Pacer
+from devices.chip.clock import Pacer
 from devices.control import (
     Configure,
     ControlChannel,

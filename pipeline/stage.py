@@ -30,7 +30,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from devices.clock import SPIN_NS, wait_until_ns
+from devices.chip.clock import SPIN_NS, wait_until_ns
 from devices.device import ProgramContext
 from devices.errors import EdgeTpuError, TensorError
 from pipeline.channel import ChannelSpec, Consumer, Failure, Item, Producer, Slot

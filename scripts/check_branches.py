@@ -33,9 +33,9 @@ from compiler.compile import DEFAULT_RUNTIME_VERSION
 from compiler.cut import flow
 from compiler.mapping import SegmentMapping, map_segment
 from compiler.work import operator_work
-from devices.chip import LinkParameters
+from devices.chip.constants import LinkParameters
+from devices.chip.latency import LatencyModel
 from devices.executable.description import ExecutableInfo
-from devices.latency import LatencyModel
 from partitioner.assignment_search import Kind, search_assigned
 from partitioner.exhaustive import try_everything
 from partitioner.oracle import CostTable

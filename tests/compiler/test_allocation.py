@@ -16,7 +16,7 @@ from compiler.allocation import (
     instruction_bytes,
     reserved_bytes,
 )
-from devices.chip import PARAMETER_MEMORY_BYTES
+from devices.chip.constants import PARAMETER_MEMORY_BYTES
 from tests.compiler.chain import SHARED
 
 MIB = 1024 * 1024

@@ -28,7 +28,7 @@ from compiler import (
     read_graph,
 )
 from compiler.allocation import reserved_bytes
-from devices.chip import PARAMETER_MEMORY_BYTES
+from devices.chip.constants import PARAMETER_MEMORY_BYTES
 from devices.errors import ConfigError, ModelError
 from devices.executable.description import Executable
 from devices.executable.file import executable_from_bytes

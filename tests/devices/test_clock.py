@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from devices.clock import Pacer, wait_until_ns
+from devices.chip.clock import Pacer, wait_until_ns
 
 
 def test_never_early_and_usually_within_microseconds() -> None:

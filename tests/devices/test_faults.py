@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from devices import ConfigError, Fault, Timing
-from devices.faults import Jitter, scaled
+from devices.chip.faults import Jitter, scaled
 
 
 def test_a_fault_affects_its_inferences_only() -> None:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.chip import LINKS, PCIE_PC, USB_X86
+from devices.chip.constants import LINKS, PCIE_PC, USB_X86
+from devices.chip.latency import LatencyModel
 from devices.device import Timing
 from devices.executable.description import OperatorWork
-from devices.latency import LatencyModel
 from tests.devices.tiny_executables import info, work
 
 USB = LatencyModel(USB_X86)

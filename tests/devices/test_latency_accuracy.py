@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from devices.chip import USB_JETSON
-from devices.latency import LatencyModel
+from devices.chip.constants import USB_JETSON
+from devices.chip.latency import LatencyModel
 
 
 @pytest.fixture(scope="module")

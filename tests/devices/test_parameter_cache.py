@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.parameter_cache import CachedParameters, ParameterCache
+from devices.chip.parameter_cache import CachedParameters, ParameterCache
 
 
 def region(token: int, offset: int, size: int, contents: str) -> CachedParameters:

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devices.chip import (
+from devices.chip.constants import (
     CLOCK_HZ,
     CYCLES_PER_ACTIVATION_LINE,
     CYCLES_PER_CONV_STEP,

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from devices.chip import LINKS, PARAMETER_MEMORY_BYTES, RUNTIME_VERSION
+from devices.chip.constants import LINKS, PARAMETER_MEMORY_BYTES, RUNTIME_VERSION
+from devices.chip.engine import Engine, LiteRtEngine, ZeroEngine
+from devices.chip.faults import Fault, Jitter, scaled
+from devices.chip.latency import LatencyModel
+from devices.chip.parameter_cache import CachedParameters, ParameterCache
 from devices.config import DeviceConfig
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
-from devices.engine import Engine, LiteRtEngine, ZeroEngine
 from devices.errors import DeviceError, ModelError, TensorError
 from devices.executable.description import Executable, ExecutableInfo
-from devices.faults import Fault, Jitter, scaled
-from devices.latency import LatencyModel
-from devices.parameter_cache import CachedParameters, ParameterCache
 
 _logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Constants of the Edge TPU and of the ways it is attached, each with where it comes from.
 
-"Fit" below is a least-squares fit of the model in :mod:`devices.latency` to published latencies
+"Fit" below is a least-squares fit of the model in :mod:`devices.chip.latency` to published latencies
 of real and synthetic networks; its error is stated there.  "Google" is the libedgetpu source.
 """
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from devices.affinity import check_affinity
 from devices.chip.faults import Fault
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
+from devices.process.affinity import check_affinity
 
 MAX_DEVICES = 1024
 

@@ -26,8 +26,13 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from logging import makeLogRecord
 from typing import Any
 
-from devices.carried_error import unpack
-from devices.control import (
+from devices.device import Chip, Program
+from devices.errors import DeviceDied, DeviceError
+from devices.hosted_program import HostedProgram
+from devices.nurseries import start_device_process
+from devices.output import OutputTail
+from devices.process.carried_error import unpack
+from devices.process.control import (
     CarriedError,
     Configure,
     Logged,
@@ -40,12 +45,7 @@ from devices.control import (
     StartProgram,
     close_all,
 )
-from devices.device import Chip, Program
-from devices.errors import DeviceDied, DeviceError
-from devices.hosted_program import HostedProgram
-from devices.log_records import SafeLogger
-from devices.nurseries import start_device_process
-from devices.output import OutputTail
+from devices.process.log_records import SafeLogger
 
 LOGGER = "edgetpu.device"
 """Log records of device ``usb:0`` appear in the host under ``edgetpu.device.usb:0``."""

@@ -21,10 +21,10 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import IO
 
-from devices.control import ControlChannel, close_all
 from devices.launch import explain_exit, start_interpreter
-from devices.log_records import SafeLogger
 from devices.nursery import Exited, ForkDevice, Forked, NotForked, NurseryReady
+from devices.process.control import ControlChannel, close_all
+from devices.process.log_records import SafeLogger
 from devices.surroundings import Origin, Place
 
 START_S = 30.0

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from devices.control import Deliver, StopProgram
 from devices.errors import DeviceDied, DeviceError
+from devices.process.control import Deliver, StopProgram
 
 
 class HostedProgram:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from devices.chip.clock import Pacer
-from devices.control import close_all
 from devices.device import (
     Chip,
     Clock,
@@ -28,8 +27,9 @@ from devices.device import (
     Timing,
 )
 from devices.errors import DeviceDied, DeviceError
-from devices.inference import infer
-from devices.programs import ProgramThread
+from devices.process.control import close_all
+from devices.process.inference import infer
+from devices.process.programs import ProgramThread
 
 _GRACE_S = 2.0
 

@@ -23,7 +23,6 @@ import threading
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
-from devices.control import ControlChannel
 from devices.errors import DeviceError
 from devices.launch import (
     DeviceProcess,
@@ -32,7 +31,8 @@ from devices.launch import (
     import_paths,
     start_interpreter,
 )
-from devices.log_records import SafeLogger
+from devices.process.control import ControlChannel
+from devices.process.log_records import SafeLogger
 
 if TYPE_CHECKING:
     from devices.hosted_nursery import ForkedProcess, HostedNursery
@@ -66,7 +66,7 @@ def start_device_process(
     with _Ends(output=False) as ends:
         fresh = FreshProcess(
             start_interpreter(
-                "devices.process",
+                "devices.process.main",
                 ends.theirs,
                 paths=import_paths(),
                 environment=device_environment(),

@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from devices.control import ControlChannel, close_all
+from devices.process.control import ControlChannel, close_all
 from devices.surroundings import Place
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -131,7 +131,7 @@ class _Nursery:
     def serve(self) -> NoReturn:
         """Fork and reap; ends with ``EOFError`` when the host is gone or wants no more."""
         self._name("edgetpu nursery")
-        importlib.import_module("devices.process")
+        importlib.import_module("devices.process.main")
         self._settle()
         if self._unsafe is not None:
             raise RuntimeError(self._unsafe)
@@ -227,7 +227,7 @@ class _Nursery:
                 # Python reseeds its own generator after a fork.
                 importlib.import_module("numpy.random").seed()
             self._name("edgetpu device")
-            from devices.process import main
+            from devices.process.main import main
 
             main(control, self._host_pid, self._pid)
         except BaseException:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from devices.log_records import SafeLogger
+from devices.process.log_records import SafeLogger
 from pipeline.sink import Sink
 from pipeline.source import Source
 from pipeline.wake_pipe import WakePipe

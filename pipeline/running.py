@@ -18,7 +18,7 @@ from typing import Any
 
 from devices.device import Device, Loaded
 from devices.errors import DeviceError
-from devices.log_records import SafeLogger
+from devices.process.log_records import SafeLogger
 from pipeline.assignment import unload
 from pipeline.pump import Pump
 from pipeline.recovery import Losses

@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from devices.device import ProgramContext
-from devices.log_records import SafeLogger, add_log_fields
+from devices.process.log_records import SafeLogger, add_log_fields
 from pipeline.channel import Consumer, Producer
 from pipeline.errors import PeerDied
 from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pickle
 import traceback
 
-from devices.control import CarriedError
 from devices.errors import DeviceError, EdgeTpuError
+from devices.process.control import CarriedError
 
 
 class RemoteTraceback(Exception):

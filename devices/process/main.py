@@ -30,10 +30,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from devices.affinity import run_on
-from devices.carried_error import carry
 from devices.chip.clock import Pacer
-from devices.control import (
+from devices.device import Chip, Health, Loaded, Program, Tensor, Timing
+from devices.errors import DeviceError
+from devices.process.affinity import run_on
+from devices.process.carried_error import carry
+from devices.process.control import (
     Configure,
     ControlChannel,
     Deliver,
@@ -48,11 +50,9 @@ from devices.control import (
     StopProgram,
     close_all,
 )
-from devices.device import Chip, Health, Loaded, Program, Tensor, Timing
-from devices.errors import DeviceError
-from devices.inference import infer
-from devices.log_records import LogFields
-from devices.programs import ProgramThread
+from devices.process.inference import infer
+from devices.process.log_records import LogFields
+from devices.process.programs import ProgramThread
 
 
 def main(fd: int, host_pid: int, parent_pid: int | None = None) -> NoReturn:

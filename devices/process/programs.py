@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from devices.control import close_all
 from devices.device import Chip, Program, ProgramContext
-from devices.log_records import add_log_fields
+from devices.process.control import close_all
+from devices.process.log_records import add_log_fields
 
 
 class ProgramThread:

@@ -29,7 +29,7 @@ from typing import Any
 from devices.device import Chip, Program
 from devices.errors import DeviceDied, DeviceError
 from devices.hosted_program import HostedProgram
-from devices.nurseries import start_device_process
+from devices.nursery.start import start_device_process
 from devices.output import OutputTail
 from devices.process.carried_error import unpack
 from devices.process.control import (

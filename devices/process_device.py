@@ -30,7 +30,7 @@ class ProcessDevice:
     class does.  With ``wait=False`` the constructor only starts the process, and
     :meth:`wait_ready` must be called before use: that is how a pool starts many at once.
     ``cpu_affinity`` are the CPUs the process may run on.  ``modules`` is what many devices of the
-    kind import: done once, in the nursery they are forked from (:mod:`devices.nurseries`), so
+    kind import: done once, in the nursery they are forked from (:mod:`devices.nursery.start`), so
     nothing that starts threads, opens hardware or belongs to a user.
 
     Closing happens by :meth:`close`, when the object is collected, or when the interpreter exits;

@@ -18,7 +18,7 @@ from typing import Any
 
 from devices.device import Device, Loaded, ProgramHandle
 from devices.errors import DeviceError
-from devices.nurseries import import_early
+from devices.nursery.start import import_early
 from pipeline.channel import ChannelSpec
 from pipeline.channel_descriptors import ChannelDescriptors, create_channel, published_count
 from pipeline.recovery import Losses, item_lost, runnable

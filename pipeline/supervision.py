@@ -25,7 +25,7 @@ from pathlib import Path
 
 from devices.device import Device, Loaded
 from devices.errors import DeviceDied, EdgeTpuError, ModelError
-from devices.launch import explain_exit
+from devices.nursery.launch import explain_exit
 from pipeline.errors import PipelineBroken
 from pipeline.replacements import Replacements, can_be_succeeded, give_up, known_dead
 from pipeline.seating import Seat, Seating

@@ -8,8 +8,8 @@ The main thread only listens, so that the host's death is noticed whatever the c
     "program-<n>"    one thread for each running program
 
 A device process never outlives its host, shares no memory with it and inherits nothing from it
-but one socket: it is forked from the nursery (:mod:`devices.nursery`), a fresh interpreter, or is
-one itself (:mod:`devices.launch`).
+but one socket: it is forked from the nursery (:mod:`devices.nursery.inside`), a fresh interpreter, or is
+one itself (:mod:`devices.nursery.launch`).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from devices import DeviceConfig, DeviceDied, DeviceError, SimulatedChip, nurseries
-from devices import hosted_nursery as hosted
+from devices.nursery import hosted as hosted
 from devices.process_device import ProcessDevice
 from tests.devices import device_programs as programs
 
@@ -36,7 +36,7 @@ def nursery_of(one: ProcessDevice) -> psutil.Process:
     parent = psutil.Process(one.pid).parent()
     assert parent is not None
     assert parent.ppid() == os.getpid()
-    assert "devices.nursery" in " ".join(parent.cmdline())
+    assert "devices.nursery.inside" in " ".join(parent.cmdline())
     return parent
 
 
@@ -232,7 +232,7 @@ def test_a_nursery_that_does_not_start_is_done_without(
     """The first of two waits in vain, the second knows."""
     (tmp_path / "numpy.py").write_text(
         "import signal, sys\n"
-        "if any('devices.nursery' in argument for argument in sys.orig_argv):\n"
+        "if any('devices.nursery.inside' in argument for argument in sys.orig_argv):\n"
         "    signal.pause()\n"
         f"sys.path.remove({str(tmp_path)!r})\n"
         "del sys.modules['numpy']\n"

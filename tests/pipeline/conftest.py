@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from devices import Device
-from devices.nurseries import hold_nursery
+from devices.nursery.start import hold_nursery
 from pipeline import PipelinedModelRunner
 from tests.pipeline.scripted import Script, local_device, process_device
 

@@ -21,11 +21,11 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import IO
 
-from devices.launch import explain_exit, start_interpreter
-from devices.nursery import Exited, ForkDevice, Forked, NotForked, NurseryReady
+from devices.nursery.inside import Exited, ForkDevice, Forked, NotForked, NurseryReady
+from devices.nursery.launch import explain_exit, start_interpreter
+from devices.nursery.surroundings import Origin, Place
 from devices.process.control import ControlChannel, close_all
 from devices.process.log_records import SafeLogger
-from devices.surroundings import Origin, Place
 
 START_S = 30.0
 """How long a nursery may take to start: its imports, on a machine that is busy."""
@@ -92,7 +92,7 @@ class HostedNursery:
         environment: Mapping[str, str],
         modules: tuple[str, ...],
     ) -> ForkedProcess:
-        """A device process that has ``fds``; see :class:`devices.nursery.ForkDevice`.
+        """A device process that has ``fds``; see :class:`devices.nursery.inside.ForkDevice`.
 
         It owns ``output``, the host's end of its output, from then on.  Raises ``NurseryUnable``
         after a bounded time if it cannot be had; the caller must close its ends then, which is
@@ -207,7 +207,7 @@ class HostedNursery:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             process = start_interpreter(
-                "devices.nursery",
+                "devices.nursery.inside",
                 theirs,
                 paths=self.origin.paths,
                 environment=self._environment,
@@ -295,7 +295,7 @@ class HostedNursery:
 
 
 class ForkedProcess:
-    """A device process forked by a nursery; see :class:`devices.launch.DeviceProcess`.
+    """A device process forked by a nursery; see :class:`devices.nursery.launch.DeviceProcess`.
 
     It is signalled through a pidfd, which stays right when its process id is used again.
     """

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 from devices.errors import DeviceError
-from devices.launch import (
+from devices.nursery.launch import (
     DeviceProcess,
     FreshProcess,
     device_environment,
@@ -35,8 +35,8 @@ from devices.process.control import ControlChannel
 from devices.process.log_records import SafeLogger
 
 if TYPE_CHECKING:
-    from devices.hosted_nursery import ForkedProcess, HostedNursery
-    from devices.surroundings import Origin
+    from devices.nursery.hosted import ForkedProcess, HostedNursery
+    from devices.nursery.surroundings import Origin
 
 _ATTEMPTS = 3
 """So many nurseries that ended or stopped are tried for one device."""
@@ -171,8 +171,8 @@ class _Holds:
         """A device process from the nursery; ``None`` if there is no nursery to be had."""
         if not _possible():
             return None
-        from devices.hosted_nursery import NurseryUnable
-        from devices.surroundings import Origin
+        from devices.nursery.hosted import NurseryUnable
+        from devices.nursery.surroundings import Origin
 
         environment = device_environment()
         origin = Origin.here(import_paths(), environment)
@@ -205,7 +205,7 @@ class _Holds:
         return None
 
     def _nursery(self, origin: Origin, environment: dict[str, str]) -> HostedNursery | None:
-        from devices.hosted_nursery import HostedNursery
+        from devices.nursery.hosted import HostedNursery
 
         with self._lock:
             if origin == self._failed:

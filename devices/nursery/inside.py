@@ -29,8 +29,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from devices.nursery.surroundings import Place
 from devices.process.control import ControlChannel, close_all
-from devices.surroundings import Place
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_NAME = 15

@@ -19,7 +19,7 @@ import numpy as np
 
 from devices.device import Clock, Compute, Link, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
-from devices.process_device import ProcessDevice
+from devices.hosted.process_device import ProcessDevice
 
 LIBRARY = "libedgetpu.so.1"
 _USB_IDS = {("1a6e", "089a"), ("18d1", "9302")}

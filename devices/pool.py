@@ -13,8 +13,8 @@ from devices.config import DeviceConfig, PoolConfig
 from devices.coral import CoralDevice, list_coral_devices
 from devices.device import Clock, Compute, Device, Link
 from devices.errors import ConfigError, DeviceError
+from devices.hosted.process_device import ProcessDevice
 from devices.nursery.start import hold_nursery
-from devices.process_device import ProcessDevice
 from devices.simulated import SimulatedDevice
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from devices.chip.latency import LatencyModel
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.config import DeviceConfig
-from devices.process_device import ProcessDevice
+from devices.hosted.process_device import ProcessDevice
 
 _MODULES = ("devices.chip.simulated_chip", "devices.executable.file")
 _ENGINE = "ai_edge_litert.interpreter"

@@ -20,8 +20,8 @@ import psutil
 import pytest
 
 from devices import DeviceConfig, DeviceDied, DeviceError, SimulatedChip, nurseries
+from devices.hosted.process_device import ProcessDevice
 from devices.nursery import hosted as hosted
-from devices.process_device import ProcessDevice
 from tests.devices import device_programs as programs
 
 ROOT = Path(__file__).parents[2]
@@ -261,7 +261,7 @@ def test_imports_that_start_threads_are_not_forked(
 
 
 def test_a_device_that_stops_while_it_starts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devices.connection.READY_S", 0.3)
+    monkeypatch.setattr("devices.hosted.connection.READY_S", 0.3)
     with pytest.raises(DeviceError, match=r"usb:0 could not start: .* not ready within 0\.3 s"):
         ProcessDevice("usb:0", programs.stopping_chip, link="usb", clock="virtual", compute="none")
 

@@ -21,7 +21,7 @@ from devices import (
     PoolConfig,
     SimulatedChip,
 )
-from devices.process_device import ProcessDevice
+from devices.hosted.process_device import ProcessDevice
 
 
 def local(name: str, **fields: object) -> LocalDevice:

@@ -30,7 +30,7 @@ from devices import (
     ModelError,
     SimulatedDevice,
 )
-from devices.process_device import ProcessDevice
+from devices.hosted.process_device import ProcessDevice
 from tests.devices import device_programs as programs
 from tests.devices.tiny_executables import read_tiny
 

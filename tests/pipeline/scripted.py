@@ -21,7 +21,7 @@ import numpy as np
 
 from devices import Clock, Compute, Loaded, LocalDevice, ModelError, TensorSpec, Timing
 from devices.device import Tensor
-from devices.process_device import ProcessDevice
+from devices.hosted.process_device import ProcessDevice
 
 
 @dataclass

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from devices import DeviceDied, DeviceError, DevicePool, LocalDevice
-from devices.process_device import ProcessDevice
+from devices.hosted.process_device import ProcessDevice
 from pipeline import PipelineBroken, PipelinedModelRunner
 from tests.pipeline.conftest import mappings
 from tests.pipeline.scripted import Script, ScriptedChip, line, local_device, process_device, whole

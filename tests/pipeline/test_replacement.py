@@ -18,7 +18,7 @@ import pytest
 
 from devices import DeviceError, DevicePool
 from devices.errors import ConfigError
-from devices.process_device import ProcessDevice
+from devices.hosted.process_device import ProcessDevice
 from pipeline import InferenceError, PipelineBroken, PipelinedModelRunner
 from tests.pipeline.scripted import (
     Script,

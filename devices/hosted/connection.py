@@ -28,9 +28,9 @@ from typing import Any
 
 from devices.device import Chip, Program
 from devices.errors import DeviceDied, DeviceError
-from devices.hosted_program import HostedProgram
+from devices.hosted.output import OutputTail
+from devices.hosted.program import HostedProgram
 from devices.nursery.start import start_device_process
-from devices.output import OutputTail
 from devices.process.carried_error import unpack
 from devices.process.control import (
     CarriedError,
@@ -58,7 +58,7 @@ GRACE_S = 1.0
 
 
 class Connection:
-    """Everything behind a :class:`~devices.process_device.ProcessDevice` but the object itself.
+    """Everything behind a :class:`~devices.hosted.process_device.ProcessDevice` but the object itself.
 
     The reader thread refers to this and not to the device, which so can be collected (and closed)
     when the user drops it.

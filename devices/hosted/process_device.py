@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devices.connection import Connection
 from devices.device import (
     Chip,
     Clock,
@@ -21,6 +20,7 @@ from devices.device import (
     Timing,
 )
 from devices.errors import DeviceError
+from devices.hosted.connection import Connection
 
 
 class ProcessDevice:

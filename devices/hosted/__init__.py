@@ -1,0 +1,5 @@
+"""The host's side of a device process: its connection, its programs, its output, its death.
+
+``ProcessDevice`` is a device whose chip lives in a process of its own; the kinds of devices that
+users meet are made of it.
+"""

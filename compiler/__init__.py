@@ -14,10 +14,18 @@ from compiler.compile import (
     compile_segments,
     compile_together,
 )
-from compiler.cut import Boundary, Crossing, boundary, boundary_of, crossing, cut, cut_operators
+from compiler.cutting.cut import (
+    Boundary,
+    Crossing,
+    boundary,
+    boundary_of,
+    crossing,
+    cut,
+    cut_operators,
+)
+from compiler.cutting.segments import parameter_count_cuts, segment_stem
 from compiler.graph import Graph, Operator, Tensor
 from compiler.reading import graph_from_bytes, read_graph
-from compiler.segments import parameter_count_cuts, segment_stem
 from compiler.support import Status
 
 __all__ = [

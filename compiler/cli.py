@@ -21,11 +21,11 @@ from compiler.compile import (
     compile_segments,
     compile_together,
 )
+from compiler.cutting.segments import parameter_count_cuts, segment_stem
 from compiler.graph import Graph
 from compiler.log import OutputNames, operation_log, operation_table, summary, version_line
 from compiler.output import write_together
 from compiler.reading import read_graph
-from compiler.segments import parameter_count_cuts, segment_stem
 from devices.errors import ConfigError, EdgeTpuError, ModelError
 
 _BAD_INPUT = 2

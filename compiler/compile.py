@@ -28,7 +28,7 @@ from compiler.allocation import (
     instruction_bytes,
     reserved_bytes,
 )
-from compiler.cut import (
+from compiler.cutting.cut import (
     Boundary,
     boundary_of,
     check_range,
@@ -142,7 +142,7 @@ def compile_operators(
     """The same for a segment of any operators, ascending: branches need not be in file order.
 
     What it gives depends on nothing but which operators they are.  Raises as
-    :func:`compiler.cut.check_operators`.
+    :func:`compiler.cutting.cut.check_operators`.
     """
     return _finish([_plan(graph, operators, options or CompileOptions())], grouped=False)[0]
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Literal
 
 from compiler import Graph, parameter_count_cuts
-from compiler.segments import first_output
+from compiler.cutting.segments import first_output
 from devices.errors import ConfigError, ModelError
 from partitioner.graph_features import cut_bytes, graph_features
 from partitioner.graph_set_features import graph_set_features, ideal_bytes

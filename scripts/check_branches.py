@@ -30,7 +30,7 @@ import compiler.compile
 from compiler import Graph, compile_operators, graph_from_bytes
 from compiler.allocation import Layer, allocate, instruction_bytes
 from compiler.compile import DEFAULT_RUNTIME_VERSION
-from compiler.cut import flow
+from compiler.cutting.cut import flow
 from compiler.mapping import SegmentMapping, map_segment
 from compiler.work import operator_work
 from devices.chip.constants import LinkParameters

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compiler import Graph, boundary, cut, graph_from_bytes, read_graph
-from compiler.prepacked import _of_graph
+from compiler.cutting.prepacked import _of_graph
 from devices.executable import tflite_file
 from tests.compiler.chain import shared_model
 from tests.compiler.tiny import parse

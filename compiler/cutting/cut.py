@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from compiler.cutting.prepacked import prepacked
 from compiler.graph import NO_TENSOR, Graph
-from compiler.prepacked import prepacked
 from devices.errors import ConfigError, ModelError
 from devices.executable import tflite_file
 
@@ -218,7 +218,7 @@ def cut_operators(graph: Graph, operators: Sequence[int]) -> bytes:
 class Extract:
     """A schema object tree (``ModelT``) and where the graph's tensors went in it.
 
-    Its tensors and operators are already written (:mod:`compiler.prepacked`): they can be packed
+    Its tensors and operators are already written (:mod:`compiler.cutting.prepacked`): they can be packed
     and put in other places, but not looked into.
     """
 

@@ -25,7 +25,7 @@ from compiler.cutting.segments import parameter_count_cuts, segment_stem
 from compiler.graph import Graph
 from compiler.log import OutputNames, operation_log, operation_table, summary, version_line
 from compiler.output import write_together
-from compiler.reading import read_graph
+from compiler.reading.reader import read_graph
 from devices.errors import ConfigError, EdgeTpuError, ModelError
 
 _BAD_INPUT = 2

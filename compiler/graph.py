@@ -6,7 +6,7 @@
     variables   tensors that keep their value between inferences (the state of an LSTM)
     activations all others: made by an operator or handed in; only these can cross a cut
 
-How a model file becomes a graph is in :mod:`compiler.reading`.
+How a model file becomes a graph is in :mod:`compiler.reading.reader`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from typing import Any
 from compiler import Graph, graph_from_bytes, parameter_count_cuts, segment_stem
 from compiler.compile import check_quantized
 from compiler.output import write_together
-from compiler.source import read_source
+from compiler.reading.source import read_source
 from devices.device import Device, Tensor
 from devices.errors import ConfigError, DeviceError, EdgeTpuError, ModelError
 from partitioner.arguments import Arguments, parse

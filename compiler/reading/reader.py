@@ -17,11 +17,11 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from compiler.execution_order import execution_order
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
-from compiler.missing_shapes import with_missing_shapes
-from compiler.source import read_source
-from compiler.structure import DamageError, check_structure
+from compiler.reading.execution_order import execution_order
+from compiler.reading.missing_shapes import with_missing_shapes
+from compiler.reading.source import read_source
+from compiler.reading.structure import DamageError, check_structure
 from devices.errors import ModelError
 from devices.executable import tflite_file
 from devices.executable.description import CUSTOM_OPERATOR

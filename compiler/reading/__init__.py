@@ -1,0 +1,5 @@
+"""From the bytes of a model to a graph, refusing what is not sound with a sentence that says why.
+
+Finds the bytes, checks the file's structure down to its last offset, brings the operators into an
+order in which they can run and works out shapes that converters leave out.
+"""

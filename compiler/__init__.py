@@ -25,8 +25,8 @@ from compiler.cutting.cut import (
 )
 from compiler.cutting.segments import parameter_count_cuts, segment_stem
 from compiler.graph import Graph, Operator, Tensor
+from compiler.mapping.support import Status
 from compiler.reading.reader import graph_from_bytes, read_graph
-from compiler.support import Status
 
 __all__ = [
     "Boundary",

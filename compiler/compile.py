@@ -22,12 +22,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from compiler.allocation import (
-    Layer,
-    allocate,
-    instruction_bytes,
-    reserved_bytes,
-)
 from compiler.cutting.cut import (
     Boundary,
     boundary_of,
@@ -38,9 +32,15 @@ from compiler.cutting.cut import (
     in_order,
 )
 from compiler.graph import Graph
-from compiler.mapping import SegmentMapping, map_segment
-from compiler.support import Status
-from compiler.work import operator_work
+from compiler.mapping.allocation import (
+    Layer,
+    allocate,
+    instruction_bytes,
+    reserved_bytes,
+)
+from compiler.mapping.mapped import SegmentMapping, map_segment
+from compiler.mapping.support import Status
+from compiler.mapping.work import operator_work
 from devices.chip.constants import PARAMETER_MEMORY_BYTES
 from devices.errors import ConfigError, ModelError
 from devices.executable import tflite_file

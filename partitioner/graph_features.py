@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.allocation import Layer, allocate, available_bytes
 from compiler.compile import DEFAULT_RUNTIME_VERSION
 from compiler.graph import NO_TENSOR, Graph
-from compiler.support import Status, status_of
-from compiler.work import operator_work
+from compiler.mapping.allocation import Layer, allocate, available_bytes
+from compiler.mapping.support import Status, status_of
+from compiler.mapping.work import operator_work
 from devices.executable.description import OperatorWork
 from partitioner.features import Array, Index, SegmentFeatures, Table
 

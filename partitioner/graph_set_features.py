@@ -161,7 +161,7 @@ class _Segments:
         return sizes[0], sizes[1], keys[0], keys[1]
 
     def _off_chip(self, mapped: Mask, operators: NDArray[np.intp]) -> Array:
-        """Bytes streamed, by the compiler's rule (:func:`compiler.allocation.allocate`).
+        """Bytes streamed, by the compiler's rule (:func:`compiler.mapping.allocation.allocate`).
 
         The rule takes layers one by one, so all segments can go through it side by side.
         """

@@ -25,14 +25,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import compiler.allocation
 import compiler.compile
+import compiler.mapping.allocation
 from compiler import Graph, compile_operators, graph_from_bytes
-from compiler.allocation import Layer, allocate, instruction_bytes
 from compiler.compile import DEFAULT_RUNTIME_VERSION
 from compiler.cutting.cut import flow
-from compiler.mapping import SegmentMapping, map_segment
-from compiler.work import operator_work
+from compiler.mapping.allocation import Layer, allocate, instruction_bytes
+from compiler.mapping.mapped import SegmentMapping, map_segment
+from compiler.mapping.work import operator_work
 from devices.chip.constants import LinkParameters
 from devices.chip.latency import LatencyModel
 from devices.executable.description import ExecutableInfo
@@ -52,7 +52,7 @@ def planned(graph: Graph, mapping: SegmentMapping) -> ExecutableInfo:
     """What the compiler would say of a segment, without the work of writing it."""
     tpu = [operator_work(graph, i, "tpu") for i in mapping.mapped]
     layers = [Layer(w.parameter_bytes, w.name == "DEPTHWISE_CONV_2D") for w in tpu]
-    available = compiler.allocation.available_bytes(len(tpu))
+    available = compiler.mapping.allocation.available_bytes(len(tpu))
     placed = [
         replace(w, on_chip=kept) for w, kept in zip(tpu, allocate(layers, available), strict=True)
     ]
@@ -111,9 +111,9 @@ def set_memory(seed: int) -> None:
     """In every other graph a chip so small that parameters of the random graphs spill."""
     small = seed // 2 % 2 == 1
     size = 1_500 + 700 * (seed % 7) if small else 8 * 2**20
-    for module in (compiler.allocation, compiler.compile):
+    for module in (compiler.mapping.allocation, compiler.compile):
         vars(module)["PARAMETER_MEMORY_BYTES"] = size
-    vars(compiler.allocation)["_RESERVE_PER_OPERATOR_BYTES"] = 16 if small else 16 * 1024
+    vars(compiler.mapping.allocation)["_RESERVE_PER_OPERATOR_BYTES"] = 16 if small else 16 * 1024
 
 
 def best_of_all(

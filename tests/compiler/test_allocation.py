@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.allocation import (
+from compiler.mapping.allocation import (
     Layer,
     allocate,
     instruction_bytes,

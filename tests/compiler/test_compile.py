@@ -27,7 +27,7 @@ from compiler import (
     graph_from_bytes,
     read_graph,
 )
-from compiler.allocation import reserved_bytes
+from compiler.mapping.allocation import reserved_bytes
 from devices.chip.constants import PARAMETER_MEMORY_BYTES
 from devices.errors import ConfigError, ModelError
 from devices.executable.description import Executable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compiler import Graph, Status, graph_from_bytes, read_graph
-from compiler.mapping import SegmentMapping, map_segment
+from compiler.mapping.mapped import SegmentMapping, map_segment
 from tests.compiler.chain import shared_model
 from tests.compiler.tiny import FLOAT32, Tiny
 

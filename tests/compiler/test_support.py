@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from compiler import Status, graph_from_bytes
-from compiler.support import SUPPORTED, status_of
+from compiler.mapping.support import SUPPORTED, status_of
 from tests.compiler.tiny import FLOAT32, Tiny
 
 INT32 = schema.TensorType.INT32

@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compiler.graph import NO_TENSOR, Graph, state_groups
-from compiler.support import Status, status_of
+from compiler.mapping.support import Status, status_of
 
 
 @dataclass(frozen=True)

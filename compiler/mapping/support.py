@@ -270,7 +270,7 @@ def status_of(graph: Graph, index: int, min_runtime_version: int) -> Status:
     """Whether operator ``index``, taken by itself, could run on the Edge TPU.
 
     :attr:`Status.MAPPED` means yes; whether it *is* mapped also depends on the operators before
-    it (:mod:`compiler.mapping`).
+    it (:mod:`compiler.mapping.mapped`).
     """
     operator = graph.operators[index]
     view = View(

@@ -6,7 +6,7 @@ planning and timing behind it.
 
 from __future__ import annotations
 
-from pipeline.channel import ChannelSpec
+from pipeline.channels.contract import ChannelSpec
 from pipeline.errors import (
     ChannelClosed,
     ChannelError,

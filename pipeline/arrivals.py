@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.channel import ChannelSpec, Item
-from pipeline.shared_memory_channel import SharedMemoryConsumer
+from pipeline.channels.contract import ChannelSpec, Item
+from pipeline.channels.shared_memory import SharedMemoryConsumer
 
 
 class Arrivals:

@@ -20,13 +20,13 @@ from devices.device import Device, Loaded
 from devices.errors import DeviceError
 from devices.process.log_records import SafeLogger
 from pipeline.assignment import unload
+from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.pump import Pump
 from pipeline.recovery import Losses
 from pipeline.replacements import Replacements, claim, give_up
 from pipeline.result import OnError
 from pipeline.routes import SOURCE, RoutePlan
 from pipeline.seating import Seat, Seating
-from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.sink import Sink
 from pipeline.source import Source
 from pipeline.statistics import PipelineStatistics, StageStatistics

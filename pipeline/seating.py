@@ -19,8 +19,8 @@ from typing import Any
 from devices.device import Device, Loaded, ProgramHandle
 from devices.errors import DeviceError
 from devices.nursery.start import import_early
-from pipeline.channel import ChannelSpec
-from pipeline.channel_descriptors import ChannelDescriptors, create_channel, published_count
+from pipeline.channels.contract import ChannelSpec
+from pipeline.channels.descriptors import ChannelDescriptors, create_channel, published_count
 from pipeline.recovery import Losses, item_lost, runnable
 from pipeline.routes import SOURCE, RoutePlan
 from pipeline.stage import StageConfig

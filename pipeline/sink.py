@@ -18,11 +18,11 @@ from devices.device import TensorSpec
 from pipeline.arrivals import Arrivals
 from pipeline.attendance import Attendance
 from pipeline.changed import Changed
-from pipeline.channel import ChannelSpec, Failure, Item, joined
+from pipeline.channels.contract import ChannelSpec, Failure, Item, joined
+from pipeline.channels.shared_memory import SharedMemoryConsumer
 from pipeline.errors import EndOfChannel, InferenceError, PeerDied, PipelineClosed
 from pipeline.recycling import Copies
 from pipeline.result import OnError, Result
-from pipeline.shared_memory_channel import SharedMemoryConsumer
 from pipeline.source import Source
 
 

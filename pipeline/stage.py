@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from devices.chip.clock import SPIN_NS, wait_until_ns
 from devices.device import ProgramContext
 from devices.errors import EdgeTpuError, TensorError
-from pipeline.channel import ChannelSpec, Consumer, Failure, Item, Producer, Slot
+from pipeline.channels.contract import ChannelSpec, Consumer, Failure, Item, Producer, Slot
 from pipeline.errors import EndOfChannel, WrongAnswer
 from pipeline.recovery import resumption
 from pipeline.routes import SOURCE

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 from devices.device import ProgramContext
 from devices.process.log_records import SafeLogger, add_log_fields
-from pipeline.channel import Consumer, Producer
+from pipeline.channels.contract import Consumer, Producer
+from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.errors import PeerDied
-from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.stage import DeviceTime, Stage, StageConfig, Stopped
 from pipeline.statistics import StatisticsPage
 from pipeline.trace import open_page

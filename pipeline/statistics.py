@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from devices.device import Clock, Timing
-from pipeline.shared_memory import map_memory, unnamed_memory
+from pipeline.channels.memory import map_memory, unnamed_memory
 from pipeline.statistics_table import table
 from pipeline.usage import ProcessUse
 

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devices.errors import ConfigError
-from pipeline.channel import ChannelSpec
+from pipeline.channels.contract import ChannelSpec
 from pipeline.routes import SOURCE
 
 Times = NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""Our own hops: ``pipeline.shared_memory_channel``, as the stages of a pipeline use it."""
+"""Our own hops: ``pipeline.channels.shared_memory``, as the stages of a pipeline use it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from devices.device import TensorSpec
-from pipeline.channel import ChannelSpec
-from pipeline.channel_descriptors import create_channel
+from pipeline.channels.contract import ChannelSpec
+from pipeline.channels.descriptors import create_channel
+from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.errors import PeerDied
-from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
 
 from .item import Tensor
 from .stage import OwnTensor

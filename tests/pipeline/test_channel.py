@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from devices.device import TensorSpec
 from devices.errors import ConfigError, DeviceError
-from pipeline.channel import (
+from pipeline.channels.contract import (
     ALIGNMENT_BYTES,
     ERROR_BYTES,
     HEADER_BYTES,
@@ -25,10 +25,10 @@ from pipeline.channel import (
     Producer,
     SlotLayout,
 )
-from pipeline.channel_descriptors import MAX_SLOTS, create_channel
+from pipeline.channels.descriptors import MAX_SLOTS, create_channel
+from pipeline.channels.in_process import in_process_channel
+from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.errors import ChannelClosed, ChannelError, EndOfChannel, PeerDied
-from pipeline.in_process_channel import in_process_channel
-from pipeline.shared_memory_channel import SharedMemoryConsumer, SharedMemoryProducer
 
 Ends = tuple[Producer, Consumer]
 Open = Callable[[ChannelSpec], Ends]

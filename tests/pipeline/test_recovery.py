@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from devices import LocalDevice, TensorSpec
 from devices.device import ProgramContext
 from pipeline import ChannelError, ChannelSpec, PipelinedModelRunner, simulate
-from pipeline.channel import HEADER, HEADER_BYTES
-from pipeline.channel_descriptors import create_channel, published_count
-from pipeline.recovery import MAX_IDLE_DEATHS, Losses, item_lost, resumption, runnable
-from pipeline.routes import StageTensors, plan_routes
-from pipeline.shared_memory_channel import (
+from pipeline.channels.contract import HEADER, HEADER_BYTES
+from pipeline.channels.descriptors import create_channel, published_count
+from pipeline.channels.shared_memory import (
     CACHED_BYTES,
     SharedMemoryConsumer,
     SharedMemoryProducer,
 )
+from pipeline.recovery import MAX_IDLE_DEATHS, Losses, item_lost, resumption, runnable
+from pipeline.routes import StageTensors, plan_routes
 from tests.pipeline.scripted import Script, ScriptedChip, local_device, tensor, whole
 
 ITEMS = 4

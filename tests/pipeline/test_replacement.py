@@ -216,7 +216,7 @@ def stopping_at(
 
 def stop_in(program: Any, place: str, context: Any) -> None:
     """Runs in a device process of its own: stops it at its fourth item, before the pipe is told."""
-    from pipeline import shared_memory_channel
+    from pipeline.channels import shared_memory as shared_memory_channel
 
     end: Any = {
         "_send": shared_memory_channel.SharedMemoryProducer,

@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from devices.errors import ConfigError, DeviceError
-from pipeline.channel import (
+from pipeline.channels.contract import (
     HEADER_BYTES,
     SEQUENCE,
     SEQUENCE_OFFSET,
     ChannelSpec,
     SlotLayout,
 )
-from pipeline.shared_memory import unnamed_memory
+from pipeline.channels.memory import unnamed_memory
 
 TOTAL_BYTES = 8
 """Size of what travels through the pipes; written whole, because it is below PIPE_BUF."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from devices.device import Tensor
-from pipeline.channel import (
+from pipeline.channels.contract import (
     ChannelSpec,
     Consumer,
     Failure,

@@ -17,7 +17,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from pipeline.channel import (
+from pipeline.channels.contract import (
     ERROR_BYTES,
     FLAG_ERROR,
     FLAG_SYNTHETIC,
@@ -31,9 +31,9 @@ from pipeline.channel import (
     SlotLayout,
     block_views,
 )
-from pipeline.channel_descriptors import TOTAL_BYTES
+from pipeline.channels.descriptors import TOTAL_BYTES
+from pipeline.channels.memory import map_memory
 from pipeline.errors import ChannelClosed, ChannelError
-from pipeline.shared_memory import map_memory
 
 READ_BYTES = 4096
 """How much of a pipe is read at once: 512 totals."""

@@ -24,7 +24,7 @@ from collections import deque
 from contextlib import suppress
 from typing import NoReturn
 
-from pipeline.channel import (
+from pipeline.channels.contract import (
     FLAG_ERROR,
     FLAG_SYNTHETIC,
     GENERATION_SHIFT,
@@ -39,9 +39,9 @@ from pipeline.channel import (
     Producer,
     Slot,
 )
-from pipeline.channel_descriptors import TOTAL_BYTES
+from pipeline.channels.descriptors import TOTAL_BYTES
+from pipeline.channels.ring import HEADER_WORDS, READ_BYTES, RELEASED_WORD, RingEnd
 from pipeline.errors import ChannelError, EndOfChannel, PeerDied
-from pipeline.shared_memory_ring import HEADER_WORDS, READ_BYTES, RELEASED_WORD, RingEnd
 
 CACHED_BYTES = 64 << 10
 """From this size on, the block that became free last is used next: it is still in the cache.

@@ -17,14 +17,14 @@ from pipeline.errors import (
     PipelineClosed,
     WrongAnswer,
 )
-from pipeline.logs import LogFormatter, configure_logging
+from pipeline.observing.logs import LogFormatter, configure_logging
+from pipeline.observing.statistics import PipelineStatistics, StageCounters, StageStatistics
+from pipeline.observing.trace_events import TraceClock
+from pipeline.observing.usage import ProcessUse
 from pipeline.result import OnError, Result
 from pipeline.routes import RoutePlan, StageTensors, plan_routes
 from pipeline.runner import PipelinedModelRunner
-from pipeline.statistics import PipelineStatistics, StageCounters, StageStatistics
 from pipeline.timeline import SteadyState, Timeline, chain, simulate, steady_state
-from pipeline.trace_events import TraceClock
-from pipeline.usage import ProcessUse
 
 __all__ = [
     "ChannelClosed",

@@ -14,7 +14,7 @@ from compiler.output import write_together
 from devices.errors import EdgeTpuError
 from partitioner.segmenter import FileSegmenter
 from pipeline.experiment import format_table, read_experiment, report_as_dict, run_experiment
-from pipeline.logs import configure_logging, remove_logging
+from pipeline.observing.logs import configure_logging, remove_logging
 
 _DESCRIPTION = """\
 Measure how fast models run on one and on several Edge TPUs.

@@ -33,15 +33,15 @@ from devices.pool import DevicePool
 from pipeline import asynchronous
 from pipeline.assignment import assign, check_recovery, load, select
 from pipeline.errors import InferenceError
+from pipeline.observing.statistics import PipelineStatistics
+from pipeline.observing.trace import trace_size
+from pipeline.observing.trace_events import TraceClock, save, trace_events
+from pipeline.observing.usage import process_use
 from pipeline.replacements import Replacements
 from pipeline.result import OnError, Result
 from pipeline.routes import StageTensors, plan_routes
 from pipeline.running import RunningPipeline, RunOptions
 from pipeline.source import TURNED_OFF
-from pipeline.statistics import PipelineStatistics
-from pipeline.trace import trace_size
-from pipeline.trace_events import TraceClock, save, trace_events
-from pipeline.usage import process_use
 
 ITEM_DEADLINE_S = 60.0
 """Longest host time for one item in one stage before its device counts as hung.

@@ -21,6 +21,9 @@ from devices.errors import DeviceError
 from devices.process.log_records import SafeLogger
 from pipeline.assignment import unload
 from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
+from pipeline.observing.statistics import PipelineStatistics, StageStatistics
+from pipeline.observing.trace import TracedPage
+from pipeline.observing.trace_events import StageTrace
 from pipeline.pump import Pump
 from pipeline.recovery import Losses
 from pipeline.replacements import Replacements, claim, give_up
@@ -29,10 +32,7 @@ from pipeline.routes import SOURCE, RoutePlan
 from pipeline.seating import Seat, Seating
 from pipeline.sink import Sink
 from pipeline.source import Source
-from pipeline.statistics import PipelineStatistics, StageStatistics
 from pipeline.supervision import Supervisor
-from pipeline.trace import TracedPage
-from pipeline.trace_events import StageTrace
 from pipeline.wake_pipe import WakePipe
 
 GRACE_S = 5.0

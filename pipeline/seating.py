@@ -21,12 +21,12 @@ from devices.errors import DeviceError
 from devices.nursery.start import import_early
 from pipeline.channels.contract import ChannelSpec
 from pipeline.channels.descriptors import ChannelDescriptors, create_channel, published_count
+from pipeline.observing.statistics import StatisticsPage
+from pipeline.observing.trace import create_page, open_page
 from pipeline.recovery import Losses, item_lost, runnable
 from pipeline.routes import SOURCE, RoutePlan
 from pipeline.stage import StageConfig
 from pipeline.stage_program import ProgramConfig, Repeat, stage_main
-from pipeline.statistics import StatisticsPage
-from pipeline.trace import create_page, open_page
 
 START_NS = 3_000_000_000
 """How long a program may take to begin, before its deadline counts: it imports this package."""

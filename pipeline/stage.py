@@ -35,10 +35,10 @@ from devices.device import ProgramContext
 from devices.errors import EdgeTpuError, TensorError
 from pipeline.channels.contract import ChannelSpec, Consumer, Failure, Item, Producer, Slot
 from pipeline.errors import EndOfChannel, WrongAnswer
+from pipeline.observing.statistics import StatisticsPage
 from pipeline.recovery import resumption
 from pipeline.routes import SOURCE
 from pipeline.stage_ends import Outgoing, incoming, outgoing
-from pipeline.statistics import StatisticsPage
 
 _now_ns = time.monotonic_ns
 

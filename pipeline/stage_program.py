@@ -25,9 +25,9 @@ from devices.process.log_records import SafeLogger, add_log_fields
 from pipeline.channels.contract import Consumer, Producer
 from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.errors import PeerDied
+from pipeline.observing.statistics import StatisticsPage
+from pipeline.observing.trace import open_page
 from pipeline.stage import DeviceTime, Stage, StageConfig, Stopped
-from pipeline.statistics import StatisticsPage
-from pipeline.trace import open_page
 
 _logger = SafeLogger(__name__)
 

@@ -20,7 +20,7 @@ import pytest
 from devices import ConfigError
 from devices.process.log_records import LogFields, SafeLogger, add_log_fields
 from pipeline import PipelinedModelRunner, configure_logging
-from pipeline.logs import LogStream, remove_logging
+from pipeline.observing.logs import LogStream, remove_logging
 from tests.pipeline.scripted import line, local_device, process_device
 
 Start = Callable[..., PipelinedModelRunner]

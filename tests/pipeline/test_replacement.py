@@ -345,7 +345,7 @@ def test_the_rest_of_a_pool_are_spares(start: Start, mortals: Any) -> None:
 def test_a_program_that_fails_on_a_living_device_starts_again_there(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.statistics import StatisticsPage
+    from pipeline.observing.statistics import StatisticsPage
 
     failed: list[int] = []
     count = StatisticsPage.count

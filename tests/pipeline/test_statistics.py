@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices import Timing
-from pipeline.statistics import (
+from pipeline.observing.statistics import (
     StageCounters,
     StageStatistics,
     StatisticsPage,

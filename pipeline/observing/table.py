@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.statistics import PipelineStatistics, StageStatistics
-    from pipeline.usage import ProcessUse
+    from pipeline.observing.statistics import PipelineStatistics, StageStatistics
+    from pipeline.observing.usage import ProcessUse
 
 _Column = tuple[str, "Callable[[StageStatistics], str]"]
 

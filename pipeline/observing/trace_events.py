@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from devices.device import Clock
 from devices.errors import ConfigError
-from pipeline.trace import ItemRecord
+from pipeline.observing.trace import ItemRecord
 
 TraceClock = Literal["device", "host"]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 
 from devices.device import Timing
 from devices.errors import ConfigError
-from pipeline.statistics import PAGE_BYTES, StageCounters, StatisticsPage
+from pipeline.observing.statistics import PAGE_BYTES, StageCounters, StatisticsPage
 
 DEFAULT_ITEMS = 10_000
 """Items kept for each stage unless told otherwise: 1.4 MB of shared memory per stage."""

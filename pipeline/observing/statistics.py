@@ -18,8 +18,8 @@ import numpy as np
 
 from devices.device import Clock, Timing
 from pipeline.channels.memory import map_memory, unnamed_memory
-from pipeline.statistics_table import table
-from pipeline.usage import ProcessUse
+from pipeline.observing.table import table
+from pipeline.observing.usage import ProcessUse
 
 OCTAVE_BUCKETS = 64
 """Buckets for each doubling of a latency: a percentile is at most 0.8 % off its true value."""

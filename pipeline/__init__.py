@@ -22,8 +22,8 @@ from pipeline.observing.statistics import PipelineStatistics, StageCounters, Sta
 from pipeline.observing.trace_events import TraceClock
 from pipeline.observing.usage import ProcessUse
 from pipeline.result import OnError, Result
-from pipeline.routes import RoutePlan, StageTensors, plan_routes
 from pipeline.runner import PipelinedModelRunner
+from pipeline.stages.routes import RoutePlan, StageTensors, plan_routes
 from pipeline.timeline import SteadyState, Timeline, chain, simulate, steady_state
 
 __all__ = [

@@ -39,9 +39,9 @@ from pipeline.observing.trace_events import TraceClock, save, trace_events
 from pipeline.observing.usage import process_use
 from pipeline.replacements import Replacements
 from pipeline.result import OnError, Result
-from pipeline.routes import StageTensors, plan_routes
 from pipeline.running import RunningPipeline, RunOptions
 from pipeline.source import TURNED_OFF
+from pipeline.stages.routes import StageTensors, plan_routes
 
 ITEM_DEADLINE_S = 60.0
 """Longest host time for one item in one stage before its device counts as hung.

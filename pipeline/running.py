@@ -25,13 +25,13 @@ from pipeline.observing.statistics import PipelineStatistics, StageStatistics
 from pipeline.observing.trace import TracedPage
 from pipeline.observing.trace_events import StageTrace
 from pipeline.pump import Pump
-from pipeline.recovery import Losses
 from pipeline.replacements import Replacements, claim, give_up
 from pipeline.result import OnError
-from pipeline.routes import SOURCE, RoutePlan
 from pipeline.seating import Seat, Seating
 from pipeline.sink import Sink
 from pipeline.source import Source
+from pipeline.stages.recovery import Losses
+from pipeline.stages.routes import SOURCE, RoutePlan
 from pipeline.supervision import Supervisor
 from pipeline.wake_pipe import WakePipe
 

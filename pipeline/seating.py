@@ -23,10 +23,10 @@ from pipeline.channels.contract import ChannelSpec
 from pipeline.channels.descriptors import ChannelDescriptors, create_channel, published_count
 from pipeline.observing.statistics import StatisticsPage
 from pipeline.observing.trace import create_page, open_page
-from pipeline.recovery import Losses, item_lost, runnable
-from pipeline.routes import SOURCE, RoutePlan
-from pipeline.stage import StageConfig
-from pipeline.stage_program import ProgramConfig, Repeat, stage_main
+from pipeline.stages.program import ProgramConfig, Repeat, stage_main
+from pipeline.stages.recovery import Losses, item_lost, runnable
+from pipeline.stages.routes import SOURCE, RoutePlan
+from pipeline.stages.stage import StageConfig
 
 START_NS = 3_000_000_000
 """How long a program may take to begin, before its deadline counts: it imports this package."""

@@ -35,12 +35,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from devices.errors import ConfigError
 from pipeline.channels.contract import ChannelSpec
-from pipeline.routes import SOURCE
+from pipeline.stages.routes import SOURCE
 
 Times = NDArray[np.int64]
 
 LONGEST_PERIOD = 16
-"""Longest repetition looked for; rings planned by :mod:`pipeline.routes` repeat every item."""
+"""Longest repetition looked for; rings planned by :mod:`pipeline.stages.routes` repeat every item."""
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ class Slot:
 
     ``released_ns`` is when the consumer gave back the item as many places before this one as the
     ring has slots; 0 if there was none.  ``others`` are further arrays that are to get the same
-    values, where several channels are fed at once (:mod:`pipeline.stage_ends`).
+    values, where several channels are fed at once (:mod:`pipeline.stages.ends`).
     """
 
     tensors: Mapping[str, Tensor]

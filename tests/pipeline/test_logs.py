@@ -76,7 +76,7 @@ def test_lines_name_device_and_segment(
 def test_records_carry_device_and_segment(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     run_pipeline(start, process_device)
-    records = [r for r in caplog.records if r.name.endswith("pipeline.stage_program")]
+    records = [r for r in caplog.records if r.name.endswith("pipeline.stages.program")]
     places = {(record.device, record.segment) for record in records}  # type: ignore[attr-defined]
     assert places == {("a:0", 0), ("b:1", 1)}
 

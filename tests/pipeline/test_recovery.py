@@ -26,8 +26,8 @@ from pipeline.channels.shared_memory import (
     SharedMemoryConsumer,
     SharedMemoryProducer,
 )
-from pipeline.recovery import MAX_IDLE_DEATHS, Losses, item_lost, resumption, runnable
-from pipeline.routes import StageTensors, plan_routes
+from pipeline.stages.recovery import MAX_IDLE_DEATHS, Losses, item_lost, resumption, runnable
+from pipeline.stages.routes import StageTensors, plan_routes
 from tests.pipeline.scripted import Script, ScriptedChip, local_device, tensor, whole
 
 ITEMS = 4

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from devices.device import TensorSpec
 from devices.errors import ConfigError, ModelError
-from pipeline.routes import SOURCE, StageTensors, plan_routes
+from pipeline.stages.routes import SOURCE, StageTensors, plan_routes
 
 
 def tensor(name: str, dtype: str = "int8", shape: tuple[int, ...] = (1, 4)) -> TensorSpec:

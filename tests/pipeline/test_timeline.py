@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from devices.errors import ConfigError
 from pipeline import timeline
 from pipeline.channels.contract import ChannelSpec
-from pipeline.routes import SOURCE
+from pipeline.stages.routes import SOURCE
 from pipeline.timeline import chain, simulate, steady_state
 
 

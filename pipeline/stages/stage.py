@@ -8,7 +8,7 @@
 
 Input slots are released only after the outputs are published.  So at any moment every item is in
 some ring, and what a stage had not published when it died can be computed again from its inputs
-(:meth:`Stage.resume`; see :mod:`pipeline.recovery`).
+(:meth:`Stage.resume`; see :mod:`pipeline.stages.recovery`).
 
 Time works alike on both clocks.  A stage starts an item when its inputs are published and the
 item before has left; it finishes a latency later, and leaves when all outgoing rings have a slot::
@@ -36,9 +36,9 @@ from devices.errors import EdgeTpuError, TensorError
 from pipeline.channels.contract import ChannelSpec, Consumer, Failure, Item, Producer, Slot
 from pipeline.errors import EndOfChannel, WrongAnswer
 from pipeline.observing.statistics import StatisticsPage
-from pipeline.recovery import resumption
-from pipeline.routes import SOURCE
-from pipeline.stage_ends import Outgoing, incoming, outgoing
+from pipeline.stages.ends import Outgoing, incoming, outgoing
+from pipeline.stages.recovery import resumption
+from pipeline.stages.routes import SOURCE
 
 _now_ns = time.monotonic_ns
 

@@ -27,7 +27,7 @@ from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryPr
 from pipeline.errors import PeerDied
 from pipeline.observing.statistics import StatisticsPage
 from pipeline.observing.trace import open_page
-from pipeline.stage import DeviceTime, Stage, StageConfig, Stopped
+from pipeline.stages.stage import DeviceTime, Stage, StageConfig, Stopped
 
 _logger = SafeLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from pipeline.channels.contract import Consumer, Failure, Item, Producer, Slot, joined
 from pipeline.errors import ChannelError, EndOfChannel
-from pipeline.routes import SOURCE
+from pipeline.stages.routes import SOURCE
 
 
 class Incoming(Protocol):

@@ -17,11 +17,11 @@ from pipeline.errors import (
     PipelineClosed,
     WrongAnswer,
 )
+from pipeline.host.result import OnError, Result
 from pipeline.observing.logs import LogFormatter, configure_logging
 from pipeline.observing.statistics import PipelineStatistics, StageCounters, StageStatistics
 from pipeline.observing.trace_events import TraceClock
 from pipeline.observing.usage import ProcessUse
-from pipeline.result import OnError, Result
 from pipeline.runner import PipelinedModelRunner
 from pipeline.stages.routes import RoutePlan, StageTensors, plan_routes
 from pipeline.timeline import SteadyState, Timeline, chain, simulate, steady_state

@@ -12,8 +12,8 @@ from typing import get_args
 from devices.device import Device, Loaded
 from devices.errors import ConfigError, DeviceError
 from devices.pool import DevicePool
+from pipeline.host.result import OnError
 from pipeline.replacements import known_dead
-from pipeline.result import OnError
 
 UNLOAD_S = 5.0
 """How long a device may take to forget an executable before the pipeline leaves without it."""

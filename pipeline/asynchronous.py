@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike
 
 from devices.device import Tensor
 from pipeline.errors import InferenceError
-from pipeline.result import Result
+from pipeline.host.result import Result
+from pipeline.host.source import TURNED_OFF
 from pipeline.running import RunningPipeline
-from pipeline.source import TURNED_OFF
 
 Items = Iterable[Mapping[str, ArrayLike]] | AsyncIterable[Mapping[str, ArrayLike]]
 

@@ -33,14 +33,14 @@ from devices.pool import DevicePool
 from pipeline import asynchronous
 from pipeline.assignment import assign, check_recovery, load, select
 from pipeline.errors import InferenceError
+from pipeline.host.result import OnError, Result
+from pipeline.host.source import TURNED_OFF
 from pipeline.observing.statistics import PipelineStatistics
 from pipeline.observing.trace import trace_size
 from pipeline.observing.trace_events import TraceClock, save, trace_events
 from pipeline.observing.usage import process_use
 from pipeline.replacements import Replacements
-from pipeline.result import OnError, Result
 from pipeline.running import RunningPipeline, RunOptions
-from pipeline.source import TURNED_OFF
 from pipeline.stages.routes import StageTensors, plan_routes
 
 ITEM_DEADLINE_S = 60.0
@@ -195,7 +195,7 @@ class PipelinedModelRunner:
         do not depend on how fast this program runs.
 
         ``token`` is any object of yours that :meth:`pop_result` gives back with the item, on
-        :class:`~pipeline.result.Result` or :class:`~pipeline.errors.InferenceError`.  It stays in
+        :class:`~pipeline.host.result.Result` or :class:`~pipeline.errors.InferenceError`.  It stays in
         this process and is never copied.
 
         Raises :class:`~devices.errors.TensorError` for a wrong name, dtype or shape,

@@ -21,19 +21,19 @@ from devices.errors import DeviceError
 from devices.process.log_records import SafeLogger
 from pipeline.assignment import unload
 from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
+from pipeline.host.pump import Pump
+from pipeline.host.result import OnError
+from pipeline.host.sink import Sink
+from pipeline.host.source import Source
+from pipeline.host.wake_pipe import WakePipe
 from pipeline.observing.statistics import PipelineStatistics, StageStatistics
 from pipeline.observing.trace import TracedPage
 from pipeline.observing.trace_events import StageTrace
-from pipeline.pump import Pump
 from pipeline.replacements import Replacements, claim, give_up
-from pipeline.result import OnError
 from pipeline.seating import Seat, Seating
-from pipeline.sink import Sink
-from pipeline.source import Source
 from pipeline.stages.recovery import Losses
 from pipeline.stages.routes import SOURCE, RoutePlan
 from pipeline.supervision import Supervisor
-from pipeline.wake_pipe import WakePipe
 
 GRACE_S = 5.0
 """How long the stages together may take to end before the pipeline leaves without them."""

@@ -27,10 +27,10 @@ from devices.device import Device, Loaded
 from devices.errors import DeviceDied, EdgeTpuError, ModelError
 from devices.nursery.launch import explain_exit
 from pipeline.errors import PipelineBroken
+from pipeline.host.sink import Sink
+from pipeline.host.source import Source
 from pipeline.replacements import Replacements, can_be_succeeded, give_up, known_dead
 from pipeline.seating import Seat, Seating
-from pipeline.sink import Sink
-from pipeline.source import Source
 
 RESTARTS = 3
 """How often a device may be started anew for one loss: the new one may be killed as well."""

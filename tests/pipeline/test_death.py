@@ -281,7 +281,7 @@ def test_a_fault_of_the_host_thread_is_told(
     def fault(self: Any, items: Any) -> None:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr("pipeline.sink.Sink._take", fault)
+    monkeypatch.setattr("pipeline.host.sink.Sink._take", fault)
     runner = start(line(1))
     runner.push(x(0))
     with pytest.raises(DeviceError, match="its host thread failed: inside"):

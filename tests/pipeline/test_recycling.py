@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devices import TensorSpec
 from devices.device import Tensor
-from pipeline.recycling import KEPT, SMALLEST_BYTES, Copies
+from pipeline.host.recycling import KEPT, SMALLEST_BYTES, Copies
 
 LARGE = TensorSpec("x", "int16", (2, SMALLEST_BYTES // 4))
 

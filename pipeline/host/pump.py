@@ -2,7 +2,7 @@
 
 It sleeps in ``poll`` on the pipes that matter at the moment and on a pipe of its own, through
 which other threads wake it.  It looks around in intervals only while results are popped, because
-who pops moves the items himself and has to be relieved when he stops (:mod:`pipeline.attendance`).
+who pops moves the items himself and has to be relieved when he stops (:mod:`pipeline.host.attendance`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 
 from devices.process.log_records import SafeLogger
-from pipeline.sink import Sink
-from pipeline.source import Source
-from pipeline.wake_pipe import WakePipe
+from pipeline.host.sink import Sink
+from pipeline.host.source import Source
+from pipeline.host.wake_pipe import WakePipe
 
 _logger = SafeLogger(__name__)
 

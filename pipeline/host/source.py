@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike
 
 from devices.device import Clock, Tensor, TensorSpec
 from devices.errors import TensorError
-from pipeline.changed import Changed
 from pipeline.channels.shared_memory import SharedMemoryProducer
 from pipeline.errors import PeerDied
-from pipeline.recycling import Copies
+from pipeline.host.changed import Changed
+from pipeline.host.recycling import Copies
 
 TURNED_OFF = "Pipeline was turned off before."
 """The words Coral's runner uses for a push after the end."""

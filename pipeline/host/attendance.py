@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from enum import Enum, auto
 
-from pipeline.wake_pipe import WakePipe
+from pipeline.host.wake_pipe import WakePipe
 
 GRACE_NS = 5_000_000
 """How long the channels may stay unattended: as long as Python lets a busy thread keep the

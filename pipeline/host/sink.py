@@ -1,7 +1,7 @@
 """Where results leave: puts the outputs of an item together and hands them out in order.
 
 A thread that waits in :meth:`Sink.pop` copies finished items out of the rings itself; while nobody
-does, the pump thread does it (:mod:`pipeline.attendance`).  How many results may wait is limited
+does, the pump thread does it (:mod:`pipeline.host.attendance`).  How many results may wait is limited
 by the credits given to the last stage, so a result waits either in its ring or here, and both
 count.
 """
@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from devices.device import TensorSpec
-from pipeline.arrivals import Arrivals
-from pipeline.attendance import Attendance
-from pipeline.changed import Changed
 from pipeline.channels.contract import ChannelSpec, Failure, Item, joined
 from pipeline.channels.shared_memory import SharedMemoryConsumer
 from pipeline.errors import EndOfChannel, InferenceError, PeerDied, PipelineClosed
-from pipeline.recycling import Copies
-from pipeline.result import OnError, Result
-from pipeline.source import Source
+from pipeline.host.arrivals import Arrivals
+from pipeline.host.attendance import Attendance
+from pipeline.host.changed import Changed
+from pipeline.host.recycling import Copies
+from pipeline.host.result import OnError, Result
+from pipeline.host.source import Source
 
 
 class Sink:

@@ -31,7 +31,6 @@ from devices.device import Device, Tensor, TensorSpec
 from devices.errors import ConfigError
 from devices.pool import DevicePool
 from pipeline import asynchronous
-from pipeline.assignment import assign, check_recovery, load, select
 from pipeline.errors import InferenceError
 from pipeline.host.result import OnError, Result
 from pipeline.host.source import TURNED_OFF
@@ -39,9 +38,10 @@ from pipeline.observing.statistics import PipelineStatistics
 from pipeline.observing.trace import trace_size
 from pipeline.observing.trace_events import TraceClock, save, trace_events
 from pipeline.observing.usage import process_use
-from pipeline.replacements import Replacements
 from pipeline.running import RunningPipeline, RunOptions
 from pipeline.stages.routes import StageTensors, plan_routes
+from pipeline.supervising.assignment import assign, check_recovery, load, select
+from pipeline.supervising.replacements import Replacements
 
 ITEM_DEADLINE_S = 60.0
 """Longest host time for one item in one stage before its device counts as hung.

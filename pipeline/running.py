@@ -1,8 +1,8 @@
 """A pipeline that runs: its channels, its stages next to their chips, and their supervision.
 
 The host creates every channel, hands each stage duplicates of its own ends, and keeps copies of
-them to hand to a successor (:mod:`pipeline.seating`).  Who notices a loss and what follows is in
-:mod:`pipeline.supervision`.
+them to hand to a successor (:mod:`pipeline.supervising.seating`).  Who notices a loss and what follows is in
+:mod:`pipeline.supervising.supervision`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any
 from devices.device import Device, Loaded
 from devices.errors import DeviceError
 from devices.process.log_records import SafeLogger
-from pipeline.assignment import unload
 from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.host.pump import Pump
 from pipeline.host.result import OnError
@@ -29,11 +28,12 @@ from pipeline.host.wake_pipe import WakePipe
 from pipeline.observing.statistics import PipelineStatistics, StageStatistics
 from pipeline.observing.trace import TracedPage
 from pipeline.observing.trace_events import StageTrace
-from pipeline.replacements import Replacements, claim, give_up
-from pipeline.seating import Seat, Seating
 from pipeline.stages.recovery import Losses
 from pipeline.stages.routes import SOURCE, RoutePlan
-from pipeline.supervision import Supervisor
+from pipeline.supervising.assignment import unload
+from pipeline.supervising.replacements import Replacements, claim, give_up
+from pipeline.supervising.seating import Seat, Seating
+from pipeline.supervising.supervision import Supervisor
 
 GRACE_S = 5.0
 """How long the stages together may take to end before the pipeline leaves without them."""

@@ -189,7 +189,7 @@ def test_a_device_stopped_after_the_end_keeps_nobody_waiting(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither one the pipeline began with nor one that was started anew."""
-    monkeypatch.setattr("pipeline.assignment.UNLOAD_S", 0.2)
+    monkeypatch.setattr("pipeline.supervising.assignment.UNLOAD_S", 0.2)
     paths, _, inputs = model
     with DevicePool.simulated(3) as pool:
         with PipelinedModelRunner(paths, pool) as runner:

@@ -13,7 +13,7 @@ from devices.device import Device, Loaded
 from devices.errors import ConfigError, DeviceError
 from devices.pool import DevicePool
 from pipeline.host.result import OnError
-from pipeline.replacements import known_dead
+from pipeline.supervising.replacements import known_dead
 
 UNLOAD_S = 5.0
 """How long a device may take to forget an executable before the pipeline leaves without it."""

@@ -29,8 +29,8 @@ from devices.nursery.launch import explain_exit
 from pipeline.errors import PipelineBroken
 from pipeline.host.sink import Sink
 from pipeline.host.source import Source
-from pipeline.replacements import Replacements, can_be_succeeded, give_up, known_dead
-from pipeline.seating import Seat, Seating
+from pipeline.supervising.replacements import Replacements, can_be_succeeded, give_up, known_dead
+from pipeline.supervising.seating import Seat, Seating
 
 RESTARTS = 3
 """How often a device may be started anew for one loss: the new one may be killed as well."""

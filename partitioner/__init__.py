@@ -18,13 +18,13 @@ from partitioner.compilers import (
 )
 from partitioner.exact import min_bottleneck, solve
 from partitioner.exhaustive import try_everything
-from partitioner.features import SegmentFeatures
 from partitioner.graph_features import cut_bytes, graph_features
 from partitioner.oracle import CostTable, LatencyOracle
 from partitioner.parameter_count import keep_given, keep_start
 from partitioner.paths import Solution
 from partitioner.planning import problem_of
-from partitioner.problem import (
+from partitioner.problem.features import SegmentFeatures
+from partitioner.problem.problem import (
     Guard,
     NoFeasiblePartition,
     Outcome,

@@ -24,7 +24,7 @@ from partitioner.belief_tables import BeliefTables, tables_of
 from partitioner.even_cut import EvenCut
 from partitioner.knowledge import Knowledge
 from partitioner.oracle import LatencyOracle
-from partitioner.problem import (
+from partitioner.problem.problem import (
     Guard,
     NoFeasiblePartition,
     Outcome,

@@ -8,8 +8,8 @@ import numpy as np
 
 from partitioner.exact import Matrix
 from partitioner.knowledge import Knowledge
-from partitioner.places import Places
-from partitioner.problem import Guard
+from partitioner.problem.places import Places
+from partitioner.problem.problem import Guard
 
 
 @dataclass(frozen=True, eq=False)

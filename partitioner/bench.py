@@ -12,7 +12,7 @@ from pathlib import Path
 
 from devices.device import Device, Loaded, Tensor, Timing
 from devices.errors import ModelError
-from partitioner.problem import SegmentFacts
+from partitioner.problem.problem import SegmentFacts
 from partitioner.random_tensors import random_tensors
 from partitioner.repeats import Estimate, RepeatRule, measure_repeatedly
 from partitioner.watchdog import Watchdog

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 from partitioner.oracle import LatencyOracle, Recorder
-from partitioner.problem import (
+from partitioner.problem.problem import (
     NoFeasiblePartition,
     Outcome,
     Partition,

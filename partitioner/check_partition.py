@@ -21,7 +21,7 @@ import numpy as np
 
 from partitioner.certificate import check_certificate
 from partitioner.paths import Segments, best_cuts
-from partitioner.problem import FILE_ORDER
+from partitioner.problem.problem import FILE_ORDER
 from partitioner.progress import milliseconds
 
 _SAME = ("cuts", "gap_ns", "lower_bound_ns", "optimality_gap", "strategy")

@@ -38,7 +38,7 @@ from partitioner.open_compiler import open_compiler
 from partitioner.option_parser import parser
 from partitioner.output_directory import usable_directory
 from partitioner.pending_file import PendingFile
-from partitioner.problem import Partition
+from partitioner.problem.problem import Partition
 from partitioner.profiling_devices import profiling_pool, usable_devices
 from partitioner.progress import Progress
 from partitioner.random_tensors import random_tensors

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.exact import Matrix, min_bottleneck
-from partitioner.places import Index, Line, Places
-from partitioner.problem import Range
+from partitioner.problem.places import Index, Line, Places
+from partitioner.problem.problem import Range
 from partitioner.repeats import Estimate
 
 _DRAWS = 200

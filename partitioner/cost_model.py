@@ -24,8 +24,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.features import Features
 from partitioner.nnls import nnls
+from partitioner.problem.features import Features
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

@@ -13,7 +13,7 @@ import numpy as np
 
 from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.paths import Solution, best_cuts, least_bottleneck, on_some_path
-from partitioner.problem import (
+from partitioner.problem.problem import (
     NoFeasiblePartition,
     Outcome,
     Partition,

@@ -7,7 +7,7 @@ from html import escape
 
 from compiler import Graph
 from partitioner.graph_layout import Edge, Layout, edges_of, lay_out
-from partitioner.problem import Range, operators_of
+from partitioner.problem.problem import Range, operators_of
 
 COLOURS = (
     "#4e79c7",

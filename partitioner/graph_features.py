@@ -22,7 +22,7 @@ from compiler.mapping.allocation import Layer, allocate, available_bytes
 from compiler.mapping.support import Status, status_of
 from compiler.mapping.work import operator_work
 from devices.executable.description import OperatorWork
-from partitioner.features import Array, Index, SegmentFeatures, Table
+from partitioner.problem.features import Array, Index, SegmentFeatures, Table
 
 Mask = NDArray[np.bool_]
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.graph import Graph
-from partitioner.features import Array
 from partitioner.graph_features import (
     BOUNDARY,
     INSIDE,
@@ -21,8 +20,9 @@ from partitioner.graph_features import (
     activation_bytes,
     available_for,
 )
-from partitioner.ideals import Ideals
-from partitioner.set_features import SetFeatures
+from partitioner.problem.features import Array
+from partitioner.problem.ideals import Ideals
+from partitioner.problem.set_features import SetFeatures
 
 Mask = NDArray[np.bool_]
 

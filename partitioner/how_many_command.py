@@ -6,7 +6,7 @@ from compiler import Graph
 from partitioner.arguments import Arguments
 from partitioner.how_many import Recommendation, Sweep, Target, recommend
 from partitioner.oracle import LatencyOracle
-from partitioner.problem import Partition
+from partitioner.problem.problem import Partition
 from partitioner.progress import Progress
 from partitioner.strategy import OnRound, SearchOptions, ignore_round
 from partitioner.sweep import sweep

@@ -13,7 +13,7 @@ from partitioner.charts import Bar, Part, Series, legend, line_chart, stacked_ba
 from partitioner.graph_drawing import colour, draw_graph
 from partitioner.how_many import Recommendation, Sweep, describe
 from partitioner.html_style import STYLE
-from partitioner.problem import FILE_ORDER, ONLY_ORDER, Round, named
+from partitioner.problem.problem import FILE_ORDER, ONLY_ORDER, Round, named
 from partitioner.progress import milliseconds
 from partitioner.report import Report, why
 from partitioner.sweep_report import SweepReport

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.bounds import RowTable
 from partitioner.cost_model import CostModel, Prediction
-from partitioner.features import Features, SegmentFeatures
-from partitioner.ideals import Ideals
 from partitioner.paths import Segments, Solution, best_cuts
-from partitioner.places import Line, Places
-from partitioner.problem import Guard, Range
-from partitioner.set_features import SetFeatures
+from partitioner.problem.bounds import RowTable
+from partitioner.problem.features import Features, SegmentFeatures
+from partitioner.problem.ideals import Ideals
+from partitioner.problem.places import Line, Places
+from partitioner.problem.problem import Guard, Range
+from partitioner.problem.set_features import SetFeatures
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from partitioner.problem import Range, SegmentFacts
+from partitioner.problem.problem import Range, SegmentFacts
 
 
 class LatencyOracle(Protocol):

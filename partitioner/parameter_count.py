@@ -8,7 +8,7 @@ measured and reported like any other, to see what searching is worth.
 from __future__ import annotations
 
 from partitioner.oracle import LatencyOracle, Recorder
-from partitioner.problem import NoFeasiblePartition, Outcome, Partition, Problem, ranges_of
+from partitioner.problem.problem import NoFeasiblePartition, Outcome, Partition, Problem, ranges_of
 from partitioner.strategy import OnRound, SearchOptions, ignore_round, partition_of, round_of
 
 

@@ -1,4 +1,4 @@
-"""From a graph to a :class:`~partitioner.problem.Problem`: where it may be cut, where to start."""
+"""From a graph to a :class:`~partitioner.problem.problem.Problem`: where it may be cut, where to start."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from compiler.cutting.segments import first_output
 from devices.errors import ConfigError, ModelError
 from partitioner.graph_features import cut_bytes, graph_features
 from partitioner.graph_set_features import graph_set_features, ideal_bytes
-from partitioner.ideals import Ideals
 from partitioner.precedence import precedence_of
-from partitioner.problem import FILE_ORDER, ONLY_ORDER, Problem, stepped_cut_choices
-from partitioner.set_features import SetFeatures
+from partitioner.problem.ideals import Ideals
+from partitioner.problem.problem import FILE_ORDER, ONLY_ORDER, Problem, stepped_cut_choices
+from partitioner.problem.set_features import SetFeatures
 
 MOST_IDEALS = 1_500
 """Up to so many ideals a search looks at all of them, beyond at some.

@@ -29,7 +29,7 @@ from devices.device import Device
 from devices.errors import DeviceDied, DeviceError
 from partitioner.bench import Bench, Measurement, differ
 from partitioner.compilers import CompilationFailed, SegmentCompiler
-from partitioner.problem import Range, SegmentFacts, named
+from partitioner.problem.problem import Range, SegmentFacts, named
 from partitioner.random_tensors import random_tensors
 from partitioner.repeats import Estimate, RepeatRule
 

@@ -12,7 +12,7 @@ from partitioner.certificate import certificate_of
 from partitioner.confidence import Confidence
 from partitioner.how_many import Recommendation, Sweep
 from partitioner.json_text import json_text
-from partitioner.problem import ONLY_ORDER, Partition, Range
+from partitioner.problem.problem import ONLY_ORDER, Partition, Range
 from partitioner.progress import milliseconds
 from partitioner.sweep_report import sweep_content, sweep_table
 from partitioner.trial_run import TrialRun

@@ -42,7 +42,7 @@ from partitioner.paths import (
     least_bottleneck,
     on_some_path,
 )
-from partitioner.problem import (
+from partitioner.problem.problem import (
     NoFeasiblePartition,
     Outcome,
     Partition,

@@ -11,7 +11,7 @@ from compiler.compile import check_quantized
 from devices.device import Device
 from partitioner.compilers import BuiltInCompiler
 from partitioner.planning import problem_of
-from partitioner.problem import Range, operators_of, ranges_of
+from partitioner.problem.problem import Range, operators_of, ranges_of
 from partitioner.profile import DeviceProfiler
 from partitioner.search import search_optimal
 from partitioner.strategy import SearchOptions, ignore_round

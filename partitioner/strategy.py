@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from partitioner.oracle import LatencyOracle, Recorder
-from partitioner.problem import (
+from partitioner.problem.problem import (
     Guard,
     Outcome,
     Partition,

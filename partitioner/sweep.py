@@ -10,7 +10,7 @@ from devices.errors import ConfigError, ModelError
 from partitioner.how_many import PipelineCost, Sweep, sweep_of
 from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.planning import OrderChoice, problem_of
-from partitioner.problem import NoFeasiblePartition, Partition, Problem
+from partitioner.problem.problem import NoFeasiblePartition, Partition, Problem
 from partitioner.search import search_optimal
 from partitioner.strategy import OnRound, SearchOptions, ignore_round
 

@@ -24,7 +24,7 @@ from devices import DevicePool
 from partitioner.compilers import BuiltInCompiler
 from partitioner.oracle import Recorder
 from partitioner.planning import problem_of
-from partitioner.problem import Range
+from partitioner.problem.problem import Range
 from partitioner.profile import DeviceProfiler
 from partitioner.search import search_optimal
 from partitioner.strategy import SearchOptions

@@ -41,7 +41,7 @@ from partitioner.exhaustive import try_everything
 from partitioner.oracle import CostTable
 from partitioner.planning import problem_of
 from partitioner.precedence import precedence_of
-from partitioner.problem import Partition, Problem, Range, operators_of
+from partitioner.problem.problem import Partition, Problem, Range, operators_of
 from partitioner.search import search_optimal
 from zoo.random_graph import random_graph
 

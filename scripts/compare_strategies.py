@@ -43,7 +43,7 @@ from devices.errors import EdgeTpuError
 from partitioner.compilers import BuiltInCompiler
 from partitioner.oracle import LatencyOracle
 from partitioner.planning import problem_of
-from partitioner.problem import Partition, Range, Round, SegmentFacts, ranges_of
+from partitioner.problem.problem import Partition, Range, Round, SegmentFacts, ranges_of
 from partitioner.profile import DeviceProfiler
 from partitioner.progress import milliseconds
 from partitioner.strategies import STRATEGIES

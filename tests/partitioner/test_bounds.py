@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partitioner.bounds import pack, smallest_container
+from partitioner.problem.bounds import pack, smallest_container
 
 Measured = list[tuple[int, int, int]]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from partitioner.cost_model import CostModel, Prediction
-from partitioner.features import SegmentFeatures
+from partitioner.problem.features import SegmentFeatures
 from tests.partitioner.synthetic import convolutional
 
 N = 40

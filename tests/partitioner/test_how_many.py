@@ -19,7 +19,7 @@ from partitioner.how_many import (
     recommend,
     sweep_of,
 )
-from partitioner.problem import Problem
+from partitioner.problem.problem import Problem
 
 
 def cost(*latencies_ms: float) -> PipelineCost:

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.errors import EdgeTpuError
-from partitioner.features import Features
-from partitioner.ideals import Ideals, set_of
-from partitioner.places import Line, Places
+from partitioner.problem.features import Features
+from partitioner.problem.ideals import Ideals, set_of
+from partitioner.problem.places import Line, Places
 
 Range = tuple[int, ...]
 """A segment as strategies and oracles handle it: half open runs of operators of the file.

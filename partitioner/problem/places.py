@@ -3,7 +3,7 @@
 A *place* is a set of operators that can run before all others.  Along one order of the operators
 the places are positions in it, and there is a segment between any two (:class:`Line`).  Where
 branches may run in either order, places are ideals of the graph, and there is a segment between
-two of them only if one contains the other (:class:`partitioner.ideals.Ideals`).  Either way
+two of them only if one contains the other (:class:`partitioner.problem.ideals.Ideals`).  Either way
 places are numbered so that a segment leads from a lower to a higher one, which is all that
 :mod:`partitioner.paths` needs.
 
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.bounds import Packing, RowTable, pack, smallest_container
 from partitioner.paths import Segments
+from partitioner.problem.bounds import Packing, RowTable, pack, smallest_container
 
 if TYPE_CHECKING:
-    from partitioner.problem import Range
+    from partitioner.problem.problem import Range
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -64,11 +64,11 @@ class Places(Protocol):
         ...
 
     def pack(self, first: Index, end: Index, inside: Array) -> Packing:
-        """See :func:`partitioner.bounds.pack`."""
+        """See :func:`partitioner.problem.bounds.pack`."""
         ...
 
     def smallest_container(self, first: Index, end: Index, inside: Array) -> RowTable:
-        """See :func:`partitioner.bounds.smallest_container`."""
+        """See :func:`partitioner.problem.bounds.smallest_container`."""
         ...
 
 

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.bounds import Packing, RowTable
 from partitioner.paths import Segments
+from partitioner.problem.bounds import Packing, RowTable
 
 if TYPE_CHECKING:
-    from partitioner.problem import Range
+    from partitioner.problem.problem import Range
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -66,7 +66,7 @@ def set_of(segment: Range) -> int:
 
 
 class Ideals:
-    """A family of ideals, numbered by size; :class:`~partitioner.places.Places` of a problem.
+    """A family of ideals, numbered by size; :class:`~partitioner.problem.places.Places` of a problem.
 
     ``sets``: operators as bits, the empty set and that of all ``num_operators`` among them;
     ``complete``: whether these are all ideals of the graph.
@@ -206,7 +206,7 @@ class Ideals:
         return tuple(tuple(smaller) for smaller in result)
 
     def pack(self, first: Index, end: Index, inside: Array) -> Packing:
-        """As :func:`partitioner.bounds.pack`, with disjoint parts one behind the other::
+        """As :func:`partitioner.problem.bounds.pack`, with disjoint parts one behind the other::
 
         F[a, b] = max(F[c, b] for the next larger c, inside(a, e) + F[e, b] for measured (a, e))
         """
@@ -227,7 +227,7 @@ class Ideals:
         return Packing(RowTable(np.arange(len(self)), rows), from_parts)
 
     def smallest_container(self, first: Index, end: Index, inside: Array) -> RowTable:
-        """As :func:`partitioner.bounds.smallest_container`; of many ideals, nothing is told."""
+        """As :func:`partitioner.problem.bounds.smallest_container`; of many ideals, nothing is told."""
         if len(self) > _MOST_CONTAINED:
             return RowTable(np.zeros(len(self), dtype=np.intp), np.full((1, len(self)), np.inf))
         starts, ends, which = self.wherever(first, end)

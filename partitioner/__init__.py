@@ -16,12 +16,10 @@ from partitioner.compilers import (
     SegmentCompiler,
     SegmentFiles,
 )
-from partitioner.exact import min_bottleneck, solve
 from partitioner.exhaustive import try_everything
 from partitioner.graph_features import cut_bytes, graph_features
 from partitioner.oracle import CostTable, LatencyOracle
 from partitioner.parameter_count import keep_given, keep_start
-from partitioner.paths import Solution
 from partitioner.planning import problem_of
 from partitioner.problem.features import SegmentFeatures
 from partitioner.problem.problem import (
@@ -38,6 +36,8 @@ from partitioner.problem.problem import (
 )
 from partitioner.profile import DeviceProfiler
 from partitioner.search import search_optimal
+from partitioner.solving.exact import min_bottleneck, solve
+from partitioner.solving.paths import Solution
 from partitioner.strategies import STRATEGIES
 from partitioner.strategy import SearchOptions, Strategy
 from partitioner.verify import Verification, verify_chain

@@ -1,7 +1,7 @@
 """The strategy for unequal devices: where to cut, and which kind of device gets which segment.
 
 The loop is that of :mod:`partitioner.search`, with a latency oracle, a cost model and bounds for
-each kind of device, and :mod:`partitioner.assignment` to solve for cuts and kinds together.  What
+each kind of device, and :mod:`partitioner.solving.assignment` to solve for cuts and kinds together.  What
 it proves is the same: no cut *and assignment* to the devices there are has a lower bottleneck.
 """
 
@@ -13,13 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partitioner.assignment import (
-    AssignedSolution,
-    cheapest_assignment,
-    greatest_fastest,
-    least_bottleneck,
-    solve_assigned,
-)
 from partitioner.belief_tables import BeliefTables, tables_of
 from partitioner.even_cut import EvenCut
 from partitioner.knowledge import Knowledge
@@ -37,6 +30,13 @@ from partitioner.problem.problem import (
     in_file_order,
     placed,
     ranges_of,
+)
+from partitioner.solving.assignment import (
+    AssignedSolution,
+    cheapest_assignment,
+    greatest_fastest,
+    least_bottleneck,
+    solve_assigned,
 )
 from partitioner.strategy import Budget, OnRound, SearchOptions, ignore_round
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partitioner.exact import Matrix
 from partitioner.knowledge import Knowledge
 from partitioner.problem.places import Places
 from partitioner.problem.problem import Guard
+from partitioner.solving.exact import Matrix
 
 
 @dataclass(frozen=True, eq=False)

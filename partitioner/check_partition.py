@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from partitioner.certificate import check_certificate
-from partitioner.paths import Segments, best_cuts
 from partitioner.problem.problem import FILE_ORDER
 from partitioner.progress import milliseconds
+from partitioner.solving.paths import Segments, best_cuts
 
 _SAME = ("cuts", "gap_ns", "lower_bound_ns", "optimality_gap", "strategy")
 """Fields that the report and its certificate both have."""

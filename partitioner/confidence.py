@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partitioner.exact import Matrix, min_bottleneck
 from partitioner.problem.places import Index, Line, Places
 from partitioner.problem.problem import Range
 from partitioner.repeats import Estimate
+from partitioner.solving.exact import Matrix, min_bottleneck
 
 _DRAWS = 200
 

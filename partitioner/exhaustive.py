@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from partitioner.oracle import LatencyOracle, Recorder
-from partitioner.paths import Solution, best_cuts, least_bottleneck, on_some_path
 from partitioner.problem.problem import (
     NoFeasiblePartition,
     Outcome,
@@ -22,6 +21,7 @@ from partitioner.problem.problem import (
     Round,
     ranges_of,
 )
+from partitioner.solving.paths import Solution, best_cuts, least_bottleneck, on_some_path
 from partitioner.strategy import (
     Budget,
     OnRound,

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.cost_model import CostModel, Prediction
-from partitioner.paths import Segments, Solution, best_cuts
 from partitioner.problem.bounds import RowTable
 from partitioner.problem.features import Features, SegmentFeatures
 from partitioner.problem.ideals import Ideals
 from partitioner.problem.places import Line, Places
 from partitioner.problem.problem import Guard, Range
 from partitioner.problem.set_features import SetFeatures
+from partitioner.solving.paths import Segments, Solution, best_cuts
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

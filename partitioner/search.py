@@ -33,15 +33,6 @@ import numpy as np
 from partitioner.even_cut import EvenCut
 from partitioner.knowledge import Beliefs, Knowledge
 from partitioner.oracle import LatencyOracle, Recorder
-from partitioner.paths import (
-    Mask,
-    Segments,
-    Solution,
-    cheapest_cuts,
-    greatest_fastest,
-    least_bottleneck,
-    on_some_path,
-)
 from partitioner.problem.problem import (
     NoFeasiblePartition,
     Outcome,
@@ -50,6 +41,15 @@ from partitioner.problem.problem import (
     Range,
     Round,
     ranges_of,
+)
+from partitioner.solving.paths import (
+    Mask,
+    Segments,
+    Solution,
+    cheapest_cuts,
+    greatest_fastest,
+    least_bottleneck,
+    on_some_path,
 )
 from partitioner.strategy import (
     Budget,

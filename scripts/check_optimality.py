@@ -21,10 +21,10 @@ from devices import DevicePool
 from devices.device import Device
 from devices.errors import EdgeTpuError
 from partitioner.compilers import BuiltInCompiler
-from partitioner.exact import min_bottleneck
 from partitioner.planning import problem_of
 from partitioner.profile import DeviceProfiler
 from partitioner.search import search_optimal
+from partitioner.solving.exact import min_bottleneck
 from partitioner.strategy import SearchOptions, ignore_round
 
 

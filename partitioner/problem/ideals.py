@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.paths import Segments
 from partitioner.problem.bounds import Packing, RowTable
+from partitioner.solving.paths import Segments
 
 if TYPE_CHECKING:
     from partitioner.problem.problem import Range

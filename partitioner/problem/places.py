@@ -5,7 +5,7 @@ the places are positions in it, and there is a segment between any two (:class:`
 branches may run in either order, places are ideals of the graph, and there is a segment between
 two of them only if one contains the other (:class:`partitioner.problem.ideals.Ideals`).  Either way
 places are numbered so that a segment leads from a lower to a higher one, which is all that
-:mod:`partitioner.paths` needs.
+:mod:`partitioner.solving.paths` needs.
 
 A segment is known to oracles by its operators: half open runs in the order of the file.
 """
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.paths import Segments
 from partitioner.problem.bounds import Packing, RowTable, pack, smallest_container
+from partitioner.solving.paths import Segments
 
 if TYPE_CHECKING:
     from partitioner.problem.problem import Range

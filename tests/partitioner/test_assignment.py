@@ -16,9 +16,9 @@ from partitioner import (
     SearchOptions,
     SegmentFeatures,
 )
-from partitioner.assignment import solve_assigned
 from partitioner.assignment_search import Kind, search_assigned
-from partitioner.exact import solve
+from partitioner.solving.assignment import solve_assigned
+from partitioner.solving.exact import solve
 from tests.partitioner.synthetic import convolutional
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from partitioner.confidence import confidence_in
-from partitioner.exact import solve
 from partitioner.repeats import Estimate, estimate
+from partitioner.solving.exact import solve
 
 
 def sure(latency: int) -> Estimate:

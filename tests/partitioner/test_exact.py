@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partitioner.exact import cheapest_path, max_fastest, min_bottleneck, solve
+from partitioner.solving.exact import cheapest_path, max_fastest, min_bottleneck, solve
 
 
 @st.composite

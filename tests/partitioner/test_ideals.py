@@ -21,13 +21,13 @@ from partitioner import (
     try_everything,
 )
 from partitioner.assignment_search import Kind, search_assigned
-from partitioner.paths import best_cuts
 from partitioner.precedence import Precedence
 from partitioner.problem.features import SegmentFeatures
 from partitioner.problem.ideals import Ideals, runs_of, set_of
 from partitioner.problem.places import Line
 from partitioner.problem.problem import in_file_order, operators_of
 from partitioner.problem.set_features import SetFeatures
+from partitioner.solving.paths import best_cuts
 
 Cost = Callable[[frozenset[int]], int | None]
 Before = tuple[frozenset[int], ...]

@@ -1,7 +1,7 @@
 """The best cut and the best kind of device for each segment, for known costs, exactly.
 
 ``costs[q][i, j]`` is the cost of the segment from cut position ``i`` to ``j`` on a device of kind
-``q``, of which there are ``counts[q]``.  The dynamic programmes of :mod:`partitioner.exact` are run
+``q``, of which there are ``counts[q]``.  The dynamic programmes of :mod:`partitioner.solving.exact` are run
 over (devices used of each kind, position reached) instead of (segments used, position reached)::
 
     f[u + e_q][j] = min over i, q of max(f[u][i], costs[q][i, j])        u <= counts
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.exact import Mask, Matrix
+from partitioner.solving.exact import Mask, Matrix
 
 Usage = tuple[int, ...]
 """Devices used, by kind."""

@@ -3,7 +3,7 @@
 ``costs[i, j]`` is the cost of the segment from cut position ``i`` to cut position ``j``; it may
 be anything (not additive, not monotone), ``inf`` where the segment must not be used.  Dynamic
 programmes over (segments used, position reached) settle three criteria one after the other: the
-lowest bottleneck, the smallest gap, the fewest bytes across cuts; see :mod:`partitioner.paths`.
+lowest bottleneck, the smallest gap, the fewest bytes across cuts; see :mod:`partitioner.solving.paths`.
 
 The recurrence is that of chains-on-chains partitioning (Pinar and Aykanat, 2004) without their
 additivity, which pays here: 120 operators in 8 segments take about a millisecond.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.paths import (
+from partitioner.solving.paths import (
     Segments,
     Solution,
     best_cuts,

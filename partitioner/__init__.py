@@ -17,10 +17,10 @@ from partitioner.compilers import (
     SegmentFiles,
 )
 from partitioner.exhaustive import try_everything
-from partitioner.graph_features import cut_bytes, graph_features
+from partitioner.graphs.graph_features import cut_bytes, graph_features
+from partitioner.graphs.planning import problem_of
 from partitioner.oracle import CostTable, LatencyOracle
 from partitioner.parameter_count import keep_given, keep_start
-from partitioner.planning import problem_of
 from partitioner.problem.features import SegmentFeatures
 from partitioner.problem.problem import (
     Guard,

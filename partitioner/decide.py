@@ -15,9 +15,9 @@ from partitioner.bench import Measurement
 from partitioner.compilers import SegmentCompiler
 from partitioner.confidence import Confidence, confidence_in
 from partitioner.device_kinds import DeviceKind, kinds_of
+from partitioner.graphs.planning import MOST_ASSIGNED, MOST_IDEALS, MOST_MEASURED, problem_of
 from partitioner.how_many import Recommendation, Sweep
 from partitioner.how_many_command import answer_how_many, asked_how_many
-from partitioner.planning import MOST_ASSIGNED, MOST_IDEALS, MOST_MEASURED, problem_of
 from partitioner.problem.problem import NoFeasiblePartition, Partition, Problem
 from partitioner.profile import DeviceProfiler
 from partitioner.progress import Progress

@@ -10,7 +10,7 @@ from compiler import Graph, compile_parts, parameter_count_cuts, read_graph, seg
 from compiler.compile import check_quantized
 from devices.device import Device
 from partitioner.compilers import BuiltInCompiler
-from partitioner.planning import problem_of
+from partitioner.graphs.planning import problem_of
 from partitioner.problem.problem import Range, operators_of, ranges_of
 from partitioner.profile import DeviceProfiler
 from partitioner.search import search_optimal

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from compiler import Graph, graph_from_bytes
 from devices import DevicePool
 from partitioner.compilers import BuiltInCompiler
+from partitioner.graphs.planning import problem_of
 from partitioner.oracle import Recorder
-from partitioner.planning import problem_of
 from partitioner.problem.problem import Range
 from partitioner.profile import DeviceProfiler
 from partitioner.search import search_optimal

@@ -38,9 +38,9 @@ from devices.chip.latency import LatencyModel
 from devices.executable.description import ExecutableInfo
 from partitioner.assignment_search import Kind, search_assigned
 from partitioner.exhaustive import try_everything
+from partitioner.graphs.planning import problem_of
+from partitioner.graphs.precedence import precedence_of
 from partitioner.oracle import CostTable
-from partitioner.planning import problem_of
-from partitioner.precedence import precedence_of
 from partitioner.problem.problem import Partition, Problem, Range, operators_of
 from partitioner.search import search_optimal
 from zoo.random_graph import random_graph

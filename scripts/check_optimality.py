@@ -21,7 +21,7 @@ from devices import DevicePool
 from devices.device import Device
 from devices.errors import EdgeTpuError
 from partitioner.compilers import BuiltInCompiler
-from partitioner.planning import problem_of
+from partitioner.graphs.planning import problem_of
 from partitioner.profile import DeviceProfiler
 from partitioner.search import search_optimal
 from partitioner.solving.exact import min_bottleneck

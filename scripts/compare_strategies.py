@@ -41,8 +41,8 @@ from devices import DevicePool
 from devices.device import Device
 from devices.errors import EdgeTpuError
 from partitioner.compilers import BuiltInCompiler
+from partitioner.graphs.planning import problem_of
 from partitioner.oracle import LatencyOracle
-from partitioner.planning import problem_of
 from partitioner.problem.problem import Partition, Range, Round, SegmentFacts, ranges_of
 from partitioner.profile import DeviceProfiler
 from partitioner.progress import milliseconds

@@ -21,7 +21,7 @@ from partitioner import (
     try_everything,
 )
 from partitioner.assignment_search import Kind, search_assigned
-from partitioner.precedence import Precedence
+from partitioner.graphs.precedence import Precedence
 from partitioner.problem.features import SegmentFeatures
 from partitioner.problem.ideals import Ideals, runs_of, set_of
 from partitioner.problem.places import Line

@@ -8,9 +8,9 @@ from typing import Literal
 from compiler import Graph, parameter_count_cuts
 from compiler.cutting.segments import first_output
 from devices.errors import ConfigError, ModelError
-from partitioner.graph_features import cut_bytes, graph_features
-from partitioner.graph_set_features import graph_set_features, ideal_bytes
-from partitioner.precedence import precedence_of
+from partitioner.graphs.graph_features import cut_bytes, graph_features
+from partitioner.graphs.graph_set_features import graph_set_features, ideal_bytes
+from partitioner.graphs.precedence import precedence_of
 from partitioner.problem.ideals import Ideals
 from partitioner.problem.problem import FILE_ORDER, ONLY_ORDER, Problem, stepped_cut_choices
 from partitioner.problem.set_features import SetFeatures

@@ -1,6 +1,6 @@
 """The features of segments between ideals of a graph, and what crosses cuts there.
 
-The counterpart of :mod:`partitioner.graph_features` for segments that are any operators closed
+The counterpart of :mod:`partitioner.graphs.graph_features` for segments that are any operators closed
 under the ways between them.  Where an operator would run depends on which unsupported operators
 are in the segment with it, so everything is worked out on tables of segments by operators.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.graph import Graph
-from partitioner.graph_features import (
+from partitioner.graphs.graph_features import (
     BOUNDARY,
     INSIDE,
     OperatorFacts,

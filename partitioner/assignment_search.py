@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partitioner.belief_tables import BeliefTables, tables_of
+from partitioner.beliefs.belief_tables import BeliefTables, tables_of
+from partitioner.beliefs.knowledge import Knowledge
 from partitioner.even_cut import EvenCut
-from partitioner.knowledge import Knowledge
 from partitioner.oracle import LatencyOracle
 from partitioner.problem.problem import (
     Guard,

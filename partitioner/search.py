@@ -30,8 +30,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from partitioner.beliefs.knowledge import Beliefs, Knowledge
 from partitioner.even_cut import EvenCut
-from partitioner.knowledge import Beliefs, Knowledge
 from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.problem.problem import (
     NoFeasiblePartition,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from partitioner.cost_model import CostModel, Prediction
+from partitioner.beliefs.cost_model import CostModel, Prediction
 from partitioner.problem.features import SegmentFeatures
 from tests.partitioner.synthetic import convolutional
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partitioner.nnls import nnls
+from partitioner.beliefs.nnls import nnls
 
 
 @settings(max_examples=200, deadline=None)

@@ -24,7 +24,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.nnls import nnls
+from partitioner.beliefs.nnls import nnls
 from partitioner.problem.features import Features
 
 Array = NDArray[np.float64]

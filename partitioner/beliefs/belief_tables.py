@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partitioner.knowledge import Knowledge
+from partitioner.beliefs.knowledge import Knowledge
 from partitioner.problem.places import Places
 from partitioner.problem.problem import Guard
 from partitioner.solving.exact import Matrix

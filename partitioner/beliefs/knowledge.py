@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.cost_model import CostModel, Prediction
+from partitioner.beliefs.cost_model import CostModel, Prediction
 from partitioner.problem.bounds import RowTable
 from partitioner.problem.features import Features, SegmentFeatures
 from partitioner.problem.ideals import Ideals

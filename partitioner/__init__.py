@@ -7,7 +7,6 @@ asking a :class:`LatencyOracle` (a :class:`DeviceProfiler` asks devices) and giv
 
 from __future__ import annotations
 
-from partitioner.bisection import bisect
 from partitioner.certificate import Certificate, certificate_of, check_certificate
 from partitioner.compilers import (
     BuiltInCompiler,
@@ -16,11 +15,8 @@ from partitioner.compilers import (
     SegmentCompiler,
     SegmentFiles,
 )
-from partitioner.exhaustive import try_everything
 from partitioner.graphs.graph_features import cut_bytes, graph_features
 from partitioner.graphs.planning import problem_of
-from partitioner.oracle import CostTable, LatencyOracle
-from partitioner.parameter_count import keep_given, keep_start
 from partitioner.problem.features import SegmentFeatures
 from partitioner.problem.problem import (
     Guard,
@@ -35,11 +31,15 @@ from partitioner.problem.problem import (
     SegmentProfile,
 )
 from partitioner.profile import DeviceProfiler
-from partitioner.search import search_optimal
 from partitioner.solving.exact import min_bottleneck, solve
 from partitioner.solving.paths import Solution
-from partitioner.strategies import STRATEGIES
-from partitioner.strategy import SearchOptions, Strategy
+from partitioner.strategies.bisection import bisect
+from partitioner.strategies.exhaustive import try_everything
+from partitioner.strategies.named import STRATEGIES
+from partitioner.strategies.oracle import CostTable, LatencyOracle
+from partitioner.strategies.parameter_count import keep_given, keep_start
+from partitioner.strategies.search import search_optimal
+from partitioner.strategies.strategy import SearchOptions, Strategy
 from partitioner.verify import Verification, verify_chain
 
 __all__ = [

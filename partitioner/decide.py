@@ -10,7 +10,6 @@ from compiler import Graph
 from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.arguments import Arguments
-from partitioner.assignment_search import Kind, search_assigned
 from partitioner.bench import Measurement
 from partitioner.compilers import SegmentCompiler
 from partitioner.confidence import Confidence, confidence_in
@@ -21,8 +20,9 @@ from partitioner.how_many_command import answer_how_many, asked_how_many
 from partitioner.problem.problem import NoFeasiblePartition, Partition, Problem
 from partitioner.profile import DeviceProfiler
 from partitioner.progress import Progress
-from partitioner.strategies import STRATEGIES
-from partitioner.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.strategies.assignment_search import Kind, search_assigned
+from partitioner.strategies.named import STRATEGIES
+from partitioner.strategies.strategy import OnRound, SearchOptions, ignore_round
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from compiler import Graph
 from partitioner.arguments import Arguments
 from partitioner.how_many import Recommendation, Sweep, Target, recommend
-from partitioner.oracle import LatencyOracle
 from partitioner.problem.problem import Partition
 from partitioner.progress import Progress
-from partitioner.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.strategies.oracle import LatencyOracle
+from partitioner.strategies.strategy import OnRound, SearchOptions, ignore_round
 from partitioner.sweep import sweep
 
 DEFAULT_COUNTS = range(1, 9)

@@ -59,7 +59,7 @@ class _Share:
 
 
 class DeviceProfiler:
-    """A :class:`~partitioner.oracle.LatencyOracle` over devices of one kind.
+    """A :class:`~partitioner.strategies.oracle.LatencyOracle` over devices of one kind.
 
     The latency of a segment is the median of warm runs, one item in flight, on seeded random
     inputs; as many runs as ``RepeatRule`` asks for, one where devices are free of noise.  A device

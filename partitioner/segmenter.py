@@ -13,8 +13,8 @@ from partitioner.compilers import BuiltInCompiler
 from partitioner.graphs.planning import problem_of
 from partitioner.problem.problem import Range, operators_of, ranges_of
 from partitioner.profile import DeviceProfiler
-from partitioner.search import search_optimal
-from partitioner.strategy import SearchOptions, ignore_round
+from partitioner.strategies.search import search_optimal
+from partitioner.strategies.strategy import SearchOptions, ignore_round
 from pipeline.experiment import PartitionMethod, SegmentedModel
 
 _DIFF_THRESHOLD_NS = 0

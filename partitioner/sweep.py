@@ -9,10 +9,10 @@ from compiler import Graph
 from devices.errors import ConfigError, ModelError
 from partitioner.graphs.planning import OrderChoice, problem_of
 from partitioner.how_many import PipelineCost, Sweep, sweep_of
-from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.problem.problem import NoFeasiblePartition, Partition, Problem
-from partitioner.search import search_optimal
-from partitioner.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.strategies.oracle import LatencyOracle, Recorder
+from partitioner.strategies.search import search_optimal
+from partitioner.strategies.strategy import OnRound, SearchOptions, ignore_round
 
 OnCount = Callable[[int], None]
 """Called with every number of segments before its search begins."""

@@ -23,11 +23,11 @@ from compiler import Graph, graph_from_bytes
 from devices import DevicePool
 from partitioner.compilers import BuiltInCompiler
 from partitioner.graphs.planning import problem_of
-from partitioner.oracle import Recorder
 from partitioner.problem.problem import Range
 from partitioner.profile import DeviceProfiler
-from partitioner.search import search_optimal
-from partitioner.strategy import SearchOptions
+from partitioner.strategies.oracle import Recorder
+from partitioner.strategies.search import search_optimal
+from partitioner.strategies.strategy import SearchOptions
 from zoo.builder import GraphBuilder
 
 

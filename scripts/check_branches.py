@@ -36,13 +36,13 @@ from compiler.mapping.work import operator_work
 from devices.chip.constants import LinkParameters
 from devices.chip.latency import LatencyModel
 from devices.executable.description import ExecutableInfo
-from partitioner.assignment_search import Kind, search_assigned
-from partitioner.exhaustive import try_everything
 from partitioner.graphs.planning import problem_of
 from partitioner.graphs.precedence import precedence_of
-from partitioner.oracle import CostTable
 from partitioner.problem.problem import Partition, Problem, Range, operators_of
-from partitioner.search import search_optimal
+from partitioner.strategies.assignment_search import Kind, search_assigned
+from partitioner.strategies.exhaustive import try_everything
+from partitioner.strategies.oracle import CostTable
+from partitioner.strategies.search import search_optimal
 from zoo.random_graph import random_graph
 
 Latency = Callable[[Range], int]

@@ -23,9 +23,9 @@ from devices.errors import EdgeTpuError
 from partitioner.compilers import BuiltInCompiler
 from partitioner.graphs.planning import problem_of
 from partitioner.profile import DeviceProfiler
-from partitioner.search import search_optimal
 from partitioner.solving.exact import min_bottleneck
-from partitioner.strategy import SearchOptions, ignore_round
+from partitioner.strategies.search import search_optimal
+from partitioner.strategies.strategy import SearchOptions, ignore_round
 
 
 def profiler(graph: Graph, devices: tuple[Device, ...]) -> DeviceProfiler:

@@ -42,12 +42,12 @@ from devices.device import Device
 from devices.errors import EdgeTpuError
 from partitioner.compilers import BuiltInCompiler
 from partitioner.graphs.planning import problem_of
-from partitioner.oracle import LatencyOracle
 from partitioner.problem.problem import Partition, Range, Round, SegmentFacts, ranges_of
 from partitioner.profile import DeviceProfiler
 from partitioner.progress import milliseconds
-from partitioner.strategies import STRATEGIES
-from partitioner.strategy import SearchOptions
+from partitioner.strategies.named import STRATEGIES
+from partitioner.strategies.oracle import LatencyOracle
+from partitioner.strategies.strategy import SearchOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -48,5 +48,5 @@ def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
 
 def test_the_rule_itself_sees_a_violation(tmp_path: Path) -> None:
     offender = tmp_path / "offender.py"
-    offender.write_text("import partitioner.search\nfrom compiler import read_graph\n")
+    offender.write_text("import partitioner.strategies.search\nfrom compiler import read_graph\n")
     assert imported_rooms(offender) == {"partitioner", "compiler"}

@@ -16,9 +16,9 @@ from partitioner import (
     SearchOptions,
     SegmentFeatures,
 )
-from partitioner.assignment_search import Kind, search_assigned
 from partitioner.solving.assignment import solve_assigned
 from partitioner.solving.exact import solve
+from partitioner.strategies.assignment_search import Kind, search_assigned
 from tests.partitioner.synthetic import convolutional
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partitioner import CostTable, NoFeasiblePartition, Problem, Round, SearchOptions
-from partitioner.bisection import LongestPrefixes, Sizes, bisect
+from partitioner.strategies.bisection import LongestPrefixes, Sizes, bisect
 from tests.partitioner.synthetic import convolutional, equal_cuts
 
 INCEPTION_V3 = 132

@@ -12,7 +12,7 @@ import pytest
 from partitioner import STRATEGIES, CostTable, Partition, Problem, SearchOptions
 from partitioner.check_partition import check_report, main
 from partitioner.report import Report, as_json
-from partitioner.strategy import ignore_round
+from partitioner.strategies.strategy import ignore_round
 
 COSTS = {
     (0, 1): 40,

@@ -20,7 +20,6 @@ from partitioner import (
     search_optimal,
     try_everything,
 )
-from partitioner.assignment_search import Kind, search_assigned
 from partitioner.graphs.precedence import Precedence
 from partitioner.problem.features import SegmentFeatures
 from partitioner.problem.ideals import Ideals, runs_of, set_of
@@ -28,6 +27,7 @@ from partitioner.problem.places import Line
 from partitioner.problem.problem import in_file_order, operators_of
 from partitioner.problem.set_features import SetFeatures
 from partitioner.solving.paths import best_cuts
+from partitioner.strategies.assignment_search import Kind, search_assigned
 
 Cost = Callable[[frozenset[int]], int | None]
 Before = tuple[frozenset[int], ...]

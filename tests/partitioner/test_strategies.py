@@ -21,7 +21,7 @@ from partitioner import (
     solve,
 )
 from partitioner.problem.problem import stepped_cut_choices
-from partitioner.strategy import ignore_round
+from partitioner.strategies.strategy import ignore_round
 from tests.partitioner.synthetic import convolutional, equal_cuts, every_cut
 
 

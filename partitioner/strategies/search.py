@@ -31,8 +31,6 @@ from itertools import pairwise
 import numpy as np
 
 from partitioner.beliefs.knowledge import Beliefs, Knowledge
-from partitioner.even_cut import EvenCut
-from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.problem.problem import (
     NoFeasiblePartition,
     Outcome,
@@ -51,7 +49,9 @@ from partitioner.solving.paths import (
     least_bottleneck,
     on_some_path,
 )
-from partitioner.strategy import (
+from partitioner.strategies.even_cut import EvenCut
+from partitioner.strategies.oracle import LatencyOracle, Recorder
+from partitioner.strategies.strategy import (
     Budget,
     OnRound,
     SearchOptions,

@@ -7,9 +7,15 @@ measured and reported like any other, to see what searching is worth.
 
 from __future__ import annotations
 
-from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.problem.problem import NoFeasiblePartition, Outcome, Partition, Problem, ranges_of
-from partitioner.strategy import OnRound, SearchOptions, ignore_round, partition_of, round_of
+from partitioner.strategies.oracle import LatencyOracle, Recorder
+from partitioner.strategies.strategy import (
+    OnRound,
+    SearchOptions,
+    ignore_round,
+    partition_of,
+    round_of,
+)
 
 
 def keep_start(

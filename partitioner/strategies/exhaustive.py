@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.problem.problem import (
     NoFeasiblePartition,
     Outcome,
@@ -22,7 +21,8 @@ from partitioner.problem.problem import (
     ranges_of,
 )
 from partitioner.solving.paths import Solution, best_cuts, least_bottleneck, on_some_path
-from partitioner.strategy import (
+from partitioner.strategies.oracle import LatencyOracle, Recorder
+from partitioner.strategies.strategy import (
     Budget,
     OnRound,
     SearchOptions,

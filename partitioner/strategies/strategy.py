@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.problem.problem import (
     Guard,
     Outcome,
@@ -20,6 +19,7 @@ from partitioner.problem.problem import (
     in_file_order,
     placed,
 )
+from partitioner.strategies.oracle import LatencyOracle, Recorder
 
 OnRound = Callable[[Round], None]
 """Called with every round as soon as it is over."""

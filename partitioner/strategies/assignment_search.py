@@ -1,6 +1,6 @@
 """The strategy for unequal devices: where to cut, and which kind of device gets which segment.
 
-The loop is that of :mod:`partitioner.search`, with a latency oracle, a cost model and bounds for
+The loop is that of :mod:`partitioner.strategies.search`, with a latency oracle, a cost model and bounds for
 each kind of device, and :mod:`partitioner.solving.assignment` to solve for cuts and kinds together.  What
 it proves is the same: no cut *and assignment* to the devices there are has a lower bottleneck.
 """
@@ -15,8 +15,6 @@ import numpy as np
 
 from partitioner.beliefs.belief_tables import BeliefTables, tables_of
 from partitioner.beliefs.knowledge import Knowledge
-from partitioner.even_cut import EvenCut
-from partitioner.oracle import LatencyOracle
 from partitioner.problem.problem import (
     Guard,
     NoFeasiblePartition,
@@ -38,7 +36,9 @@ from partitioner.solving.assignment import (
     least_bottleneck,
     solve_assigned,
 )
-from partitioner.strategy import Budget, OnRound, SearchOptions, ignore_round
+from partitioner.strategies.even_cut import EvenCut
+from partitioner.strategies.oracle import LatencyOracle
+from partitioner.strategies.strategy import Budget, OnRound, SearchOptions, ignore_round
 
 _Task = tuple[Range, int]
 """A segment to be measured on a kind of device."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from partitioner.bisection import bisect
-from partitioner.exhaustive import try_everything
-from partitioner.parameter_count import keep_given, keep_start
-from partitioner.search import search_optimal
-from partitioner.strategy import Strategy
+from partitioner.strategies.bisection import bisect
+from partitioner.strategies.exhaustive import try_everything
+from partitioner.strategies.parameter_count import keep_given, keep_start
+from partitioner.strategies.search import search_optimal
+from partitioner.strategies.strategy import Strategy
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
     {

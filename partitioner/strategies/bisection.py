@@ -27,7 +27,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
-from partitioner.oracle import LatencyOracle, Recorder
 from partitioner.problem.problem import (
     NoFeasiblePartition,
     Outcome,
@@ -37,7 +36,8 @@ from partitioner.problem.problem import (
     Round,
     ranges_of,
 )
-from partitioner.strategy import (
+from partitioner.strategies.oracle import LatencyOracle, Recorder
+from partitioner.strategies.strategy import (
     Budget,
     OnRound,
     SearchOptions,

@@ -7,7 +7,7 @@ asking a :class:`LatencyOracle` (a :class:`DeviceProfiler` asks devices) and giv
 
 from __future__ import annotations
 
-from partitioner.certificate import Certificate, certificate_of, check_certificate
+from partitioner.certificate.claim import Certificate, certificate_of, check_certificate
 from partitioner.compilers import (
     BuiltInCompiler,
     CompilationFailed,

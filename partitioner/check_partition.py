@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from partitioner.certificate import check_certificate
+from partitioner.certificate.claim import check_certificate
 from partitioner.problem.problem import FILE_ORDER
 from partitioner.progress import milliseconds
 from partitioner.solving.paths import Segments, best_cuts

@@ -8,7 +8,7 @@ from typing import Any
 
 from compiler.log import format_size
 from partitioner.bench import Measurement
-from partitioner.certificate import certificate_of
+from partitioner.certificate.claim import certificate_of
 from partitioner.confidence import Confidence
 from partitioner.how_many import Recommendation, Sweep
 from partitioner.json_text import json_text

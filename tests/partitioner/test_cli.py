@@ -20,7 +20,7 @@ import partitioner.output_directory
 from compiler import CompileOptions, compile_operators, graph_from_bytes, parameter_count_cuts
 from devices import DevicePool
 from devices.executable.file import read_executable
-from partitioner.certificate import check_certificate
+from partitioner.certificate.claim import check_certificate
 from partitioner.cli import main
 from partitioner.verify import Verification
 from tests.partitioner.command import OPERATORS, Run, expected_files, files_of

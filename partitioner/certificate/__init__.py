@@ -1,0 +1,1 @@
+"""What exactly is claimed of a partition, and the checks that do not trust the search."""

@@ -8,15 +8,17 @@ asking a :class:`LatencyOracle` (a :class:`DeviceProfiler` asks devices) and giv
 from __future__ import annotations
 
 from partitioner.certificate.claim import Certificate, certificate_of, check_certificate
-from partitioner.compilers import (
+from partitioner.graphs.graph_features import cut_bytes, graph_features
+from partitioner.graphs.planning import problem_of
+from partitioner.measuring.compilers import (
     BuiltInCompiler,
     CompilationFailed,
     ExternalCompiler,
     SegmentCompiler,
     SegmentFiles,
 )
-from partitioner.graphs.graph_features import cut_bytes, graph_features
-from partitioner.graphs.planning import problem_of
+from partitioner.measuring.profile import DeviceProfiler
+from partitioner.measuring.verify import Verification, verify_chain
 from partitioner.problem.features import SegmentFeatures
 from partitioner.problem.problem import (
     Guard,
@@ -30,7 +32,6 @@ from partitioner.problem.problem import (
     SegmentFacts,
     SegmentProfile,
 )
-from partitioner.profile import DeviceProfiler
 from partitioner.solving.exact import min_bottleneck, solve
 from partitioner.solving.paths import Solution
 from partitioner.strategies.bisection import bisect
@@ -40,7 +41,6 @@ from partitioner.strategies.oracle import CostTable, LatencyOracle
 from partitioner.strategies.parameter_count import keep_given, keep_start
 from partitioner.strategies.search import search_optimal
 from partitioner.strategies.strategy import SearchOptions, Strategy
-from partitioner.verify import Verification, verify_chain
 
 __all__ = [
     "STRATEGIES",

@@ -29,11 +29,14 @@ from compiler.reading.source import read_source
 from devices.device import Device, Tensor
 from devices.errors import ConfigError, DeviceError, EdgeTpuError, ModelError
 from partitioner.arguments import Arguments, parse
-from partitioner.compilers import SegmentCompiler, SegmentFiles
 from partitioner.decide import Decider, Decision
-from partitioner.device_kinds import placement, stage_devices
 from partitioner.html_report import partition_page, sweep_page
 from partitioner.input_file import read_input
+from partitioner.measuring.compilers import SegmentCompiler, SegmentFiles
+from partitioner.measuring.device_kinds import placement, stage_devices
+from partitioner.measuring.random_tensors import random_tensors
+from partitioner.measuring.trial_run import TrialRun, try_pipeline
+from partitioner.measuring.verify import Verification, input_specs, verify_chain, verify_on_devices
 from partitioner.open_compiler import open_compiler
 from partitioner.option_parser import parser
 from partitioner.output_directory import usable_directory
@@ -41,11 +44,8 @@ from partitioner.pending_file import PendingFile
 from partitioner.problem.problem import Partition
 from partitioner.profiling_devices import profiling_pool, usable_devices
 from partitioner.progress import Progress
-from partitioner.random_tensors import random_tensors
 from partitioner.report import Report, as_json, as_table
 from partitioner.sweep_report import SweepReport, sweep_json, sweep_text
-from partitioner.trial_run import TrialRun, try_pipeline
-from partitioner.verify import Verification, input_specs, verify_chain, verify_on_devices
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from compiler import Graph
 from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.arguments import Arguments
-from partitioner.compile_cache import (
+from partitioner.measuring.compile_cache import (
     CachedCompiler,
     FingerprintedCompiler,
     default_cache_directory,
 )
-from partitioner.compilers import BuiltInCompiler, ExternalCompiler, SegmentCompiler
-from partitioner.device_kinds import kinds_of
+from partitioner.measuring.compilers import BuiltInCompiler, ExternalCompiler, SegmentCompiler
+from partitioner.measuring.device_kinds import kinds_of
 
 _LOGGER = logging.getLogger(__name__)
 

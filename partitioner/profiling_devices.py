@@ -12,8 +12,8 @@ from devices import DeviceConfig, DevicePool, Link, pool_config_from_mapping
 from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.arguments import Arguments
-from partitioner.device_kinds import kinds_of
 from partitioner.how_many_command import asked_how_many, counts_of
+from partitioner.measuring.device_kinds import kinds_of
 
 _LINKS: dict[str, Link] = {"pcionly": "pcie", "usbonly": "usb"}
 

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from compiler.log import format_size
-from partitioner.bench import Measurement
 from partitioner.certificate.claim import certificate_of
-from partitioner.confidence import Confidence
 from partitioner.how_many import Recommendation, Sweep
 from partitioner.json_text import json_text
+from partitioner.measuring.bench import Measurement
+from partitioner.measuring.confidence import Confidence
+from partitioner.measuring.trial_run import TrialRun
 from partitioner.problem.problem import ONLY_ORDER, Partition, Range
 from partitioner.progress import milliseconds
 from partitioner.sweep_report import sweep_content, sweep_table
-from partitioner.trial_run import TrialRun
 
 FORMAT_VERSION = 1
 """Of ``partition.json``; grows when a field changes its meaning."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from compiler import Graph, compile_parts, parameter_count_cuts, read_graph, segment_stem
 from compiler.compile import check_quantized
 from devices.device import Device
-from partitioner.compilers import BuiltInCompiler
 from partitioner.graphs.planning import problem_of
+from partitioner.measuring.compilers import BuiltInCompiler
+from partitioner.measuring.profile import DeviceProfiler
 from partitioner.problem.problem import Range, operators_of, ranges_of
-from partitioner.profile import DeviceProfiler
 from partitioner.strategies.search import search_optimal
 from partitioner.strategies.strategy import SearchOptions, ignore_round
 from pipeline.experiment import PartitionMethod, SegmentedModel

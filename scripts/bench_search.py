@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from compiler import Graph, graph_from_bytes
 from devices import DevicePool
-from partitioner.compilers import BuiltInCompiler
 from partitioner.graphs.planning import problem_of
+from partitioner.measuring.compilers import BuiltInCompiler
+from partitioner.measuring.profile import DeviceProfiler
 from partitioner.problem.problem import Range
-from partitioner.profile import DeviceProfiler
 from partitioner.strategies.oracle import Recorder
 from partitioner.strategies.search import search_optimal
 from partitioner.strategies.strategy import SearchOptions

@@ -20,9 +20,9 @@ from compiler import Graph, read_graph
 from devices import DevicePool
 from devices.device import Device
 from devices.errors import EdgeTpuError
-from partitioner.compilers import BuiltInCompiler
 from partitioner.graphs.planning import problem_of
-from partitioner.profile import DeviceProfiler
+from partitioner.measuring.compilers import BuiltInCompiler
+from partitioner.measuring.profile import DeviceProfiler
 from partitioner.solving.exact import min_bottleneck
 from partitioner.strategies.search import search_optimal
 from partitioner.strategies.strategy import SearchOptions, ignore_round

@@ -40,10 +40,10 @@ from compiler.compile import check_quantized
 from devices import DevicePool
 from devices.device import Device
 from devices.errors import EdgeTpuError
-from partitioner.compilers import BuiltInCompiler
 from partitioner.graphs.planning import problem_of
+from partitioner.measuring.compilers import BuiltInCompiler
+from partitioner.measuring.profile import DeviceProfiler
 from partitioner.problem.problem import Partition, Range, Round, SegmentFacts, ranges_of
-from partitioner.profile import DeviceProfiler
 from partitioner.progress import milliseconds
 from partitioner.strategies.named import STRATEGIES
 from partitioner.strategies.oracle import LatencyOracle

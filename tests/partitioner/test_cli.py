@@ -22,7 +22,7 @@ from devices import DevicePool
 from devices.executable.file import read_executable
 from partitioner.certificate.claim import check_certificate
 from partitioner.cli import main
-from partitioner.verify import Verification
+from partitioner.measuring.verify import Verification
 from tests.partitioner.command import OPERATORS, Run, expected_files, files_of
 from zoo.random_graph import random_graph
 

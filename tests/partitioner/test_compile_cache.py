@@ -14,7 +14,7 @@ import pytest
 from compiler import Graph, graph_from_bytes
 from devices import ConfigError
 from partitioner import BuiltInCompiler, CompilationFailed, ExternalCompiler
-from partitioner.compile_cache import CachedCompiler, default_cache_directory
+from partitioner.measuring.compile_cache import CachedCompiler, default_cache_directory
 from zoo.random_graph import random_graph
 
 ROOT = Path(__file__).resolve().parents[2]

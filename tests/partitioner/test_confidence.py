@@ -7,8 +7,8 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from partitioner.confidence import confidence_in
-from partitioner.repeats import Estimate, estimate
+from partitioner.measuring.confidence import confidence_in
+from partitioner.measuring.repeats import Estimate, estimate
 from partitioner.solving.exact import solve
 
 

@@ -7,7 +7,7 @@ from itertools import count, cycle, product
 import numpy as np
 import pytest
 
-from partitioner.repeats import RepeatRule, estimate, measure_repeatedly, rank_of_bound
+from partitioner.measuring.repeats import RepeatRule, estimate, measure_repeatedly, rank_of_bound
 
 
 @pytest.mark.parametrize("n", range(1, 15))

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from partitioner.measuring.repeats import Estimate
 from partitioner.problem.places import Index, Line, Places
 from partitioner.problem.problem import Range
-from partitioner.repeats import Estimate
 from partitioner.solving.exact import Matrix, min_bottleneck
 
 _DRAWS = 200

@@ -27,11 +27,11 @@ from pathlib import Path
 
 from devices.device import Device
 from devices.errors import DeviceDied, DeviceError
-from partitioner.bench import Bench, Measurement, differ
-from partitioner.compilers import CompilationFailed, SegmentCompiler
+from partitioner.measuring.bench import Bench, Measurement, differ
+from partitioner.measuring.compilers import CompilationFailed, SegmentCompiler
+from partitioner.measuring.random_tensors import random_tensors
+from partitioner.measuring.repeats import Estimate, RepeatRule
 from partitioner.problem.problem import Range, SegmentFacts, named
-from partitioner.random_tensors import random_tensors
-from partitioner.repeats import Estimate, RepeatRule
 
 __all__ = ["DeviceProfiler", "random_tensors"]
 

@@ -11,7 +11,6 @@ from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.arguments import Arguments
 from partitioner.graphs.planning import MOST_ASSIGNED, MOST_IDEALS, MOST_MEASURED, problem_of
-from partitioner.how_many import Recommendation, Sweep
 from partitioner.how_many_command import answer_how_many, asked_how_many
 from partitioner.measuring.bench import Measurement
 from partitioner.measuring.compilers import SegmentCompiler
@@ -20,6 +19,7 @@ from partitioner.measuring.device_kinds import DeviceKind, kinds_of
 from partitioner.measuring.profile import DeviceProfiler
 from partitioner.problem.problem import NoFeasiblePartition, Partition, Problem
 from partitioner.progress import Progress
+from partitioner.sizing.how_many import Recommendation, Sweep
 from partitioner.strategies.assignment_search import Kind, search_assigned
 from partitioner.strategies.named import STRATEGIES
 from partitioner.strategies.strategy import OnRound, SearchOptions, ignore_round

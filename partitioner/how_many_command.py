@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from compiler import Graph
 from partitioner.arguments import Arguments
-from partitioner.how_many import Recommendation, Sweep, Target, recommend
 from partitioner.problem.problem import Partition
 from partitioner.progress import Progress
+from partitioner.sizing.how_many import Recommendation, Sweep, Target, recommend
+from partitioner.sizing.sweep import sweep
 from partitioner.strategies.oracle import LatencyOracle
 from partitioner.strategies.strategy import OnRound, SearchOptions, ignore_round
-from partitioner.sweep import sweep
 
 DEFAULT_COUNTS = range(1, 9)
 """Numbers of TPUs looked at by ``--num_segments auto``."""

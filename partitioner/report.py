@@ -8,13 +8,13 @@ from typing import Any
 
 from compiler.log import format_size
 from partitioner.certificate.claim import certificate_of
-from partitioner.how_many import Recommendation, Sweep
 from partitioner.json_text import json_text
 from partitioner.measuring.bench import Measurement
 from partitioner.measuring.confidence import Confidence
 from partitioner.measuring.trial_run import TrialRun
 from partitioner.problem.problem import ONLY_ORDER, Partition, Range
 from partitioner.progress import milliseconds
+from partitioner.sizing.how_many import Recommendation, Sweep
 from partitioner.sweep_report import sweep_content, sweep_table
 
 FORMAT_VERSION = 1

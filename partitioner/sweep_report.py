@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from partitioner.how_many import Plan, Recommendation, Sweep, describe
 from partitioner.json_text import json_text
+from partitioner.sizing.how_many import Plan, Recommendation, Sweep, describe
 
 
 @dataclass(frozen=True)

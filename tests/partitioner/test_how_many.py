@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partitioner import CostTable, search_optimal
-from partitioner.how_many import (
+from partitioner.problem.problem import Problem
+from partitioner.sizing.how_many import (
     PipelineCost,
     Plan,
     Target,
@@ -19,7 +20,6 @@ from partitioner.how_many import (
     recommend,
     sweep_of,
 )
-from partitioner.problem.problem import Problem
 
 
 def cost(*latencies_ms: float) -> PipelineCost:

@@ -21,7 +21,7 @@ import numpy as np
 
 from partitioner.certificate.claim import check_certificate
 from partitioner.problem.problem import FILE_ORDER
-from partitioner.progress import milliseconds
+from partitioner.reporting.progress import milliseconds
 from partitioner.solving.paths import Segments, best_cuts
 
 _SAME = ("cuts", "gap_ns", "lower_bound_ns", "optimality_gap", "strategy")

@@ -30,7 +30,6 @@ from devices.device import Device, Tensor
 from devices.errors import ConfigError, DeviceError, EdgeTpuError, ModelError
 from partitioner.arguments import Arguments, parse
 from partitioner.decide import Decider, Decision
-from partitioner.html_report import partition_page, sweep_page
 from partitioner.input_file import read_input
 from partitioner.measuring.compilers import SegmentCompiler, SegmentFiles
 from partitioner.measuring.device_kinds import placement, stage_devices
@@ -43,9 +42,10 @@ from partitioner.output_directory import usable_directory
 from partitioner.pending_file import PendingFile
 from partitioner.problem.problem import Partition
 from partitioner.profiling_devices import profiling_pool, usable_devices
-from partitioner.progress import Progress
-from partitioner.report import Report, as_json, as_table
-from partitioner.sweep_report import SweepReport, sweep_json, sweep_text
+from partitioner.reporting.html_report import partition_page, sweep_page
+from partitioner.reporting.progress import Progress
+from partitioner.reporting.report import Report, as_json, as_table
+from partitioner.reporting.sweep_report import SweepReport, sweep_json, sweep_text
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from compiler import Graph
 from partitioner.arguments import Arguments
 from partitioner.problem.problem import Partition
-from partitioner.progress import Progress
+from partitioner.reporting.progress import Progress
 from partitioner.sizing.how_many import Recommendation, Sweep, Target, recommend
 from partitioner.sizing.sweep import sweep
 from partitioner.strategies.oracle import LatencyOracle

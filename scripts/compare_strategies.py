@@ -44,7 +44,7 @@ from partitioner.graphs.planning import problem_of
 from partitioner.measuring.compilers import BuiltInCompiler
 from partitioner.measuring.profile import DeviceProfiler
 from partitioner.problem.problem import Partition, Range, Round, SegmentFacts, ranges_of
-from partitioner.progress import milliseconds
+from partitioner.reporting.progress import milliseconds
 from partitioner.strategies.named import STRATEGIES
 from partitioner.strategies.oracle import LatencyOracle
 from partitioner.strategies.strategy import SearchOptions

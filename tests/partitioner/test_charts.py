@@ -7,7 +7,15 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from partitioner.charts import Bar, Part, Series, legend, line_chart, nice_ticks, stacked_bars
+from partitioner.reporting.charts import (
+    Bar,
+    Part,
+    Series,
+    legend,
+    line_chart,
+    nice_ticks,
+    stacked_bars,
+)
 
 
 def test_bars_are_to_scale() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from partitioner import STRATEGIES, CostTable, Partition, Problem, SearchOptions
 from partitioner.check_partition import check_report, main
-from partitioner.report import Report, as_json
+from partitioner.reporting.report import Report, as_json
 from partitioner.strategies.strategy import ignore_round
 
 COSTS = {

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler import graph_from_bytes
-from partitioner.graph_drawing import draw_graph
-from partitioner.graph_layout import edges_of, lay_out
+from partitioner.reporting.graph_drawing import draw_graph
+from partitioner.reporting.graph_layout import edges_of, lay_out
 from zoo.random_graph import random_graph
 
 

@@ -6,7 +6,7 @@ import io
 from dataclasses import replace
 
 from partitioner.problem.problem import Round
-from partitioner.progress import Progress
+from partitioner.reporting.progress import Progress
 
 ROUND = Round(3, (4, 9), (1_000_000, 3_500_000, 2_000_000), 3_500_000, 2_500_000, 3_200_000,
               900_000, 2_950_000, 17)  # fmt: skip

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 from compiler import Graph
-from partitioner.graph_layout import Edge, Layout, edges_of, lay_out
 from partitioner.problem.problem import Range, operators_of
+from partitioner.reporting.graph_layout import Edge, Layout, edges_of, lay_out
 
 COLOURS = (
     "#4e79c7",

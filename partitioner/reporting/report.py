@@ -8,14 +8,14 @@ from typing import Any
 
 from compiler.log import format_size
 from partitioner.certificate.claim import certificate_of
-from partitioner.json_text import json_text
 from partitioner.measuring.bench import Measurement
 from partitioner.measuring.confidence import Confidence
 from partitioner.measuring.trial_run import TrialRun
 from partitioner.problem.problem import ONLY_ORDER, Partition, Range
-from partitioner.progress import milliseconds
+from partitioner.reporting.json_text import json_text
+from partitioner.reporting.progress import milliseconds
+from partitioner.reporting.sweep_report import sweep_content, sweep_table
 from partitioner.sizing.how_many import Recommendation, Sweep
-from partitioner.sweep_report import sweep_content, sweep_table
 
 FORMAT_VERSION = 1
 """Of ``partition.json``; grows when a field changes its meaning."""

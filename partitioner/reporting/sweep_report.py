@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from partitioner.json_text import json_text
+from partitioner.reporting.json_text import json_text
 from partitioner.sizing.how_many import Plan, Recommendation, Sweep, describe
 
 

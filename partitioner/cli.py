@@ -28,20 +28,20 @@ from compiler.output import write_together
 from compiler.reading.source import read_source
 from devices.device import Device, Tensor
 from devices.errors import ConfigError, DeviceError, EdgeTpuError, ModelError
-from partitioner.arguments import Arguments, parse
-from partitioner.decide import Decider, Decision
-from partitioner.input_file import read_input
+from partitioner.command.arguments import Arguments, parse
+from partitioner.command.decide import Decider, Decision
+from partitioner.command.input_file import read_input
+from partitioner.command.open_compiler import open_compiler
+from partitioner.command.option_parser import parser
+from partitioner.command.output_directory import usable_directory
+from partitioner.command.pending_file import PendingFile
+from partitioner.command.profiling_devices import profiling_pool, usable_devices
 from partitioner.measuring.compilers import SegmentCompiler, SegmentFiles
 from partitioner.measuring.device_kinds import placement, stage_devices
 from partitioner.measuring.random_tensors import random_tensors
 from partitioner.measuring.trial_run import TrialRun, try_pipeline
 from partitioner.measuring.verify import Verification, input_specs, verify_chain, verify_on_devices
-from partitioner.open_compiler import open_compiler
-from partitioner.option_parser import parser
-from partitioner.output_directory import usable_directory
-from partitioner.pending_file import PendingFile
 from partitioner.problem.problem import Partition
-from partitioner.profiling_devices import profiling_pool, usable_devices
 from partitioner.reporting.html_report import partition_page, sweep_page
 from partitioner.reporting.progress import Progress
 from partitioner.reporting.report import Report, as_json, as_table

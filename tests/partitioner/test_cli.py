@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import partitioner.cli
-import partitioner.output_directory
+import partitioner.command.output_directory
 from compiler import CompileOptions, compile_operators, graph_from_bytes, parameter_count_cuts
 from devices import DevicePool
 from devices.executable.file import read_executable

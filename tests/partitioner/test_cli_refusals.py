@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import partitioner.cli
-import partitioner.output_directory
+import partitioner.command.output_directory
 from tests.partitioner.command import Run, files_of, one_sentence
 
 
@@ -117,7 +117,7 @@ def test_output_dir_without_permission(
     def refuse(**_: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(partitioner.output_directory.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(partitioner.command.output_directory.tempfile, "TemporaryFile", refuse)
     code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out)
     assert code == 2
     assert one_sentence(told)

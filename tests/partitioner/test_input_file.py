@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from devices import ConfigError, TensorSpec
-from partitioner.input_file import read_input
+from partitioner.command.input_file import read_input
 
 PICTURE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 14
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from compiler import Graph
 from devices.device import Device
 from devices.errors import ConfigError
-from partitioner.arguments import Arguments
+from partitioner.command.arguments import Arguments
 from partitioner.measuring.compile_cache import (
     CachedCompiler,
     FingerprintedCompiler,

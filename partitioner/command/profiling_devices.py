@@ -11,8 +11,8 @@ import yaml
 from devices import DeviceConfig, DevicePool, Link, pool_config_from_mapping
 from devices.device import Device
 from devices.errors import ConfigError
-from partitioner.arguments import Arguments
-from partitioner.how_many_command import asked_how_many, counts_of
+from partitioner.command.arguments import Arguments
+from partitioner.command.how_many_command import asked_how_many, counts_of
 from partitioner.measuring.device_kinds import kinds_of
 
 _LINKS: dict[str, Link] = {"pcionly": "pcie", "usbonly": "usb"}

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from compiler import Graph
 from devices.device import Device
 from devices.errors import ConfigError
-from partitioner.arguments import Arguments
+from partitioner.command.arguments import Arguments
+from partitioner.command.how_many_command import answer_how_many, asked_how_many
 from partitioner.graphs.planning import MOST_ASSIGNED, MOST_IDEALS, MOST_MEASURED, problem_of
-from partitioner.how_many_command import answer_how_many, asked_how_many
 from partitioner.measuring.bench import Measurement
 from partitioner.measuring.compilers import SegmentCompiler
 from partitioner.measuring.confidence import Confidence, confidence_in

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from devices.errors import ConfigError
-from partitioner.option_parser import parser
+from partitioner.command.option_parser import parser
 from partitioner.strategies.named import STRATEGIES
 
 _MOST_TPUS = 64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compiler import Graph
-from partitioner.arguments import Arguments
+from partitioner.command.arguments import Arguments
 from partitioner.problem.problem import Partition
 from partitioner.reporting.progress import Progress
 from partitioner.sizing.how_many import Recommendation, Sweep, Target, recommend

@@ -1,0 +1,1 @@
+"""What ``partition-with-profiling`` is made of: its options, what they decide, its files."""

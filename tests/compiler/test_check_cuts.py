@@ -13,7 +13,7 @@ import pytest
 from tests.compiler.tiny import tiny_chain
 from zoo.random_graph import random_graph
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "check_cuts.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "checks" / "check_cuts.py"
 
 
 @pytest.fixture

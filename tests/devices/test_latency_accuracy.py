@@ -1,4 +1,4 @@
-"""The latency model against latencies that others measured (see scripts/latency_accuracy.py)."""
+"""The latency model against latencies that others measured (see scripts/checks/latency_accuracy.py)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devices.chip.latency import LatencyModel
 
 @pytest.fixture(scope="module")
 def accuracy() -> ModuleType:
-    path = Path(__file__).parents[2] / "scripts" / "latency_accuracy.py"
+    path = Path(__file__).parents[2] / "scripts" / "checks" / "latency_accuracy.py"
     spec = importlib.util.spec_from_file_location("latency_accuracy", path)
     assert spec is not None
     assert spec.loader is not None

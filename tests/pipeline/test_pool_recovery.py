@@ -170,7 +170,7 @@ def test_a_closed_pool_starts_nothing(model: Any) -> None:
 def test_a_small_storm() -> None:
     result = subprocess.run(
         [
-            *(sys.executable, "scripts/fault_storm.py", "--seed", "5", "--json"),
+            *(sys.executable, "scripts/checks/fault_storm.py", "--seed", "5", "--json"),
             *("--faults", "20", "--models", "3", "--workers", "2"),
         ],
         cwd=ROOT,

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.transport.drive import LATENCY, SATURATED, Limits, Mode, Rows, working
-from scripts.transport.item import ARRIVED, HEADER_WORDS, SENT, STAGES, received_word
-from scripts.transport.report import notes, size_name, tables, verdicts
-from scripts.transport.rounds import Measurements, Outcome, Plan
-from scripts.transport.summary import Spread, latency, ratios, throughput
-from scripts.transport.traces import Leftovers
-from scripts.transport.transports import TRANSPORTS, Transport
-from scripts.transport.trial import Task, run
+from scripts.benchmarks.transport.drive import LATENCY, SATURATED, Limits, Mode, Rows, working
+from scripts.benchmarks.transport.item import ARRIVED, HEADER_WORDS, SENT, STAGES, received_word
+from scripts.benchmarks.transport.report import notes, size_name, tables, verdicts
+from scripts.benchmarks.transport.rounds import Measurements, Outcome, Plan
+from scripts.benchmarks.transport.summary import Spread, latency, ratios, throughput
+from scripts.benchmarks.transport.traces import Leftovers
+from scripts.benchmarks.transport.transports import TRANSPORTS, Transport
+from scripts.benchmarks.transport.trial import Task, run
 
 ROOT = Path(__file__).resolve().parents[2]
 KIB, LARGE = 1024, 150 * 1024
@@ -147,7 +147,11 @@ def test_a_peer_that_is_not_installed_is_absent(
 
 
 def benchmark(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "bench_transport.py"), *options]
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "benchmarks" / "bench_transport.py"),
+        *options,
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=100)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compiler import graph_from_bytes
-from scripts.compare_strategies import Claim, Row, claims, main, table
+from scripts.benchmarks.compare_strategies import Claim, Row, claims, main, table
 from zoo.random_graph import random_graph
 
 

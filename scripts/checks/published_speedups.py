@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed-ups over one TPU that others published, beside those this project's partitioner finds.
 
-    python scripts/published_speedups.py
+    python scripts/checks/published_speedups.py
 
 Two sources name model, number of TPUs and figure: the thresholds that libcoral's on-device test
 holds its partitioner to, and the measurements behind the papers of Villarrubia et al. (five 3 x 3
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import zoo
 from compiler import Graph, graph_from_bytes

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws a partition.json as an SVG: the segments' latencies at the starting split and at the end.
 
-python scripts/draw_partition.py out/demo/partition.json docs/images/partition.svg
+python scripts/figures/draw_partition.py out/demo/partition.json docs/images/partition.svg
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Check that the virtual times of running pipelines equal the pure recurrence, to the nanosecond.
 
-    scripts/check_virtual_time.py [--pipelines 500] [--seed 0] [--busy]
+    scripts/checks/check_virtual_time.py [--pipelines 500] [--seed 0] [--busy]
 
 Each pipeline is a random network (branches, skips, late inputs, early outputs) cut at random
 places and run by device processes with random queue sizes and arrival times.  The latencies come
@@ -24,7 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 

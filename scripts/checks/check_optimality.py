@@ -2,7 +2,7 @@
 """Checks the search against trying everything: compiles and measures every segment of a model,
 solves for the best cut exactly, and compares it with what the search finds.
 
-    python scripts/check_optimality.py zoo:mobilenet_v2_1.0_224 --segments 2 3 4
+    python scripts/checks/check_optimality.py zoo:mobilenet_v2_1.0_224 --segments 2 3 4
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from compiler import Graph, read_graph
 from devices import DevicePool

@@ -19,9 +19,9 @@ from devices.device import Clock, Compute, Loaded, TensorSpec, Timing
 from devices.hosted.process_device import ProcessDevice
 from pipeline.runner import PipelinedModelRunner
 
-from .item import STAGES, WORK_NS, Tensor, new_tensor, received_word, words
-from .pipelines import Pipeline
-from .stage import sleep_until_ns
+from ..item import STAGES, WORK_NS, Tensor, new_tensor, received_word, words
+from ..pipelines import Pipeline
+from ..stage import sleep_until_ns
 
 
 class BenchmarkChip:

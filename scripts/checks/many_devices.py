@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One pipeline over many simulated Edge TPUs on one machine, twice.
 
-    python scripts/many_devices.py --devices 64 --items 2000
+    python scripts/checks/many_devices.py --devices 64 --items 2000
 
 Every device is a process of its own that computes only time (``compute: none``), on the virtual
 clock; the network has a layer for each.  Prints how long the devices and the pipeline took to
@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import psutil

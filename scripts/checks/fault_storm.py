@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kill, stop, slow down and confuse devices under random pipelines, and count what goes wrong.
 
-    python scripts/fault_storm.py --faults 10000 --seed 1
+    python scripts/checks/fault_storm.py --faults 10000 --seed 1
 
 Every round builds a random pipeline: a random graph cut at random places and computed exactly,
 or a model of the zoo whose devices compute time only.  While items flow,
@@ -35,7 +35,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import psutil
 from storm.models import models

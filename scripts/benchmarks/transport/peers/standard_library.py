@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .item import Tensor
-from .stage import OwnTensor
+from ..item import Tensor
+from ..stage import OwnTensor
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 

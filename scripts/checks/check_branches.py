@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the search through branches against trying everything, on random graphs.
 
-    python scripts/check_branches.py --graphs 200
+    python scripts/checks/check_branches.py --graphs 200
 
 Every set of operators that can be a segment is planned as the compiler does and timed on made-up
 chips: some with so little memory that parameters spill, some whose operators cost
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import compiler.compile
 import compiler.mapping.allocation

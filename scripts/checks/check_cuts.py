@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Check the law of cutting on real models: the chain of segments equals the uncut model.
 
-    scripts/check_cuts.py MODEL... [--image cat.bmp] [--resolver xnnpack|builtin|reference]
+    scripts/checks/check_cuts.py MODEL... [--image cat.bmp] [--resolver xnnpack|builtin|reference]
 
 For each model: every two-way cut, 2, 3, 4 and 8 segments of equal operator count, and one operator
 per segment, each compared bit for bit with the uncut model on one input.  A model that ends in a
@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Send many items through a pipeline and watch that nothing grows.
 
-    scripts/soak.py [--items 1000000] [--stages 4] [--exact]
+    scripts/checks/soak.py [--items 1000000] [--stages 4] [--exact]
 
 The devices compute only time unless --exact is given.  Memory and open descriptors of the program
 and of every device are noted 20 times; after the first tenth, in which allocators settle, memory
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import psutil

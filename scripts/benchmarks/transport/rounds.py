@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from .c_floor import NoCompiler, compile_floor
 from .drive import Limits, Mode
+from .peers.c_floor import NoCompiler, compile_floor
 from .traces import (
     MARK,
     Leftovers,
@@ -158,7 +158,7 @@ def _run(task: Task, timeout_s: float) -> str:
     scripts = Path(__file__).resolve().parents[1]
     environment = dict(os.environ)
     environment[MARK] = environment["TMPDIR"] = task.directory
-    environment["PYTHONPATH"] = os.pathsep.join([str(scripts), str(scripts.parent)])
+    environment["PYTHONPATH"] = os.pathsep.join([str(scripts), str(scripts.parents[1])])
     # One thread per process, as in a device process; the pools of BLAS only cost start-up.
     environment.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
     output = Path(task.directory) / "output.txt"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What searching is worth: the strategies side by side on many models (markdown).
 
-    python scripts/compare_strategies.py                          # zoo and ../shared/models
-    python scripts/compare_strategies.py zoo:resnet50_224 my.tflite --segments 2 4 --json rows.json
+    python scripts/benchmarks/compare_strategies.py                          # zoo and ../shared/models
+    python scripts/benchmarks/compare_strategies.py zoo:resnet50_224 my.tflite --segments 2 4 --json rows.json
 
 `optimal` cuts in any order of the operators, the others in the file's, as Google's tools do.
 Every segment is compiled and measured once per model, whichever strategy asks for it first, and
@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import zoo
 from compiler import Graph, read_graph
@@ -49,7 +49,7 @@ from partitioner.strategies.named import STRATEGIES
 from partitioner.strategies.oracle import LatencyOracle
 from partitioner.strategies.strategy import SearchOptions
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 COMPARED = ("parameter-count", "bisection", "optimal")
 

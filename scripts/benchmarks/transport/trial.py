@@ -71,7 +71,7 @@ def run(task: Task) -> dict[str, Any]:
 
 
 def _measure_floor(task: Task) -> dict[int, Figures]:
-    from .c_floor import measure
+    from .peers.c_floor import measure
 
     assert task.floor is not None
     program = Path(task.floor)

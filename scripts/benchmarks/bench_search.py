@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long the search takes on long chains, measured on one simulated device (markdown).
 
-    python scripts/bench_search.py --operators 300 1000 3000 --segments 4 16
+    python scripts/benchmarks/bench_search.py --operators 300 1000 3000 --segments 4 16
 
 The chains are made up: convolutions and depthwise convolutions of random sizes.  "planning" is
 finding out what segments have to do without compiling them, "measuring" is compiling and running,
@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from compiler import Graph, graph_from_bytes
 from devices import DevicePool

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import ray
 
-from .item import STAGES, WORK_NS, Tensor, new_tensor, received_word, words
-from .pipelines import Pipeline
-from .stage import sleep_until_ns
+from ..item import STAGES, WORK_NS, Tensor, new_tensor, received_word, words
+from ..pipelines import Pipeline
+from ..stage import sleep_until_ns
 
 
 class _Stage:

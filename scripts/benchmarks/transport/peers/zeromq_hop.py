@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import zmq
 
-from .item import Tensor
+from ..item import Tensor
 
 
 class _End:

@@ -8,7 +8,7 @@ from typing import Any
 import faster_fifo
 import numpy as np
 
-from .item import Tensor
+from ..item import Tensor
 
 _FOREVER_S = 1e6
 """Its blocking calls always have a time limit."""

@@ -44,43 +44,43 @@ TRANSPORTS = (
 def factory(name: str) -> Factory:
     """What starts a transport.  Raises ``ImportError`` where it is not installed."""
     if name == "channel":
-        from .channel_hop import connect
+        from .peers.channel_hop import connect
 
         return _processes(connect)
     if name == "runner":
-        from .runner import RunnerPipeline
+        from .peers.runner import RunnerPipeline
 
         return RunnerPipeline
     if name == "thread-queue":
-        from .standard_library import connect_thread_queue
+        from .peers.standard_library import connect_thread_queue
 
         return partial(ThreadPipeline, connect_thread_queue)
     if name == "faster-fifo":
-        from .faster_fifo_hop import connect_pickled
+        from .peers.faster_fifo_hop import connect_pickled
 
         return _processes(connect_pickled)
     if name == "faster-fifo-bytes":
-        from .faster_fifo_hop import connect_bytes
+        from .peers.faster_fifo_hop import connect_bytes
 
         return _processes(connect_bytes)
     if name == "zeromq":
-        from .zeromq_hop import connect as connect_zeromq
+        from .peers.zeromq_hop import connect as connect_zeromq
 
         return _processes(connect_zeromq)
     if name == "pipe":
-        from .standard_library import connect_pipe
+        from .peers.standard_library import connect_pipe
 
         return _processes(connect_pipe, blocking=True)
     if name == "simple-queue":
-        from .standard_library import connect_simple_queue
+        from .peers.standard_library import connect_simple_queue
 
         return _processes(connect_simple_queue, blocking=True)
     if name == "queue":
-        from .standard_library import connect_queue
+        from .peers.standard_library import connect_queue
 
         return _processes(connect_queue)
     if name == "ray":
-        from .ray_actors import RayPipeline
+        from .peers.ray_actors import RayPipeline
 
         return RayPipeline
     raise ValueError(f"no transport is called {name!r}")

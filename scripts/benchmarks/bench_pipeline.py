@@ -5,7 +5,7 @@ overhead   four stages of 2.0 ms on the realtime clock: the rate reached, of 500
 networks   real networks computed exactly: two stages against one LiteRT interpreter with one and
            with two threads, interleaved, median of several rounds
 
-    python scripts/bench_pipeline.py overhead networks
+    python scripts/benchmarks/bench_pipeline.py overhead networks
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from compiler import compile_segments, graph_from_bytes, parameter_count_cuts
 from devices import DeviceConfig, DevicePool

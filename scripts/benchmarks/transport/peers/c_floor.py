@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .drive import Limits, Mode, Rows
-from .item import HEADER_WORDS, STAGES
+from ..drive import Limits, Mode, Rows
+from ..item import HEADER_WORDS, STAGES
 
 _SOURCE = Path(__file__).with_name("floor.c")
 

@@ -16,8 +16,8 @@ from pipeline.channels.descriptors import create_channel
 from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.errors import PeerDied
 
-from .item import Tensor
-from .stage import OwnTensor
+from ..item import Tensor
+from ..stage import OwnTensor
 
 _NAME = "tensor"
 

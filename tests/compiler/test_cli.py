@@ -14,9 +14,9 @@ from compiler.log import format_size
 from compiler.output import write_together
 from devices.errors import ConfigError
 from devices.executable.file import read_executable
+from tests.compiler.cutting.test_cut import skipping_model
+from tests.compiler.mapping.test_mapping import branches, float_input_model
 from tests.compiler.test_compile import float_model
-from tests.compiler.test_cut import skipping_model
-from tests.compiler.test_mapping import branches, float_input_model
 from tests.compiler.tiny import Tiny, tiny_chain
 from zoo.random_graph import random_graph
 

@@ -24,7 +24,7 @@ from pipeline.observing.logs import LogStream, remove_logging
 from tests.pipeline.scripted import line, local_device, process_device
 
 Start = Callable[..., PipelinedModelRunner]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TIME = r"\d\d:\d\d:\d\d\.\d\d\d "
 
 

@@ -27,7 +27,7 @@ from devices.executable.file import (
     seal,
 )
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 INT8 = schema.TensorType.INT8
 ROW = OperatorWork(
     name="CONV_2D",

@@ -9,7 +9,7 @@ import pytest
 from devices.errors import ConfigError
 from pipeline.experiment import read_experiment
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def read(tmp_path: Path, text: str) -> object:

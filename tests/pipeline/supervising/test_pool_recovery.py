@@ -18,7 +18,7 @@ from devices import DeviceConfig, DeviceError, DevicePool, Fault
 from pipeline import InferenceError, PipelinedModelRunner
 from zoo.random_graph import random_graph
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from devices.hosted.process_device import ProcessDevice
 from devices.nursery import hosted as hosted
 from tests.devices import device_programs as programs
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def device(name: str = "usb:0", **options: Any) -> ProcessDevice:

@@ -16,7 +16,7 @@ from partitioner import BuiltInCompiler, CompilationFailed, ExternalCompiler
 from zoo.random_graph import random_graph
 
 GRAPH = graph_from_bytes(random_graph(2, 8), "tiny")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def program(directory: Path, body: str, name: str = "my compiler") -> str:

@@ -17,7 +17,7 @@ from partitioner import BuiltInCompiler, CompilationFailed, ExternalCompiler
 from partitioner.measuring.compile_cache import CachedCompiler, default_cache_directory
 from zoo.random_graph import random_graph
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ from tests.devices import device_programs as programs
 from tests.devices.tiny_executables import read_tiny
 
 INPUT = np.zeros((1, 4), np.int8)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def simulated(name: str = "usb:0", **fields: Any) -> SimulatedDevice:

@@ -17,7 +17,7 @@ from devices import DeviceConfig, DevicePool, ModelError, SimulatedDevice
 from tests.devices import device_programs as programs
 
 NAME = "mobilenet_v2_1.0_224"
-SHARED = Path(__file__).parents[3] / "shared" / "models"
+SHARED = Path(__file__).parents[4] / "shared" / "models"
 
 
 def uncut(model: bytes, image: Any) -> dict[str, Any]:

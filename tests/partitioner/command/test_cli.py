@@ -26,7 +26,7 @@ from partitioner.measuring.verify import Verification
 from tests.partitioner.command import OPERATORS, Run, expected_files, files_of
 from zoo.random_graph import random_graph
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BRANCHED = 0
 """Seed of a graph whose best cut is not in the order of the file."""
 

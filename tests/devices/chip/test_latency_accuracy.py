@@ -16,7 +16,7 @@ from devices.chip.latency import LatencyModel
 
 @pytest.fixture(scope="module")
 def accuracy() -> ModuleType:
-    path = Path(__file__).parents[2] / "scripts" / "checks" / "latency_accuracy.py"
+    path = Path(__file__).parents[3] / "scripts" / "checks" / "latency_accuracy.py"
     spec = importlib.util.spec_from_file_location("latency_accuracy", path)
     assert spec is not None
     assert spec.loader is not None

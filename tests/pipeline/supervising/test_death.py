@@ -419,7 +419,7 @@ if sys.argv[2] == "wait":
     sys.stdin.read()
 """
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     for how in ("exit", "wait"):
         host = subprocess.Popen(
             [sys.executable, str(program), str(tmp_path), how],

@@ -20,18 +20,18 @@ from partitioner.measuring.compilers import (
 from partitioner.measuring.profile import DeviceProfiler
 from partitioner.measuring.verify import Verification, verify_chain
 from partitioner.problem.features import SegmentFeatures
-from partitioner.problem.problem import (
+from partitioner.problem.partition import (
     Guard,
     NoFeasiblePartition,
     Outcome,
     Partition,
-    Problem,
-    Range,
     Round,
     Segment,
     SegmentFacts,
     SegmentProfile,
 )
+from partitioner.problem.problem import Problem
+from partitioner.problem.ranges import Range
 from partitioner.solving.exact import min_bottleneck, solve
 from partitioner.solving.paths import Solution
 from partitioner.strategies.bisection import bisect

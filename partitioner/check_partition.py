@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from partitioner.certificate.claim import check_certificate
-from partitioner.problem.problem import FILE_ORDER
+from partitioner.problem.ranges import FILE_ORDER
+from partitioner.problem.segments import Segments
 from partitioner.reporting.progress import milliseconds
-from partitioner.solving.paths import Segments, best_cuts
+from partitioner.solving.paths import best_cuts
 
 _SAME = ("cuts", "gap_ns", "lower_bound_ns", "optimality_gap", "strategy")
 """Fields that the report and its certificate both have."""

@@ -41,7 +41,7 @@ from partitioner.measuring.device_kinds import placement, stage_devices
 from partitioner.measuring.random_tensors import random_tensors
 from partitioner.measuring.trial_run import TrialRun, try_pipeline
 from partitioner.measuring.verify import Verification, input_specs, verify_chain, verify_on_devices
-from partitioner.problem.problem import Partition
+from partitioner.problem.partition import Partition
 from partitioner.reporting.html_report import partition_page, sweep_page
 from partitioner.reporting.progress import Progress
 from partitioner.reporting.report import Report, as_json, as_table

@@ -12,7 +12,7 @@ from devices.device import Device
 from partitioner.graphs.planning import problem_of
 from partitioner.measuring.compilers import BuiltInCompiler
 from partitioner.measuring.profile import DeviceProfiler
-from partitioner.problem.problem import Range, operators_of, ranges_of
+from partitioner.problem.ranges import Range, operators_of, ranges_of
 from partitioner.strategies.search import search_optimal
 from partitioner.strategies.strategy import SearchOptions, ignore_round
 from pipeline.experiment import PartitionMethod, SegmentedModel

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.beliefs.knowledge import Knowledge
+from partitioner.problem.partition import Guard
 from partitioner.problem.places import Places
-from partitioner.problem.problem import Guard
 from partitioner.solving.exact import Matrix
 
 

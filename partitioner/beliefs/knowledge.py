@@ -11,10 +11,12 @@ from partitioner.beliefs.cost_model import CostModel, Prediction
 from partitioner.problem.bounds import RowTable
 from partitioner.problem.features import Features, SegmentFeatures
 from partitioner.problem.ideals import Ideals
+from partitioner.problem.partition import Guard
 from partitioner.problem.places import Line, Places
-from partitioner.problem.problem import Guard, Range
+from partitioner.problem.ranges import Range
+from partitioner.problem.segments import Segments
 from partitioner.problem.set_features import SetFeatures
-from partitioner.solving.paths import Segments, Solution, best_cuts
+from partitioner.solving.paths import Solution, best_cuts
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

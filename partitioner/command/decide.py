@@ -17,7 +17,8 @@ from partitioner.measuring.compilers import SegmentCompiler
 from partitioner.measuring.confidence import Confidence, confidence_in
 from partitioner.measuring.device_kinds import DeviceKind, kinds_of
 from partitioner.measuring.profile import DeviceProfiler
-from partitioner.problem.problem import NoFeasiblePartition, Partition, Problem
+from partitioner.problem.partition import NoFeasiblePartition, Partition
+from partitioner.problem.problem import Problem
 from partitioner.reporting.progress import Progress
 from partitioner.sizing.how_many import Recommendation, Sweep
 from partitioner.strategies.assignment_search import Kind, search_assigned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compiler import Graph
 from partitioner.command.arguments import Arguments
-from partitioner.problem.problem import Partition
+from partitioner.problem.partition import Partition
 from partitioner.reporting.progress import Progress
 from partitioner.sizing.how_many import Recommendation, Sweep, Target, recommend
 from partitioner.sizing.sweep import sweep

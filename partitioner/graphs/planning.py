@@ -12,7 +12,8 @@ from partitioner.graphs.graph_features import cut_bytes, graph_features
 from partitioner.graphs.graph_set_features import graph_set_features, ideal_bytes
 from partitioner.graphs.precedence import precedence_of
 from partitioner.problem.ideals import Ideals
-from partitioner.problem.problem import FILE_ORDER, ONLY_ORDER, Problem, stepped_cut_choices
+from partitioner.problem.problem import Problem
+from partitioner.problem.ranges import FILE_ORDER, ONLY_ORDER, stepped_cut_choices
 from partitioner.problem.set_features import SetFeatures
 
 MOST_IDEALS = 1_500

@@ -15,7 +15,7 @@ import numpy as np
 
 from partitioner.measuring.repeats import Estimate
 from partitioner.problem.places import Index, Line, Places
-from partitioner.problem.problem import Range
+from partitioner.problem.ranges import Range
 from partitioner.solving.exact import Matrix, min_bottleneck
 
 _DRAWS = 200

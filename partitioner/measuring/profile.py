@@ -31,7 +31,8 @@ from partitioner.measuring.bench import Bench, Measurement, differ
 from partitioner.measuring.compilers import CompilationFailed, SegmentCompiler
 from partitioner.measuring.random_tensors import random_tensors
 from partitioner.measuring.repeats import Estimate, RepeatRule
-from partitioner.problem.problem import Range, SegmentFacts, named
+from partitioner.problem.partition import SegmentFacts
+from partitioner.problem.ranges import Range, named
 
 __all__ = ["DeviceProfiler", "random_tensors"]
 

@@ -19,16 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.problem.bounds import Packing, RowTable
-from partitioner.solving.paths import Segments
-
-if TYPE_CHECKING:
-    from partitioner.problem.problem import Range
+from partitioner.problem.ranges import Range, runs_of, set_of
+from partitioner.problem.segments import Segments
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -41,28 +38,6 @@ _TRIES = 8
 _MOST_CONTAINED = 300
 """Ideals up to which upper bounds from containing segments are worth their cost; lower bounds and
 proofs do without them."""
-
-
-def runs_of(operators: int) -> Range:
-    """The half open runs of a set of operators (bit ``i`` for operator ``i``), ascending."""
-    runs: list[int] = []
-    at = 0
-    while operators:
-        gap = (operators & -operators).bit_length() - 1
-        operators >>= gap
-        length = (~operators & (operators + 1)).bit_length() - 1
-        runs += [at + gap, at + gap + length]
-        operators >>= length
-        at += gap + length
-    return tuple(runs)
-
-
-def set_of(segment: Range) -> int:
-    """The reverse of :func:`runs_of`."""
-    result = 0
-    for first, end in zip(segment[::2], segment[1::2], strict=True):
-        result |= (1 << end) - (1 << first)
-    return result
 
 
 class Ideals:

@@ -14,16 +14,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.problem.bounds import Packing, RowTable, pack, smallest_container
-from partitioner.solving.paths import Segments
-
-if TYPE_CHECKING:
-    from partitioner.problem.problem import Range
+from partitioner.problem.ranges import Range
+from partitioner.problem.segments import Segments
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

@@ -9,7 +9,8 @@ from compiler import Graph
 from compiler.log import format_size
 from devices.device import Timing
 from partitioner.measuring.bench import Measurement
-from partitioner.problem.problem import FILE_ORDER, ONLY_ORDER, Round, named
+from partitioner.problem.partition import Round
+from partitioner.problem.ranges import FILE_ORDER, ONLY_ORDER, named
 from partitioner.reporting.charts import Bar, Part, Series, legend, line_chart, stacked_bars
 from partitioner.reporting.graph_drawing import colour, draw_graph
 from partitioner.reporting.html_style import STYLE

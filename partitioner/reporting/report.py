@@ -11,7 +11,8 @@ from partitioner.certificate.claim import certificate_of
 from partitioner.measuring.bench import Measurement
 from partitioner.measuring.confidence import Confidence
 from partitioner.measuring.trial_run import TrialRun
-from partitioner.problem.problem import ONLY_ORDER, Partition, Range
+from partitioner.problem.partition import Partition
+from partitioner.problem.ranges import ONLY_ORDER, Range
 from partitioner.reporting.json_text import json_text
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.sweep_report import sweep_content, sweep_table

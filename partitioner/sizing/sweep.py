@@ -8,7 +8,8 @@ from dataclasses import replace
 from compiler import Graph
 from devices.errors import ConfigError, ModelError
 from partitioner.graphs.planning import OrderChoice, problem_of
-from partitioner.problem.problem import NoFeasiblePartition, Partition, Problem
+from partitioner.problem.partition import NoFeasiblePartition, Partition
+from partitioner.problem.problem import Problem
 from partitioner.sizing.how_many import PipelineCost, Sweep, sweep_of
 from partitioner.strategies.oracle import LatencyOracle, Recorder
 from partitioner.strategies.search import search_optimal

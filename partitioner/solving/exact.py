@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from partitioner.problem.segments import Segments
 from partitioner.solving.paths import (
-    Segments,
     Solution,
     best_cuts,
     cheapest_cuts,

@@ -15,20 +15,17 @@ import numpy as np
 
 from partitioner.beliefs.belief_tables import BeliefTables, tables_of
 from partitioner.beliefs.knowledge import Knowledge
-from partitioner.problem.problem import (
+from partitioner.problem.partition import (
     Guard,
     NoFeasiblePartition,
     Outcome,
     Partition,
-    Problem,
-    Range,
     Round,
     SegmentProfile,
-    cuts_of,
-    in_file_order,
     placed,
-    ranges_of,
 )
+from partitioner.problem.problem import Problem
+from partitioner.problem.ranges import Range, cuts_of, in_file_order, ranges_of
 from partitioner.solving.assignment import (
     AssignedSolution,
     cheapest_assignment,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from partitioner.problem.problem import Range, SegmentFacts
+from partitioner.problem.partition import SegmentFacts
+from partitioner.problem.ranges import Range
 
 
 class LatencyOracle(Protocol):

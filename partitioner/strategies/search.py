@@ -31,18 +31,12 @@ from itertools import pairwise
 import numpy as np
 
 from partitioner.beliefs.knowledge import Beliefs, Knowledge
-from partitioner.problem.problem import (
-    NoFeasiblePartition,
-    Outcome,
-    Partition,
-    Problem,
-    Range,
-    Round,
-    ranges_of,
-)
+from partitioner.problem.partition import NoFeasiblePartition, Outcome, Partition, Round
+from partitioner.problem.problem import Problem
+from partitioner.problem.ranges import Range, ranges_of
+from partitioner.problem.segments import Segments
 from partitioner.solving.paths import (
     Mask,
-    Segments,
     Solution,
     cheapest_cuts,
     greatest_fastest,

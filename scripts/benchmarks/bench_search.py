@@ -24,7 +24,7 @@ from devices import DevicePool
 from partitioner.graphs.planning import problem_of
 from partitioner.measuring.compilers import BuiltInCompiler
 from partitioner.measuring.profile import DeviceProfiler
-from partitioner.problem.problem import Range
+from partitioner.problem.ranges import Range
 from partitioner.strategies.oracle import Recorder
 from partitioner.strategies.search import search_optimal
 from partitioner.strategies.strategy import SearchOptions

@@ -43,7 +43,8 @@ from devices.errors import EdgeTpuError
 from partitioner.graphs.planning import problem_of
 from partitioner.measuring.compilers import BuiltInCompiler
 from partitioner.measuring.profile import DeviceProfiler
-from partitioner.problem.problem import Partition, Range, Round, SegmentFacts, ranges_of
+from partitioner.problem.partition import Partition, Round, SegmentFacts
+from partitioner.problem.ranges import Range, ranges_of
 from partitioner.reporting.progress import milliseconds
 from partitioner.strategies.named import STRATEGIES
 from partitioner.strategies.oracle import LatencyOracle

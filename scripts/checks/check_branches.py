@@ -38,7 +38,9 @@ from devices.chip.latency import LatencyModel
 from devices.executable.description import ExecutableInfo
 from partitioner.graphs.planning import problem_of
 from partitioner.graphs.precedence import precedence_of
-from partitioner.problem.problem import Partition, Problem, Range, operators_of
+from partitioner.problem.partition import Partition
+from partitioner.problem.problem import Problem
+from partitioner.problem.ranges import Range, operators_of
 from partitioner.strategies.assignment_search import Kind, search_assigned
 from partitioner.strategies.exhaustive import try_everything
 from partitioner.strategies.oracle import CostTable

@@ -19,9 +19,9 @@ from typing import Any
 import psutil
 import pytest
 
-from devices import DeviceConfig, DeviceDied, DeviceError, SimulatedChip, nurseries
+from devices import DeviceConfig, DeviceDied, DeviceError, SimulatedChip
 from devices.hosted.process_device import ProcessDevice
-from devices.nursery import hosted as hosted
+from devices.nursery import hosted, start
 from tests.devices import device_programs as programs
 
 ROOT = Path(__file__).parents[3]
@@ -214,7 +214,7 @@ def test_a_stopped_nursery_is_left_alone_and_another_serves(
 def test_without_a_nursery_devices_are_fresh_interpreters(
     devices_of_test: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nurseries, "_possible", lambda: False)
+    monkeypatch.setattr(start, "_possible", lambda: False)
     one = devices_of_test()
     assert psutil.Process(one.pid).ppid() == os.getpid()
     assert ask(one, programs.surroundings)["leads a session"]

@@ -9,7 +9,7 @@ from compiler import compile_operators, graph_from_bytes
 from partitioner.graphs.graph_features import cut_bytes, graph_features
 from partitioner.graphs.graph_set_features import graph_set_features, ideal_bytes
 from partitioner.graphs.planning import problem_of
-from partitioner.problem.problem import operators_of
+from partitioner.problem.ranges import operators_of
 from zoo.random_graph import random_graph
 
 

@@ -22,9 +22,9 @@ from partitioner import (
 )
 from partitioner.graphs.precedence import Precedence
 from partitioner.problem.features import SegmentFeatures
-from partitioner.problem.ideals import Ideals, runs_of, set_of
+from partitioner.problem.ideals import Ideals
 from partitioner.problem.places import Line
-from partitioner.problem.problem import in_file_order, operators_of
+from partitioner.problem.ranges import in_file_order, operators_of, runs_of, set_of
 from partitioner.problem.set_features import SetFeatures
 from partitioner.solving.paths import best_cuts
 from partitioner.strategies.assignment_search import Kind, search_assigned

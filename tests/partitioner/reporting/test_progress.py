@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-from partitioner.problem.problem import Round
+from partitioner.problem.partition import Round
 from partitioner.reporting.progress import Progress
 
 ROUND = Round(3, (4, 9), (1_000_000, 3_500_000, 2_000_000), 3_500_000, 2_500_000, 3_200_000,

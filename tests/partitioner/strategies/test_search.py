@@ -22,7 +22,7 @@ from partitioner import (
     search_optimal,
     solve,
 )
-from partitioner.problem.problem import stepped_cut_choices
+from partitioner.problem.ranges import stepped_cut_choices
 from tests.partitioner.synthetic import Cost, Model, convolutional, equal_cuts, every_cut
 
 

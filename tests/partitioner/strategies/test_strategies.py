@@ -20,7 +20,7 @@ from partitioner import (
     check_certificate,
     solve,
 )
-from partitioner.problem.problem import stepped_cut_choices
+from partitioner.problem.ranges import stepped_cut_choices
 from partitioner.strategies.strategy import ignore_round
 from tests.partitioner.synthetic import convolutional, equal_cuts, every_cut
 

@@ -1,0 +1,195 @@
+"""What a strategy answers: where to cut, what it costs, how good that is, and how it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from devices.errors import EdgeTpuError
+from partitioner.problem.ranges import FILE_ORDER, Range, cuts_of, operators_of, ranges_of
+
+Outcome = Literal[
+    "balanced", "optimal", "target", "budget", "timeout", "interval", "heuristic", "given"
+]
+"""Why a strategy stopped.
+
+``balanced``: slowest minus fastest segment is under the threshold asked for.
+``optimal``: no cut has a lower bottleneck and, among those with the same bottleneck, none has a
+smaller gap, under the assumptions that :class:`Guard` reports on.
+``target``: the bottleneck is at or under the latency the user called good enough.
+``budget``, ``timeout``: the measurements or the time allowed were spent before that.
+``interval``: bisection has narrowed the latency aimed at to the threshold asked for.
+``heuristic``, ``given``: the strategy does not search; the cuts were the user's.
+"""
+
+
+class NoFeasiblePartition(EdgeTpuError):
+    """Every way to cut the model has a segment that does not compile."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Operators compiled together: ``[first, end)`` in the partition's order.
+
+    ``operators`` are their runs in the file where that is not the same.
+    """
+
+    first: int
+    end: int
+    operators: Range = ()
+
+    @property
+    def runs(self) -> Range:
+        """The operators as in the file, as oracles and compilers know the segment."""
+        return self.operators or (self.first, self.end)
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+
+@dataclass(frozen=True)
+class SegmentFacts:
+    """What compiling a segment tells without running it."""
+
+    on_chip_bytes: int = 0
+    off_chip_bytes: int = 0
+    input_bytes: int = 0
+    output_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class SegmentProfile:
+    """A segment, the latency measured for it and the facts known from compiling it."""
+
+    segment: Segment
+    latency_ns: int
+    facts: SegmentFacts = SegmentFacts()
+
+
+def placed(segments: Sequence[Range]) -> tuple[Segment, ...]:
+    """The segments with the places that their operators have in the order they make up."""
+    total = sum(len(operators_of(segment)) for segment in segments)
+    return tuple(
+        Segment(first, end, () if runs == (first, end) else runs)
+        for (first, end), runs in zip(ranges_of(cuts_of(segments), total), segments, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class Guard:
+    """How well the assumptions behind the lower bounds held where they could be checked.
+
+    ``nested``: measured segments that have measured segments inside them; ``worst_violation``:
+    the most by which such a segment was faster than its parts allow, relative to its latency.
+    ``worst_model_error``: the most by which a measured segment was faster than the cost model
+    expects from all others, relative to its latency; ``model_sigmas``: the standard deviations
+    granted to the cost model in its bound (``None``: the model was not used as a bound).
+    """
+
+    nested: int = 0
+    worst_violation: float = 0.0
+    worst_model_error: float = 0.0
+    model_sigmas: float | None = None
+
+
+@dataclass(frozen=True)
+class Round:
+    """One step of a search: the cut tried and what was known after measuring it.
+
+    ``latencies_ns`` holds ``None`` where a segment did not compile or was not worth measuring
+    any more because another one had already ruled the cut out; bottleneck and gap are then
+    ``None`` too.  ``cuts`` are in the order of the file, or else in the order that ``segments``
+    make up.
+    """
+
+    index: int
+    cuts: tuple[int, ...]
+    latencies_ns: tuple[int | None, ...]
+    bottleneck_ns: int | None
+    gap_ns: int | None
+    best_bottleneck_ns: int | None
+    best_gap_ns: int | None
+    lower_bound_ns: int
+    measurements: int
+    segments: tuple[Range, ...] = ()
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The answer of a strategy: where to cut, what it costs and how good that is.
+
+    ``lower_bound_ns`` is a latency below which no bottleneck can lie, as far as ``guard`` vouches
+    for it; 0 says that nothing is known.  Likewise no cut with this bottleneck has a gap below
+    ``least_gap_ns``, which is the gap itself where that was proven too.  ``bytes_across_cuts`` adds
+    up, over the cuts, the bytes of the tensors crossing each.
+
+    ``measured`` is everything the oracle was asked for and its answers (``None``: does not
+    compile).  ``compiler_runs`` is how often the algorithm has segments compiled when nothing is
+    remembered from one candidate to the next, as in Google's tool; strategies that ask for each
+    segment once leave it at ``compilations``.  Where devices are unequal, ``kinds`` names the kind
+    of device that each segment is for and ``measured_on`` the kind of each entry of ``measured``;
+    both are empty where all devices are alike.  ``order`` says which orders of the operators the
+    claims are about; :attr:`execution_order` is the one that was chosen.
+    """
+
+    strategy: str
+    segments: tuple[SegmentProfile, ...]
+    bytes_across_cuts: int
+    compilations: int
+    measurements: int
+    lower_bound_ns: int
+    least_gap_ns: int
+    outcome: Outcome
+    guard: Guard
+    rounds: tuple[Round, ...]
+    measured: tuple[tuple[Range, int | None], ...]
+    compiler_runs: int
+    kinds: tuple[str, ...] = ()
+    measured_on: tuple[str, ...] = ()
+    order: str = FILE_ORDER
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """End positions of all segments but the last, in :attr:`execution_order`."""
+        return tuple(profile.segment.end for profile in self.segments[:-1])
+
+    @property
+    def runs(self) -> tuple[Range, ...]:
+        """The segments by their operators in the file."""
+        return tuple(profile.segment.runs for profile in self.segments)
+
+    @property
+    def execution_order(self) -> tuple[int, ...] | None:
+        """The operators in the order they run in; ``None`` for that of the file."""
+        order = tuple(operator for runs in self.runs for operator in operators_of(runs))
+        return None if order == tuple(range(len(order))) else order
+
+    @property
+    def latencies_ns(self) -> tuple[int, ...]:
+        return tuple(profile.latency_ns for profile in self.segments)
+
+    @property
+    def bottleneck_ns(self) -> int:
+        """The slowest segment: one item leaves the pipeline per this many nanoseconds."""
+        return max(self.latencies_ns)
+
+    @property
+    def gap_ns(self) -> int:
+        """Slowest minus fastest segment."""
+        return max(self.latencies_ns) - min(self.latencies_ns)
+
+    @property
+    def on_chip_bytes(self) -> int:
+        return sum(profile.facts.on_chip_bytes for profile in self.segments)
+
+    @property
+    def off_chip_bytes(self) -> int:
+        return sum(profile.facts.off_chip_bytes for profile in self.segments)
+
+    @property
+    def optimality_gap(self) -> float | None:
+        """How far above the lower bound the bottleneck is (0.02 = 2 %); ``None`` if unknown."""
+        if self.lower_bound_ns <= 0:
+            return None
+        return max(0.0, self.bottleneck_ns / self.lower_bound_ns - 1.0)

@@ -1,0 +1,72 @@
+"""Many segments at once, as flat arrays.
+
+Not as tables over all pairs of places: of thousands of operators, few segments can be part of a
+good cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Segments by ``first`` and ``end`` place, ordered by ``first``, then ``end``."""
+
+    num_places: int
+    first: Index
+    end: Index
+
+    @classmethod
+    def all(cls, num_places: int) -> Segments:
+        """Every segment between any two places."""
+        first, end = np.triu_indices(num_places, 1)
+        return cls(num_places, first, end)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def where(self, mask: Mask) -> Segments:
+        """Those for which ``mask`` is true."""
+        return Segments(self.num_places, self.first[mask], self.end[mask])
+
+    @cached_property
+    def keys(self) -> Index:
+        """One number for each segment, ascending."""
+        return np.asarray(self.first * self.num_places + self.end)
+
+    def find(self, first: Index, end: Index) -> tuple[Index, Mask]:
+        """Where the segments asked for are, and which of them are here at all."""
+        wanted = first * self.num_places + end
+        at = np.minimum(np.searchsorted(self.keys, wanted), max(0, len(self) - 1))
+        here = self.keys[at] == wanted if len(self) else np.zeros(len(wanted), dtype=np.bool_)
+        return at, here
+
+    @cached_property
+    def runs(self) -> tuple[Index, Index]:
+        """The places at which segments begin, and where each one's run starts in the arrays."""
+        starts = np.flatnonzero(np.diff(self.first, prepend=-1))
+        return self.first[starts], starts
+
+    def least(self, values: Array) -> Array:
+        """For every place the least value of the segments beginning there, else ``inf``."""
+        result = np.full(self.num_places, np.inf)
+        places, starts = self.runs
+        if len(starts):
+            result[places] = np.minimum.reduceat(values, starts)
+        return result
+
+    def least_at(self, values: Array, least: Array) -> Index:
+        """For every place the first segment beginning there that has the ``least`` value."""
+        result = np.zeros(self.num_places, dtype=np.intp)
+        hits = np.flatnonzero(values == least[self.first])[::-1]
+        result[self.first[hits]] = hits  # the last one written is the first one
+        return result

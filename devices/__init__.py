@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from devices.chip.config import DeviceConfig
 from devices.chip.faults import Fault
 from devices.chip.latency import LatencyModel
 from devices.chip.simulated_chip import SimulatedChip
-from devices.config import DeviceConfig, PoolConfig, pool_config_from_mapping
+from devices.config import PoolConfig, pool_config_from_mapping
 from devices.device import (
     Chip,
     Clock,

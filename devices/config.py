@@ -4,58 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
+from devices.chip.config import DeviceConfig
 from devices.chip.faults import Fault
-from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
-from devices.process.affinity import check_affinity
 
 MAX_DEVICES = 1024
-
-
-@dataclass(frozen=True)
-class DeviceConfig:
-    """One simulated device.
-
-    ``latency_scale`` multiplies every modelled latency (1.25 for a slower host or pipeline);
-    ``noise_sigma`` is the relative standard deviation of a random factor on each inference,
-    drawn from ``noise_seed`` and the device's name; ``faults`` are injected.  ``cpu_affinity`` are
-    the CPUs of this machine on which the device's process may run (``None``: any).
-    """
-
-    link: Link = "usb"
-    clock: Clock = "virtual"
-    compute: Compute = "exact"
-    latency_scale: float = 1.0
-    noise_sigma: float = 0.0
-    noise_seed: int = 0
-    faults: tuple[Fault, ...] = ()
-    cpu_affinity: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse values no device can have.  Raises ``ConfigError``."""
-        for key, allowed in _CHOICES.items():
-            value = getattr(self, key)
-            if not isinstance(value, str) or value not in allowed:
-                raise ConfigError(
-                    f"{key} of a device is {value!r} and must be one of {', '.join(allowed)}"
-                )
-        for key, low, high in (("latency_scale", 0.0, 1e6), ("noise_sigma", 0.0, 1.0)):
-            value = getattr(self, key)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not low <= value <= high:
-                raise ConfigError(
-                    f"{key} of a device is {value!r} and must be a number from {low:g} to {high:g}"
-                )
-        if not isinstance(self.noise_seed, int) or isinstance(self.noise_seed, bool):
-            raise ConfigError(
-                f"noise_seed of a device is {self.noise_seed!r} and must be a whole number"
-            )
-        if not isinstance(self.faults, tuple) or not all(isinstance(f, Fault) for f in self.faults):
-            raise ConfigError(f"faults of a device is {self.faults!r} and must be a tuple of Fault")
-        if self.cpu_affinity is not None:
-            check_affinity(self.cpu_affinity)
 
 
 @dataclass(frozen=True)
@@ -65,11 +20,6 @@ class PoolConfig:
     devices: tuple[DeviceConfig, ...]
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "link": get_args(Link),
-    "clock": get_args(Clock),
-    "compute": get_args(Compute),
-}
 _DEVICE_KEYS = tuple(DeviceConfig.__dataclass_fields__)
 _FAULT_KEYS = tuple(Fault.__dataclass_fields__)
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from functools import partial
 from types import TracebackType
 
-from devices.config import DeviceConfig, PoolConfig
+from devices.chip.config import DeviceConfig
+from devices.config import PoolConfig
 from devices.coral import CoralDevice, list_coral_devices
 from devices.device import Clock, Compute, Device, Link
 from devices.errors import ConfigError, DeviceError

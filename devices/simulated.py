@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from devices.chip.config import DeviceConfig
 from devices.chip.latency import LatencyModel
 from devices.chip.simulated_chip import Reader, SimulatedChip
-from devices.config import DeviceConfig
 from devices.hosted.process_device import ProcessDevice
 
 _MODULES = ("devices.chip.simulated_chip", "devices.executable.file")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from devices.config import DeviceConfig, pool_config_from_mapping
+from devices.chip.config import DeviceConfig
+from devices.config import pool_config_from_mapping
 from devices.coral import CoralRecord, list_coral_devices
 from devices.device import Link
 from devices.errors import ConfigError

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from devices.chip.config import DeviceConfig
 from devices.chip.constants import LINKS, PARAMETER_MEMORY_BYTES, RUNTIME_VERSION
 from devices.chip.engine import Engine, LiteRtEngine, ZeroEngine
 from devices.chip.faults import Fault, Jitter, scaled
 from devices.chip.latency import LatencyModel
 from devices.chip.parameter_cache import CachedParameters, ParameterCache
-from devices.config import DeviceConfig
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
 from devices.executable.description import Executable, ExecutableInfo

@@ -283,4 +283,4 @@ class PipelineStatistics:
 
     def table(self) -> str:
         """The same as text for people: a line for each stage and process."""
-        return table(self)
+        return table(self.as_dict())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devices.config import DeviceConfig
+from devices.chip.config import DeviceConfig
 from devices.errors import ConfigError
 from pycoral import attached_devices as attached
 from pycoral.attached_devices import VARIABLE, attached_devices

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from partitioner import STRATEGIES, CostTable, Partition, Problem, SearchOptions
-from partitioner.check_partition import check_report, main
+from partitioner.certificate.checker import check_report
+from partitioner.check_partition import main
 from partitioner.reporting.report import Report, as_json
 from partitioner.strategies.strategy import ignore_round
 

@@ -1,0 +1,83 @@
+"""What one simulated device is, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from devices.chip.faults import Fault
+from devices.device import Clock, Compute, Link
+from devices.errors import ConfigError
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "link": get_args(Link),
+    "clock": get_args(Clock),
+    "compute": get_args(Compute),
+}
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """One simulated device.
+
+    ``latency_scale`` multiplies every modelled latency (1.25 for a slower host or pipeline);
+    ``noise_sigma`` is the relative standard deviation of a random factor on each inference,
+    drawn from ``noise_seed`` and the device's name; ``faults`` are injected.  ``cpu_affinity`` are
+    the CPUs of this machine on which the device's process may run (``None``: any).
+    """
+
+    link: Link = "usb"
+    clock: Clock = "virtual"
+    compute: Compute = "exact"
+    latency_scale: float = 1.0
+    noise_sigma: float = 0.0
+    noise_seed: int = 0
+    faults: tuple[Fault, ...] = ()
+    cpu_affinity: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values no device can have.  Raises ``ConfigError``."""
+        for key, allowed in _CHOICES.items():
+            value = getattr(self, key)
+            if not isinstance(value, str) or value not in allowed:
+                raise ConfigError(
+                    f"{key} of a device is {value!r} and must be one of {', '.join(allowed)}"
+                )
+        for key, low, high in (("latency_scale", 0.0, 1e6), ("noise_sigma", 0.0, 1.0)):
+            value = getattr(self, key)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not low <= value <= high:
+                raise ConfigError(
+                    f"{key} of a device is {value!r} and must be a number from {low:g} to {high:g}"
+                )
+        if not isinstance(self.noise_seed, int) or isinstance(self.noise_seed, bool):
+            raise ConfigError(
+                f"noise_seed of a device is {self.noise_seed!r} and must be a whole number"
+            )
+        if not isinstance(self.faults, tuple) or not all(isinstance(f, Fault) for f in self.faults):
+            raise ConfigError(f"faults of a device is {self.faults!r} and must be a tuple of Fault")
+        if self.cpu_affinity is not None:
+            _check_affinity(self.cpu_affinity)
+
+
+def _check_affinity(cpus: object) -> None:
+    """Refuse what names no set of CPUs of this machine.  Raises ``ConfigError``."""
+    if (
+        not isinstance(cpus, tuple)
+        or not cpus
+        or not all(isinstance(c, int) and not isinstance(c, bool) and c >= 0 for c in cpus)
+        or len(set(cpus)) < len(cpus)
+    ):
+        raise ConfigError(
+            f"cpu_affinity of a device is {cpus!r} and must be a list of different CPU numbers, "
+            "such as [0, 1]"
+        )
+    import psutil  # here: device processes start sooner without it
+
+    present = psutil.cpu_count() or 1
+    for cpu in cpus:
+        if cpu >= present:
+            raise ConfigError(
+                f"cpu_affinity of a device names CPU {cpu}, and this machine has CPUs 0 to "
+                f"{present - 1}"
+            )

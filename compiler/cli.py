@@ -24,9 +24,9 @@ from compiler.compile import (
 from compiler.cutting.segments import parameter_count_cuts, segment_stem
 from compiler.graph import Graph
 from compiler.log import OutputNames, operation_log, operation_table, summary, version_line
-from compiler.output import write_together
 from compiler.reading.reader import read_graph
 from devices.errors import ConfigError, EdgeTpuError, ModelError
+from devices.files import write_together
 
 _BAD_INPUT = 2
 _INTERNAL_ERROR = 1

@@ -24,10 +24,10 @@ from typing import Any
 
 from compiler import Graph, graph_from_bytes, parameter_count_cuts, segment_stem
 from compiler.compile import check_quantized
-from compiler.output import write_together
 from compiler.reading.source import read_source
 from devices.device import Device, Tensor
 from devices.errors import ConfigError, DeviceError, EdgeTpuError, ModelError
+from devices.files import write_together
 from partitioner.command.arguments import Arguments, parse
 from partitioner.command.decide import Decider, Decision
 from partitioner.command.input_file import read_input

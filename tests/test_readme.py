@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import compiler.cli
 import partitioner.cli
-import pipeline.cli
+import partitioner.experiment
 import zoo
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +57,9 @@ def test_the_program_has_ten_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    "main", [partitioner.cli.main, pipeline.cli.main, compiler.cli.main], ids=lambda m: m.__module__
+    "main",
+    [partitioner.cli.main, partitioner.experiment.main, compiler.cli.main],
+    ids=lambda m: m.__module__,
 )
 def test_help_teaches(main: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert callable(main)

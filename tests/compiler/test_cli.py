@@ -11,9 +11,9 @@ import pytest
 
 from compiler import cli, cut, read_graph
 from compiler.log import format_size
-from compiler.output import write_together
 from devices.errors import ConfigError
 from devices.executable.file import read_executable
+from devices.files import write_together
 from tests.compiler.cutting.test_cut import skipping_model
 from tests.compiler.mapping.test_mapping import branches, float_input_model
 from tests.compiler.test_compile import float_model

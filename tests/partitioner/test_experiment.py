@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
+from partitioner.experiment import main
 from zoo.random_graph import random_graph
 
 

@@ -1,4 +1,7 @@
-"""Writing the files of one command: all of them appear, or none."""
+"""Writing the files of one command: all of them appear, or none.
+
+Every room above writes files, and none of them should do it twice, so this lives below all.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def write_together(directory: Path, files: Mapping[str, bytes], *, option: str =
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".edgetpu_compiler-", dir=directory))
+        staging = Path(tempfile.mkdtemp(prefix=".edgetpu-", dir=directory))
     except OSError as error:
         raise _unusable(option, directory, error) from None
     added: list[Path] = []

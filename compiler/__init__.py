@@ -14,7 +14,7 @@ from compiler.compile import (
     compile_segments,
     compile_together,
 )
-from compiler.cutting.cut import (
+from compiler.cutting import (
     Boundary,
     Crossing,
     boundary,
@@ -22,11 +22,12 @@ from compiler.cutting.cut import (
     crossing,
     cut,
     cut_operators,
+    parameter_count_cuts,
+    segment_stem,
 )
-from compiler.cutting.segments import parameter_count_cuts, segment_stem
 from compiler.graph import Graph, Operator, Tensor
-from compiler.mapping.support import Status
-from compiler.reading.reader import graph_from_bytes, read_graph
+from compiler.mapping import Status
+from compiler.reading import graph_from_bytes, read_graph
 
 __all__ = [
     "Boundary",

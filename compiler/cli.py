@@ -21,10 +21,10 @@ from compiler.compile import (
     compile_segments,
     compile_together,
 )
-from compiler.cutting.segments import parameter_count_cuts, segment_stem
+from compiler.cutting import parameter_count_cuts, segment_stem
 from compiler.graph import Graph
 from compiler.log import OutputNames, operation_log, operation_table, summary, version_line
-from compiler.reading.reader import read_graph
+from compiler.reading import read_graph
 from devices.errors import ConfigError, EdgeTpuError, ModelError
 from devices.files import write_together
 

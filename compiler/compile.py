@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from compiler.cutting.cut import (
+from compiler.cutting import (
     Boundary,
     boundary_of,
     check_range,
@@ -32,20 +32,19 @@ from compiler.cutting.cut import (
     in_order,
 )
 from compiler.graph import Graph
-from compiler.mapping.allocation import (
+from compiler.mapping import (
     Layer,
+    SegmentMapping,
+    Status,
     allocate,
     instruction_bytes,
+    map_segment,
+    operator_work,
     reserved_bytes,
 )
-from compiler.mapping.mapped import SegmentMapping, map_segment
-from compiler.mapping.support import Status
-from compiler.mapping.work import operator_work
-from devices.chip.constants import PARAMETER_MEMORY_BYTES
+from devices.chip import PARAMETER_MEMORY_BYTES
 from devices.errors import ConfigError, ModelError
-from devices.executable import tflite_file
-from devices.executable.description import ExecutableInfo, OperatorWork
-from devices.executable.file import seal
+from devices.executable import ExecutableInfo, OperatorWork, seal, tflite_file
 
 DEFAULT_RUNTIME_VERSION = 14
 """Edge TPU runtime the compiler of version 16 builds for unless told otherwise."""

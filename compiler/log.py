@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from compiler.compile import CompileReport
-from compiler.mapping.support import Status
+from compiler.mapping import Status
 
 COMPATIBLE_VERSION = "16.0"
 """The Edge TPU Compiler whose command line, mapping and messages are followed."""

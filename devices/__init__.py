@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from devices.chip.config import DeviceConfig
-from devices.chip.faults import Fault
-from devices.chip.latency import LatencyModel
-from devices.chip.simulated_chip import SimulatedChip
+from devices.chip import DeviceConfig, Fault, LatencyModel, SimulatedChip
 from devices.config import PoolConfig, pool_config_from_mapping
 from devices.device import (
     Chip,
@@ -35,13 +32,13 @@ from devices.errors import (
     ModelError,
     TensorError,
 )
-from devices.executable.description import Executable, ExecutableInfo, OperatorWork
+from devices.executable import Executable, ExecutableInfo, OperatorWork
 from devices.local import LocalDevice
 from devices.pool import DevicePool
 from devices.simulated import SimulatedDevice
 
 if TYPE_CHECKING:
-    from devices.executable.file import read_executable
+    from devices.executable import read_executable
 
 __all__ = [
     "Chip",
@@ -81,7 +78,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import the executable file's module when it is asked for: it brings in LiteRT's schema."""
     if name == "read_executable":
-        from devices.executable.file import read_executable
+        from devices.executable import read_executable
 
         return read_executable
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devices.chip.config import DeviceConfig
-from devices.chip.faults import Fault
+from devices.chip import DeviceConfig, Fault
 from devices.errors import ConfigError
 
 MAX_DEVICES = 1024

@@ -19,7 +19,7 @@ import numpy as np
 
 from devices.device import Clock, Compute, Link, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
-from devices.hosted.process_device import ProcessDevice
+from devices.hosted import ProcessDevice
 
 LIBRARY = "libedgetpu.so.1"
 _USB_IDS = {("1a6e", "089a"), ("18d1", "9302")}
@@ -95,7 +95,7 @@ class CoralChip:
         """Register a file compiled by Google's ``edgetpu_compiler``."""
         from ai_edge_litert.interpreter import Interpreter
 
-        from devices.executable.google_package import describe_google_package
+        from devices.executable import describe_google_package
 
         package = describe_google_package(executable)
         try:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devices.chip.clock import Pacer
+from devices.chip import Pacer
 from devices.device import (
     Chip,
     Clock,
@@ -27,9 +27,7 @@ from devices.device import (
     Timing,
 )
 from devices.errors import DeviceDied, DeviceError
-from devices.process.control import close_all
-from devices.process.inference import infer
-from devices.process.programs import ProgramThread
+from devices.process import ProgramThread, close_all, infer
 
 _GRACE_S = 2.0
 

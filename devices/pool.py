@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import partial
 from types import TracebackType
 
-from devices.chip.config import DeviceConfig
+from devices.chip import DeviceConfig
 from devices.config import PoolConfig
 from devices.coral import CoralDevice, list_coral_devices
 from devices.device import Clock, Compute, Device, Link
 from devices.errors import ConfigError, DeviceError
-from devices.hosted.process_device import ProcessDevice
-from devices.nursery.start import hold_nursery
+from devices.hosted import ProcessDevice
+from devices.nursery import hold_nursery
 from devices.simulated import SimulatedDevice
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from devices.chip.config import DeviceConfig
-from devices.chip.latency import LatencyModel
-from devices.chip.simulated_chip import Reader, SimulatedChip
-from devices.hosted.process_device import ProcessDevice
+from devices.chip import DeviceConfig, LatencyModel, Reader, SimulatedChip
+from devices.hosted import ProcessDevice
 
 _MODULES = ("devices.chip.simulated_chip", "devices.executable.file")
 _ENGINE = "ai_edge_litert.interpreter"
 
 
 class SimulatedDevice(ProcessDevice):
-    """A :class:`~devices.chip.simulated_chip.SimulatedChip` behind the :class:`Device` interface.
+    """A :class:`~devices.chip.SimulatedChip` behind the :class:`Device` interface.
 
     ``read`` and ``latency`` replace how executables are opened and how time is modelled; both are
     pickled to the device process.  Raises ``DeviceError`` when the process cannot start.

@@ -7,40 +7,44 @@ asking a :class:`LatencyOracle` (a :class:`DeviceProfiler` asks devices) and giv
 
 from __future__ import annotations
 
-from partitioner.certificate.claim import Certificate, certificate_of, check_certificate
-from partitioner.graphs.graph_features import cut_bytes, graph_features
-from partitioner.graphs.planning import problem_of
-from partitioner.measuring.compilers import (
+from partitioner.certificate import Certificate, certificate_of, check_certificate
+from partitioner.graphs import cut_bytes, graph_features, problem_of
+from partitioner.measuring import (
     BuiltInCompiler,
     CompilationFailed,
+    DeviceProfiler,
     ExternalCompiler,
     SegmentCompiler,
     SegmentFiles,
+    Verification,
+    verify_chain,
 )
-from partitioner.measuring.profile import DeviceProfiler
-from partitioner.measuring.verify import Verification, verify_chain
-from partitioner.problem.features import SegmentFeatures
-from partitioner.problem.partition import (
+from partitioner.problem import (
     Guard,
     NoFeasiblePartition,
     Outcome,
     Partition,
+    Problem,
+    Range,
     Round,
     Segment,
     SegmentFacts,
+    SegmentFeatures,
     SegmentProfile,
 )
-from partitioner.problem.problem import Problem
-from partitioner.problem.ranges import Range
-from partitioner.solving.exact import min_bottleneck, solve
-from partitioner.solving.paths import Solution
-from partitioner.strategies.bisection import bisect
-from partitioner.strategies.exhaustive import try_everything
-from partitioner.strategies.named import STRATEGIES
-from partitioner.strategies.oracle import CostTable, LatencyOracle
-from partitioner.strategies.parameter_count import keep_given, keep_start
-from partitioner.strategies.search import search_optimal
-from partitioner.strategies.strategy import SearchOptions, Strategy
+from partitioner.solving import Solution, min_bottleneck, solve
+from partitioner.strategies import (
+    STRATEGIES,
+    CostTable,
+    LatencyOracle,
+    SearchOptions,
+    Strategy,
+    bisect,
+    keep_given,
+    keep_start,
+    search_optimal,
+    try_everything,
+)
 
 __all__ = [
     "STRATEGIES",

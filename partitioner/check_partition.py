@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from partitioner.certificate.checker import check_report
-from partitioner.reporting.progress import milliseconds
+from partitioner.certificate import check_report
+from partitioner.reporting import milliseconds
 
 
 def summary(content: Mapping[str, Any]) -> str:

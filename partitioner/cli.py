@@ -24,28 +24,48 @@ from typing import Any
 
 from compiler import Graph, graph_from_bytes, parameter_count_cuts, segment_stem
 from compiler.compile import check_quantized
-from compiler.reading.source import read_source
+from compiler.reading import read_source
 from devices.device import Device, Tensor
 from devices.errors import ConfigError, DeviceError, EdgeTpuError, ModelError
 from devices.files import write_together
-from partitioner.command.arguments import Arguments, parse
-from partitioner.command.decide import Decider, Decision
-from partitioner.command.input_file import read_input
-from partitioner.command.open_compiler import open_compiler
-from partitioner.command.option_parser import parser
-from partitioner.command.output_directory import usable_directory
-from partitioner.command.pending_file import PendingFile
-from partitioner.command.profiling_devices import profiling_pool, usable_devices
-from partitioner.measuring.compilers import SegmentCompiler, SegmentFiles
-from partitioner.measuring.device_kinds import placement, stage_devices
-from partitioner.measuring.random_tensors import random_tensors
-from partitioner.measuring.trial_run import TrialRun, try_pipeline
-from partitioner.measuring.verify import Verification, input_specs, verify_chain, verify_on_devices
-from partitioner.problem.partition import Partition
-from partitioner.reporting.html_report import partition_page, sweep_page
-from partitioner.reporting.progress import Progress
-from partitioner.reporting.report import Report, as_json, as_table
-from partitioner.reporting.sweep_report import SweepReport, sweep_json, sweep_text
+from partitioner.command import (
+    Arguments,
+    Decider,
+    Decision,
+    PendingFile,
+    open_compiler,
+    parse,
+    parser,
+    profiling_pool,
+    read_input,
+    usable_devices,
+    usable_directory,
+)
+from partitioner.measuring import (
+    SegmentCompiler,
+    SegmentFiles,
+    TrialRun,
+    Verification,
+    input_specs,
+    placement,
+    random_tensors,
+    stage_devices,
+    try_pipeline,
+    verify_chain,
+    verify_on_devices,
+)
+from partitioner.problem import Partition
+from partitioner.reporting import (
+    Progress,
+    Report,
+    SweepReport,
+    as_json,
+    as_table,
+    partition_page,
+    sweep_json,
+    sweep_page,
+    sweep_text,
+)
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -9,12 +9,10 @@ from pathlib import Path
 from compiler import Graph, compile_parts, parameter_count_cuts, read_graph, segment_stem
 from compiler.compile import check_quantized
 from devices.device import Device
-from partitioner.graphs.planning import problem_of
-from partitioner.measuring.compilers import BuiltInCompiler
-from partitioner.measuring.profile import DeviceProfiler
-from partitioner.problem.ranges import Range, operators_of, ranges_of
-from partitioner.strategies.search import search_optimal
-from partitioner.strategies.strategy import SearchOptions, ignore_round
+from partitioner.graphs import problem_of
+from partitioner.measuring import BuiltInCompiler, DeviceProfiler
+from partitioner.problem import Range, operators_of, ranges_of
+from partitioner.strategies import SearchOptions, ignore_round, search_optimal
 from pipeline.experiment import PartitionMethod, SegmentedModel
 
 _DIFF_THRESHOLD_NS = 0

@@ -6,7 +6,7 @@ planning and timing behind it.
 
 from __future__ import annotations
 
-from pipeline.channels.contract import ChannelSpec
+from pipeline.channels import ChannelSpec
 from pipeline.errors import (
     ChannelClosed,
     ChannelError,
@@ -17,13 +17,18 @@ from pipeline.errors import (
     PipelineClosed,
     WrongAnswer,
 )
-from pipeline.host.result import OnError, Result
-from pipeline.observing.logs import LogFormatter, configure_logging
-from pipeline.observing.statistics import PipelineStatistics, StageCounters, StageStatistics
-from pipeline.observing.trace_events import TraceClock
-from pipeline.observing.usage import ProcessUse
+from pipeline.host import OnError, Result
+from pipeline.observing import (
+    LogFormatter,
+    PipelineStatistics,
+    ProcessUse,
+    StageCounters,
+    StageStatistics,
+    TraceClock,
+    configure_logging,
+)
 from pipeline.runner import PipelinedModelRunner
-from pipeline.stages.routes import RoutePlan, StageTensors, plan_routes
+from pipeline.stages import RoutePlan, StageTensors, plan_routes
 from pipeline.timeline import SteadyState, Timeline, chain, simulate, steady_state
 
 __all__ = [

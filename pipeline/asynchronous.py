@@ -19,8 +19,7 @@ from numpy.typing import ArrayLike
 
 from devices.device import Tensor
 from pipeline.errors import InferenceError
-from pipeline.host.result import Result
-from pipeline.host.source import TURNED_OFF
+from pipeline.host import TURNED_OFF, Result
 from pipeline.running import RunningPipeline
 
 Items = Iterable[Mapping[str, ArrayLike]] | AsyncIterable[Mapping[str, ArrayLike]]

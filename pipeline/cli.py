@@ -23,7 +23,7 @@ from pipeline.experiment import (
     report_as_dict,
     run_experiment,
 )
-from pipeline.observing.logs import configure_logging, remove_logging
+from pipeline.observing import configure_logging, remove_logging
 
 _DESCRIPTION = """\
 Measure how fast models run on one and on several Edge TPUs.

@@ -32,16 +32,18 @@ from devices.errors import ConfigError
 from devices.pool import DevicePool
 from pipeline import asynchronous
 from pipeline.errors import InferenceError
-from pipeline.host.result import OnError, Result
-from pipeline.host.source import TURNED_OFF
-from pipeline.observing.statistics import PipelineStatistics
-from pipeline.observing.trace import trace_size
-from pipeline.observing.trace_events import TraceClock, save, trace_events
-from pipeline.observing.usage import process_use
+from pipeline.host import TURNED_OFF, OnError, Result
+from pipeline.observing import (
+    PipelineStatistics,
+    TraceClock,
+    process_use,
+    save,
+    trace_events,
+    trace_size,
+)
 from pipeline.running import RunningPipeline, RunOptions
-from pipeline.stages.routes import StageTensors, plan_routes
-from pipeline.supervising.assignment import assign, check_recovery, load, select
-from pipeline.supervising.replacements import Replacements
+from pipeline.stages import StageTensors, plan_routes
+from pipeline.supervising import Replacements, assign, check_recovery, load, select
 
 ITEM_DEADLINE_S = 60.0
 """Longest host time for one item in one stage before its device counts as hung.
@@ -195,7 +197,7 @@ class PipelinedModelRunner:
         do not depend on how fast this program runs.
 
         ``token`` is any object of yours that :meth:`pop_result` gives back with the item, on
-        :class:`~pipeline.host.result.Result` or :class:`~pipeline.errors.InferenceError`.  It stays in
+        :class:`~pipeline.host.Result` or :class:`~pipeline.errors.InferenceError`.  It stays in
         this process and is never copied.
 
         Raises :class:`~devices.errors.TensorError` for a wrong name, dtype or shape,

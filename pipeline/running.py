@@ -1,8 +1,8 @@
 """A pipeline that runs: its channels, its stages next to their chips, and their supervision.
 
 The host creates every channel, hands each stage duplicates of its own ends, and keeps copies of
-them to hand to a successor (:mod:`pipeline.supervising.seating`).  Who notices a loss and what follows is in
-:mod:`pipeline.supervising.supervision`.
+them to hand to a successor (:mod:`pipeline.supervising.seating`).  Who notices a loss and what
+follows is in :mod:`pipeline.supervising.supervision`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,12 @@ from typing import Any
 
 from devices.device import Device, Loaded
 from devices.errors import DeviceError
-from devices.process.log_records import SafeLogger
-from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
-from pipeline.host.pump import Pump
-from pipeline.host.result import OnError
-from pipeline.host.sink import Sink
-from pipeline.host.source import Source
-from pipeline.host.wake_pipe import WakePipe
-from pipeline.observing.statistics import PipelineStatistics, StageStatistics
-from pipeline.observing.trace import TracedPage
-from pipeline.observing.trace_events import StageTrace
-from pipeline.stages.recovery import Losses
-from pipeline.stages.routes import SOURCE, RoutePlan
-from pipeline.supervising.assignment import unload
-from pipeline.supervising.replacements import Replacements, claim, give_up
-from pipeline.supervising.seating import Seat, Seating
-from pipeline.supervising.supervision import Supervisor
+from devices.process import SafeLogger
+from pipeline.channels import SharedMemoryConsumer, SharedMemoryProducer
+from pipeline.host import OnError, Pump, Sink, Source, WakePipe
+from pipeline.observing import PipelineStatistics, StageStatistics, StageTrace, TracedPage
+from pipeline.stages import SOURCE, Losses, RoutePlan
+from pipeline.supervising import Replacements, Seat, Seating, Supervisor, claim, give_up, unload
 
 GRACE_S = 5.0
 """How long the stages together may take to end before the pipeline leaves without them."""

@@ -34,13 +34,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devices.errors import ConfigError
-from pipeline.channels.contract import ChannelSpec
-from pipeline.stages.routes import SOURCE
+from pipeline.channels import ChannelSpec
+from pipeline.stages import SOURCE
 
 Times = NDArray[np.int64]
 
 LONGEST_PERIOD = 16
-"""Longest repetition looked for; rings planned by :mod:`pipeline.stages.routes` repeat every item."""
+"""Longest repetition looked for; rings as :mod:`pipeline.stages` plans them repeat every item."""
 
 
 @dataclass(frozen=True)

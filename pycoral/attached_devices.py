@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from devices.chip.config import DeviceConfig
+from devices.chip import DeviceConfig
 from devices.config import pool_config_from_mapping
 from devices.coral import CoralRecord, list_coral_devices
 from devices.device import Link

@@ -12,8 +12,7 @@ from typing import Any
 from ai_edge_litert.interpreter import Interpreter
 
 from devices.errors import ModelError
-from devices.executable.description import CUSTOM_OPERATOR
-from devices.executable.file import METADATA_NAME, read_executable
+from devices.executable import CUSTOM_OPERATOR, METADATA_NAME, read_executable
 
 CONTENT_NAME = "<model content>"
 """How a model that was given as bytes is called in messages."""

@@ -2,3 +2,37 @@
 
 Also where ``--num_segments`` cuts.  What the chip can run and what it costs is not known here.
 """
+
+from __future__ import annotations
+
+from compiler.cutting.cut import (
+    Boundary,
+    Crossing,
+    boundary,
+    boundary_of,
+    check_range,
+    crossing,
+    cut,
+    cut_operators,
+    extract,
+    flow,
+    in_order,
+)
+from compiler.cutting.segments import first_output, parameter_count_cuts, segment_stem
+
+__all__ = [
+    "Boundary",
+    "Crossing",
+    "boundary",
+    "boundary_of",
+    "check_range",
+    "crossing",
+    "cut",
+    "cut_operators",
+    "extract",
+    "first_output",
+    "flow",
+    "in_order",
+    "parameter_count_cuts",
+    "segment_stem",
+]

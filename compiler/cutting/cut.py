@@ -218,8 +218,8 @@ def cut_operators(graph: Graph, operators: Sequence[int]) -> bytes:
 class Extract:
     """A schema object tree (``ModelT``) and where the graph's tensors went in it.
 
-    Its tensors and operators are already written (:mod:`compiler.cutting.prepacked`): they can be packed
-    and put in other places, but not looked into.
+    Its tensors and operators are already written (:mod:`compiler.cutting.prepacked`): they can be
+    packed and put in other places, but not looked into.
     """
 
     model: Any

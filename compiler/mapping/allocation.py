@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from devices.chip.constants import PARAMETER_MEMORY_BYTES
+from devices.chip import PARAMETER_MEMORY_BYTES
 
 _RESERVE_PER_OPERATOR_BYTES = 16 * 1024
 _RESERVE_LIMIT_BYTES = 1024 * 1024

@@ -23,7 +23,7 @@ from typing import Literal
 
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
 from compiler.mapping.support import batch_dimensions
-from devices.executable.description import OperatorWork
+from devices.executable import OperatorWork
 
 _LANES = 64
 _NARROW_CHANNELS = 16

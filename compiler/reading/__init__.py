@@ -3,3 +3,14 @@
 Finds the bytes, checks the file's structure down to its last offset, brings the operators into an
 order in which they can run and works out shapes that converters leave out.
 """
+
+from __future__ import annotations
+
+from compiler.reading.reader import graph_from_bytes, read_graph
+from compiler.reading.source import read_source
+
+__all__ = [
+    "graph_from_bytes",
+    "read_graph",
+    "read_source",
+]

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.cutting.cut import extract
+from compiler.cutting import extract
 from compiler.graph import Graph, Operator
 from devices.executable import tflite_file
 

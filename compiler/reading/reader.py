@@ -23,9 +23,7 @@ from compiler.reading.missing_shapes import with_missing_shapes
 from compiler.reading.source import read_source
 from compiler.reading.structure import DamageError, check_structure
 from devices.errors import ModelError
-from devices.executable import tflite_file
-from devices.executable.description import CUSTOM_OPERATOR
-from devices.executable.file import METADATA_NAME
+from devices.executable import CUSTOM_OPERATOR, METADATA_NAME, tflite_file
 
 _KINDS: dict[int, str] = {
     value: name

@@ -13,7 +13,7 @@ import numpy as np
 
 from devices.device import Tensor, TensorSpec
 from devices.errors import DeviceError, ModelError
-from devices.executable.description import Executable
+from devices.executable import Executable
 
 
 class Engine(Protocol):

@@ -43,7 +43,7 @@ from devices.chip.constants import (
     LinkParameters,
 )
 from devices.device import Timing
-from devices.executable.description import ExecutableInfo, OperatorWork
+from devices.executable import ExecutableInfo, OperatorWork
 
 NS_PER_CYCLE = 1e9 / CLOCK_HZ
 

@@ -22,7 +22,7 @@ from devices.chip.latency import LatencyModel
 from devices.chip.parameter_cache import CachedParameters, ParameterCache
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
-from devices.executable.description import Executable, ExecutableInfo
+from devices.executable import Executable, ExecutableInfo
 
 _logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class _Registration:
 class SimulatedChip:
     """Implements :class:`~devices.device.Chip` without a chip.
 
-    ``read`` opens executables (by default :func:`devices.executable.file.read_executable`);
+    ``read`` opens executables (by default :func:`devices.executable.read_executable`);
     ``latency`` is the model of time; ``die`` is called by a ``die`` fault.
     """
 
@@ -270,6 +270,6 @@ def _refuse_unknown(
 
 
 def _read_executable(path: Path) -> Executable:
-    from devices.executable.file import read_executable
+    from devices.executable import read_executable
 
     return read_executable(path)

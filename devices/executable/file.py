@@ -225,7 +225,7 @@ def _what_else(data: bytes) -> str:
     if GOOGLE_IDENTIFIER in data and CUSTOM_OPERATOR.encode() in data:
         return (
             "was compiled by Google's compiler: its sizes, caching token and shapes can be read "
-            "(devices.executable.google_package.describe_google_package), but only a real Edge TPU can "
+            "(devices.executable.describe_google_package), but only a real Edge TPU can "
             "execute it; compile the original .tflite with this project's edgetpu_compiler."
         )
     if CUSTOM_OPERATOR.encode() in data or METADATA_NAME.encode() in data:

@@ -3,3 +3,11 @@
 ``ProcessDevice`` is a device whose chip lives in a process of its own; the kinds of devices that
 users meet are made of it.
 """
+
+from __future__ import annotations
+
+from devices.hosted.process_device import ProcessDevice
+
+__all__ = [
+    "ProcessDevice",
+]

@@ -30,9 +30,8 @@ from devices.device import Chip, Program
 from devices.errors import DeviceDied, DeviceError
 from devices.hosted.output import OutputTail
 from devices.hosted.program import HostedProgram
-from devices.nursery.start import start_device_process
-from devices.process.carried_error import unpack
-from devices.process.control import (
+from devices.nursery import start_device_process
+from devices.process import (
     CarriedError,
     Configure,
     Logged,
@@ -41,11 +40,12 @@ from devices.process.control import (
     Ready,
     Reply,
     Request,
+    SafeLogger,
     Shutdown,
     StartProgram,
     close_all,
+    unpack,
 )
-from devices.process.log_records import SafeLogger
 
 LOGGER = "edgetpu.device"
 """Log records of device ``usb:0`` appear in the host under ``edgetpu.device.usb:0``."""
@@ -58,7 +58,7 @@ GRACE_S = 1.0
 
 
 class Connection:
-    """Everything behind a :class:`~devices.hosted.process_device.ProcessDevice` but the object itself.
+    """Everything behind a :class:`~devices.hosted.ProcessDevice` but the object itself.
 
     The reader thread refers to this and not to the device, which so can be collected (and closed)
     when the user drops it.

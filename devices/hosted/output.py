@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from typing import IO
 
-from devices.process.log_records import SafeLogger
+from devices.process import SafeLogger
 
 _KEPT_LINES = 40
 

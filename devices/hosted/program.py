@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from devices.errors import DeviceDied, DeviceError
-from devices.process.control import Deliver, StopProgram
+from devices.process import Deliver, StopProgram
 
 
 class HostedProgram:

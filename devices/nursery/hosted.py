@@ -24,8 +24,7 @@ from typing import IO
 from devices.nursery.inside import Exited, ForkDevice, Forked, NotForked, NurseryReady
 from devices.nursery.launch import explain_exit, start_interpreter
 from devices.nursery.surroundings import Origin, Place
-from devices.process.control import ControlChannel, close_all
-from devices.process.log_records import SafeLogger
+from devices.process import ControlChannel, SafeLogger, close_all
 
 START_S = 30.0
 """How long a nursery may take to start: its imports, on a machine that is busy."""

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from devices.nursery.surroundings import Place
-from devices.process.control import ControlChannel, close_all
+from devices.process import ControlChannel, close_all
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_NAME = 15

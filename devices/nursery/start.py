@@ -31,8 +31,7 @@ from devices.nursery.launch import (
     import_paths,
     start_interpreter,
 )
-from devices.process.control import ControlChannel
-from devices.process.log_records import SafeLogger
+from devices.process import ControlChannel, SafeLogger
 
 if TYPE_CHECKING:
     from devices.nursery.hosted import ForkedProcess, HostedNursery

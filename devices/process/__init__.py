@@ -1,5 +1,51 @@
-"""What runs inside a device's process, next to its chip, and the messages it exchanges with the host.
+"""What runs inside a device's process, next to its chip, and how it and the host talk.
 
 The control connection both sides speak, the main loop behind it, the programs it hosts, and how
 errors and log records travel; who starts such a process is not known here.
 """
+
+from __future__ import annotations
+
+from devices.process.carried_error import unpack
+from devices.process.control import (
+    CarriedError,
+    Configure,
+    ControlChannel,
+    Deliver,
+    Logged,
+    ProgramEvent,
+    ProgramExit,
+    Ready,
+    Reply,
+    Request,
+    Shutdown,
+    StartProgram,
+    StopProgram,
+    close_all,
+)
+from devices.process.inference import infer
+from devices.process.log_records import LogFields, SafeLogger, add_log_fields
+from devices.process.programs import ProgramThread
+
+__all__ = [
+    "CarriedError",
+    "Configure",
+    "ControlChannel",
+    "Deliver",
+    "LogFields",
+    "Logged",
+    "ProgramEvent",
+    "ProgramExit",
+    "ProgramThread",
+    "Ready",
+    "Reply",
+    "Request",
+    "SafeLogger",
+    "Shutdown",
+    "StartProgram",
+    "StopProgram",
+    "add_log_fields",
+    "close_all",
+    "infer",
+    "unpack",
+]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from devices.chip.clock import Pacer
+from devices.chip import Pacer
 from devices.device import Chip, Loaded, Tensor, Timing
 from devices.errors import DeviceError
 

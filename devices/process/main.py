@@ -7,9 +7,9 @@ The main thread only listens, so that the host's death is noticed whatever the c
     "answers"        what the main thread has to say: it never sends, so that it always listens
     "program-<n>"    one thread for each running program
 
-A device process never outlives its host, shares no memory with it and inherits nothing from it
-but one socket: it is forked from the nursery (:mod:`devices.nursery.inside`), a fresh interpreter, or is
-one itself (:mod:`devices.nursery.launch`).
+A device process never outlives its host, shares no memory with it and inherits nothing from it but
+one socket: it is forked from the nursery (:mod:`devices.nursery.inside`), a fresh interpreter, or
+is one itself (:mod:`devices.nursery.launch`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from devices.chip.clock import Pacer
+from devices.chip import Pacer
 from devices.device import Chip, Health, Loaded, Program, Tensor, Timing
 from devices.errors import DeviceError
 from devices.process.affinity import run_on

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.beliefs.knowledge import Knowledge
-from partitioner.problem.partition import Guard
-from partitioner.problem.places import Places
-from partitioner.solving.exact import Matrix
+from partitioner.problem import Guard, Places
+from partitioner.solving import Matrix
 
 
 @dataclass(frozen=True, eq=False)

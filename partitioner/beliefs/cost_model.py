@@ -22,13 +22,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from partitioner.beliefs.nnls import nnls
-from partitioner.problem.features import Features
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from partitioner.problem import Array, Features, Index
 
 _RIDGE = 1e-3
 """Pull towards small rates, which settles those that the measurements leave open."""

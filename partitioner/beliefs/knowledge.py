@@ -5,22 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from partitioner.beliefs.cost_model import CostModel, Prediction
-from partitioner.problem.bounds import RowTable
-from partitioner.problem.features import Features, SegmentFeatures
-from partitioner.problem.ideals import Ideals
-from partitioner.problem.partition import Guard
-from partitioner.problem.places import Line, Places
-from partitioner.problem.ranges import Range
-from partitioner.problem.segments import Segments
-from partitioner.problem.set_features import SetFeatures
-from partitioner.solving.paths import Solution, best_cuts
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
+from partitioner.problem import (
+    Array,
+    Features,
+    Guard,
+    Ideals,
+    Index,
+    Line,
+    Mask,
+    Places,
+    Range,
+    RowTable,
+    SegmentFeatures,
+    Segments,
+    SetFeatures,
+)
+from partitioner.solving import Solution, best_cuts
 
 _SIGMAS = 3.0
 """Standard deviations between what the cost model expects and its bound, at least."""

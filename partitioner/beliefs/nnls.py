@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from partitioner.problem import Array
 
 
 def nnls(matrix: Array, target: Array) -> Array:

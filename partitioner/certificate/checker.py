@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from partitioner.certificate.claim import check_certificate
-from partitioner.problem.ranges import FILE_ORDER
-from partitioner.problem.segments import Segments
-from partitioner.solving.paths import best_cuts
+from partitioner.problem import FILE_ORDER, Segments
+from partitioner.solving import best_cuts
 
 _SAME = ("cuts", "gap_ns", "lower_bound_ns", "optimality_gap", "strategy")
 """Fields that the report and its certificate both have."""

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from partitioner.problem.partition import Partition
-from partitioner.problem.ranges import Range, cuts_of, named, operators_of
+from partitioner.problem import Partition, Range, cuts_of, named, operators_of
 
 _ASSUMED_ALWAYS: tuple[str, ...] = (
     "each segment's latency is the one measured here, alone on one device with one item in flight",

@@ -13,7 +13,7 @@ from typing import Literal
 
 from devices.errors import ConfigError
 from partitioner.command.option_parser import parser
-from partitioner.strategies.named import STRATEGIES
+from partitioner.strategies import STRATEGIES
 
 _MOST_TPUS = 64
 """Numbers of TPUs that a sweep goes up to."""

@@ -11,19 +11,27 @@ from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
 from partitioner.command.how_many_command import answer_how_many, asked_how_many
-from partitioner.graphs.planning import MOST_ASSIGNED, MOST_IDEALS, MOST_MEASURED, problem_of
-from partitioner.measuring.bench import Measurement
-from partitioner.measuring.compilers import SegmentCompiler
-from partitioner.measuring.confidence import Confidence, confidence_in
-from partitioner.measuring.device_kinds import DeviceKind, kinds_of
-from partitioner.measuring.profile import DeviceProfiler
-from partitioner.problem.partition import NoFeasiblePartition, Partition
-from partitioner.problem.problem import Problem
-from partitioner.reporting.progress import Progress
-from partitioner.sizing.how_many import Recommendation, Sweep
-from partitioner.strategies.assignment_search import Kind, search_assigned
-from partitioner.strategies.named import STRATEGIES
-from partitioner.strategies.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.graphs import MOST_ASSIGNED, MOST_IDEALS, MOST_MEASURED, problem_of
+from partitioner.measuring import (
+    Confidence,
+    DeviceKind,
+    DeviceProfiler,
+    Measurement,
+    SegmentCompiler,
+    confidence_in,
+    kinds_of,
+)
+from partitioner.problem import NoFeasiblePartition, Partition, Problem
+from partitioner.reporting import Progress
+from partitioner.sizing import Recommendation, Sweep
+from partitioner.strategies import (
+    STRATEGIES,
+    Kind,
+    OnRound,
+    SearchOptions,
+    ignore_round,
+    search_assigned,
+)
 
 _LOGGER = logging.getLogger(__name__)
 

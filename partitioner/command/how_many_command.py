@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from compiler import Graph
 from partitioner.command.arguments import Arguments
-from partitioner.problem.partition import Partition
-from partitioner.reporting.progress import Progress
-from partitioner.sizing.how_many import Recommendation, Sweep, Target, recommend
-from partitioner.sizing.sweep import sweep
-from partitioner.strategies.oracle import LatencyOracle
-from partitioner.strategies.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.problem import Partition
+from partitioner.reporting import Progress
+from partitioner.sizing import Recommendation, Sweep, Target, recommend, sweep
+from partitioner.strategies import LatencyOracle, OnRound, SearchOptions, ignore_round
 
 DEFAULT_COUNTS = range(1, 9)
 """Numbers of TPUs looked at by ``--num_segments auto``."""

@@ -12,13 +12,15 @@ from compiler import Graph
 from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
-from partitioner.measuring.compile_cache import (
+from partitioner.measuring import (
+    BuiltInCompiler,
     CachedCompiler,
+    ExternalCompiler,
     FingerprintedCompiler,
+    SegmentCompiler,
     default_cache_directory,
+    kinds_of,
 )
-from partitioner.measuring.compilers import BuiltInCompiler, ExternalCompiler, SegmentCompiler
-from partitioner.measuring.device_kinds import kinds_of
 
 _LOGGER = logging.getLogger(__name__)
 

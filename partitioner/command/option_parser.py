@@ -1,4 +1,4 @@
-"""The options of ``partition-with-profiling`` as its help shows them; see partitioner.command.arguments."""
+"""The options of ``partition-with-profiling`` as its help shows them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
 from partitioner.command.how_many_command import asked_how_many, counts_of
-from partitioner.measuring.device_kinds import kinds_of
+from partitioner.measuring import kinds_of
 
 _LINKS: dict[str, Link] = {"pcionly": "pcie", "usbonly": "usb"}
 

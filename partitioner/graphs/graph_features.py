@@ -18,13 +18,9 @@ from numpy.typing import NDArray
 
 from compiler.compile import DEFAULT_RUNTIME_VERSION
 from compiler.graph import NO_TENSOR, Graph
-from compiler.mapping.allocation import Layer, allocate, available_bytes
-from compiler.mapping.support import Status, status_of
-from compiler.mapping.work import operator_work
-from devices.executable.description import OperatorWork
-from partitioner.problem.features import Array, Index, SegmentFeatures, Table
-
-Mask = NDArray[np.bool_]
+from compiler.mapping import Layer, Status, allocate, available_bytes, operator_work, status_of
+from devices.executable import OperatorWork
+from partitioner.problem import Array, Index, Mask, SegmentFeatures, Table
 
 _EXACT_ALLOCATION_LIMIT = 100_000
 """Segments up to which parameter allocation is planned for each; beyond, what exceeds the memory

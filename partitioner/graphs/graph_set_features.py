@@ -1,8 +1,9 @@
 """The features of segments between ideals of a graph, and what crosses cuts there.
 
-The counterpart of :mod:`partitioner.graphs.graph_features` for segments that are any operators closed
-under the ways between them.  Where an operator would run depends on which unsupported operators
-are in the segment with it, so everything is worked out on tables of segments by operators.
+The counterpart of :mod:`partitioner.graphs.graph_features` for segments that are any operators
+closed under the ways between them.  Where an operator would run depends on which unsupported
+operators are in the segment with it, so everything is worked out on tables of segments by
+operators.
 """
 
 from __future__ import annotations
@@ -20,11 +21,7 @@ from partitioner.graphs.graph_features import (
     activation_bytes,
     available_for,
 )
-from partitioner.problem.features import Array
-from partitioner.problem.ideals import Ideals
-from partitioner.problem.set_features import SetFeatures
-
-Mask = NDArray[np.bool_]
+from partitioner.problem import Array, Ideals, Mask, SetFeatures
 
 _CHUNK = 65_536
 """Segments worked out at once, which bounds memory."""
@@ -161,7 +158,7 @@ class _Segments:
         return sizes[0], sizes[1], keys[0], keys[1]
 
     def _off_chip(self, mapped: Mask, operators: NDArray[np.intp]) -> Array:
-        """Bytes streamed, by the compiler's rule (:func:`compiler.mapping.allocation.allocate`).
+        """Bytes streamed, by the compiler's rule (:func:`compiler.mapping.allocate`).
 
         The rule takes layers one by one, so all segments can go through it side by side.
         """

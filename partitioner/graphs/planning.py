@@ -1,4 +1,4 @@
-"""From a graph to a :class:`~partitioner.problem.problem.Problem`: where it may be cut, where to start."""
+"""From a graph to a :class:`~partitioner.problem.Problem`: where it may be cut, where to start."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from functools import lru_cache
 from typing import Literal
 
 from compiler import Graph, parameter_count_cuts
-from compiler.cutting.segments import first_output
+from compiler.cutting import first_output
 from devices.errors import ConfigError, ModelError
 from partitioner.graphs.graph_features import cut_bytes, graph_features
 from partitioner.graphs.graph_set_features import graph_set_features, ideal_bytes
 from partitioner.graphs.precedence import precedence_of
-from partitioner.problem.ideals import Ideals
-from partitioner.problem.problem import Problem
-from partitioner.problem.ranges import FILE_ORDER, ONLY_ORDER, stepped_cut_choices
-from partitioner.problem.set_features import SetFeatures
+from partitioner.problem import (
+    FILE_ORDER,
+    ONLY_ORDER,
+    Ideals,
+    Problem,
+    SetFeatures,
+    stepped_cut_choices,
+)
 
 MOST_IDEALS = 1_500
 """Up to so many ideals a search looks at all of them, beyond at some.

@@ -1,1 +1,49 @@
-"""Asking devices: compile a segment, run it until its median is known, compare with the uncut model."""
+"""Asking devices: compile a segment, run it until its median is known, compare the outputs."""
+
+from __future__ import annotations
+
+from partitioner.measuring.bench import Measurement
+from partitioner.measuring.compile_cache import (
+    CachedCompiler,
+    FingerprintedCompiler,
+    default_cache_directory,
+)
+from partitioner.measuring.compilers import (
+    BuiltInCompiler,
+    CompilationFailed,
+    ExternalCompiler,
+    SegmentCompiler,
+    SegmentFiles,
+)
+from partitioner.measuring.confidence import Confidence, confidence_in
+from partitioner.measuring.device_kinds import DeviceKind, kinds_of, placement, stage_devices
+from partitioner.measuring.profile import DeviceProfiler
+from partitioner.measuring.random_tensors import random_tensors
+from partitioner.measuring.trial_run import TrialRun, try_pipeline
+from partitioner.measuring.verify import Verification, input_specs, verify_chain, verify_on_devices
+
+__all__ = [
+    "BuiltInCompiler",
+    "CachedCompiler",
+    "CompilationFailed",
+    "Confidence",
+    "DeviceKind",
+    "DeviceProfiler",
+    "ExternalCompiler",
+    "FingerprintedCompiler",
+    "Measurement",
+    "SegmentCompiler",
+    "SegmentFiles",
+    "TrialRun",
+    "Verification",
+    "confidence_in",
+    "default_cache_directory",
+    "input_specs",
+    "kinds_of",
+    "placement",
+    "random_tensors",
+    "stage_devices",
+    "try_pipeline",
+    "verify_chain",
+    "verify_on_devices",
+]

@@ -15,7 +15,7 @@ from devices.errors import ModelError
 from partitioner.measuring.random_tensors import random_tensors
 from partitioner.measuring.repeats import Estimate, RepeatRule, measure_repeatedly
 from partitioner.measuring.watchdog import Watchdog
-from partitioner.problem.partition import SegmentFacts
+from partitioner.problem import SegmentFacts
 
 DRIFT = 0.05
 """Change of the reference's latency, beyond what its intervals allow, that counts as a change of

@@ -22,7 +22,7 @@ from typing import Protocol
 from compiler import Graph, cut_operators
 from devices.errors import ConfigError
 from partitioner.measuring.compilers import SegmentCompiler, SegmentFiles
-from partitioner.problem.ranges import Range, operators_of
+from partitioner.problem import Range, operators_of
 
 _MAGIC = b"EPSEG\x001\n"
 _HEADER = struct.Struct("<8s32sQ")

@@ -17,7 +17,7 @@ from typing import Protocol
 from compiler import CompileOptions, Graph, compile_operators, cut_operators
 from compiler.log import OutputNames, operation_log
 from devices.errors import ConfigError, ModelError
-from partitioner.problem.ranges import Range, named, operators_of
+from partitioner.problem import Range, named, operators_of
 
 
 class CompilationFailed(ModelError):

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.measuring.repeats import Estimate
-from partitioner.problem.places import Index, Line, Places
-from partitioner.problem.ranges import Range
-from partitioner.solving.exact import Matrix, min_bottleneck
+from partitioner.problem import Index, Line, Places, Range
+from partitioner.solving import Matrix, min_bottleneck
 
 _DRAWS = 200
 

@@ -31,8 +31,7 @@ from partitioner.measuring.bench import Bench, Measurement, differ
 from partitioner.measuring.compilers import CompilationFailed, SegmentCompiler
 from partitioner.measuring.random_tensors import random_tensors
 from partitioner.measuring.repeats import Estimate, RepeatRule
-from partitioner.problem.partition import SegmentFacts
-from partitioner.problem.ranges import Range, named
+from partitioner.problem import Range, SegmentFacts, named
 
 __all__ = ["DeviceProfiler", "random_tensors"]
 
@@ -60,7 +59,7 @@ class _Share:
 
 
 class DeviceProfiler:
-    """A :class:`~partitioner.strategies.oracle.LatencyOracle` over devices of one kind.
+    """A :class:`~partitioner.strategies.LatencyOracle` over devices of one kind.
 
     The latency of a segment is the median of warm runs, one item in flight, on seeded random
     inputs; as many runs as ``RepeatRule`` asks for, one where devices are free of noise.  A device

@@ -2,3 +2,70 @@
 
 No algorithm that searches and no device; everything else in this room speaks in these words.
 """
+
+from __future__ import annotations
+
+from partitioner.problem.arrays import Array, Index, Mask, Table
+from partitioner.problem.bounds import RowTable
+from partitioner.problem.features import Features, SegmentFeatures
+from partitioner.problem.ideals import Ideals
+from partitioner.problem.partition import (
+    Guard,
+    NoFeasiblePartition,
+    Outcome,
+    Partition,
+    Round,
+    Segment,
+    SegmentFacts,
+    SegmentProfile,
+    placed,
+)
+from partitioner.problem.places import Line, Places
+from partitioner.problem.problem import Problem
+from partitioner.problem.ranges import (
+    FILE_ORDER,
+    ONLY_ORDER,
+    Range,
+    cuts_of,
+    in_file_order,
+    named,
+    operators_of,
+    ranges_of,
+    stepped_cut_choices,
+)
+from partitioner.problem.segments import Segments
+from partitioner.problem.set_features import SetFeatures
+
+__all__ = [
+    "FILE_ORDER",
+    "ONLY_ORDER",
+    "Array",
+    "Features",
+    "Guard",
+    "Ideals",
+    "Index",
+    "Line",
+    "Mask",
+    "NoFeasiblePartition",
+    "Outcome",
+    "Partition",
+    "Places",
+    "Problem",
+    "Range",
+    "Round",
+    "RowTable",
+    "Segment",
+    "SegmentFacts",
+    "SegmentFeatures",
+    "SegmentProfile",
+    "Segments",
+    "SetFeatures",
+    "Table",
+    "cuts_of",
+    "in_file_order",
+    "named",
+    "operators_of",
+    "placed",
+    "ranges_of",
+    "stepped_cut_choices",
+]

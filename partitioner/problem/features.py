@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Table = NDArray[np.float32]
-
+from partitioner.problem.arrays import Array, Index, Table
 
 Overlap = Callable[[Index, Index], Array]
 """By first and end places of other segments: a row for each of them."""

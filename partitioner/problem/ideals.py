@@ -23,13 +23,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from partitioner.problem.arrays import Array, Index, Mask
 from partitioner.problem.bounds import Packing, RowTable
 from partitioner.problem.ranges import Range, runs_of, set_of
 from partitioner.problem.segments import Segments
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 Words = NDArray[np.uint64]
 
 _WORD = 64
@@ -41,7 +39,7 @@ proofs do without them."""
 
 
 class Ideals:
-    """A family of ideals, numbered by size; :class:`~partitioner.problem.places.Places` of a problem.
+    """A family of ideals, numbered by size; :class:`~partitioner.problem.Places` of a problem.
 
     ``sets``: operators as bits, the empty set and that of all ``num_operators`` among them;
     ``complete``: whether these are all ideals of the graph.
@@ -202,7 +200,7 @@ class Ideals:
         return Packing(RowTable(np.arange(len(self)), rows), from_parts)
 
     def smallest_container(self, first: Index, end: Index, inside: Array) -> RowTable:
-        """As :func:`partitioner.problem.bounds.smallest_container`; of many ideals, nothing is told."""
+        """As :func:`~partitioner.problem.bounds.smallest_container`; nothing for many ideals."""
         if len(self) > _MOST_CONTAINED:
             return RowTable(np.zeros(len(self), dtype=np.intp), np.full((1, len(self)), np.inf))
         starts, ends, which = self.wherever(first, end)

@@ -3,7 +3,7 @@
 A *place* is a set of operators that can run before all others.  Along one order of the operators
 the places are positions in it, and there is a segment between any two (:class:`Line`).  Where
 branches may run in either order, places are ideals of the graph, and there is a segment between
-two of them only if one contains the other (:class:`partitioner.problem.ideals.Ideals`).  Either way
+two of them only if one contains the other (:class:`partitioner.problem.Ideals`).  Either way
 places are numbered so that a segment leads from a lower to a higher one, which is all that
 :mod:`partitioner.solving.paths` needs.
 
@@ -17,15 +17,11 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from partitioner.problem.arrays import Array, Index, Mask
 from partitioner.problem.bounds import Packing, RowTable, pack, smallest_container
 from partitioner.problem.ranges import Range
 from partitioner.problem.segments import Segments
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 
 
 class Places(Protocol):

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.problem.features import Array, Index, Overlap
+from partitioner.problem.arrays import Array, Index
+from partitioner.problem.features import Overlap
 from partitioner.problem.ideals import Ideals
 
 Column = NDArray[np.float32]
@@ -18,7 +19,7 @@ Keys = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class SetFeatures:
-    """:class:`~partitioner.problem.features.Features` of all segments between ``ideals``.
+    """:class:`~partitioner.problem.Features` of all segments between ``ideals``.
 
     ``boundary``, ``inside``: a column for each feature, by the numbers that ``ideals`` gives to
     segments; ``entering``, ``leaving``: equal numbers for segments that take in, or hand on, the

@@ -2,3 +2,23 @@
 
 A new report is a module here that takes the plain data of ``report`` or ``sweep_report``.
 """
+
+from __future__ import annotations
+
+from partitioner.reporting.html_report import partition_page, sweep_page
+from partitioner.reporting.progress import Progress, milliseconds
+from partitioner.reporting.report import Report, as_json, as_table
+from partitioner.reporting.sweep_report import SweepReport, sweep_json, sweep_text
+
+__all__ = [
+    "Progress",
+    "Report",
+    "SweepReport",
+    "as_json",
+    "as_table",
+    "milliseconds",
+    "partition_page",
+    "sweep_json",
+    "sweep_page",
+    "sweep_text",
+]

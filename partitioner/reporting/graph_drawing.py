@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from compiler import Graph
-from partitioner.problem.ranges import Range, operators_of
+from partitioner.problem import Range, operators_of
 from partitioner.reporting.graph_layout import Edge, Layout, edges_of, lay_out
 
 COLOURS = (

@@ -8,16 +8,15 @@ from html import escape
 from compiler import Graph
 from compiler.log import format_size
 from devices.device import Timing
-from partitioner.measuring.bench import Measurement
-from partitioner.problem.partition import Round
-from partitioner.problem.ranges import FILE_ORDER, ONLY_ORDER, named
+from partitioner.measuring import Measurement
+from partitioner.problem import FILE_ORDER, ONLY_ORDER, Round, named
 from partitioner.reporting.charts import Bar, Part, Series, legend, line_chart, stacked_bars
 from partitioner.reporting.graph_drawing import colour, draw_graph
 from partitioner.reporting.html_style import STYLE
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report, why
 from partitioner.reporting.sweep_report import SweepReport
-from partitioner.sizing.how_many import Recommendation, Sweep, describe
+from partitioner.sizing import Recommendation, Sweep, describe
 
 _PARTS = (
     ("request", "overhead", "overhead_ns"),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from partitioner.problem.partition import Round
+from partitioner.problem import Round
 
 _QUIET_S = 1.0
 """Without a terminal, rounds that bring nothing better are told no more often than this."""

@@ -7,16 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from compiler.log import format_size
-from partitioner.certificate.claim import certificate_of
-from partitioner.measuring.bench import Measurement
-from partitioner.measuring.confidence import Confidence
-from partitioner.measuring.trial_run import TrialRun
-from partitioner.problem.partition import Partition
-from partitioner.problem.ranges import ONLY_ORDER, Range
+from partitioner.certificate import certificate_of
+from partitioner.measuring import Confidence, Measurement, TrialRun
+from partitioner.problem import ONLY_ORDER, Partition, Range
 from partitioner.reporting.json_text import json_text
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.sweep_report import sweep_content, sweep_table
-from partitioner.sizing.how_many import Recommendation, Sweep
+from partitioner.sizing import Recommendation, Sweep
 
 FORMAT_VERSION = 1
 """Of ``partition.json``; grows when a field changes its meaning."""

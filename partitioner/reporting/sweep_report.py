@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from partitioner.reporting.json_text import json_text
-from partitioner.sizing.how_many import Plan, Recommendation, Sweep, describe
+from partitioner.sizing import Plan, Recommendation, Sweep, describe
 
 
 @dataclass(frozen=True)

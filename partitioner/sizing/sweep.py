@@ -7,13 +7,17 @@ from dataclasses import replace
 
 from compiler import Graph
 from devices.errors import ConfigError, ModelError
-from partitioner.graphs.planning import OrderChoice, problem_of
-from partitioner.problem.partition import NoFeasiblePartition, Partition
-from partitioner.problem.problem import Problem
+from partitioner.graphs import OrderChoice, problem_of
+from partitioner.problem import NoFeasiblePartition, Partition, Problem
 from partitioner.sizing.how_many import PipelineCost, Sweep, sweep_of
-from partitioner.strategies.oracle import LatencyOracle, Recorder
-from partitioner.strategies.search import search_optimal
-from partitioner.strategies.strategy import OnRound, SearchOptions, ignore_round
+from partitioner.strategies import (
+    LatencyOracle,
+    OnRound,
+    Recorder,
+    SearchOptions,
+    ignore_round,
+    search_optimal,
+)
 
 OnCount = Callable[[int], None]
 """Called with every number of segments before its search begins."""

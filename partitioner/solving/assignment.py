@@ -1,8 +1,9 @@
 """The best cut and the best kind of device for each segment, for known costs, exactly.
 
 ``costs[q][i, j]`` is the cost of the segment from cut position ``i`` to ``j`` on a device of kind
-``q``, of which there are ``counts[q]``.  The dynamic programmes of :mod:`partitioner.solving.exact` are run
-over (devices used of each kind, position reached) instead of (segments used, position reached)::
+``q``, of which there are ``counts[q]``.  The dynamic programmes of :mod:`partitioner.solving.exact`
+are run over (devices used of each kind, position reached) instead of (segments used, position
+reached)::
 
     f[u + e_q][j] = min over i, q of max(f[u][i], costs[q][i, j])        u <= counts
 
@@ -19,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.solving.exact import Mask, Matrix
+from partitioner.problem import Mask
+from partitioner.solving.exact import Matrix
 
 Usage = tuple[int, ...]
 """Devices used, by kind."""
@@ -39,7 +41,7 @@ class AssignedSolution:
         return self.bottleneck - self.fastest
 
 
-def least_bottleneck(
+def assigned_least_bottleneck(
     costs: Sequence[Matrix], counts: Sequence[int], num_segments: int, allowed: Mask | None = None
 ) -> float:
     """The smallest maximum over all cuts and assignments; ``inf`` if there is none."""
@@ -59,7 +61,7 @@ def least_bottleneck(
     return min((float(reach[-1]) for reach in layer.values()), default=np.inf)
 
 
-def greatest_fastest(
+def assigned_greatest_fastest(
     costs: Sequence[Matrix],
     counts: Sequence[int],
     num_segments: int,
@@ -68,7 +70,7 @@ def greatest_fastest(
 ) -> float:
     """The largest minimum over those whose maximum is at most ``ceiling``; ``-inf`` if none."""
     negated = [np.where(table <= ceiling, -table, np.inf) for table in costs]
-    return -least_bottleneck(negated, counts, num_segments, allowed)
+    return -assigned_least_bottleneck(negated, counts, num_segments, allowed)
 
 
 def solve_assigned(
@@ -80,10 +82,10 @@ def solve_assigned(
     cut_bytes: NDArray[np.float64] | None = None,
 ) -> AssignedSolution | None:
     """The best cut and assignment; ``None`` if there is none of finite cost."""
-    bottleneck = least_bottleneck(costs, counts, num_segments, allowed)
+    bottleneck = assigned_least_bottleneck(costs, counts, num_segments, allowed)
     if not np.isfinite(bottleneck):
         return None
-    fastest = greatest_fastest(costs, counts, num_segments, bottleneck, allowed)
+    fastest = assigned_greatest_fastest(costs, counts, num_segments, bottleneck, allowed)
     usable = [(table <= bottleneck) & (table >= fastest) for table in costs]
     found = cheapest_assignment(usable, counts, num_segments, allowed=allowed, cut_bytes=cut_bytes)
     assert found is not None, "the two steps before have shown that there is one"

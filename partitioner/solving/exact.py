@@ -1,9 +1,10 @@
 """The best contiguous cut for known segment costs, exactly.
 
-``costs[i, j]`` is the cost of the segment from cut position ``i`` to cut position ``j``; it may
-be anything (not additive, not monotone), ``inf`` where the segment must not be used.  Dynamic
+``costs[i, j]`` is the cost of the segment from cut position ``i`` to cut position ``j``; it may be
+anything (not additive, not monotone), ``inf`` where the segment must not be used.  Dynamic
 programmes over (segments used, position reached) settle three criteria one after the other: the
-lowest bottleneck, the smallest gap, the fewest bytes across cuts; see :mod:`partitioner.solving.paths`.
+lowest bottleneck, the smallest gap, the fewest bytes across cuts; see
+:mod:`partitioner.solving.paths`.
 
 The recurrence is that of chains-on-chains partitioning (Pinar and Aykanat, 2004) without their
 additivity, which pays here: 120 operators in 8 segments take about a millisecond.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.problem.segments import Segments
+from partitioner.problem import Mask, Segments
 from partitioner.solving.paths import (
     Solution,
     best_cuts,
@@ -24,7 +25,6 @@ from partitioner.solving.paths import (
 )
 
 Matrix = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 def min_bottleneck(costs: Matrix, num_segments: int, allowed: Mask | None = None) -> float:

@@ -16,13 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from partitioner.problem.segments import Segments
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
+from partitioner.problem import Array, Index, Mask, Segments
 
 
 @dataclass(frozen=True)

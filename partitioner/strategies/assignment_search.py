@@ -1,8 +1,9 @@
 """The strategy for unequal devices: where to cut, and which kind of device gets which segment.
 
-The loop is that of :mod:`partitioner.strategies.search`, with a latency oracle, a cost model and bounds for
-each kind of device, and :mod:`partitioner.solving.assignment` to solve for cuts and kinds together.  What
-it proves is the same: no cut *and assignment* to the devices there are has a lower bottleneck.
+The loop is that of :mod:`partitioner.strategies.search`, with a latency oracle, a cost model and
+bounds for each kind of device, and :mod:`partitioner.solving.assignment` to solve for cuts and
+kinds together.  What it proves is the same: no cut *and assignment* to the devices there are has a
+lower bottleneck.
 """
 
 from __future__ import annotations
@@ -13,24 +14,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partitioner.beliefs.belief_tables import BeliefTables, tables_of
-from partitioner.beliefs.knowledge import Knowledge
-from partitioner.problem.partition import (
+from partitioner.beliefs import BeliefTables, Knowledge, tables_of
+from partitioner.problem import (
     Guard,
     NoFeasiblePartition,
     Outcome,
     Partition,
+    Problem,
+    Range,
     Round,
     SegmentProfile,
+    cuts_of,
+    in_file_order,
     placed,
+    ranges_of,
 )
-from partitioner.problem.problem import Problem
-from partitioner.problem.ranges import Range, cuts_of, in_file_order, ranges_of
-from partitioner.solving.assignment import (
+from partitioner.solving import (
     AssignedSolution,
+    assigned_greatest_fastest,
+    assigned_least_bottleneck,
     cheapest_assignment,
-    greatest_fastest,
-    least_bottleneck,
     solve_assigned,
 )
 from partitioner.strategies.even_cut import EvenCut
@@ -116,7 +119,7 @@ class _Search:
             beliefs = [tables_of(known, self._places) for known in self._known]
             self._best = self._solve([belief.measured for belief in beliefs])
             lower = [belief.lower for belief in beliefs]
-            bound = least_bottleneck(lower, self._counts, self._k, self._allowed)
+            bound = assigned_least_bottleneck(lower, self._counts, self._k, self._allowed)
             if self._best is not None:
                 bound = min(bound, self._best.bottleneck)
             self._record(tried, start, bound)
@@ -201,7 +204,9 @@ class _Search:
             )
             for b in beliefs
         ]
-        fastest = greatest_fastest(costs, self._counts, self._k, best.bottleneck, self._allowed)
+        fastest = assigned_greatest_fastest(
+            costs, self._counts, self._k, best.bottleneck, self._allowed
+        )
         if not np.isfinite(fastest):
             return None
         usable = [(table >= fastest) & (table <= best.bottleneck) for table in costs]
@@ -277,7 +282,9 @@ class _Search:
             )
             for b in beliefs
         ]
-        fastest = greatest_fastest(most, self._counts, self._k, best.bottleneck, self._allowed)
+        fastest = assigned_greatest_fastest(
+            most, self._counts, self._k, best.bottleneck, self._allowed
+        )
         return int(best.bottleneck - max(fastest, best.fastest))
 
     def _finish(

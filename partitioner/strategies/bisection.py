@@ -27,9 +27,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
-from partitioner.problem.partition import NoFeasiblePartition, Outcome, Partition, Round
-from partitioner.problem.problem import Problem
-from partitioner.problem.ranges import Range, ranges_of
+from partitioner.problem import (
+    NoFeasiblePartition,
+    Outcome,
+    Partition,
+    Problem,
+    Range,
+    Round,
+    ranges_of,
+)
 from partitioner.strategies.oracle import LatencyOracle, Recorder
 from partitioner.strategies.strategy import (
     Budget,

@@ -11,10 +11,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from partitioner.problem.partition import NoFeasiblePartition, Outcome, Partition, Round
-from partitioner.problem.problem import Problem
-from partitioner.problem.ranges import Range, ranges_of
-from partitioner.solving.paths import Solution, best_cuts, least_bottleneck, on_some_path
+from partitioner.problem import (
+    NoFeasiblePartition,
+    Outcome,
+    Partition,
+    Problem,
+    Range,
+    Round,
+    ranges_of,
+)
+from partitioner.solving import Solution, best_cuts, least_bottleneck, on_some_path
 from partitioner.strategies.oracle import LatencyOracle, Recorder
 from partitioner.strategies.strategy import (
     Budget,

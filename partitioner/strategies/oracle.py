@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from partitioner.problem.partition import SegmentFacts
-from partitioner.problem.ranges import Range
+from partitioner.problem import Range, SegmentFacts
 
 
 class LatencyOracle(Protocol):

@@ -7,9 +7,7 @@ measured and reported like any other, to see what searching is worth.
 
 from __future__ import annotations
 
-from partitioner.problem.partition import NoFeasiblePartition, Outcome, Partition
-from partitioner.problem.problem import Problem
-from partitioner.problem.ranges import ranges_of
+from partitioner.problem import NoFeasiblePartition, Outcome, Partition, Problem, ranges_of
 from partitioner.strategies.oracle import LatencyOracle, Recorder
 from partitioner.strategies.strategy import (
     OnRound,

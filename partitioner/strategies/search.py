@@ -30,13 +30,19 @@ from itertools import pairwise
 
 import numpy as np
 
-from partitioner.beliefs.knowledge import Beliefs, Knowledge
-from partitioner.problem.partition import NoFeasiblePartition, Outcome, Partition, Round
-from partitioner.problem.problem import Problem
-from partitioner.problem.ranges import Range, ranges_of
-from partitioner.problem.segments import Segments
-from partitioner.solving.paths import (
+from partitioner.beliefs import Beliefs, Knowledge
+from partitioner.problem import (
     Mask,
+    NoFeasiblePartition,
+    Outcome,
+    Partition,
+    Problem,
+    Range,
+    Round,
+    Segments,
+    ranges_of,
+)
+from partitioner.solving import (
     Solution,
     cheapest_cuts,
     greatest_fastest,

@@ -7,9 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from partitioner.problem.partition import Guard, Outcome, Partition, Round, SegmentProfile, placed
-from partitioner.problem.problem import Problem
-from partitioner.problem.ranges import Range, cuts_of, in_file_order
+from partitioner.problem import (
+    Guard,
+    Outcome,
+    Partition,
+    Problem,
+    Range,
+    Round,
+    SegmentProfile,
+    cuts_of,
+    in_file_order,
+    placed,
+)
 from partitioner.strategies.oracle import LatencyOracle, Recorder
 
 OnRound = Callable[[Round], None]

@@ -19,7 +19,7 @@ from devices import Device, DevicePool, TensorSpec
 from devices.device import Tensor
 from pipeline.experiment.report import ExperimentReport, RunResult
 from pipeline.experiment.spec import ExperimentSpec, PartitionMethod
-from pipeline.host.result import Result
+from pipeline.host import Result
 from pipeline.runner import PipelinedModelRunner
 
 Progress = Callable[[str], None]

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.channels.contract import ChannelSpec, Item
-from pipeline.channels.shared_memory import SharedMemoryConsumer
+from pipeline.channels import ChannelSpec, Item, SharedMemoryConsumer
 
 
 class Arrivals:

@@ -1,8 +1,8 @@
 """The host's one thread: moves items at both ends while nobody else does, and notices deaths.
 
-It sleeps in ``poll`` on the pipes that matter at the moment and on a pipe of its own, through
-which other threads wake it.  It looks around in intervals only while results are popped, because
-who pops moves the items himself and has to be relieved when he stops (:mod:`pipeline.host.attendance`).
+It sleeps in ``poll`` on the pipes that matter at the moment and on a pipe of its own, through which
+other threads wake it.  It looks around in intervals only while results are popped, because who pops
+moves the items himself and has to be relieved when he stops (:mod:`pipeline.host.attendance`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from devices.process.log_records import SafeLogger
+from devices.process import SafeLogger
 from pipeline.host.sink import Sink
 from pipeline.host.source import Source
 from pipeline.host.wake_pipe import WakePipe

@@ -1,9 +1,9 @@
 """Where results leave: puts the outputs of an item together and hands them out in order.
 
 A thread that waits in :meth:`Sink.pop` copies finished items out of the rings itself; while nobody
-does, the pump thread does it (:mod:`pipeline.host.attendance`).  How many results may wait is limited
-by the credits given to the last stage, so a result waits either in its ring or here, and both
-count.
+does, the pump thread does it (:mod:`pipeline.host.attendance`).  How many results may wait is
+limited by the credits given to the last stage, so a result waits either in its ring or here, and
+both count.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from devices.device import TensorSpec
-from pipeline.channels.contract import ChannelSpec, Failure, Item, joined
-from pipeline.channels.shared_memory import SharedMemoryConsumer
+from pipeline.channels import ChannelSpec, Failure, Item, SharedMemoryConsumer, joined
 from pipeline.errors import EndOfChannel, InferenceError, PeerDied, PipelineClosed
 from pipeline.host.arrivals import Arrivals
 from pipeline.host.attendance import Attendance

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from devices.device import Clock, Tensor, TensorSpec
 from devices.errors import TensorError
-from pipeline.channels.shared_memory import SharedMemoryProducer
+from pipeline.channels import SharedMemoryProducer
 from pipeline.errors import PeerDied
 from pipeline.host.changed import Changed
 from pipeline.host.recycling import Copies

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from devices.errors import ConfigError
-from devices.process.log_records import LogFields
+from devices.process import LogFields
 
 HOST = "host"
 """What stands in place of a device in lines of the program itself."""

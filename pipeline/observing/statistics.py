@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from devices.device import Clock, Timing
-from pipeline.channels.memory import map_memory, unnamed_memory
+from pipeline.channels import map_memory, unnamed_memory
 from pipeline.observing.table import table
 from pipeline.observing.usage import ProcessUse
 

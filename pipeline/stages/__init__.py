@@ -3,3 +3,24 @@
 Runs in the device's process, except for the planning of routes and for what the memory of a dead
 stage implies, which the host works out.
 """
+
+from __future__ import annotations
+
+from pipeline.stages.program import ProgramConfig, Repeat, stage_main
+from pipeline.stages.recovery import Losses, item_lost, runnable
+from pipeline.stages.routes import SOURCE, RoutePlan, StageTensors, plan_routes
+from pipeline.stages.stage import StageConfig
+
+__all__ = [
+    "SOURCE",
+    "Losses",
+    "ProgramConfig",
+    "Repeat",
+    "RoutePlan",
+    "StageConfig",
+    "StageTensors",
+    "item_lost",
+    "plan_routes",
+    "runnable",
+    "stage_main",
+]

@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from pipeline.channels.contract import Consumer, Failure, Item, Producer, Slot, joined
+from pipeline.channels import Consumer, Failure, Item, Producer, Slot, joined
 from pipeline.errors import ChannelError, EndOfChannel
 from pipeline.stages.routes import SOURCE
 
 
 class Incoming(Protocol):
-    """Where a stage gets its items: a :class:`~pipeline.channels.contract.Consumer`, or several as one."""
+    """Where a stage gets its items: a :class:`~pipeline.channels.Consumer`, or several as one."""
 
     def receive(self) -> Item:
         """Wait for the next item.  Raises ``EndOfChannel`` and ``PeerDied``."""
@@ -33,7 +33,7 @@ class Incoming(Protocol):
 
 
 class Outgoing(Protocol):
-    """Where a stage puts its items: a :class:`~pipeline.channels.contract.Producer`, or several as one."""
+    """Where a stage puts its items: a :class:`~pipeline.channels.Producer`, or several as one."""
 
     def reserve(self) -> Slot:
         """Wait for room.  Raises ``PeerDied``."""

@@ -21,12 +21,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from devices.device import ProgramContext
-from devices.process.log_records import SafeLogger, add_log_fields
-from pipeline.channels.contract import Consumer, Producer
-from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
+from devices.process import SafeLogger, add_log_fields
+from pipeline.channels import Consumer, Producer, SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.errors import PeerDied
-from pipeline.observing.statistics import StatisticsPage
-from pipeline.observing.trace import open_page
+from pipeline.observing import StatisticsPage, open_page
 from pipeline.stages.stage import DeviceTime, Stage, StageConfig, Stopped
 
 _logger = SafeLogger(__name__)

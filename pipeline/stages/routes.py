@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from devices.device import TensorSpec
 from devices.errors import ConfigError, ModelError
-from pipeline.channels.contract import ChannelSpec
+from pipeline.channels import ChannelSpec
 
 SOURCE = -1
 """The maker of every graph input: the host, before stage 0."""

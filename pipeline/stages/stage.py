@@ -30,12 +30,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from devices.chip.clock import SPIN_NS, wait_until_ns
+from devices.chip import SPIN_NS, wait_until_ns
 from devices.device import ProgramContext
 from devices.errors import EdgeTpuError, TensorError
-from pipeline.channels.contract import ChannelSpec, Consumer, Failure, Item, Producer, Slot
+from pipeline.channels import ChannelSpec, Consumer, Failure, Item, Producer, Slot
 from pipeline.errors import EndOfChannel, WrongAnswer
-from pipeline.observing.statistics import StatisticsPage
+from pipeline.observing import StatisticsPage
 from pipeline.stages.ends import Outgoing, incoming, outgoing
 from pipeline.stages.recovery import resumption
 from pipeline.stages.routes import SOURCE

@@ -12,7 +12,7 @@ from typing import get_args
 from devices.device import Device, Loaded
 from devices.errors import ConfigError, DeviceError
 from devices.pool import DevicePool
-from pipeline.host.result import OnError
+from pipeline.host import OnError
 from pipeline.supervising.replacements import known_dead
 
 UNLOAD_S = 5.0

@@ -18,15 +18,20 @@ from typing import Any
 
 from devices.device import Device, Loaded, ProgramHandle
 from devices.errors import DeviceError
-from devices.nursery.start import import_early
-from pipeline.channels.contract import ChannelSpec
-from pipeline.channels.descriptors import ChannelDescriptors, create_channel, published_count
-from pipeline.observing.statistics import StatisticsPage
-from pipeline.observing.trace import create_page, open_page
-from pipeline.stages.program import ProgramConfig, Repeat, stage_main
-from pipeline.stages.recovery import Losses, item_lost, runnable
-from pipeline.stages.routes import SOURCE, RoutePlan
-from pipeline.stages.stage import StageConfig
+from devices.nursery import import_early
+from pipeline.channels import ChannelDescriptors, ChannelSpec, create_channel, published_count
+from pipeline.observing import StatisticsPage, create_page, open_page
+from pipeline.stages import (
+    SOURCE,
+    Losses,
+    ProgramConfig,
+    Repeat,
+    RoutePlan,
+    StageConfig,
+    item_lost,
+    runnable,
+    stage_main,
+)
 
 START_NS = 3_000_000_000
 """How long a program may take to begin, before its deadline counts: it imports this package."""

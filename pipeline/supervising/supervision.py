@@ -25,10 +25,9 @@ from pathlib import Path
 
 from devices.device import Device, Loaded
 from devices.errors import DeviceDied, EdgeTpuError, ModelError
-from devices.nursery.launch import explain_exit
+from devices.nursery import explain_exit
 from pipeline.errors import PipelineBroken
-from pipeline.host.sink import Sink
-from pipeline.host.source import Source
+from pipeline.host import Sink, Source
 from pipeline.supervising.replacements import Replacements, can_be_succeeded, give_up, known_dead
 from pipeline.supervising.seating import Seat, Seating
 

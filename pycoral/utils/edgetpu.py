@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.chip.constants import RUNTIME_VERSION
+from devices.chip import RUNTIME_VERSION
 from devices.coral import LIBRARY
 from devices.errors import DeviceError
 from pycoral import raw_input

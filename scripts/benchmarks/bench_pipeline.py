@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from compiler import compile_segments, graph_from_bytes, parameter_count_cuts
 from devices import DeviceConfig, DevicePool
 from devices.device import Tensor
-from partitioner.measuring.verify import input_specs
+from partitioner.measuring import input_specs
 from pipeline import PipelinedModelRunner
 from zoo import build
 from zoo.builder import GraphBuilder

@@ -21,13 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from compiler import Graph, graph_from_bytes
 from devices import DevicePool
-from partitioner.graphs.planning import problem_of
-from partitioner.measuring.compilers import BuiltInCompiler
-from partitioner.measuring.profile import DeviceProfiler
-from partitioner.problem.ranges import Range
-from partitioner.strategies.oracle import Recorder
-from partitioner.strategies.search import search_optimal
-from partitioner.strategies.strategy import SearchOptions
+from partitioner.graphs import problem_of
+from partitioner.measuring import BuiltInCompiler, DeviceProfiler
+from partitioner.problem import Range
+from partitioner.strategies import Recorder, SearchOptions, search_optimal
 from zoo.builder import GraphBuilder
 
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What searching is worth: the strategies side by side on many models (markdown).
 
-    python scripts/benchmarks/compare_strategies.py                          # zoo and ../shared/models
-    python scripts/benchmarks/compare_strategies.py zoo:resnet50_224 my.tflite --segments 2 4 --json rows.json
+    cd scripts/benchmarks
+    python compare_strategies.py                                # zoo and ../shared/models
+    python compare_strategies.py zoo:resnet50_224 my.tflite --segments 2 4 --json rows.json
 
 `optimal` cuts in any order of the operators, the others in the file's, as Google's tools do.
 Every segment is compiled and measured once per model, whichever strategy asks for it first, and
@@ -40,15 +41,11 @@ from compiler.compile import check_quantized
 from devices import DevicePool
 from devices.device import Device
 from devices.errors import EdgeTpuError
-from partitioner.graphs.planning import problem_of
-from partitioner.measuring.compilers import BuiltInCompiler
-from partitioner.measuring.profile import DeviceProfiler
-from partitioner.problem.partition import Partition, Round, SegmentFacts
-from partitioner.problem.ranges import Range, ranges_of
-from partitioner.reporting.progress import milliseconds
-from partitioner.strategies.named import STRATEGIES
-from partitioner.strategies.oracle import LatencyOracle
-from partitioner.strategies.strategy import SearchOptions
+from partitioner.graphs import problem_of
+from partitioner.measuring import BuiltInCompiler, DeviceProfiler
+from partitioner.problem import Partition, Range, Round, SegmentFacts, ranges_of
+from partitioner.reporting import milliseconds
+from partitioner.strategies import STRATEGIES, LatencyOracle, SearchOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -29,22 +29,20 @@ import compiler.compile
 import compiler.mapping.allocation
 from compiler import Graph, compile_operators, graph_from_bytes
 from compiler.compile import DEFAULT_RUNTIME_VERSION
-from compiler.cutting.cut import flow
-from compiler.mapping.allocation import Layer, allocate, instruction_bytes
-from compiler.mapping.mapped import SegmentMapping, map_segment
-from compiler.mapping.work import operator_work
-from devices.chip.constants import LinkParameters
-from devices.chip.latency import LatencyModel
-from devices.executable.description import ExecutableInfo
-from partitioner.graphs.planning import problem_of
-from partitioner.graphs.precedence import precedence_of
-from partitioner.problem.partition import Partition
-from partitioner.problem.problem import Problem
-from partitioner.problem.ranges import Range, operators_of
-from partitioner.strategies.assignment_search import Kind, search_assigned
-from partitioner.strategies.exhaustive import try_everything
-from partitioner.strategies.oracle import CostTable
-from partitioner.strategies.search import search_optimal
+from compiler.cutting import flow
+from compiler.mapping import (
+    Layer,
+    SegmentMapping,
+    allocate,
+    instruction_bytes,
+    map_segment,
+    operator_work,
+)
+from devices.chip import LatencyModel, LinkParameters
+from devices.executable import ExecutableInfo
+from partitioner.graphs import precedence_of, problem_of
+from partitioner.problem import Partition, Problem, Range, operators_of
+from partitioner.strategies import CostTable, Kind, search_assigned, search_optimal, try_everything
 from zoo.random_graph import random_graph
 
 Latency = Callable[[Range], int]

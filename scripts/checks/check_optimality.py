@@ -20,12 +20,10 @@ from compiler import Graph, read_graph
 from devices import DevicePool
 from devices.device import Device
 from devices.errors import EdgeTpuError
-from partitioner.graphs.planning import problem_of
-from partitioner.measuring.compilers import BuiltInCompiler
-from partitioner.measuring.profile import DeviceProfiler
-from partitioner.solving.exact import min_bottleneck
-from partitioner.strategies.search import search_optimal
-from partitioner.strategies.strategy import SearchOptions, ignore_round
+from partitioner.graphs import problem_of
+from partitioner.measuring import BuiltInCompiler, DeviceProfiler
+from partitioner.solving import min_bottleneck
+from partitioner.strategies import SearchOptions, ignore_round, search_optimal
 
 
 def profiler(graph: Graph, devices: tuple[Device, ...]) -> DeviceProfiler:

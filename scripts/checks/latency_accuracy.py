@@ -21,14 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from devices.chip.constants import (
-    PCIE_DEV_BOARD,
-    PCIE_PC,
-    USB_X86,
-    LinkParameters,
-)
-from devices.chip.latency import LatencyModel
-from devices.executable.description import ExecutableInfo, OperatorWork
+from devices.chip import PCIE_DEV_BOARD, PCIE_PC, USB_X86, LatencyModel, LinkParameters
+from devices.executable import ExecutableInfo, OperatorWork
 
 FITTED_CAPACITY = 6_606_028
 """Bytes of parameters cached on the chip that fit the real networks best (6.3 MiB)."""

@@ -1,4 +1,4 @@
-"""The parts of ``scripts/benchmarks/bench_transport.py``: transports under one interface, timed alike.
+"""The parts of ``bench_transport.py``: transports under one interface, timed alike.
 
 ::
 

@@ -12,7 +12,7 @@ import numpy as np
 import zoo
 from compiler import compile_graph, compile_segment, graph_from_bytes
 from devices import DeviceConfig
-from devices.chip.simulated_chip import SimulatedChip
+from devices.chip import SimulatedChip
 from devices.device import TensorSpec
 from devices.local import LocalDevice
 from zoo.random_graph import random_graph

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from devices import DeviceConfig, DevicePool
-from devices.chip.faults import Fault
+from devices.chip import Fault
 from pipeline import InferenceError, PipelinedModelRunner
 from storm.log_file import StormLog
 from storm.models import Model

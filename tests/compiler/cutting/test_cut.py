@@ -86,7 +86,7 @@ def test_detector_of_the_zoo_with_its_float_tail() -> None:
 
 
 def skipping_model() -> bytes:
-    """The graph drawn in :mod:`compiler.cutting.cut`: two inputs, skips, an early output read again."""
+    """The graph drawn in ``compiler.cutting.cut``: two inputs, skips, an output read again."""
     tiny = Tiny()
     x, late = tiny.tensor("x"), tiny.tensor("late")
     a, b, y, d, e, f = (tiny.tensor(name) for name in "abydef")

@@ -1,4 +1,4 @@
-"""The latency model against latencies that others measured (see scripts/checks/latency_accuracy.py)."""
+"""The latency model against latencies that others measured (scripts/checks)."""
 
 from __future__ import annotations
 

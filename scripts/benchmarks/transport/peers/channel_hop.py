@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 
 from devices.device import TensorSpec
-from pipeline.channels.contract import ChannelSpec
-from pipeline.channels.descriptors import create_channel
-from pipeline.channels.shared_memory import SharedMemoryConsumer, SharedMemoryProducer
+from pipeline.channels import (
+    ChannelSpec,
+    SharedMemoryConsumer,
+    SharedMemoryProducer,
+    create_channel,
+)
 from pipeline.errors import PeerDied
 
 from ..item import Tensor

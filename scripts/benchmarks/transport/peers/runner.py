@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from devices.device import Clock, Compute, Loaded, TensorSpec, Timing
-from devices.hosted.process_device import ProcessDevice
+from devices.hosted import ProcessDevice
 from pipeline.runner import PipelinedModelRunner
 
 from ..item import STAGES, WORK_NS, Tensor, new_tensor, received_word, words

@@ -3,55 +3,8 @@
 (see docs/architecture.md)
 """
 
-from compiler.compile import (
-    CompiledSegment,
-    CompileOptions,
-    CompileReport,
-    compile_graph,
-    compile_operators,
-    compile_parts,
-    compile_segment,
-    compile_segments,
-    compile_together,
-)
-from compiler.cutting import (
-    Boundary,
-    Crossing,
-    boundary,
-    boundary_of,
-    crossing,
-    cut,
-    cut_operators,
-    parameter_count_cuts,
-    segment_stem,
-)
-from compiler.graph import Graph, Operator, Tensor
-from compiler.mapping import Status
-from compiler.reading import graph_from_bytes, read_graph
+from __future__ import annotations
 
-__all__ = [
-    "Boundary",
-    "CompileOptions",
-    "CompileReport",
-    "CompiledSegment",
-    "Crossing",
-    "Graph",
-    "Operator",
-    "Status",
-    "Tensor",
-    "boundary",
-    "boundary_of",
-    "compile_graph",
-    "compile_operators",
-    "compile_parts",
-    "compile_segment",
-    "compile_segments",
-    "compile_together",
-    "crossing",
-    "cut",
-    "cut_operators",
-    "graph_from_bytes",
-    "parameter_count_cuts",
-    "read_graph",
-    "segment_stem",
-]
+import edgetpu_pipeline
+
+__getattr__, __dir__, __all__ = edgetpu_pipeline.open_room(__name__, __file__)

@@ -6,57 +6,6 @@ planning and timing behind it.
 
 from __future__ import annotations
 
-from pipeline.channels import ChannelSpec
-from pipeline.errors import (
-    ChannelClosed,
-    ChannelError,
-    EndOfChannel,
-    InferenceError,
-    PeerDied,
-    PipelineBroken,
-    PipelineClosed,
-    WrongAnswer,
-)
-from pipeline.host import OnError, Result
-from pipeline.observing import (
-    LogFormatter,
-    PipelineStatistics,
-    ProcessUse,
-    StageCounters,
-    StageStatistics,
-    TraceClock,
-    configure_logging,
-)
-from pipeline.runner import PipelinedModelRunner
-from pipeline.stages import RoutePlan, StageTensors, plan_routes
-from pipeline.timeline import SteadyState, Timeline, chain, simulate, steady_state
+import edgetpu_pipeline
 
-__all__ = [
-    "ChannelClosed",
-    "ChannelError",
-    "ChannelSpec",
-    "EndOfChannel",
-    "InferenceError",
-    "LogFormatter",
-    "OnError",
-    "PeerDied",
-    "PipelineBroken",
-    "PipelineClosed",
-    "PipelineStatistics",
-    "PipelinedModelRunner",
-    "ProcessUse",
-    "Result",
-    "RoutePlan",
-    "StageCounters",
-    "StageStatistics",
-    "StageTensors",
-    "SteadyState",
-    "Timeline",
-    "TraceClock",
-    "WrongAnswer",
-    "chain",
-    "configure_logging",
-    "plan_routes",
-    "simulate",
-    "steady_state",
-]
+__getattr__, __dir__, __all__ = edgetpu_pipeline.open_room(__name__, __file__)

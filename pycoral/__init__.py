@@ -5,5 +5,9 @@
 message texts follow pycoral 2.0.0 where programs can depend on them; its crashes are not kept.
 """
 
+import edgetpu_pipeline
+
+edgetpu_pipeline.check("pycoral", *edgetpu_pipeline.BUILDS_ON["pycoral"])
+
 __version__ = "2.0.0"
 """The pycoral release whose interface this package offers."""

@@ -11,6 +11,9 @@ tests.
 
 from __future__ import annotations
 
+import edgetpu_pipeline
 from zoo.catalogue import UnknownModelError, ZooModel, build, describe, names
+
+edgetpu_pipeline.check("zoo")
 
 __all__ = ["UnknownModelError", "ZooModel", "build", "describe", "names"]

@@ -1,7 +1,8 @@
 """Constants of the Edge TPU and of the ways it is attached, each with where it comes from.
 
-"Fit" below is a least-squares fit of the model in :mod:`devices.chip.latency` to published latencies
-of real and synthetic networks; its error is stated there.  "Google" is the libedgetpu source.
+"Fit" below is a least-squares fit of the model in :mod:`devices.chip.latency` to published
+latencies of real and synthetic networks; its error is stated there.  "Google" is the libedgetpu
+source.
 """
 
 from __future__ import annotations

@@ -6,17 +6,6 @@ file of Google's compiler can be understood; nothing of chips, time or processes
 
 from __future__ import annotations
 
-from devices.executable.description import CUSTOM_OPERATOR, Executable, ExecutableInfo, OperatorWork
-from devices.executable.file import METADATA_NAME, read_executable, seal
-from devices.executable.google_package import describe_google_package
+import lazy_loader
 
-__all__ = [
-    "CUSTOM_OPERATOR",
-    "METADATA_NAME",
-    "Executable",
-    "ExecutableInfo",
-    "OperatorWork",
-    "describe_google_package",
-    "read_executable",
-    "seal",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,12 +6,6 @@ business of others.
 
 from __future__ import annotations
 
-from devices.nursery.launch import explain_exit
-from devices.nursery.start import hold_nursery, import_early, start_device_process
+import lazy_loader
 
-__all__ = [
-    "explain_exit",
-    "hold_nursery",
-    "import_early",
-    "start_device_process",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

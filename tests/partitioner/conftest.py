@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from partitioner.cli import main
-from tests.partitioner.command import OPERATORS, Run
+from tests.partitioner.command.running import OPERATORS, Run
 from zoo.random_graph import random_graph
 
 

@@ -23,7 +23,7 @@ from devices.executable.file import read_executable
 from partitioner.certificate.claim import check_certificate
 from partitioner.cli import main
 from partitioner.measuring.verify import Verification
-from tests.partitioner.command import OPERATORS, Run, expected_files, files_of
+from tests.partitioner.command.running import OPERATORS, Run, expected_files, files_of
 from zoo.random_graph import random_graph
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.partitioner.command import Run, expected_files, files_of
+from tests.partitioner.command.running import Run, expected_files, files_of
 from zoo.random_graph import random_graph
 
 

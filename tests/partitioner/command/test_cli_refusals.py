@@ -10,7 +10,7 @@ import pytest
 
 import partitioner.cli
 import partitioner.command.output_directory
-from tests.partitioner.command import Run, files_of, one_sentence
+from tests.partitioner.command.running import Run, files_of, one_sentence
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+from .compile import (
+    CompiledSegment,
+    CompileOptions,
+    CompileReport,
+    compile_graph,
+    compile_operators,
+    compile_parts,
+    compile_segment,
+    compile_segments,
+    compile_together,
+)
+from .cutting import (
+    Boundary,
+    Crossing,
+    boundary,
+    boundary_of,
+    crossing,
+    cut,
+    cut_operators,
+    parameter_count_cuts,
+    segment_stem,
+)
+from .graph import Graph, Operator, Tensor
+from .mapping import Status
+from .reading import graph_from_bytes, read_graph
+
+__all__ = [
+    "Boundary",
+    "CompileOptions",
+    "CompileReport",
+    "CompiledSegment",
+    "Crossing",
+    "Graph",
+    "Operator",
+    "Status",
+    "Tensor",
+    "boundary",
+    "boundary_of",
+    "compile_graph",
+    "compile_operators",
+    "compile_parts",
+    "compile_segment",
+    "compile_segments",
+    "compile_together",
+    "crossing",
+    "cut",
+    "cut_operators",
+    "graph_from_bytes",
+    "parameter_count_cuts",
+    "read_graph",
+    "segment_stem",
+]

@@ -1,0 +1,55 @@
+from .chip import DeviceConfig, Fault, LatencyModel, SimulatedChip
+from .config import PoolConfig, pool_config_from_mapping
+from .device import (
+    Chip,
+    Clock,
+    Compute,
+    Device,
+    Health,
+    Link,
+    Loaded,
+    Program,
+    ProgramContext,
+    ProgramHandle,
+    TensorSpec,
+    Timing,
+)
+from .errors import ConfigError, DeviceDied, DeviceError, EdgeTpuError, ModelError, TensorError
+from .executable import Executable, ExecutableInfo, OperatorWork, read_executable
+from .local import LocalDevice
+from .pool import DevicePool
+from .simulated import SimulatedDevice
+
+__all__ = [
+    "Chip",
+    "Clock",
+    "Compute",
+    "ConfigError",
+    "Device",
+    "DeviceConfig",
+    "DeviceDied",
+    "DeviceError",
+    "DevicePool",
+    "EdgeTpuError",
+    "Executable",
+    "ExecutableInfo",
+    "Fault",
+    "Health",
+    "LatencyModel",
+    "Link",
+    "Loaded",
+    "LocalDevice",
+    "ModelError",
+    "OperatorWork",
+    "PoolConfig",
+    "Program",
+    "ProgramContext",
+    "ProgramHandle",
+    "SimulatedChip",
+    "SimulatedDevice",
+    "TensorError",
+    "TensorSpec",
+    "Timing",
+    "pool_config_from_mapping",
+    "read_executable",
+]

@@ -1,0 +1,145 @@
+"""The one name of this project that nobody else uses, by which its rooms recognise each other.
+
+The rooms have common names (``devices``, ``pipeline``, ...), so a file beside a program, or a
+package of another distribution, may stand before or over one of them.  Every room asks here, when
+it is imported, whether the rooms it builds on are of this project::
+
+    python -m edgetpu_pipeline      where each room is, and whether it is this project's
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import lazy_loader
+
+BUILDS_ON = {
+    "devices": (),
+    "zoo": (),
+    "compiler": ("devices", "zoo"),
+    "pipeline": ("devices",),
+    "partitioner": ("devices", "compiler", "pipeline"),
+    "pycoral": ("devices", "compiler", "pipeline"),
+}
+"""The rooms, and which of the others each of them imports."""
+
+_HOME = Path(__file__).resolve().parent
+_MARK = b"edgetpu_pipeline."
+"""What is in the ``__init__`` of every room, and in no package of another project."""
+
+
+class RoomTaken(ImportError):
+    """The name of a room leads to a file that is not this project's."""
+
+
+def check(*rooms: str) -> None:
+    """Make sure that the names of the rooms lead to this project's.
+
+    Looks for the files without importing them.  Raises :class:`RoomTaken`, one sentence with the
+    path of the intruder and the remedy.
+    """
+    for room in rooms:
+        found = where(room)
+        if found is None:
+            raise RoomTaken(
+                f"the package '{room}' of edgetpu-pipeline is missing from {_HOME}; install "
+                "edgetpu-pipeline again (pip install --force-reinstall --no-deps edgetpu-pipeline)",
+                name=room,
+            )
+        if not _is_ours(room, found):
+            remedy = (
+                "uninstall the distribution it belongs to, then install edgetpu-pipeline again "
+                "(pip install --force-reinstall --no-deps edgetpu-pipeline)"
+                if found.parents[1] == _HOME or "site-packages" in found.parts
+                else "rename it, or start the program where it is not found first"
+            )
+            raise RoomTaken(
+                f"'{room}' is {found} and not the package of edgetpu-pipeline in {_HOME}; {remedy}",
+                name=room,
+                path=str(found),
+            )
+
+
+def where(room: str) -> Path | None:
+    """The file that the name of a room leads to; ``None`` if there is none."""
+    try:
+        spec = find_spec(room)
+    except ValueError:  # a module made by hand that does not say where it is from
+        return None
+    if spec is None:
+        return None
+    if spec.origin is None:  # a folder without an __init__
+        return Path(*list(spec.submodule_search_locations or ())[:1], "__init__.py").resolve()
+    return Path(spec.origin).resolve()
+
+
+def _is_ours(room: str, found: Path) -> bool:
+    if found != _HOME / room / "__init__.py":
+        return False
+    try:
+        return _MARK in found.read_bytes()
+    except OSError:
+        return False
+
+
+def open_room(
+    name: str, file: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """What the ``__init__`` of a room ends with: its names, imported when they are asked for.
+
+    ``name`` and ``file`` are the module's own; the names are those of the ``.pyi`` beside it.
+    Raises :class:`RoomTaken` when a room it builds on is not this project's.
+    """
+    check(*BUILDS_ON[name])
+    names: tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
+    names = lazy_loader.attach_stub(name, file)
+    return names
+
+
+def _command(module: str) -> int:
+    """Run a command; what stands before or over a room is said in a sentence, with exit code 2."""
+    try:
+        room = module.split(".")[0]
+        check(room, *BUILDS_ON[room])
+        main: Callable[[], int] = import_module(module).main
+    except RoomTaken as error:
+        print(error, file=sys.stderr)
+        return 2
+    return main()
+
+
+def edgetpu_compiler() -> int:
+    """The command ``edgetpu_compiler``."""
+    return _command("compiler.cli")
+
+
+def partition_with_profiling() -> int:
+    """The command ``partition-with-profiling``."""
+    return _command("partitioner.cli")
+
+
+def throughput_experiment() -> int:
+    """The command ``throughput-experiment``."""
+    return _command("partitioner.experiment")
+
+
+def main() -> int:
+    """Print where each room is; 0 if all are this project's, else 2."""
+    code = 0
+    for room in BUILDS_ON:
+        try:
+            check(room)
+            print(f"{room:<12} {where(room)}")
+        except RoomTaken as error:
+            print(f"{room:<12} {error}", file=sys.stderr)
+            code = 2
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

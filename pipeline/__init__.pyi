@@ -1,0 +1,54 @@
+from .channels import ChannelSpec
+from .errors import (
+    ChannelClosed,
+    ChannelError,
+    EndOfChannel,
+    InferenceError,
+    PeerDied,
+    PipelineBroken,
+    PipelineClosed,
+    WrongAnswer,
+)
+from .host import OnError, Result
+from .observing import (
+    LogFormatter,
+    PipelineStatistics,
+    ProcessUse,
+    StageCounters,
+    StageStatistics,
+    TraceClock,
+    configure_logging,
+)
+from .runner import PipelinedModelRunner
+from .stages import RoutePlan, StageTensors, plan_routes
+from .timeline import SteadyState, Timeline, chain, simulate, steady_state
+
+__all__ = [
+    "ChannelClosed",
+    "ChannelError",
+    "ChannelSpec",
+    "EndOfChannel",
+    "InferenceError",
+    "LogFormatter",
+    "OnError",
+    "PeerDied",
+    "PipelineBroken",
+    "PipelineClosed",
+    "PipelineStatistics",
+    "PipelinedModelRunner",
+    "ProcessUse",
+    "Result",
+    "RoutePlan",
+    "StageCounters",
+    "StageStatistics",
+    "StageTensors",
+    "SteadyState",
+    "Timeline",
+    "TraceClock",
+    "WrongAnswer",
+    "chain",
+    "configure_logging",
+    "plan_routes",
+    "simulate",
+    "steady_state",
+]

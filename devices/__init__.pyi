@@ -16,6 +16,7 @@ from .device import (
 )
 from .errors import ConfigError, DeviceDied, DeviceError, EdgeTpuError, ModelError, TensorError
 from .executable import Executable, ExecutableInfo, OperatorWork, read_executable
+from .hosted import Deadlines
 from .local import LocalDevice
 from .pool import DevicePool
 from .simulated import SimulatedDevice
@@ -25,6 +26,7 @@ __all__ = [
     "Clock",
     "Compute",
     "ConfigError",
+    "Deadlines",
     "Device",
     "DeviceConfig",
     "DeviceDied",

@@ -19,7 +19,7 @@ import numpy as np
 
 from devices.device import Clock, Compute, Link, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
-from devices.hosted import ProcessDevice
+from devices.hosted import Deadlines, ProcessDevice
 
 LIBRARY = "libedgetpu.so.1"
 _USB_IDS = {("1a6e", "089a"), ("18d1", "9302")}
@@ -165,7 +165,14 @@ def _spec(detail: Mapping[str, Any]) -> TensorSpec:
 class CoralDevice(ProcessDevice):
     """A real Edge TPU behind the :class:`~devices.device.Device` interface."""
 
-    def __init__(self, record: CoralRecord, *, library: str = LIBRARY, wait: bool = True) -> None:
+    def __init__(
+        self,
+        record: CoralRecord,
+        *,
+        library: str = LIBRARY,
+        deadlines: Deadlines | None = None,
+        wait: bool = True,
+    ) -> None:
         """Open it in a process of its own.  Raises ``DeviceError``."""
         super().__init__(
             record.name,
@@ -173,5 +180,6 @@ class CoralDevice(ProcessDevice):
             link=record.link,
             clock="realtime",
             compute="exact",
+            deadlines=deadlines,
             wait=wait,
         )

@@ -14,7 +14,7 @@ from devices.config import PoolConfig
 from devices.coral import CoralDevice, list_coral_devices
 from devices.device import Clock, Compute, Device, Link
 from devices.errors import ConfigError, DeviceError
-from devices.hosted import ProcessDevice
+from devices.hosted import Deadlines, ProcessDevice, close_devices
 from devices.nursery import hold_nursery
 from devices.simulated import SimulatedDevice
 
@@ -28,19 +28,34 @@ class DevicePool:
 
     _release: weakref.finalize[[], DevicePool] | None
 
-    def __init__(self, configs: PoolConfig | Sequence[DeviceConfig]) -> None:
-        """Start one process for each configuration, all at the same time."""
+    def __init__(
+        self,
+        configs: PoolConfig | Sequence[DeviceConfig],
+        *,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        """Start one process for each configuration, all at the same time.
+
+        ``deadlines`` are those of every device, also of one that is started anew.
+        """
         devices = configs.devices if isinstance(configs, PoolConfig) else tuple(configs)
         if not devices:
             raise ConfigError("a pool has 0 devices and needs at least one")
         self._closed = False
+        self._deadlines = deadlines
         # Until the pool is closed, a device started anew is quick even if it was the only one.
         self._release = weakref.finalize(self, hold_nursery())
         self._release.atexit = False  # nurseries end there after all devices
         try:
             self._devices: list[Device] = _start_all(
                 [
-                    partial(SimulatedDevice, f"{config.link}:{number}", config, wait=False)
+                    partial(
+                        SimulatedDevice,
+                        f"{config.link}:{number}",
+                        config,
+                        deadlines=deadlines,
+                        wait=False,
+                    )
                     for number, config in enumerate(devices)
                 ]
             )
@@ -60,6 +75,7 @@ class DevicePool:
         noise_sigma: float = 0.0,
         noise_seed: int = 0,
         cpu_affinity: tuple[int, ...] | None = None,
+        deadlines: Deadlines | None = None,
     ) -> DevicePool:
         """A pool of ``count`` equal simulated devices.  Raises ``ConfigError``, ``DeviceError``."""
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
@@ -73,7 +89,7 @@ class DevicePool:
             noise_seed=noise_seed,
             cpu_affinity=cpu_affinity,
         )
-        return cls([config] * count)
+        return cls([config] * count, deadlines=deadlines)
 
     @classmethod
     def coral(cls) -> DevicePool:
@@ -100,6 +116,7 @@ class DevicePool:
             )
         pool = cls.__new__(cls)
         pool._closed = False
+        pool._deadlines = None
         pool._release = None
         pool._devices = list(devices)
         return pool
@@ -183,10 +200,8 @@ def _start_all(launchers: Sequence[Callable[[], ProcessDevice]]) -> list[Device]
 
 
 def _close_all(devices: Sequence[Device]) -> None:
-    """Ask all to end before waiting for any."""
-    for device in devices:
-        if isinstance(device, ProcessDevice):
-            device.ask_to_close()
+    """Close all in the time of one."""
+    close_devices([device for device in devices if isinstance(device, ProcessDevice)])
     with contextlib.ExitStack() as stack:  # one that cannot be closed does not keep the others
         for device in devices:
             stack.callback(device.close)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from devices.chip import DeviceConfig, LatencyModel, Reader, SimulatedChip
-from devices.hosted import ProcessDevice
+from devices.hosted import Deadlines, ProcessDevice
 
 _MODULES = ("devices.chip.simulated_chip", "devices.executable.file")
 _ENGINE = "ai_edge_litert.interpreter"
@@ -25,6 +25,7 @@ class SimulatedDevice(ProcessDevice):
         *,
         read: Reader | None = None,
         latency: LatencyModel | None = None,
+        deadlines: Deadlines | None = None,
         wait: bool = True,
     ) -> None:
         """Start the process; with ``wait=False`` call :meth:`wait_ready` before use."""
@@ -37,5 +38,6 @@ class SimulatedDevice(ProcessDevice):
             compute=self.config.compute,
             cpu_affinity=self.config.cpu_affinity,
             modules=_MODULES if self.config.compute == "none" else (*_MODULES, _ENGINE),
+            deadlines=deadlines,
             wait=wait,
         )

@@ -6,8 +6,11 @@ users meet are made of it.
 
 from __future__ import annotations
 
-from devices.hosted.process_device import ProcessDevice
+from devices.hosted.deadlines import Deadlines
+from devices.hosted.process_device import ProcessDevice, close_devices
 
 __all__ = [
+    "Deadlines",
     "ProcessDevice",
+    "close_devices",
 ]

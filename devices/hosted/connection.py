@@ -1,15 +1,16 @@
-"""The host's end of a device process: requests, programs, log records, and its death.
+"""The host's end of a device process: from its start, through requests, to its end.
 
 ::
 
     host                                                  device process
     caller threads ── request ─────► socket pair ───────► main thread
-    reader thread  ◄─ reply, event, exit, log record ───┘
+    reader thread  ◄─ reply, event, exit, log record ───┘        (devices.hosted.inbox)
     output thread  ◄─ stdout and stderr, kept for the error message and logged as DEBUG
 
-The reader thread blocks in ``poll``: there is no timeout and nothing is looked at repeatedly.
-When the process dies, the socket reads as end-of-file, and every pending call and every running
-program learns of it at once.
+The reader thread blocks in ``poll`` without a timeout: when the process dies, the socket reads as
+end-of-file, and every pending call and every running program learns of it at once.  Who waits for
+an answer waits for a bounded time (:class:`~devices.hosted.Deadlines`) and looks meanwhile
+whether the process is stopped.
 """
 
 from __future__ import annotations
@@ -19,42 +20,34 @@ import contextlib
 import os
 import pickle
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from logging import makeLogRecord
+from contextlib import ExitStack
 from typing import Any
 
 from devices.device import Chip, Program
 from devices.errors import DeviceDied, DeviceError
+from devices.hosted.deadlines import Deadlines, is_done_in_time
+from devices.hosted.inbox import Inbox
 from devices.hosted.output import OutputTail
-from devices.hosted.program import HostedProgram
-from devices.nursery import start_device_process
+from devices.hosted.program import HostedProgram, packed
+from devices.nursery import is_stopped, start_device_process
 from devices.process import (
-    CarriedError,
     Configure,
-    Logged,
-    ProgramEvent,
-    ProgramExit,
-    Ready,
-    Reply,
     Request,
     SafeLogger,
     Shutdown,
     StartProgram,
     close_all,
-    unpack,
 )
 
 LOGGER = "edgetpu.device"
 """Log records of device ``usb:0`` appear in the host under ``edgetpu.device.usb:0``."""
 
-READY_S = 60.0
-"""How long a device may take to start before it counts as hung; a real one loads its firmware."""
-
-GRACE_S = 1.0
-"""How long a device that is asked to end may take for it before it is told to, then made to."""
+END_S = 1.0
+"""How long the system may take to end a process that was killed, and everyone to be told."""
 
 
 class Connection:
@@ -70,79 +63,121 @@ class Connection:
         factory: Callable[[], Chip],
         cpu_affinity: tuple[int, ...] | None = None,
         modules: tuple[str, ...] = (),
+        deadlines: Deadlines | None = None,
     ) -> None:
+        """Start the process; does not wait until it is ready.  Raises ``DeviceError``."""
         self.name = name
-        self.ready: Future[None] = Future()
+        self.deadlines = deadlines or Deadlines()
         self._logger = SafeLogger(f"{LOGGER}.{name}", device=name)
+        self._inbox = Inbox(name, self._logger)
         self._owner_pid = os.getpid()
         self._lock = threading.Lock()
-        self._next_number = 0
-        self._calls: dict[int, Future[Any]] = {}
-        self._programs: dict[int, HostedProgram] = {}
         self._closing = False
-        self._dead = False
+        self._began = time.monotonic()
+        self._late = ""
         self._ended = threading.Event()
         configure = Configure(
             name, self._logger.logger.getEffectiveLevel(), pickle.dumps(factory), cpu_affinity
         )
         self._process, self._channel = start_device_process(modules)
         self.pid = self._process.pid
-        self._output = OutputTail(self._process.output, self._logger)
-        self._reader = threading.Thread(
-            target=self._read, name=f"device {name} reader", daemon=True
-        )
+        self._output: OutputTail | None = None
+        with ExitStack() as undo:
+            undo.callback(self._undo_start)
+            try:
+                self._output = OutputTail(self._process.output, self._logger)
+                self._reader = threading.Thread(
+                    target=self._read, name=f"device {name} reader", daemon=True
+                )
+                self._reader.start()
+            except (RuntimeError, MemoryError) as error:
+                raise DeviceError(
+                    f"device {name} could not start: {error}; use fewer devices, or raise the "
+                    "limit of threads (ulimit -u)"
+                ) from error
+            undo.pop_all()
         _connections.add(self)
-        self._reader.start()
-        with contextlib.suppress(EOFError):  # it died at once: the reader thread finds out why
-            self._channel.send(configure)
+        with contextlib.suppress(DeviceError):  # the reader thread finds out why
+            self.send(configure)
+
+    def _undo_start(self) -> None:
+        self._process.kill()
+        self._process.wait(END_S)
+        self._channel.close()
+        if self._output is None:
+            self._process.output.close()
+        else:
+            self._output.finish()
+        self._process.release()
 
     def wait_ready(self) -> None:
         """Wait until the chip exists, for a bounded time; raises why it does not."""
-        try:
-            self.ready.result(READY_S)
-        except FutureTimeout:
+        due = self._began + self.deadlines.start_s
+        if not self._await(self._inbox.ready, due - time.monotonic()):
+            why = (
+                f"was not ready within {self.deadlines.start_s:g} s"
+                if time.monotonic() >= due
+                else "is stopped"
+            )
             self.kill()
             raise DeviceError(
-                f"device {self.name} could not start: its process ({self.pid}) was not ready "
-                f"within {READY_S:g} s{self._output.quote()}"
-            ) from None
+                f"device {self.name} could not start: its process ({self.pid}) {why}"
+                f"{self._last_output()}"
+            )
+        self._inbox.ready.result()
 
     @property
     def alive(self) -> bool:
         """Whether the process has neither ended nor been asked to."""
-        return not self._dead and not self._closing
+        return not self._inbox.closed and not self._closing and not self._late
 
     # -- talking -------------------------------------------------------------------------------
 
-    def call(self, method: str, *arguments: Any) -> Any:
-        """Send a request and wait for its reply."""
-        future: Future[Any] = Future()
-        number = self._register(self._calls, future)
+    def call(self, method: str, *arguments: Any, within_s: float, fatal: bool = True) -> Any:
+        """Send a request and wait for its reply.
+
+        Raises what the device raised, ``DeviceDied``, and ``DeviceError`` when it does not answer
+        in time; with ``fatal`` it is killed then, which is ``DeviceDied``, too.
+        """
+        number, future = self._inbox.expect_reply()
         try:
-            self.send(Request(number, method, arguments))
-        except BaseException:
-            with self._lock:
-                self._calls.pop(number, None)
-            raise
-        try:
+            self.send(Request(number, method, arguments), within_s=within_s, fatal=fatal)
+            if not self._await(future, within_s):
+                raise self._too_late(f"answer {method!r}", within_s, fatal)
             return future.result()
         finally:
+            self._inbox.forget(number)
             # The exception's traceback refers to this frame; do not keep the cycle alive.
             del future
 
-    def send(self, message: object, fds: Sequence[int] = ()) -> None:
+    def send(
+        self,
+        message: object,
+        fds: Sequence[int] = (),
+        *,
+        within_s: float | None = None,
+        fatal: bool = True,
+    ) -> None:
         """Send one message.  Raises ``DeviceDied``; ``DeviceError`` for unusable descriptors."""
         self._check_owner()
-        try:
-            self._channel.send(message, fds)
-        except EOFError:
-            if threading.current_thread() is not self._reader:
-                self._ended.wait(GRACE_S)  # the reader is about to learn the exit code
-            raise self._death() from None
-        except OSError as error:
-            raise DeviceError(
-                f"device {self.name} cannot be handed the file descriptors {list(fds)}: {error}"
-            ) from error
+        if within_s is None:
+            within_s = self.deadlines.run_s
+        began = time.monotonic()
+        while True:
+            left_s = began + within_s - time.monotonic()
+            try:
+                return self._channel.send(message, fds, min(left_s, self.deadlines.stopped_s))
+            except TimeoutError:
+                if left_s <= self.deadlines.stopped_s or self._is_stopped():
+                    raise self._too_late("take a message", within_s, fatal) from None
+            except EOFError:
+                if threading.current_thread() is not self._reader:
+                    self._ended.wait(END_S)  # the reader is about to learn the exit code
+                raise self._death() from None
+            except OSError as error:
+                raise DeviceError(
+                    f"device {self.name} cannot be handed the file descriptors {list(fds)}: {error}"
+                ) from error
 
     def start_program(
         self,
@@ -153,37 +188,32 @@ class Connection:
         on_exit: Callable[[BaseException | None], None],
     ) -> HostedProgram:
         """See :meth:`devices.device.Device.start_program`."""
-        if getattr(program, "__module__", None) == "__main__":
-            raise DeviceError(
-                f"device {self.name} cannot run {program!r}: a program must be importable in "
-                "another process, so define it in a module instead of the main script"
-            )
-        try:
-            body = pickle.dumps((program, config), protocol=5)
-        except Exception as error:
-            raise DeviceError(
-                f"device {self.name} cannot be sent {program!r} with its configuration "
-                f"({type(error).__name__}: {error}); both must be picklable"
-            ) from error
+        body = packed(self.name, program, config)
         handle = HostedProgram(self.name, self.send, on_event, on_exit)
-        handle.number = self._register(self._programs, handle)
+        handle.number = self._inbox.expect_program(handle)
         try:
             self.send(StartProgram(handle.number, body), fds)
         except BaseException:
-            with self._lock:
-                unknown = self._programs.pop(handle.number, None) is None
-            if unknown:  # the reader thread has told on_exit already
-                return handle
-            raise
+            if self._inbox.forget(handle.number):
+                raise
+            # else the reader thread has told on_exit already
         return handle
 
-    def _register(self, table: dict[int, Any], entry: Any) -> int:
-        with self._lock:
-            if self._dead:
-                raise self._death()
-            self._next_number += 1
-            table[self._next_number] = entry
-            return self._next_number
+    def _await(self, future: Future[Any], within_s: float) -> bool:
+        return is_done_in_time(future, within_s, self.deadlines.stopped_s, self._is_stopped)
+
+    def _is_stopped(self) -> bool:
+        return not self._inbox.closed and is_stopped(self.pid)
+
+    def _too_late(self, what: str, within_s: float, fatal: bool) -> DeviceError:
+        why = "is stopped" if self._is_stopped() else f"did not {what} within {within_s:g} s"
+        text = f"device {self.name} (process {self.pid}) {why}"
+        if not fatal:
+            return DeviceError(f"{text}; kill it, or let it go on")
+        self._late = f"{text}, so it was killed; start the device anew or use another"
+        self.kill()
+        self._ended.wait(END_S)
+        return self._death()
 
     def _check_owner(self) -> None:
         if os.getpid() != self._owner_pid:
@@ -192,77 +222,6 @@ class Connection:
                 f"{os.getpid()}, forked from it; open the devices in the process that uses them"
             )
 
-    # -- listening -----------------------------------------------------------------------------
-
-    def _read(self) -> None:
-        try:
-            while True:
-                message, fds = self._channel.receive()
-                close_all(fds or ())  # devices send none
-                self._dispatch(message)
-        except EOFError:
-            pass
-        except BaseException:
-            self._logger.exception("the control connection of device %s is broken", self.name)
-        self._conclude()
-
-    def _dispatch(self, message: object) -> None:
-        if isinstance(message, Reply):
-            with self._lock:
-                future = self._calls.pop(message.number, None)
-            if future is not None:
-                _resolve(future, message.value, self._unpack(message.error))
-        elif isinstance(message, ProgramEvent):
-            self._tell_event(message)
-        elif isinstance(message, ProgramExit):
-            with self._lock:
-                program = self._programs.pop(message.program, None)
-            if program is not None:
-                error = self._unpack(message.error)
-                self._tell_exit(program, error or program.failure)
-        elif isinstance(message, Logged):
-            self._log(message)
-        elif isinstance(message, Ready):
-            _resolve(self.ready, None, self._unpack(message.error))
-
-    def _unpack(self, carried: CarriedError | None) -> BaseException | None:
-        return None if carried is None else unpack(carried, self.name)
-
-    def _tell_event(self, message: ProgramEvent) -> None:
-        with self._lock:
-            program = self._programs.get(message.program)
-        if program is None:
-            return
-        try:
-            payload = pickle.loads(message.body)
-        except Exception as error:
-            program.failure = DeviceError(
-                f"a report of a program on device {self.name} cannot be rebuilt here "
-                f"({type(error).__name__}: {error}); report objects of importable classes"
-            )
-            program.stop()
-            return
-        try:
-            program.on_event(payload)
-        except Exception:
-            self._logger.exception("on_event of a program on device %s failed", self.name)
-
-    def _tell_exit(self, program: HostedProgram, error: BaseException | None) -> None:
-        try:
-            program.on_exit(error)
-        except Exception:
-            self._logger.exception("on_exit of a program on device %s failed", self.name)
-        finally:
-            program.ended.set()
-
-    def _log(self, message: Logged) -> None:
-        record = makeLogRecord(message.attributes)
-        if record.name != "root":
-            record.name = f"{self._logger.name}.{record.name}"
-        else:
-            record.name = self._logger.name
-        self._logger.handle(record)
-
     # -- ending --------------------------------------------------------------------------------
 
     def ask_to_close(self) -> None:
@@ -270,51 +229,60 @@ class Connection:
         if os.getpid() != self._owner_pid:
             return  # a forked child must not end its parent's devices
         with self._lock:
-            if self._closing or self._dead:
+            if self._closing or self._inbox.closed:
                 return
             self._closing = True
-        self._channel.send_now(Shutdown(GRACE_S), GRACE_S)
+        with contextlib.suppress(EOFError, OSError):  # it has ended, or does not listen
+            self._channel.send(Shutdown(self.deadlines.close_s), timeout_s=0.0)
 
     def kill(self) -> None:
         """Kill the process without waiting; the reader thread finds it dead."""
         if os.getpid() == self._owner_pid:
             self._process.kill()
 
-    def close(self) -> None:
-        """End the process and wait until everything is released."""
+    def wait_closed(self, deadline: float) -> None:
+        """Wait until the process has ended and everything is released, but kill it after
+        ``deadline`` (monotonic) and a little, or at once if it is stopped."""
         if os.getpid() != self._owner_pid:
             return
-        self.ask_to_close()
-        if threading.current_thread() is self._reader or self._process.told_by_this_thread():
+        if threading.current_thread() is self._reader:
             self._process.kill()  # called from a callback: the reader cleans up on its return
             return
-        if self._ended.wait(1.5 * GRACE_S):
-            return
-        # After it was killed, whoever tells how it ended may be stopped, and is given up first.
-        for end, patience_s in ((self._process.terminate, GRACE_S), (self._process.kill, 8.0)):
-            end()
-            if self._ended.wait(patience_s):
-                return
-        self._logger.warning("device %s (process %d) cannot be killed", self.name, self.pid)
+        deadline += 0.5  # it ends its programs by itself until then
+        if self._is_stopped() or not self._ended.wait(max(0.0, deadline - time.monotonic())):
+            self._process.kill()
+            if not self._ended.wait(3 * END_S):
+                self._logger.warning("device %s (process %d) cannot be killed", self.name, self.pid)
+
+    def close(self) -> None:
+        """End the process and wait until everything is released."""
+        self.ask_to_close()
+        self.wait_closed(time.monotonic() + self.deadlines.close_s)
+
+    def _read(self) -> None:
+        """The reader thread."""
+        try:
+            while True:
+                message, fds = self._channel.receive()
+                close_all(fds or ())  # devices send none
+                self._inbox.take(message)
+        except EOFError:
+            pass
+        except BaseException:
+            self._logger.exception("the control connection of device %s is broken", self.name)
+        self._conclude()
 
     def _conclude(self) -> None:
         """The process is gone, or as good as gone: release everything and tell everyone."""
-        if not self._process.wait(GRACE_S):
+        if not self._process.wait(END_S):
             self._process.kill()
-            self._process.wait(GRACE_S)  # in vain if who would tell is stopped itself
-        self._output.finish()
-        with self._lock:
-            self._dead = True
-            calls, self._calls = list(self._calls.values()), {}
-            programs, self._programs = list(self._programs.values()), {}
+            self._process.wait(END_S)  # in vain if who would tell is stopped itself
+        if self._output is not None:
+            self._output.finish()
         self._channel.close()
         self._process.release()
         _connections.discard(self)
-        _resolve(self.ready, None, self._start_failure())
-        for future in calls:
-            _resolve(future, None, self._death())
-        for program in programs:
-            self._tell_exit(program, self._death())
+        self._inbox.close(self._start_failure(), self._death)
         self._ended.set()
 
     def _death(self) -> DeviceDied:
@@ -324,11 +292,11 @@ class Connection:
                 "(or leave the pool open until the work is done)"
             )
         else:
-            text = (
+            text = self._late or (
                 f"device {self.name} (process {self.pid}) died: {self._process.explain_exit()}; "
                 "what it had loaded and its programs are gone, so start the device anew or use "
                 "another"
-                f"{self._output.quote()}"
+                f"{self._last_output()}"
             )
         return DeviceDied(text, device=self.name, exit_code=self._process.exit_code)
 
@@ -336,8 +304,11 @@ class Connection:
         end = self._process.explain_exit()
         return DeviceError(
             f"device {self.name} could not start: its process {end} before it was ready"
-            f"{self._output.quote()}"
+            f"{self._last_output()}"
         )
+
+    def _last_output(self) -> str:
+        return "" if self._output is None else self._output.quote()
 
     def abandon_after_fork(self) -> None:
         """In a forked child: let go of the socket, so that the device notices the host's death."""
@@ -345,13 +316,13 @@ class Connection:
         self._process.abandon_after_fork()
 
 
-def _resolve(future: Future[Any], value: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(value)
-    else:
-        future.set_exception(error)
+def close_together(connections: Sequence[Connection]) -> None:
+    """End several: all are asked before any is waited for, and all have the same time."""
+    for connection in connections:
+        connection.ask_to_close()
+    began = time.monotonic()
+    for connection in connections:
+        connection.wait_closed(began + connection.deadlines.close_s)
 
 
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -363,11 +334,7 @@ def _abandon_after_fork() -> None:
 
 
 def _close_at_exit() -> None:
-    connections = list(_connections)
-    for connection in connections:  # all are asked before any is waited for
-        connection.ask_to_close()
-    for connection in connections:
-        connection.close()
+    close_together(list(_connections))
 
 
 os.register_at_fork(after_in_child=_abandon_after_fork)

@@ -20,7 +20,8 @@ from devices.device import (
     Timing,
 )
 from devices.errors import DeviceError
-from devices.hosted.connection import Connection
+from devices.hosted.connection import Connection, close_together
+from devices.hosted.deadlines import Deadlines
 
 
 class ProcessDevice:
@@ -31,7 +32,8 @@ class ProcessDevice:
     :meth:`wait_ready` must be called before use: that is how a pool starts many at once.
     ``cpu_affinity`` are the CPUs the process may run on.  ``modules`` is what many devices of the
     kind import: done once, in the nursery they are forked from (:mod:`devices.nursery.start`), so
-    nothing that starts threads, opens hardware or belongs to a user.
+    nothing that starts threads, opens hardware or belongs to a user.  ``deadlines`` bound every
+    call: a device that hangs or is stopped is killed, which its ``DeviceDied`` says.
 
     Closing happens by :meth:`close`, when the object is collected, or when the interpreter exits;
     and a process whose host is gone, however it went, leaves by itself.
@@ -47,13 +49,15 @@ class ProcessDevice:
         compute: Compute,
         cpu_affinity: tuple[int, ...] | None = None,
         modules: tuple[str, ...] = (),
+        deadlines: Deadlines | None = None,
         wait: bool = True,
     ) -> None:
         self._name = name
         self._link: Link = link
         self._clock: Clock = clock
         self._compute: Compute = compute
-        self._connection = Connection(name, factory, cpu_affinity, modules)
+        self._deadlines = deadlines or Deadlines()
+        self._connection = Connection(name, factory, cpu_affinity, modules, self._deadlines)
         self._finalizer = weakref.finalize(self, self._connection.close)
         self._finalizer.atexit = False  # connections are closed together there
         if wait:
@@ -93,7 +97,7 @@ class ProcessDevice:
         """Wait until the chip exists.
 
         Raises what its construction raised, or :class:`DeviceError` with the process's output if
-        it did not come that far (within a minute); the process is gone then.
+        it did not come that far (within ``deadlines.start_s``); the process is gone then.
         """
         try:
             self._connection.wait_ready()
@@ -103,18 +107,20 @@ class ProcessDevice:
 
     def load(self, executable: Path) -> Loaded:
         """Register an executable file.  Raises ``ModelError``, ``DeviceDied``."""
-        loaded: Loaded = self._connection.call("load", Path(executable).absolute())
+        loaded: Loaded = self._connection.call(
+            "load", Path(executable).absolute(), within_s=self._deadlines.load_s
+        )
         return loaded
 
     def run(self, handle: int, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Timing]:
         """One inference.  Raises ``TensorError``, ``DeviceError``, ``DeviceDied``."""
         result: tuple[dict[str, Tensor], Timing]
-        result = self._connection.call("run", handle, dict(tensors))
+        result = self._connection.call("run", handle, dict(tensors), within_s=self._deadlines.run_s)
         return result
 
     def unload(self, handle: int) -> None:
-        """Forget an executable."""
-        self._connection.call("unload", handle)
+        """Forget an executable.  Raises ``DeviceError`` if the device does not answer in time."""
+        self._connection.call("unload", handle, within_s=self._deadlines.answer_s, fatal=False)
 
     def start_program(
         self,
@@ -135,11 +141,17 @@ class ProcessDevice:
         return handle
 
     def health(self) -> Health:
-        """Ask the device; never raises, even for one that is dead."""
+        """Ask the device; never raises.
+
+        One that is dead has no ``pid``; one that does not answer in time keeps it.
+        """
         try:
-            health: Health = self._connection.call("health")
+            health: Health = self._connection.call(
+                "health", within_s=self._deadlines.answer_s, fatal=False
+            )
         except DeviceError:
-            return Health(alive=False, pid=None, loaded=0, inferences=0, rss_bytes=0)
+            pid = self.pid if self.alive else None
+            return Health(alive=False, pid=pid, loaded=0, inferences=0, rss_bytes=0)
         return health
 
     def kill(self) -> None:
@@ -151,6 +163,13 @@ class ProcessDevice:
         self._connection.ask_to_close()
 
     def close(self) -> None:
-        """End the process: asked first, after a bounded time terminated, then killed."""
+        """End the process: asked first, killed after a bounded time."""
         self._finalizer.detach()
         self._connection.close()
+
+
+def close_devices(devices: Sequence[ProcessDevice]) -> None:
+    """Close several in the time of one."""
+    for device in devices:
+        device._finalizer.detach()
+    close_together([device._connection for device in devices])

@@ -8,8 +8,25 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from devices.device import Program
 from devices.errors import DeviceDied, DeviceError
 from devices.process import Deliver, StopProgram
+
+
+def packed(device: str, program: Program, config: Any) -> bytes:
+    """A program and its configuration, to be sent.  Raises ``DeviceError`` if they cannot be."""
+    if getattr(program, "__module__", None) == "__main__":
+        raise DeviceError(
+            f"device {device} cannot run {program!r}: a program must be importable in "
+            "another process, so define it in a module instead of the main script"
+        )
+    try:
+        return pickle.dumps((program, config), protocol=5)
+    except Exception as error:
+        raise DeviceError(
+            f"device {device} cannot be sent {program!r} with its configuration "
+            f"({type(error).__name__}: {error}); both must be picklable"
+        ) from error
 
 
 class HostedProgram:

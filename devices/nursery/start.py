@@ -5,7 +5,7 @@ quick to start, also one in the place of a device that died::
 
     first device or pool -> nursery starts (0.2 s) -> forks (2 ms each) -> last one closed: it ends
 
-Where there can be none (systems other than Linux, kernels without pidfds) and where none is to be
+Where there can be none (systems other than Linux, kernels without pidfds) and while none is to be
 had (it cannot start, or is killed or stopped again and again), each device process is a fresh
 interpreter.
 """
@@ -20,25 +20,39 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from typing import IO, TYPE_CHECKING
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from devices.errors import DeviceError
-from devices.nursery.launch import (
+from devices.nursery.interpreter import (
     DeviceProcess,
-    FreshProcess,
     device_environment,
     import_paths,
+    occupy_standard_descriptors,
     start_interpreter,
+    too_many,
 )
 from devices.process import ControlChannel, SafeLogger
 
 if TYPE_CHECKING:
-    from devices.nursery.hosted import ForkedProcess, HostedNursery
-    from devices.nursery.surroundings import Origin
+    from devices.nursery.client import ForkedProcess, Nursery
 
-_ATTEMPTS = 3
-"""So many nurseries that ended or stopped are tried for one device."""
+ATTEMPTS = 3
+"""So many nurseries that were killed or stopped are tried for one device."""
+
+AVOID_S = 60.0
+"""When there was none to be had, it is tried again after so long."""
+
+_READ_AT_START = (
+    "PYTHON",
+    *("LD_", "LC_", "LANG", "MALLOC_", "GLIBC_"),
+    *("OMP_", "KMP_", "GOMP_", "OPENBLAS_", "MKL_", "NPY_", "NUMPY_", "TF_"),
+)
+"""Variables with these beginnings are read when the interpreter or a library is loaded."""
+
+Origin = tuple[object, ...]
+"""What only a new interpreter can have; devices of another origin need another nursery."""
 
 _logger = SafeLogger("edgetpu.device.nursery")
 
@@ -51,28 +65,43 @@ def start_device_process(
     ``modules`` are worth importing in the nursery, for this device and others like it.
     The caller owns both and calls ``release`` of the process after it has ended.
     """
-    release = _holds.hold()
     try:
-        forked = _holds.fork((*modules, *_early))
-    except BaseException:
+        occupy_standard_descriptors()
+        release = _nurseries.hold()
+        try:
+            forked = _nurseries.fork((*modules, *_early))
+        except BaseException:
+            release()
+            raise
+        if forked is not None:
+            process, channel = forked
+            process.on_release = release
+            return process, channel
         release()
+        return _start_fresh()
+    except DeviceError:
         raise
-    if forked is not None:
-        process, channel = forked
-        process.on_release = release
-        return process, channel
-    release()
-    with _Ends(output=False) as ends:
-        fresh = FreshProcess(
-            start_interpreter(
-                "devices.process.main",
-                ends.theirs,
-                paths=import_paths(),
-                environment=device_environment(),
-                output=subprocess.PIPE,
+    except (OSError, RuntimeError, MemoryError) as error:  # no descriptor, no thread, no memory
+        raise too_many(error) from error
+
+
+def _start_fresh() -> tuple[DeviceProcess, ControlChannel]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with theirs:
+            fresh = DeviceProcess(
+                start_interpreter(
+                    "devices.process.main",
+                    theirs,
+                    paths=import_paths(),
+                    environment=device_environment(),
+                    output=subprocess.PIPE,
+                )
             )
-        )
-        return fresh, ControlChannel(ends.keep(), fresh.pid)
+        return fresh, ControlChannel(ours, fresh.pid)
+    except BaseException:
+        ours.close()
+        raise
 
 
 def import_early(module: str) -> None:
@@ -86,64 +115,19 @@ def import_early(module: str) -> None:
 
 def hold_nursery() -> Callable[[], None]:
     """Keep the nursery, once there is one, until the function given back is called."""
-    return _holds.hold()
+    return _nurseries.hold()
 
 
-class _Ends:
-    """What connects host and device: a socket pair, and a pipe for the output if asked for.
-
-    A context manager that closes the device's ends in any case, and the host's unless they are
-    kept.  Raises ``DeviceError`` at the limit of open files.
-    """
-
-    def __init__(self, *, output: bool) -> None:
-        self.reader: IO[bytes] | None = None
-        self.writer = -1
-        self.directory = -1
-        self._kept = False
-        try:
-            self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        except OSError as error:
-            raise _too_many(error) from error
-        if output:
-            try:
-                reader, self.writer = os.pipe()
-                self.reader = os.fdopen(reader, "rb", buffering=0)
-                # O_PATH, because it may have been removed, or be unreadable.
-                self.directory = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            except OSError as error:
-                self.__exit__()
-                raise _too_many(error) from error
-
-    def keep(self) -> socket.socket:
-        """The host's end of the socket pair, which the caller owns now."""
-        self._kept = True
-        return self._ours
-
-    def __enter__(self) -> _Ends:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.theirs.close()
-        for fd in (self.writer, self.directory):
-            if fd >= 0:
-                os.close(fd)
-        if not self._kept:
-            self._ours.close()
-            if self.reader is not None:
-                self.reader.close()
-
-
-class _Holds:
+class _Nurseries:
     """Counts who needs a nursery, starts one for the first device, ends it with the last user."""
 
     def __init__(self) -> None:
         # Reentrant, because the collector may close a device or a pool inside any call.
         self._lock = threading.RLock()
         self._count = 0
-        self._nurseries: dict[Origin, HostedNursery] = {}
-        """The one in use; while another is starting to take its place, both."""
-        self._failed: Origin | None = None
+        self._current: tuple[Origin, Nursery] | None = None
+        self._avoided: Origin | None = None
+        self._avoided_until = 0.0
 
     def hold(self) -> Callable[[], None]:
         """Count one more, until the function given back is called (once or more)."""
@@ -152,16 +136,16 @@ class _Holds:
         held = [True]
 
         def release() -> None:
-            last: list[HostedNursery] = []
             with self._lock:
-                if held:
-                    held.clear()
-                    self._count -= 1
-                    if self._count == 0:
-                        last = list(self._nurseries.values())
-                        self._nurseries.clear()
-                        self._failed = None
-            for nursery in last:
+                if not held:
+                    return
+                held.clear()
+                self._count -= 1
+                last = self._count == 0
+                nursery = self._current and self._current[1]
+                if last:
+                    self._current = self._avoided = None
+            if last and nursery:
                 nursery.retire()
 
         return release
@@ -170,79 +154,76 @@ class _Holds:
         """A device process from the nursery; ``None`` if there is no nursery to be had."""
         if not _possible():
             return None
-        from devices.nursery.hosted import NurseryUnable
-        from devices.nursery.surroundings import Origin
+        from devices.nursery.client import NurseryUnable
 
         environment = device_environment()
-        origin = Origin.here(import_paths(), environment)
-        why = ""
-        for _ in range(_ATTEMPTS):
-            nursery = self._nursery(origin, environment)
-            if nursery is None:
-                return None
-            try:
-                nursery.wait_ready()
-            except NurseryUnable as error:
-                self._drop(nursery)
-                why = str(error)
-                break  # another would fare no better
-            self._retire_all_but(nursery)
-            try:
-                with _Ends(output=True) as ends:
-                    assert ends.reader is not None
-                    fds = (ends.theirs.fileno(), ends.writer, ends.directory)
-                    process = nursery.fork(fds, ends.reader, environment, modules)
-                    return process, ControlChannel(ends.keep(), pidfd=process.pidfd)
-            except NurseryUnable as error:
-                self._drop(nursery)
-                why = str(error)
+        origin = _origin(import_paths(), environment)
         with self._lock:
-            self._failed = origin
+            if origin == self._avoided and time.monotonic() < self._avoided_until:
+                return None
+        why = ""
+        for _ in range(ATTEMPTS):
+            nursery: Nursery | None = None
+            try:
+                nursery = self._nursery(origin, environment)
+                return nursery.fork(modules, environment)
+            except NurseryUnable as error:
+                self._drop(nursery)
+                why = str(error)
+                if not error.another:
+                    break
+        with self._lock:
+            self._avoided, self._avoided_until = origin, time.monotonic() + AVOID_S
         _logger.warning(
             "devices are started as fresh interpreters, which takes longer: their nursery %s", why
         )
         return None
 
-    def _nursery(self, origin: Origin, environment: dict[str, str]) -> HostedNursery | None:
-        from devices.nursery.hosted import HostedNursery
+    def _nursery(self, origin: Origin, environment: Mapping[str, str]) -> Nursery:
+        from devices.nursery.client import Nursery
 
         with self._lock:
-            if origin == self._failed:
-                return None
-            nursery = self._nurseries.get(origin)
-            if nursery is None or nursery.gone:
-                nursery = self._nurseries[origin] = HostedNursery(origin, environment)
-            return nursery
+            former = self._current
+            if former is not None and former[0] == origin and not former[1].gone:
+                return former[1]
+            nursery = Nursery(environment)
+            self._current = origin, nursery
+        if former is not None:
+            former[1].retire()
+        return nursery
 
-    def _retire_all_but(self, chosen: HostedNursery) -> None:
+    def _drop(self, nursery: Nursery | None) -> None:
         with self._lock:
-            others = [n for n in self._nurseries.values() if n is not chosen]
-            if others:
-                self._nurseries = {chosen.origin: chosen}
-        for nursery in others:
+            if self._current is not None and self._current[1] is nursery:
+                self._current = None
+        if nursery is not None:
             nursery.retire()
-
-    def _drop(self, nursery: HostedNursery) -> None:
-        with self._lock:
-            if self._nurseries.get(nursery.origin) is nursery:
-                del self._nurseries[nursery.origin]
-        nursery.retire()
 
     def end(self) -> None:
         """End the nursery now, whoever holds it."""
         with self._lock:
-            nurseries = list(self._nurseries.values())
-            self._nurseries.clear()
-        for nursery in nurseries:
-            nursery.end()
+            current, self._current = self._current, None
+        if current is not None:
+            current[1].end()
 
     def abandon_after_fork(self) -> None:
         """In a forked child: let go of what belongs to the parent, without taking a lock."""
-        self._lock = threading.RLock()
-        self._strangers = list(self._nurseries.values())  # not collected, which would complain
-        self._nurseries = {}
-        for nursery in self._strangers:
-            nursery.abandon_after_fork()
+        if self._current is not None:
+            self._current[1].abandon_after_fork()
+
+
+def _origin(paths: tuple[str, ...], environment: Mapping[str, str]) -> Origin:
+    import resource  # not there on every system
+
+    limits = sorted(name for name in vars(resource) if name.startswith("RLIMIT_"))
+    return (
+        sys.executable,
+        paths,
+        *sorted(item for item in environment.items() if item[0].startswith(_READ_AT_START)),
+        *(resource.getrlimit(getattr(resource, name)) for name in limits),
+        *(os.getresuid(), os.getresgid(), *os.getgroups()),
+        os.getpriority(os.PRIO_PROCESS, 0),
+    )
 
 
 @functools.cache
@@ -257,28 +238,22 @@ def _possible() -> bool:
     return True
 
 
-def _too_many(error: OSError) -> DeviceError:
-    return DeviceError(
-        f"no connection to a device process could be opened: {error}; raise the limit of open "
-        "files (ulimit -n) or use fewer devices"
-    )
-
-
 _early: list[str] = []
-_holds = _Holds()
-_of_parents: list[_Holds] = []
+_nurseries = _Nurseries()
+_of_parents: list[_Nurseries] = []
+"""Not collected, which would complain."""
 
 
 def _abandon_after_fork() -> None:
-    global _holds
-    _holds.abandon_after_fork()
-    _of_parents.append(_holds)
-    _holds = _Holds()
+    global _nurseries
+    _nurseries.abandon_after_fork()
+    _of_parents.append(_nurseries)
+    _nurseries = _Nurseries()
 
 
 def _end_at_exit() -> None:
     with contextlib.suppress(Exception):  # the interpreter is going, and the nursery with it
-        _holds.end()
+        _nurseries.end()
 
 
 os.register_at_fork(after_in_child=_abandon_after_fork)

@@ -22,10 +22,12 @@ from devices.process.control import (
     StartProgram,
     StopProgram,
     close_all,
+    receive_descriptors,
 )
 from devices.process.inference import infer
 from devices.process.log_records import LogFields, SafeLogger, add_log_fields
 from devices.process.programs import ProgramThread
+from devices.process.serving import serve_and_exit
 
 __all__ = [
     "CarriedError",
@@ -47,5 +49,7 @@ __all__ = [
     "add_log_fields",
     "close_all",
     "infer",
+    "receive_descriptors",
+    "serve_and_exit",
     "unpack",
 ]

@@ -24,6 +24,7 @@ import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -155,45 +156,55 @@ class ControlChannel:
             if watched is not None:
                 self._poll.register(watched, select.POLLIN)
 
-    def fileno(self) -> int:
-        """The socket, to wait for several connections at once."""
-        return self._socket.fileno()
-
-    def send(self, message: object, fds: Sequence[int] = ()) -> None:
-        """Send a message and duplicates of ``fds``; blocks while the peer does not read.
+    def send(
+        self, message: object, fds: Sequence[int] = (), timeout_s: float | None = None
+    ) -> None:
+        """Send a message and duplicates of ``fds``; waits while the peer does not read.
 
         Raises ``EOFError`` when the peer is gone, ``ValueError``/``OSError`` (EBADF) when a
-        descriptor is not open, in which case nothing was sent.
+        descriptor is not open, in which case nothing was sent, and ``TimeoutError`` after
+        ``timeout_s``, when the connection is of no use any more if a part was sent.
         """
         for fd in fds:
             os.fstat(fd)
         payload = pickle.dumps(message, protocol=5)
-        with self._send_lock:
-            if self._closed:
-                raise EOFError("the control connection is closed")
-            try:
-                self._socket.sendall(_HEADER.pack(len(payload), len(fds)) + payload)
-                for start in range(0, len(fds), _DESCRIPTORS_PER_BYTE):
-                    socket.send_fds(
-                        self._socket, [b"\0"], list(fds[start : start + _DESCRIPTORS_PER_BYTE])
-                    )
-            except (BrokenPipeError, ConnectionError) as error:
-                raise EOFError("the peer of the control connection is gone") from error
-
-    def send_now(self, message: object, timeout_s: float) -> bool:
-        """Send a small message unless that would block; False if it could not be sent."""
-        payload = pickle.dumps(message, protocol=5)
-        if not self._send_lock.acquire(timeout=timeout_s):
-            return False
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        if not self._send_lock.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s)):
+            raise TimeoutError("another message waits to be read by the peer")
+        begun = whole = False
         try:
             if self._closed:
-                return False
-            frame = _HEADER.pack(len(payload), 0) + payload
-            return self._socket.send(frame, socket.MSG_DONTWAIT) == len(frame)
-        except OSError:
-            return False
+                raise EOFError("the control connection is closed")
+            rest = memoryview(_HEADER.pack(len(payload), len(fds)) + payload)
+            while rest:
+                rest = rest[self._write(rest, (), deadline) :]
+                begun = True
+            for start in range(0, len(fds), _DESCRIPTORS_PER_BYTE):
+                self._write(b"\0", fds[start : start + _DESCRIPTORS_PER_BYTE], deadline)
+            whole = True
+        except (BrokenPipeError, ConnectionError) as error:
+            raise EOFError("the peer of the control connection is gone") from error
         finally:
+            if begun and not whole:  # the peer would take the next message for the rest of this one
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
             self._send_lock.release()
+
+    def _write(
+        self, content: bytes | memoryview, fds: Sequence[int], deadline: float | None
+    ) -> int:
+        # Not blocking, because a peer that is stopped does not read, and nobody may wait for it
+        # without an end.
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        while True:
+            try:
+                return self._socket.sendmsg([content], rights, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                room = select.poll()
+                room.register(self._socket, select.POLLOUT)
+                left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not room.poll(None if left_s is None else left_s * 1000):
+                    raise TimeoutError("the peer does not read") from None
 
     def receive(self) -> tuple[object, tuple[int, ...] | None]:
         """Wait for the next message and the descriptors behind it, which the caller owns.
@@ -214,7 +225,7 @@ class ControlChannel:
             raise
 
     def close(self) -> None:
-        """Close the socket; a ``send`` blocked in another thread ends with ``EOFError``."""
+        """Close the socket; a ``send`` that waits in another thread ends with ``EOFError``."""
         with contextlib.suppress(OSError):  # the peer was faster, or it is closed already
             self._socket.shutdown(socket.SHUT_RDWR)
         with self._send_lock:
@@ -246,24 +257,38 @@ class ControlChannel:
         return buffer
 
     def _read_descriptors(self, count: int) -> tuple[int, ...] | None:
-        fds = array.array("i")
+        fds: list[int] = []
         for start in range(0, count, _DESCRIPTORS_PER_BYTE):
-            expected = min(count - start, _DESCRIPTORS_PER_BYTE)
-            # socket.recv_fds of Python 3.10 drops its flags, and descriptors must not be
-            # inheritable for even a moment: another thread may be starting a process.
-            data, ancillary, _, _ = self._socket.recvmsg(
-                1, socket.CMSG_SPACE(expected * fds.itemsize), socket.MSG_CMSG_CLOEXEC
+            data, more = receive_descriptors(
+                self._socket, 1, min(count - start, _DESCRIPTORS_PER_BYTE)
             )
+            fds += more
             if not data:
                 close_all(fds)
                 raise EOFError("the peer of the control connection is gone")
-            for level, kind, content in ancillary:
-                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                    fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
         if len(fds) != count:
             close_all(fds)
             return None
         return tuple(fds)
+
+
+def receive_descriptors(
+    sock: socket.socket, size_bytes: int, count: int
+) -> tuple[bytes, tuple[int, ...]]:
+    """One message of at most ``size_bytes`` and the descriptors with it, at most ``count``.
+
+    Fewer than were sent if this process is at its limit of open files.
+    """
+    fds = array.array("i")
+    # socket.recv_fds of Python 3.10 drops its flags, and descriptors must not be inheritable for
+    # even a moment: another thread may be starting a process.
+    data, ancillary, _, _ = sock.recvmsg(
+        size_bytes, socket.CMSG_SPACE(count * fds.itemsize), socket.MSG_CMSG_CLOEXEC
+    )
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, tuple(fds)
 
 
 def close_all(fds: Iterable[int]) -> None:

@@ -8,24 +8,19 @@ The main thread only listens, so that the host's death is noticed whatever the c
     "program-<n>"    one thread for each running program
 
 A device process never outlives its host, shares no memory with it and inherits nothing from it but
-one socket: it is forked from the nursery (:mod:`devices.nursery.inside`), a fresh interpreter, or
-is one itself (:mod:`devices.nursery.launch`).
+one socket: it is a fresh interpreter, or forked from one (:mod:`devices.nursery`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import logging
 import os
 import pickle
 import queue
-import signal
 import socket
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,33 +48,21 @@ from devices.process.control import (
 from devices.process.inference import infer
 from devices.process.log_records import LogFields
 from devices.process.programs import ProgramThread
+from devices.process.serving import serve_and_exit
 
 
-def main(fd: int, host_pid: int, parent_pid: int | None = None) -> NoReturn:
-    """Serve the host at the other end of ``fd`` until it says so or is gone.
-
-    ``parent_pid`` is the process that started this one, if that is not the host.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to handle
-    faulthandler.enable()  # a crash inside the engine leaves a stack in the host's error
+def main(fd: int, host_pid: int) -> NoReturn:
+    """Serve the host, which has started this process itself, at the other end of ``fd``."""
     os.set_inheritable(fd, False)
     channel = ControlChannel(socket.socket(fileno=fd), host_pid)
-    exit_code = 0
-    try:
-        if os.getppid() != (host_pid if parent_pid is None else parent_pid):
-            raise EOFError("the host ended while this process was starting")
-        server = _configure(channel)
-        if server is not None:
-            server.serve()
-    except EOFError:
-        pass
-    except BaseException:
-        traceback.print_exc()
-        exit_code = 1
-    with contextlib.suppress(OSError):  # the host may have taken the pipe with it
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(exit_code)
+    serve_and_exit(lambda: serve(channel), parent_pid=host_pid)
+
+
+def serve(channel: ControlChannel) -> None:
+    """Be the device the host wants until it says so; ``EOFError`` when the host is gone."""
+    server = _configure(channel)
+    if server is not None:
+        server.serve()
 
 
 def _configure(channel: ControlChannel) -> DeviceServer | None:

@@ -19,9 +19,9 @@ from typing import Any
 import psutil
 import pytest
 
-from devices import DeviceConfig, DeviceDied, DeviceError, SimulatedChip
+from devices import Deadlines, DeviceConfig, DeviceDied, DeviceError, SimulatedChip
 from devices.hosted.process_device import ProcessDevice
-from devices.nursery import hosted, start
+from devices.nursery import client, start
 from tests.devices import device_programs as programs
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +36,7 @@ def nursery_of(one: ProcessDevice) -> psutil.Process:
     parent = psutil.Process(one.pid).parent()
     assert parent is not None
     assert parent.ppid() == os.getpid()
-    assert "devices.nursery.inside" in " ".join(parent.cmdline())
+    assert "devices.nursery.server" in " ".join(parent.cmdline())
     return parent
 
 
@@ -192,7 +192,7 @@ def test_a_killed_nursery_takes_its_devices_along_and_is_replaced(
 def test_a_stopped_nursery_is_left_alone_and_another_serves(
     devices_of_test: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosted, "FORK_S", 0.3)
+    monkeypatch.setattr(client, "FORK_S", 0.3)
     old = devices_of_test("usb:0")
     dying = devices_of_test("usb:1")
     stopped = nursery_of(old)
@@ -232,14 +232,14 @@ def test_a_nursery_that_does_not_start_is_done_without(
     """The first of two waits in vain, the second knows."""
     (tmp_path / "numpy.py").write_text(
         "import signal, sys\n"
-        "if any('devices.nursery.inside' in argument for argument in sys.orig_argv):\n"
+        "if any('devices.nursery.server' in argument for argument in sys.orig_argv):\n"
         "    signal.pause()\n"
         f"sys.path.remove({str(tmp_path)!r})\n"
         "del sys.modules['numpy']\n"
         "import numpy\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(hosted, "START_S", 0.3)
+    monkeypatch.setattr(client, "START_S", 0.3)
     for name in ("usb:0", "usb:1"):
         one = devices_of_test(name)
         assert psutil.Process(one.pid).ppid() == os.getpid()
@@ -248,6 +248,34 @@ def test_a_nursery_that_does_not_start_is_done_without(
         "devices are started as fresh interpreters, which takes longer: their nursery was not "
         "ready within 0.3 s"
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_nursery_killed_while_it_starts_is_replaced(
+    devices_of_test: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
+) -> None:
+    """Twice in a row, and the device is forked all the same."""
+    (tmp_path / "numpy.py").write_text(
+        "import os, sys\n"
+        "if any('devices.nursery.server' in argument for argument in sys.orig_argv):\n"
+        f"    tries = len(os.listdir({str(tmp_path)!r}))\n"
+        "    if tries < 3:\n"
+        f"        open({str(tmp_path)!r} + '/' + str(tries), 'w').close()\n"
+        f"        os.kill(os.getpid(), {int(number)})\n"
+        f"sys.path.remove({str(tmp_path)!r})\n"
+        "del sys.modules['numpy']\n"
+        "import numpy\n"
+    )
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert nursery_of(devices_of_test()).is_running()
+    assert "fresh interpreters" not in caplog.text
+    assert sorted(os.listdir(tmp_path)) == ["1", "2", "numpy.py"]
 
 
 def test_imports_that_start_threads_are_not_forked(
@@ -260,10 +288,16 @@ def test_imports_that_start_threads_are_not_forked(
     assert bystander.health().alive
 
 
-def test_a_device_that_stops_while_it_starts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devices.hosted.connection.READY_S", 0.3)
+def test_a_device_that_stops_while_it_starts_is_given_up() -> None:
     with pytest.raises(DeviceError, match=r"usb:0 could not start: .* not ready within 0\.3 s"):
-        ProcessDevice("usb:0", programs.stopping_chip, link="usb", clock="virtual", compute="none")
+        ProcessDevice(
+            "usb:0",
+            programs.stopping_chip,
+            link="usb",
+            clock="virtual",
+            compute="none",
+            deadlines=Deadlines(start_s=0.3),
+        )
 
 
 PROGRAM = """

@@ -1,4 +1,4 @@
-"""Starting a fresh interpreter for device processes, and explaining how a process ended.
+"""Starting a fresh interpreter, and what the system tells of a process.
 
 It is started with ``sys.executable -c``, never by forking the host and not by the start-up of
 :mod:`multiprocessing`: nothing of the user's main module is imported there, so a program needs no
@@ -8,7 +8,9 @@ session of its own, so Ctrl-C at the terminal reaches the host alone.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -16,7 +18,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import IO, Protocol
+from pathlib import Path
+from typing import IO
 
 from devices.errors import DeviceError
 
@@ -30,7 +33,10 @@ main(int(sys.argv[2]), int(sys.argv[3]))
 
 def import_paths() -> tuple[str, ...]:
     """``sys.path`` of this process, to be that of another one: what is importable here is there."""
-    return tuple(path or os.getcwd() for path in sys.path if isinstance(path, str))
+    paths = [path for path in sys.path if isinstance(path, str)]
+    with contextlib.suppress(FileNotFoundError):  # nothing can be imported from a removed directory
+        return tuple(path or os.getcwd() for path in paths)
+    return tuple(filter(None, paths))
 
 
 def device_environment() -> dict[str, str]:
@@ -43,13 +49,13 @@ def device_environment() -> dict[str, str]:
 
 def start_interpreter(
     module: str,
-    control: socket.socket,
+    theirs: socket.socket,
     *,
     paths: Sequence[str],
     environment: Mapping[str, str],
     output: int,
 ) -> subprocess.Popen[bytes]:
-    """Start ``main(descriptor of control, process id of the host)`` of a module in a new process.
+    """Start ``main(descriptor of theirs, process id of the host)`` of a module in a new process.
 
     ``output`` is what its standard output and error are to be: a descriptor or
     ``subprocess.PIPE``.  Raises ``DeviceError``.
@@ -66,7 +72,7 @@ def start_interpreter(
                 "-c",
                 _BOOTSTRAP.format(module=module),
                 json.dumps(list(paths)),
-                str(control.fileno()),
+                str(theirs.fileno()),
                 str(os.getpid()),
             ],
             stdin=subprocess.DEVNULL,
@@ -74,108 +80,87 @@ def start_interpreter(
             stderr=subprocess.STDOUT,
             bufsize=0,
             close_fds=True,
-            pass_fds=(control.fileno(),),
+            pass_fds=(theirs.fileno(),),
             start_new_session=True,
             env=environment,
         )
-    except OSError as error:
-        full = error.errno in (errno.EMFILE, errno.ENFILE)
+    except (OSError, MemoryError) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
         advice = "; raise the limit of open files (ulimit -n) or use fewer devices" if full else ""
         raise DeviceError(
             f"a device process could not be started with {sys.executable}: {error}{advice}"
         ) from error
 
 
-class DeviceProcess(Protocol):
-    """A device process as the host holds it, whatever way it was started."""
+def occupy_standard_descriptors() -> None:
+    """Have no descriptor opened from now on be 0, 1 or 2.
 
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        ...
-
-    @property
-    def output(self) -> IO[bytes]:
-        """The reading end of its standard output and error."""
-        ...
-
-    @property
-    def exit_code(self) -> int | None:
-        """As in :class:`subprocess.Popen`; ``None`` while it runs and where nobody can tell."""
-        ...
-
-    def explain_exit(self) -> str:
-        """How it ended, in words."""
-        ...
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for its end; False on timeout."""
-        ...
-
-    def terminate(self) -> None:
-        """Send SIGTERM; does nothing once it has ended."""
-        ...
-
-    def kill(self) -> None:
-        """Send SIGKILL; does nothing once it has ended."""
-        ...
-
-    def told_by_this_thread(self) -> bool:
-        """Whether its end is learned by the calling thread, which therefore cannot wait for it."""
-        ...
-
-    def release(self) -> None:
-        """Let go of everything but the output, after its end."""
-        ...
-
-    def abandon_after_fork(self) -> None:
-        """In a forked child of the host: let go of descriptors, without taking a lock."""
-        ...
+    A program may have closed them.  A ring in the place of standard error would be written into by
+    any library that complains, and a socket in the place of standard input is not inherited.
+    Raises ``OSError``.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_GETFD)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            if opened > 2:  # another thread was faster
+                os.close(opened)
 
 
-class FreshProcess:
-    """A device process that is an interpreter of its own, for systems without a nursery."""
+def too_many(error: Exception) -> DeviceError:
+    """What it means when this process can have no more descriptors, threads or memory."""
+    return DeviceError(
+        f"no connection to a device process could be opened: {error}; raise the limit of open "
+        "files (ulimit -n) or use fewer devices"
+    )
+
+
+class DeviceProcess:
+    """A device process as the host holds it: here an interpreter of its own."""
+
+    pidfd = -1
+    """Refers to the process until :meth:`release`, where it was to be had."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         self._process = process
         self.pid = process.pid
         self.output: IO[bytes] = process.stdout
+        """The reading end of its standard output and error."""
 
     @property
     def exit_code(self) -> int | None:
-        """See :class:`DeviceProcess`."""
-        return self._process.returncode
+        """As in :class:`subprocess.Popen`; ``None`` while it runs and where nobody can tell."""
+        return exit_code(self._process)
 
     def explain_exit(self) -> str:
-        """See :class:`DeviceProcess`."""
+        """How it ended, in words."""
         return explain_exit(self.exit_code)
 
     def wait(self, timeout_s: float) -> bool:
-        """See :class:`DeviceProcess`."""
+        """Wait for its end; False on timeout."""
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return False
         return True
 
-    def terminate(self) -> None:
-        """See :class:`DeviceProcess`."""
-        self._process.terminate()
-
     def kill(self) -> None:
-        """See :class:`DeviceProcess`."""
+        """Send SIGKILL; does nothing once it has ended."""
         self._process.kill()
 
-    def told_by_this_thread(self) -> bool:
-        """See :class:`DeviceProcess`; the system tells anyone who asks."""
-        return False
-
     def release(self) -> None:
-        """See :class:`DeviceProcess`."""
+        """Let go of everything but the output, after its end."""
 
     def abandon_after_fork(self) -> None:
-        """See :class:`DeviceProcess`."""
+        """In a forked child of the host: let go of descriptors, without taking a lock."""
+
+
+def exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """As ``returncode``, but ``None`` where the system forgets how children of this process end."""
+    forgets = signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+    return None if forgets else process.returncode
 
 
 def explain_exit(exit_code: int | None) -> str:
@@ -194,3 +179,12 @@ def explain_exit(exit_code: int | None) -> str:
         signal.SIGABRT: " (native code gave up)",
     }.get(-exit_code, "")  # type: ignore[call-overload]
     return f"killed by {name}{cause}"
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped, by SIGSTOP or a debugger; False where the system is silent."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] in ("T", "t")

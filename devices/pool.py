@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,8 +42,7 @@ class DevicePool:
         devices = configs.devices if isinstance(configs, PoolConfig) else tuple(configs)
         if not devices:
             raise ConfigError("a pool has 0 devices and needs at least one")
-        self._closed = False
-        self._deadlines = deadlines
+        self._begin(deadlines)
         # Until the pool is closed, a device started anew is quick even if it was the only one.
         self._release = weakref.finalize(self, hold_nursery())
         self._release.atexit = False  # nurseries end there after all devices
@@ -62,6 +62,14 @@ class DevicePool:
         except BaseException:
             self._release()
             raise
+
+    def _begin(self, deadlines: Deadlines | None) -> None:
+        self._closed = False
+        self._deadlines = deadlines
+        self._lock = threading.Lock()
+        self._starting: dict[SimulatedDevice, Device] = {}
+        """Devices that are not ready yet, and in whose place they are to be."""
+        self._successors: weakref.WeakKeyDictionary[Device, Device] = weakref.WeakKeyDictionary()
 
     @classmethod
     def simulated(
@@ -115,8 +123,7 @@ class DevicePool:
                 f"devices of a pool are named {', '.join(names)}; give each a name of its own"
             )
         pool = cls.__new__(cls)
-        pool._closed = False
-        pool._deadlines = None
+        pool._begin(None)
         pool._release = None
         pool._devices = list(devices)
         return pool
@@ -145,7 +152,8 @@ class DevicePool:
         """Put a new process in the place of a simulated device, dead or alive, and return it.
 
         It has the same name and configuration except for the faults, which happen once; nothing
-        is loaded on it.  Raises ``DeviceError`` for a device of another kind or pool.
+        is loaded on it.  Several threads may restart one device: all get the same new one.
+        Raises ``DeviceError`` for a device of another kind or pool.
         """
         if not self.can_restart(device) or not isinstance(device, SimulatedDevice):
             raise DeviceError(
@@ -153,11 +161,39 @@ class DevicePool:
                 "this pool, or the pool is closed; use a spare device"
             )
         device.close()
-        fresh = SimulatedDevice(device.name, replace(device.config, faults=()))
-        self._devices[self._devices.index(device)] = fresh
-        if self._closed:  # by another thread meanwhile, which did not know the new one
+        fresh = self._start(device)
+        with self._lock:
+            places = [place for place, own in enumerate(self._devices) if own is device]
+            wanted = bool(places) and not self._closed
+            if wanted:
+                self._devices[places[0]] = self._successors[device] = fresh
+            rivals = [other for other, lost in self._starting.items() if lost is device]
+        for rival in rivals:  # started by other threads, and not needed any more
+            rival.kill()
+        if not wanted:  # the pool was closed, or another thread was faster
             fresh.close()
+        return self.successor(device)
+
+    def _start(self, lost: SimulatedDevice) -> SimulatedDevice:
+        fresh = SimulatedDevice(
+            lost.name, replace(lost.config, faults=()), deadlines=self._deadlines, wait=False
+        )
+        with self._lock:
+            self._starting[fresh] = lost
+        try:
+            if self._closed:  # by a thread that did not know the new one
+                fresh.kill()
+            fresh.wait_ready()
+        finally:
+            with self._lock:
+                del self._starting[fresh]
         return fresh
+
+    def successor(self, device: Device) -> Device:
+        """What is in the place of a device now: itself, or who was started anew for it."""
+        while device in self._successors:
+            device = self._successors[device]
+        return device
 
     def can_restart(self, device: Device) -> bool:
         """Whether :meth:`restart` could be asked for this device."""
@@ -166,9 +202,11 @@ class DevicePool:
 
     def close(self) -> None:
         """End all devices; safe to call twice."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
+            devices = [*self._devices, *self._starting]
         try:
-            _close_all(self._devices)
+            _close_all(devices)
         finally:
             if self._release is not None:
                 self._release()

@@ -41,9 +41,9 @@ from pipeline.observing import (
     trace_events,
     trace_size,
 )
-from pipeline.running import RunningPipeline, RunOptions
+from pipeline.running import RECOVERY_S, RunningPipeline, RunOptions
 from pipeline.stages import StageTensors, plan_routes
-from pipeline.supervising import Replacements, assign, check_recovery, load, select
+from pipeline.supervising import Executables, Replacements, assign, check_recovery, load, select
 
 ITEM_DEADLINE_S = 60.0
 """Longest host time for one item in one stage before its device counts as hung.
@@ -77,6 +77,7 @@ class PipelinedModelRunner:
         restart: bool = True,
         max_replays: int = 2,
         item_deadline_s: float | None = ITEM_DEADLINE_S,
+        recovery_deadline_s: float = RECOVERY_S,
         verify_outputs: bool = False,
         on_error: OnError = "raise",
         trace: bool | int = False,
@@ -99,7 +100,9 @@ class PipelinedModelRunner:
         ``spares``, then on devices of the pool that no pipeline uses, then, with ``restart``, on
         its own device of the pool started anew.  The item in work is computed again, at most
         ``max_replays`` times, after which it fails alone.  A device hangs when it needs longer
-        than ``item_deadline_s`` of the host's time for one item (``None``: it may).  With
+        than ``item_deadline_s`` of the host's time for one item (``None``: it may).  The pipeline
+        breaks when no device has taken over within ``recovery_deadline_s``, or none is left to
+        try.  The executables are kept in memory, so their files may go meanwhile.  With
         ``verify_outputs``, outputs are compared with the device's own checksum of them, where it
         has one.
 
@@ -117,7 +120,7 @@ class PipelinedModelRunner:
         _check_size("input_queue_size", input_queue_size)
         _check_size("output_queue_size", output_queue_size)
         self._trace_items = trace_size(trace)
-        check_recovery(max_replays, item_deadline_s, on_error)
+        check_recovery(max_replays, item_deadline_s, on_error, recovery_deadline_s)
         pool: DevicePool | None = None
         with ExitStack() as undo:
             if devices is None:
@@ -129,7 +132,9 @@ class PipelinedModelRunner:
             replacements = Replacements(spares, pool, restart=restart)
             replacements.check(assigned)
             busy: set[int] = set()
-            loaded = load(paths, assigned, undo, busy)
+            kept = Executables(paths)
+            undo.callback(kept.close)
+            loaded = load(kept, assigned, undo, busy)
             plan = plan_routes(
                 [StageTensors(one.inputs, one.outputs) for one in loaded],
                 queue_size=queue_size,
@@ -139,7 +144,7 @@ class PipelinedModelRunner:
             # Enough items to keep every stage busy and every queue between them full.
             self._flight = len(paths) * (queue_size + 1) + 1
             self._running = RunningPipeline(
-                paths,
+                kept,
                 assigned,
                 loaded,
                 plan,
@@ -150,6 +155,7 @@ class PipelinedModelRunner:
                     on_error=on_error,
                     max_replays=max_replays,
                     item_deadline_s=item_deadline_s,
+                    recovery_deadline_s=recovery_deadline_s,
                     verify_outputs=verify_outputs,
                     trace_items=self._trace_items,
                 ),

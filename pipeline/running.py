@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from devices.device import Device, Loaded
@@ -23,10 +22,22 @@ from pipeline.channels import SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.host import OnError, Pump, Sink, Source, WakePipe
 from pipeline.observing import PipelineStatistics, StageStatistics, StageTrace, TracedPage
 from pipeline.stages import SOURCE, Losses, RoutePlan
-from pipeline.supervising import Replacements, Seat, Seating, Supervisor, claim, give_up, unload
+from pipeline.supervising import (
+    Executables,
+    Replacements,
+    Seat,
+    Seating,
+    Supervisor,
+    claim,
+    give_up,
+    unload,
+)
 
-GRACE_S = 5.0
+GRACE_S = 1.0
 """How long the stages together may take to end before the pipeline leaves without them."""
+
+RECOVERY_S = 30.0
+"""How long it is tried to find a successor for a lost device before the pipeline breaks."""
 
 _logger = SafeLogger(__name__)
 
@@ -40,6 +51,7 @@ class RunOptions:
     on_error: OnError = "raise"
     max_replays: int = 2
     item_deadline_s: float | None = None
+    recovery_deadline_s: float = RECOVERY_S
     verify_outputs: bool = False
     trace_items: int = 0
 
@@ -53,7 +65,7 @@ class RunningPipeline:
 
     def __init__(
         self,
-        executables: Sequence[Path],
+        executables: Executables,
         devices: Sequence[Device],
         loaded: Sequence[Loaded],
         plan: RoutePlan,
@@ -65,6 +77,7 @@ class RunningPipeline:
         """Start; ``busy`` is where segments that did not end in time are noted at the end."""
         self.clock = devices[0].clock
         self._busy = busy
+        self._executables = executables
         self._ending = threading.RLock()
         self._shutting_down = False
         self._final: PipelineStatistics | None = None
@@ -115,8 +128,8 @@ class RunningPipeline:
                 self.sink,
                 replacements,
                 executables,
-                loaded,
                 deadline_s=options.item_deadline_s,
+                recovery_s=options.recovery_deadline_s,
                 wake=self._wake_pipe.wake,
             )
             undo.callback(self._abandon_stages)
@@ -192,6 +205,7 @@ class RunningPipeline:
         self._seating.close_ends()
         self._seating.close_memory()
         self._wake_pipe.abandon_after_fork()
+        self._executables.close()
 
     # -- told by other threads -------------------------------------------------------------------
 
@@ -229,9 +243,8 @@ class RunningPipeline:
         self._final, self._final_trace = self._read_statistics(), self._read_trace()
         self._seating.close_memory()
         self._wake_pipe.close()
-        for device, handle in self._supervisor.extra:
-            if not any(s.device is device and s.running_late for s in self._seating.seats):
-                unload(device, handle)
+        late = [seat.device for seat in self._seating.seats if seat.running_late]
+        unload([one for one in self._supervisor.extra if not any(one[0] is d for d in late)])
         give_up([seat.device for seat in self._seating.seats])
 
     def _abandon_stages(self) -> None:

@@ -46,6 +46,7 @@ from devices.executable.description import (
     OperatorWork,
 )
 from devices.executable.google_package import GOOGLE_IDENTIFIER, describe_google_package
+from devices.sealed import shown_path
 
 __all__ = [
     "METADATA_NAME",
@@ -168,7 +169,7 @@ def read_executable(path: Path) -> Executable:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ModelError(f"{path} cannot be read ({reason}).") from None
-    return executable_from_bytes(data, path)
+    return executable_from_bytes(data, shown_path(path))
 
 
 def executable_from_bytes(data: bytes, path: Path) -> Executable:

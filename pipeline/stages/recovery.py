@@ -19,7 +19,8 @@ from pipeline.errors import ChannelError
 MAX_IDLE_DEATHS = 16
 """How often a stage may lose its device at the same place of the stream with no item in work.
 
-Without a bound, a device that dies as soon as it starts would be replaced for ever.
+It is given up when that has also lasted for long.  Without a bound, a device that dies as soon as
+it starts would be replaced for ever.
 """
 
 
@@ -67,11 +68,12 @@ class Losses:
     item: int | None = None
     next_item: int = -1
     count: int = field(default=0)
+    since_s: float = 0.0
 
-    def add(self, item: int | None, next_item: int) -> None:
+    def add(self, item: int | None, next_item: int, now_s: float = 0.0) -> None:
         """The device was lost with ``item`` in work, ``next_item`` being due."""
         if (item, next_item) != (self.item, self.next_item):
-            self.item, self.next_item, self.count = item, next_item, 0
+            self.item, self.next_item, self.count, self.since_s = item, next_item, 0, now_s
         self.count += 1
 
     @property

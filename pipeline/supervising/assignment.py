@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Container, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import get_args
@@ -13,29 +14,37 @@ from devices.device import Device, Loaded
 from devices.errors import ConfigError, DeviceError
 from devices.pool import DevicePool
 from pipeline.host import OnError
+from pipeline.supervising.executables import Executables
 from pipeline.supervising.replacements import known_dead
 
-UNLOAD_S = 5.0
-"""How long a device may take to forget an executable before the pipeline leaves without it."""
+UNLOAD_S = 1.0
+"""How long devices may take to forget their executables before the pipeline leaves without that."""
 
 
-def check_recovery(max_replays: int, item_deadline_s: float | None, on_error: str) -> None:
+def check_recovery(
+    max_replays: int, item_deadline_s: float | None, on_error: str, recovery_deadline_s: float
+) -> None:
     """Refuse impossible options of recovery.  Raises ``ConfigError``."""
     if isinstance(max_replays, bool) or not isinstance(max_replays, int) or max_replays < 0:
         raise ConfigError(f"max_replays is {max_replays!r}, but it must be an integer from 0 on.")
-    if item_deadline_s is not None and (
-        isinstance(item_deadline_s, bool)
-        or not isinstance(item_deadline_s, int | float)
-        or not item_deadline_s > 0
-    ):
+    if item_deadline_s is not None and not _is_time(item_deadline_s):
         raise ConfigError(
             f"item_deadline_s is {item_deadline_s!r}, but it must be a number of seconds above 0, "
             "or None for no deadline."
+        )
+    if not _is_time(recovery_deadline_s):
+        raise ConfigError(
+            f"recovery_deadline_s is {recovery_deadline_s!r}, but it must be a number of seconds "
+            "above 0."
         )
     if on_error not in get_args(OnError):
         raise ConfigError(
             f"on_error is {on_error!r}, but it must be one of {', '.join(get_args(OnError))}."
         )
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def select(pool: DevicePool, count: int, share: bool) -> tuple[Device, ...]:
@@ -76,27 +85,34 @@ def assign(
     return chosen
 
 
-def unload(device: Device, handle: int) -> None:
-    """Forget an executable; a device that is stopped is not waited for longer than ``UNLOAD_S``.
+def unload(loaded: Sequence[tuple[Device, int]]) -> None:
+    """Have devices forget executables, all at once; nobody is waited for longer than ``UNLOAD_S``.
 
     Does nothing while the interpreter ends, for then no thread can be started any more, and the
     devices end with it.
     """
 
-    def forget() -> None:
+    def forget(device: Device, handle: int) -> None:
         with suppress(DeviceError):  # a dead device has forgotten it already
             device.unload(handle)
 
-    thread = threading.Thread(target=forget, name=f"unload {device.name}", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:
-        return
-    thread.join(UNLOAD_S)
+    threads: list[threading.Thread] = []
+    with suppress(RuntimeError):
+        for device, handle in loaded:
+            threads.append(
+                threading.Thread(
+                    target=forget, args=(device, handle), name=f"unload {device.name}", daemon=True
+                )
+            )
+            threads[-1].start()
+    deadline = time.monotonic() + UNLOAD_S
+    for thread in threads:
+        if thread.ident is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def load(
-    executables: Sequence[Path],
+    executables: Executables,
     devices: Sequence[Device],
     resources: ExitStack,
     busy: Container[int],
@@ -105,17 +121,24 @@ def load(
 
     Not from the devices of ``busy`` segments: their chip hangs, and would keep us waiting.
     """
+    loaded: dict[int, Loaded] = {}
 
-    def unload_idle(segment: int, device: Device, handle: int) -> None:
-        if segment not in busy:
-            unload(device, handle)
+    def unload_idle() -> None:
+        idle = [segment for segment in loaded if segment not in busy]
+        unload([(devices[segment], loaded[segment].handle) for segment in idle])
 
-    with ThreadPoolExecutor(len(executables), "load executable") as threads:
-        loading = [
-            threads.submit(device.load, path)
-            for device, path in zip(devices, executables, strict=True)
-        ]
-    for segment, (device, future) in enumerate(zip(devices, loading, strict=True)):
-        if future.exception() is None:
-            resources.callback(unload_idle, segment, device, future.result().handle)
+    resources.callback(unload_idle)
+    loading: list[Future[Loaded]] = []
+    try:
+        with ThreadPoolExecutor(len(devices), "load executable") as threads:
+            for segment, device in enumerate(devices):
+                loading.append(threads.submit(executables.load, segment, device))
+    except RuntimeError as error:
+        raise DeviceError(
+            f"The executables cannot be loaded: {error}; raise the limit of threads (ulimit -u)."
+        ) from error
+    finally:
+        for segment, future in enumerate(loading):
+            if future.exception() is None:
+                loaded[segment] = future.result()
     return [future.result() for future in loading]

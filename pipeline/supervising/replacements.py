@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from devices.device import Device
 from devices.errors import ConfigError, DeviceDied
@@ -43,6 +43,7 @@ class Replacements:
 
     def __init__(self, spares: Sequence[Device], pool: DevicePool | None, *, restart: bool) -> None:
         self._spares = list(spares)
+        self._given = tuple(spares)
         self._pool = pool
         self._restart = restart
         self._lost: weakref.WeakSet[Device] = weakref.WeakSet()
@@ -66,19 +67,39 @@ class Replacements:
         return (
             any(not known_dead(spare) for spare in self._spares)
             or bool(self._free(lost))
-            or self._restartable(lost)
-            or not known_dead(lost)
+            or self.restartable(lost)
+            or not known_dead(lost if self._pool is None else self._pool.successor(lost))
         )
 
-    def spare(self, lost: Device) -> Device | None:
+    def next(self, lost: Device, tried: Collection[Device]) -> Device | None:
+        """A device to try in the place of ``lost``; ``None`` if there is none but those ``tried``.
+
+        May take as long as a device needs to start.  Raises ``DeviceError`` if it does not.
+        """
+        return self._spare(lost) or self._again(lost, tried)
+
+    def take_back(self, device: Device) -> None:
+        """A spare that was tried is not needed after all."""
+        if any(device is spare for spare in self._given):
+            self._spares.insert(0, device)
+        self._lost.discard(device)
+        give_up([device])
+
+    def restartable(self, device: Device) -> bool:
+        """Whether a device in the place of this one may be started anew."""
+        if not self._restart or self._pool is None:
+            return False
+        return self._pool.can_restart(self._pool.successor(device))
+
+    def _spare(self, lost: Device) -> Device | None:
         """A device that did nothing yet; ``None`` if there is none."""
         self._lost.add(lost)
-        while self._spares:
-            device = self._spares.pop(0)
-            if not known_dead(device):
-                claim([device])
-                return device
         with _in_use_lock:
+            while self._spares:
+                device = self._spares.pop(0)
+                if not known_dead(device):
+                    _in_use[device] = _in_use.get(device, 0) + 1
+                    return device
             free = self._free(lost)
             if not free:
                 return None
@@ -86,20 +107,19 @@ class Replacements:
             self._lost.add(free[0])  # it will be, if it is of no use
             return free[0]
 
-    def again(self, lost: Device) -> Device | None:
-        """The lost device itself, in a new process if possible; ``None`` if it cannot go on.
-
-        Raises ``DeviceError`` if the new process does not start.
-        """
-        if self._restartable(lost):
-            assert self._pool is not None
-            device = self._pool.restart(lost)
-        elif known_dead(lost):
+    def _again(self, lost: Device, tried: Collection[Device]) -> Device | None:
+        """The lost device itself, in a new process if possible; ``None`` if it cannot go on."""
+        current = lost if self._pool is None else self._pool.successor(lost)
+        renewed = current is not lost and not known_dead(current)  # for another pipeline
+        if any(current is device for device in tried) and not known_dead(current):
             return None
-        else:
-            device = lost
-        claim([device])
-        return device
+        if not renewed and self.restartable(current):
+            assert self._pool is not None
+            current = self._pool.restart(current)
+        elif known_dead(current):
+            return None
+        claim([current])
+        return current
 
     def _free(self, lost: Device) -> list[Device]:
         return [
@@ -110,9 +130,6 @@ class Replacements:
             and device not in self._lost
             and (device.clock, device.compute) == (lost.clock, lost.compute)
         ]
-
-    def _restartable(self, lost: Device) -> bool:
-        return self._restart and self._pool is not None and self._pool.can_restart(lost)
 
 
 def can_be_succeeded(device: Device, error: BaseException | None) -> bool:

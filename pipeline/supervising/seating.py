@@ -45,16 +45,18 @@ OnExit = Callable[["Seat", int, BaseException | None], None]
 class Seat:
     """A device and the segments it runs.
 
-    ``program`` counts the programs started on the seat; one that did not end in time at the end
-    of the pipeline was ``running_late``.  It was ``asked`` so often to repeat its totals, and
-    ``asked_at`` that time (monotonic, in seconds) first without an answer yet.  ``condemned`` is
-    an item that is not to be computed again, with its segment before it and the reason behind it.
+    ``program`` counts the programs started on the seat, the last at ``took_s`` (monotonic); one
+    that did not end in time at the end of the pipeline was ``running_late``.  It was ``asked`` so
+    often to repeat its totals, and ``asked_at`` that time (monotonic, in seconds) first without an
+    answer yet.  ``condemned`` is an item that is not to be computed again, with its segment before
+    it and the reason behind it.
     """
 
     segments: tuple[int, ...]
     device: Device
     losses: Losses
     program: int = 0
+    took_s: float = 0.0
     running: bool = False
     running_late: bool = False
     handle: ProgramHandle | None = None
@@ -144,17 +146,27 @@ class Seating:
             raise
         seat.device = device
 
-    def repeat(self, segments: tuple[int, ...]) -> None:
-        """Let the neighbours of these segments say again how far they are."""
+    def repeat(self, segments: tuple[int, ...]) -> Callable[[], None]:
+        """Note that the neighbours of these segments have to say again how far they are.
+
+        Gives what asks them, which may take a while where one is stopped.
+        """
         neighbours = {spec.maker for spec in self.plan.channels if spec.reader in segments}
         neighbours |= {spec.reader for spec in self.plan.channels if spec.maker in segments}
+        asked: list[ProgramHandle] = []
         for seat in self.seats:
             if seat.handle is not None and not neighbours.isdisjoint(seat.segments):
                 if not self.owes_answer(seat):
                     seat.asked_at = time.monotonic()
                 seat.asked += 1
+                asked.append(seat.handle)
+
+        def ask() -> None:
+            for handle in asked:
                 with suppress(DeviceError):  # gone: its successor says so when it starts
-                    seat.handle.send(Repeat(segments))
+                    handle.send(Repeat(segments))
+
+        return ask
 
     def owes_answer(self, seat: Seat) -> bool:
         """Whether a seat was asked to repeat something and has not done so."""

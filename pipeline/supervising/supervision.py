@@ -2,9 +2,10 @@
 
 ::
 
-    device dies ─► on_exit ─► pump: check() ─► recovery thread: spare or restarted device,
-    stage hangs ─► deadline ─► kill ─┘          load, start on the same channels, neighbours repeat
-                                                    │ no device left
+    device dies ─► on_exit ─► pump: check() ─► a thread for each loss: find a successor
+    stage hangs ─► deadline ─► kill ─┘          (pipeline.supervising.succession), start the stages
+                                                there on the same channels, neighbours repeat
+                                                    │ nobody took over
                                                     ▼
                         refuse pushes, close the channels' ends: the stages work off what was
                         published, then find their peers dead and end; the sink takes these
@@ -16,28 +17,37 @@ items are in flight.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 from devices.device import Device, Loaded
-from devices.errors import DeviceDied, EdgeTpuError, ModelError
+from devices.errors import DeviceDied, EdgeTpuError
 from devices.nursery import explain_exit
+from devices.process import SafeLogger
 from pipeline.errors import PipelineBroken
 from pipeline.host import Sink, Source
-from pipeline.supervising.replacements import Replacements, can_be_succeeded, give_up, known_dead
+from pipeline.supervising.executables import Executables
+from pipeline.supervising.replacements import Replacements, can_be_succeeded, give_up
 from pipeline.supervising.seating import Seat, Seating
-
-RESTARTS = 3
-"""How often a device may be started anew for one loss: the new one may be killed as well."""
+from pipeline.supervising.succession import NOBODY_LEFT, NoSuccessor, Succession
+from pipeline.supervising.watch import Watch
 
 LOAD_DEADLINE_S = 60.0
-"""How long a replacement may take to load an executable before it counts as hung, too."""
+"""How long a replacement may take to load its executables at most before it counts as hung, too."""
 
-_logger = logging.getLogger(__name__)
+SHORT_LIFE_S = 0.05
+"""A device that is lost so soon after it took over may have been lost for that very reason."""
+
+RETRY_S = 0.1
+"""When no thread could be started for a recovery, it is tried again after so long."""
+
+Loss = tuple[Seat, str, BaseException | None]
+"""Who lost a device, how, and what the device said."""
+
+_logger = SafeLogger(__name__)
 
 
 class Supervisor:
@@ -49,10 +59,10 @@ class Supervisor:
         source: Source,
         sink: Sink,
         replacements: Replacements,
-        executables: Sequence[Path],
-        loaded: Sequence[Loaded],
+        executables: Executables,
         *,
         deadline_s: float | None,
+        recovery_s: float,
         wake: Callable[[], None],
     ) -> None:
         self._seating = seating
@@ -60,8 +70,8 @@ class Supervisor:
         self._sink = sink
         self._replacements = replacements
         self._executables = executables
-        self._loaded = loaded
         self._deadline_s = deadline_s
+        self._recovery_s = recovery_s
         self._wake = wake
         # Reentrant, because the collector may drop the runner inside any call, even one of these.
         self.lock = threading.RLock()
@@ -71,14 +81,14 @@ class Supervisor:
         self.replays = dict.fromkeys(range(seating.plan.num_stages), 0)
         self._exits: deque[tuple[Seat, int, BaseException | None]] = deque()
         self._hung: dict[Seat, str] = {}
-        self._waiting: deque[tuple[Seat, str, BaseException | None]] = deque()
-        self._thread: threading.Thread | None = None
-        self._next_check: float | None = None
-        self._stuck: dict[int, tuple[int, float]] = {}
+        self._waiting: deque[Loss] = deque()
+        self._recoveries: dict[threading.Thread, Succession] = {}
+        self._watch = Watch(seating, source, sink, deadline_s)
         self._loss: Callable[[], Exception] | None = None
         self._lose_at: float | None = None
         self._released = False
         self._stopping = False
+        self._stopped = threading.Event()
 
     def on_exit(self, seat: Seat, program: int, error: BaseException | None) -> None:
         """Told by the devices' threads, which must not be kept."""
@@ -105,20 +115,26 @@ class Supervisor:
             self._sink.lose(self._loss)
             return None
         if self._lose_at is not None and self._loss is not None:
-            patience_s = self._lose_at - time.monotonic()
-            if patience_s > 0:
-                return patience_s
+            wait_s = self._lose_at - time.monotonic()
+            if wait_s > 0:
+                return wait_s
             self._sink.lose(self._loss)
             return None
-        return self._watch()
+        patience_s = self._watch.look(self._hangs)
+        return patience_s if self._begin_recoveries() else min(RETRY_S, patience_s or RETRY_S)
 
     def stop(self, timeout_s: float) -> None:
-        """Replace nobody from now on; wait for a replacement under way."""
+        """Replace nobody from now on; wait for replacements under way."""
         with self.lock:
             self._stopping = True
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout_s)
+            self._stopped.set()
+            recoveries = dict(self._recoveries)
+        for succession in recoveries.values():
+            succession.stop()
+        deadline = time.monotonic() + timeout_s
+        for thread in recoveries:
+            if thread is not threading.current_thread() and thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _release_stages(self) -> None:
         """Everything came out: nobody can need the stages again."""
@@ -128,74 +144,20 @@ class Supervisor:
                 if seat.handle is not None:
                     seat.handle.stop()
 
-    # -- deadlines ------------------------------------------------------------------------------
+    # -- losing and replacing -------------------------------------------------------------------
 
-    def _watch(self) -> float | None:
-        """Kill devices past their deadline; gives the time until the next one."""
-        deadline_s = self._deadline_s
-        if deadline_s is None:
-            return None
-        now = time.monotonic()
-        if self._next_check is None or now >= self._next_check:
-            if not self._in_flight():
-                # Idle for a whole deadline, so that going idle for a moment costs no wake-up.
-                self._source.wake_on_push = True
-                if not self._in_flight():  # nor was anything pushed before this was said
-                    self._next_check = None
-                    self._stuck.clear()
-                    return None
-            first = self._next_check is None
-            self._next_check = now + deadline_s
-            if not first:
-                self._look(now, deadline_s)
-        return max(0.0, self._next_check - now)
-
-    def _look(self, now: float, deadline_s: float) -> None:
-        for seat in self._seating.seats:
-            for segment in seat.segments:
-                watched = seat.running and seat not in self._hung
-                if watched and self._is_hung(seat, segment, now, deadline_s):
-                    self._stuck.pop(segment, None)
-
-    def _is_hung(self, seat: Seat, segment: int, now: float, deadline_s: float) -> bool:
-        next_item = self._seating.next_item(segment)
-        item, busy_since_ns = self._seating.pages[segment].work()
-        if busy_since_ns:
-            since = busy_since_ns / 1e9
-        elif self._seating.owes_answer(seat):
-            since = seat.asked_at
-        elif self._seating.waits_for_nobody(segment, next_item, self._sink.granted_on):
-            # It should do something at any moment; the first look only tells it has not yet.
-            seen_item, since = self._stuck.get(segment, (-1, now))
-            if seen_item != next_item:
-                self._stuck[segment] = next_item, now
-                since = now
-        else:
-            self._stuck.pop(segment, None)
-            return False
-        due = since + deadline_s
-        if due > now:
-            assert self._next_check is not None
-            self._next_check = min(self._next_check, due)
-            return False
-        self._hung[seat] = (
-            f"it did not go on with item {next_item if item < 0 else item} of segment {segment} "
-            f"within {deadline_s:g} s"
-        )
+    def _hangs(self, seat: Seat, how: str) -> None:
+        """Told by the watch; a device that is dead already cannot hang."""
+        if seat in self._hung:
+            return
+        self._hung[seat] = how
         kill = getattr(seat.device, "kill", None)
         if kill is not None:
             kill()  # its exit is reported like any other
         else:
             # It keeps its ends, so what is finished behind it gets a deadline instead of an end.
-            self._lose_at = now + deadline_s
+            self._lose_at = time.monotonic() + (self._deadline_s or 0.0)
             self._lose(seat, DeviceDied("it hangs and cannot be killed", device=seat.device.name))
-        return True
-
-    def _in_flight(self) -> bool:
-        finished = self._sink.finished
-        return self._source.pushed > finished or (self._source.ended and not self._sink.ended)
-
-    # -- losing and replacing -------------------------------------------------------------------
 
     def _lose(self, seat: Seat, error: BaseException | None) -> None:
         seat.running = False
@@ -204,7 +166,7 @@ class Supervisor:
             return
         segment, item = self._seating.item_lost(seat)
         next_item = self._seating.next_item(segment)
-        seat.losses.add(item, next_item)
+        seat.losses.add(item, next_item, time.monotonic())
         seat.condemned = None
         work = "while idle" if item is None else f"with item {item} in work"
         _logger.warning("segment %d lost device %s %s: %s", segment, seat.device.name, work, how)
@@ -216,111 +178,120 @@ class Supervisor:
         elif item is not None:
             self.replays[segment] += 1
         if (
-            seat.losses.hopeless
+            self._is_hopeless(seat)
             or not can_be_succeeded(seat.device, error)
             or not self._replacements.possible(seat.device)
         ):
             self._break(seat, how, error)
             return
-        with self.lock:
-            self._waiting.append((seat, how, error))
-            if self._thread is None and not self._stopping:
-                self._thread = threading.Thread(
-                    target=self._recover_all, name="pipeline recovery", daemon=True
-                )
-                self._thread.start()
+        self._waiting.append((seat, how, error))
 
-    def _recover_all(self) -> None:
-        while True:
+    def _is_hopeless(self, seat: Seat) -> bool:
+        """Whether it lost many devices at one place, for a long time, with something to do.
+
+        A storm of faults may hit it as often, but not for so long without its doing anything.
+        """
+        long = time.monotonic() - seat.losses.since_s > self._recovery_s
+        return seat.losses.hopeless and long and self._watch.in_flight
+
+    def _begin_recoveries(self) -> bool:
+        """Give every loss a thread of its own; False if there is none to be had at the moment."""
+        while self._waiting:
+            loss = self._waiting[0]
+            lost = loss[0].device
+            succession = Succession(
+                lost,
+                self._replacements,
+                partial(self._load, loss[0]),
+                patience_s=min(LOAD_DEADLINE_S, self._deadline_s or LOAD_DEADLINE_S),
+                time_s=self._recovery_s,
+            )
+            thread = threading.Thread(
+                target=self._recover,
+                args=(succession, *loss),
+                name="pipeline recovery",
+                daemon=True,
+            )
             with self.lock:
-                if self._stopping or not self._waiting:
-                    self._thread = None
-                    return
-                seat, how, error = self._waiting.popleft()
+                if self._stopping:
+                    return True
+                self._recoveries[thread] = succession
             try:
-                if not self._recover(seat):
-                    self._break(seat, how, error)
-            except BaseException as problem:
-                _logger.exception("replacing device %s failed", seat.device.name)
-                self._break(seat, f"{how}; replacing it failed: {problem}", error)
-
-    def _recover(self, seat: Seat) -> bool:
-        """Put another device on the seat; False if none is left."""
-        lost, began = seat.device, time.monotonic()
-        latest, restarts = lost, 0
-        while True:
-            device: Device | None = None
-            try:
-                device = self._replacements.spare(lost)
-                if device is None and restarts < RESTARTS:
-                    restarts += 1
-                    device = self._replacements.again(latest)
-                    latest = device or latest
-                if device is None or self._over():
-                    return self._over()
-                if self._take(seat, device):
-                    break
-                return True  # over
-            except EdgeTpuError as error:
-                _logger.warning(
-                    "device %s cannot take over from %s: %s",
-                    lost.name if device is None else device.name,
-                    lost.name,
-                    error,
-                )
-                if device is not None:
-                    give_up([device])
-                    if not known_dead(device):  # it would answer the same again
-                        restarts = RESTARTS
-        give_up([lost])
-        for segment in seat.segments:
-            self._source.repeat(segment)
-            self._sink.repeat(segment)
-        self._seating.repeat(seat.segments)
-        _logger.warning(
-            "device %s took over segment %s from %s after %.0f ms, at item %d",
-            device.name,
-            ", ".join(map(str, seat.segments)),
-            lost.name,
-            (time.monotonic() - began) * 1e3,
-            self._seating.next_item(seat.segments[0]),
-        )
-        self._wake()
+                thread.start()
+            except RuntimeError:
+                with self.lock:
+                    del self._recoveries[thread]
+                return False
+            self._waiting.popleft()
         return True
 
-    def _take(self, seat: Seat, device: Device) -> bool:
+    def _recover(
+        self, succession: Succession, seat: Seat, how: str, error: BaseException | None
+    ) -> None:
+        """Put another device on the seat, or break the pipeline."""
+        lost, began = seat.device, time.monotonic()
+        try:
+            self._calm_down(seat)
+            while not self._over() and (found := succession.find()) is not None:
+                try:
+                    taken = self._take(seat, *found)
+                except EdgeTpuError as problem:  # it was lost at the last moment
+                    succession.failed(found[0], problem)
+                    continue
+                if taken:
+                    give_up([lost])
+                    self._tell(seat, lost, time.monotonic() - began)
+                else:
+                    give_up([found[0]])
+                break
+        except NoSuccessor as nobody:
+            self._break(seat, how, error, str(nobody))
+        except BaseException as problem:
+            _logger.exception("replacing device %s failed", lost.name)
+            self._break(seat, how, error, f"Replacing it failed: {problem}")
+        finally:
+            with self.lock:
+                del self._recoveries[threading.current_thread()]
+
+    def _calm_down(self, seat: Seat) -> None:
+        """Wait, up to a second, before a device follows one that died as soon as it had begun."""
+        if time.monotonic() - seat.took_s < SHORT_LIFE_S and seat.losses.count > 1:
+            self._stopped.wait(min(1.0, SHORT_LIFE_S / 8 * 2 ** min(16, seat.losses.count)))
+
+    def _take(self, seat: Seat, device: Device, loaded: list[Loaded]) -> bool:
         """Start the stages of the seat on this device; False if nobody needs it any more."""
-        loaded = self._load(seat, device)
         with self.lock:
             if self._over():
                 return False
             seat.program += 1
+            seat.took_s = time.monotonic()
             self._seating.start(seat, device, loaded)
             for segment in seat.segments:
                 self.restarts[segment] += 1
         return True
 
-    def _load(self, seat: Seat, device: Device) -> list[Loaded]:
-        kill = getattr(device, "kill", None)
-        timer = threading.Timer(LOAD_DEADLINE_S, kill) if kill is not None else None
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
+    def _tell(self, seat: Seat, lost: Device, took_s: float) -> None:
+        for segment in seat.segments:
+            self._source.repeat(segment)
+            self._sink.repeat(segment)
+        with self.lock:  # no neighbour takes its seat while it is asked
+            repeat = self._seating.repeat(seat.segments)
+        repeat()
+        _logger.warning(
+            "device %s took over segment %s from %s after %.0f ms, at item %d",
+            seat.device.name,
+            ", ".join(map(str, seat.segments)),
+            lost.name,
+            took_s * 1e3,
+            self._seating.next_item(seat.segments[0]),
+        )
+        self._wake()
+
+    def _load(self, seat: Seat, device: Device, patience_s: float) -> list[Loaded]:
         loaded: list[Loaded] = []
-        try:
-            for segment in seat.segments:
-                path = self._executables[segment]
-                loaded.append(device.load(path))
-                self.extra.append((device, loaded[-1].handle))
-                before = self._loaded[segment]
-                if (loaded[-1].inputs, loaded[-1].outputs) != (before.inputs, before.outputs):
-                    raise ModelError(
-                        f"{path} has other inputs or outputs than when the pipeline was made; "
-                        "leave the executables in place while a pipeline runs."
-                    )
-        finally:
-            if timer is not None:
-                timer.cancel()
+        for segment in seat.segments:
+            loaded.append(self._executables.load(segment, device, patience_s))
+            self.extra.append((device, loaded[-1].handle))
         return loaded
 
     def _over(self) -> bool:
@@ -328,25 +299,28 @@ class Supervisor:
 
     # -- giving up ------------------------------------------------------------------------------
 
-    def _break(self, seat: Seat, how: str, error: BaseException | None) -> None:
+    def _break(
+        self, seat: Seat, how: str, error: BaseException | None, why: str = NOBODY_LEFT
+    ) -> None:
         with self.lock:
             if self._over():
                 return
-            self._loss = self._explain(seat, how, error)
+            self._loss = self._explain(seat, how, error, why)
         _logger.info("%s", self._loss())
         self._source.refuse(self._loss)
         self._seating.close_ends()
         self._wake()
 
     def _explain(
-        self, seat: Seat, how: str, error: BaseException | None
+        self, seat: Seat, how: str, error: BaseException | None, why: str
     ) -> Callable[[], Exception]:
         """Makes the exception anew for everyone who is to get it."""
         device = seat.device.name
         segment, item = self._seating.item_lost(seat)
         exit_code = error.exit_code if isinstance(error, DeviceDied) else None
         replaced = self.restarts[segment]
-        left = f" No device is left to replace it (after {replaced} restarts)." if replaced else ""
+        again = f" (after {replaced} restarts)" if replaced else ""
+        left = f" {why}{again}." if replaced or why != NOBODY_LEFT else ""
 
         def loss() -> Exception:
             finished = self._sink.finished

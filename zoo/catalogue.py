@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from zoo import inception, mobilenet, resnet, ssd
 from zoo.builder import GraphBuilder
+from zoo.networks import inception, mobilenet, resnet, ssd
 
 
 class UnknownModelError(ValueError):

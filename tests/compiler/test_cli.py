@@ -17,7 +17,7 @@ from devices.files import write_together
 from tests.compiler.cutting.test_cut import skipping_model
 from tests.compiler.mapping.test_mapping import branches, float_input_model
 from tests.compiler.test_compile import float_model
-from tests.compiler.tiny import Tiny, tiny_chain
+from tests.tiny import Tiny, tiny_chain
 from zoo.random_graph import random_graph
 
 ROOT = Path(__file__).resolve().parents[2]

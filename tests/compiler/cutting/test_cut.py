@@ -22,7 +22,7 @@ from tests.compiler.chain import (
     run_uncut,
     shared_model,
 )
-from tests.compiler.tiny import Tiny, parse, tiny_chain
+from tests.tiny import Tiny, parse, tiny_chain
 from zoo.builder import GraphBuilder
 from zoo.random_graph import random_graph
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from devices.executable.file import (
     read_executable,
     seal,
 )
+from tests.tiny import Tiny
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 INT8 = schema.TensorType.INT8
@@ -56,30 +58,11 @@ INFO = ExecutableInfo(
 
 def frame(operators: int) -> Any:
     """A model of ``operators`` RELUs on [1, 4]: tensors t0, t1, ... in a row."""
-    model = schema.ModelT()
-    model.version = 3
-    model.buffers = [tflite_file.aligned_buffer()]
-    model.operatorCodes = [tflite_file.operator_code(schema.BuiltinOperator.RELU, version=2)]
-    graph = schema.SubGraphT()
-    graph.tensors, graph.operators = [], []
-    for index in range(operators + 1):
-        tensor = schema.TensorT()
-        tensor.name, tensor.type = f"t{index}", INT8
-        tensor.shape = np.array([1, 4], np.int32)
-        quantization = schema.QuantizationParametersT()
-        quantization.scale = np.array([0.5], np.float32)
-        quantization.zeroPoint = np.array([0], np.int64)
-        tensor.quantization = quantization
-        graph.tensors.append(tensor)
-    for index in range(operators):
-        operator = schema.OperatorT()
-        operator.inputs = np.array([index], np.int32)
-        operator.outputs = np.array([index + 1], np.int32)
-        graph.operators.append(operator)
-    graph.inputs = np.array([0], np.int32)
-    graph.outputs = np.array([operators], np.int32)
-    model.subgraphs = [graph]
-    return model
+    tiny = Tiny()
+    tensors = [tiny.tensor(f"t{index}") for index in range(operators + 1)]
+    for before, after in pairwise(tensors):
+        tiny.relu(before, after)
+    return tiny.ends([tensors[0]], [tensors[-1]]).model
 
 
 def with_tail() -> tuple[bytes, bytes]:

@@ -77,7 +77,7 @@ PLAN: dict[str, dict[str, str]] = {
         "segmenter": "problem graphs strategies measuring",
         "experiment": "segmenter",
         "check_partition": "certificate reporting",
-        "cli": "problem measuring reporting command",
+        "cli": "command",
     },
     "pycoral": {
         "device_selection": "",

@@ -9,6 +9,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import pytest
+import tflite
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from flatbuffers import flexbuffers
@@ -17,15 +18,9 @@ from hypothesis import strategies as st
 
 from devices.device import TensorSpec
 from devices.errors import ModelError
-from devices.executable import tflite_file
+from devices.executable import METADATA_NAME, describe_google_package, seal, tflite_file
 from devices.executable.description import ExecutableInfo, OperatorWork
-from devices.executable.file import (
-    METADATA_NAME,
-    describe_google_package,
-    executable_from_bytes,
-    read_executable,
-    seal,
-)
+from devices.executable.file import executable_from_bytes, read_executable
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 INT8 = schema.TensorType.INT8
@@ -227,7 +222,8 @@ def test_every_single_flipped_byte_is_refused(made: str, monkeypatch: pytest.Mon
         raise AssertionError("the file was parsed before its seal was checked")
 
     executable_from_bytes(data, Path("sound"))
-    monkeypatch.setattr(schema.Model, "GetRootAs", parsed)
+    for reader in (tflite, schema):
+        monkeypatch.setattr(reader.Model, "GetRootAs", parsed)
     for place in range(len(data)):
         damaged = bytearray(data)
         damaged[place] ^= 1 << (place % 8)
@@ -254,7 +250,7 @@ def test_other_format_version_is_refused() -> None:
 
 
 def pack_with_version(version: int) -> bytes:
-    import devices.executable.file as module
+    import devices.executable.sealing as module
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FORMAT_VERSION", version)

@@ -42,8 +42,7 @@ def read_graph(spec: str | Path, *, deadline: Deadline | None = None) -> Graph:
     once the deadline has passed.
     """
     deadline = deadline or Deadline()
-    data, name, stem = read_source(spec)
-    deadline.check()
+    data, name, stem = read_source(spec, deadline)
     return graph_from_bytes(data, name, stem=stem, deadline=deadline)
 
 

@@ -14,7 +14,7 @@ from compiler.log import format_size
 from devices.errors import ConfigError
 from devices.executable.file import read_executable
 from devices.files import write_together
-from tests.compiler.cutting.test_cut import skipping_model
+from tests.compiler.cutting.test_boundary import skipping_model
 from tests.compiler.mapping.test_mapping import branches, float_input_model
 from tests.compiler.test_compile import float_model
 from tests.compiler.tiny import Tiny, tiny_chain

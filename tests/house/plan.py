@@ -38,7 +38,7 @@ PLAN: dict[str, dict[str, str]] = {
         "networks": "quantization shapes layers draft builder",
         "catalogue": "builder networks",
         "cli": "catalogue",
-        "__main__": "cli",
+        "__main__": "",
     },
     "compiler": {
         "graph": "",

@@ -9,14 +9,18 @@ it is imported, whether the rooms it builds on are of this project::
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import lazy_loader
+
+VERSION = "0.1.0"
+"""Of the whole project; it stands here so that a command tells it without looking for it."""
 
 BUILDS_ON = {
     "devices": (),
@@ -101,16 +105,67 @@ def open_room(
     return names
 
 
+_READER_GONE = 141
+"""What a shell reports for a program that a closed pipe has ended: 128 + SIGPIPE."""
+
+
+def run_command(main: Callable[[], int]) -> int:
+    """Run the main function of a command and write out what it printed; returns the exit code.
+
+    A reader that leaves early (``| head -1``) ends the command quietly.  Output that cannot be
+    written for another reason, such as a full disk, is said in a sentence, with exit code 2.
+    """
+    try:
+        code = main()
+        lost = _unwritten()
+    except SystemExit:  # argparse, behind its help
+        lost = _unwritten()
+        if lost is None:
+            raise
+        code = _READER_GONE
+    except BrokenPipeError as error:  # rooms make errors of their own of those in their own pipes
+        code, lost = _READER_GONE, error
+    if lost is None:
+        return code
+    if not isinstance(lost, BrokenPipeError):
+        print(f"the output cannot be written ({lost.strerror or lost})", file=sys.stderr)
+        code = 2
+    # The interpreter tries once more to write what is left when it ends: let it go nowhere.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in _streams():
+        os.dup2(nowhere, stream.fileno())
+    return code or _READER_GONE
+
+
+def _streams() -> list[TextIO]:
+    """Standard output and error, as far as the process was given them."""
+    return [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
+
+
+def _unwritten() -> OSError | None:
+    """Write out what was printed; what went wrong, if anything."""
+    for stream in _streams():
+        try:
+            stream.flush()
+        except OSError as error:
+            return error
+    return None
+
+
 def _command(module: str) -> int:
     """Run a command; what stands before or over a room is said in a sentence, with exit code 2."""
-    try:
-        room = module.split(".")[0]
-        check(room, *BUILDS_ON[room])
-        main: Callable[[], int] = import_module(module).main
-    except RoomTaken as error:
-        print(error, file=sys.stderr)
-        return 2
-    return main()
+
+    def main() -> int:
+        try:
+            room = module.split(".")[0]
+            check(room, *BUILDS_ON[room])
+            own: Callable[[], int] = import_module(module).main
+        except RoomTaken as error:
+            print(error, file=sys.stderr)
+            return 2
+        return own()
+
+    return run_command(main)
 
 
 def edgetpu_compiler() -> int:
@@ -121,6 +176,11 @@ def edgetpu_compiler() -> int:
 def partition_with_profiling() -> int:
     """The command ``partition-with-profiling``."""
     return _command("partitioner.cli")
+
+
+def zoo() -> int:
+    """The command ``python -m zoo``."""
+    return _command("zoo.cli")
 
 
 def throughput_experiment() -> int:

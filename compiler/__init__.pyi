@@ -1,7 +1,4 @@
 from .compile import (
-    CompiledSegment,
-    CompileOptions,
-    CompileReport,
     compile_graph,
     compile_operators,
     compile_parts,
@@ -20,8 +17,11 @@ from .cutting import (
     parameter_count_cuts,
     segment_stem,
 )
+from .deadline import Deadline
+from .executables import CompiledSegment, CompileReport
 from .graph import Graph, Operator, Tensor
 from .mapping import Status
+from .options import CompileOptions
 from .reading import graph_from_bytes, read_graph
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "CompileReport",
     "CompiledSegment",
     "Crossing",
+    "Deadline",
     "Graph",
     "Operator",
     "Status",

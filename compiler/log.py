@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
+from typing import TYPE_CHECKING
 
-from compiler.compile import CompileReport
-from compiler.mapping import Status
+import edgetpu_pipeline
+
+if TYPE_CHECKING:  # the version is told without importing what compiles
+    from compiler.executables import CompileReport
+    from compiler.mapping import Status
 
 COMPATIBLE_VERSION = "16.0"
 """The Edge TPU Compiler whose command line, mapping and messages are followed."""
@@ -33,11 +36,8 @@ class OutputNames:
 
 def version_line() -> str:
     """First line of every output: the compiler followed, and this project's own version."""
-    try:
-        own = metadata.version("edgetpu-pipeline")
-    except metadata.PackageNotFoundError:  # run from a checkout that was never installed
-        own = "unreleased"
-    return f"Edge TPU Compiler version {COMPATIBLE_VERSION} (edgetpu-pipeline {own})"
+    own = f"edgetpu-pipeline {edgetpu_pipeline.VERSION}"
+    return f"Edge TPU Compiler version {COMPATIBLE_VERSION} ({own})"
 
 
 def format_size(size_bytes: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from zoo.cli import main
+import edgetpu_pipeline
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(edgetpu_pipeline.zoo())

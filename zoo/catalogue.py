@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from zoo import inception, mobilenet, resnet, ssd
 from zoo.builder import GraphBuilder
+from zoo.networks import inception, mobilenet, resnet, ssd
 
 
 class UnknownModelError(ValueError):
@@ -49,12 +49,13 @@ def names() -> tuple[str, ...]:
     return tuple(_RECIPES)
 
 
-def build(name: str) -> bytes:
+def build(name: str, *, between: Callable[[], None] | None = None) -> bytes:
     """The model ``name`` as the bytes of a ``.tflite`` file, identical on every machine.
 
-    Raises :class:`UnknownModelError` for a name not in :func:`names`.
+    ``between`` is called again and again meanwhile and may raise, to give up.  Raises
+    :class:`UnknownModelError` for a name not in :func:`names`.
     """
-    return build_described(name)[0]
+    return build_described(name, between)[0]
 
 
 def describe(name: str) -> ZooModel:
@@ -74,11 +75,11 @@ def check_names(wanted: Iterable[str]) -> None:
             )
 
 
-def build_described(name: str) -> tuple[bytes, ZooModel]:
+def build_described(name: str, between: Callable[[], None] | None = None) -> tuple[bytes, ZooModel]:
     """:func:`build` and :func:`describe` in one go."""
     check_names([name])
     recipe = _RECIPES[name]
-    graph = GraphBuilder(name, f"{recipe.summary} (random weights)")
+    graph = GraphBuilder(name, f"{recipe.summary} (random weights)", between)
     recipe.add_to(graph)
     data = graph.build()
     model = ZooModel(

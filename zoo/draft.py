@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,10 +44,16 @@ class _PendingBias:
 
 
 class Draft:
-    """Collects tensors and operators, and writes them down once everything is known."""
+    """Collects tensors and operators, and writes them down once everything is known.
 
-    def __init__(self, name: str, description: str = "") -> None:
+    ``between`` is called before each tensor and may raise, to give up.
+    """
+
+    def __init__(
+        self, name: str, description: str = "", between: Callable[[], None] | None = None
+    ) -> None:
         self.name = name
+        self._between = between
         self.description = description or name
         self.ties = Ties()
         self._tensors: list[TensorDraft] = []
@@ -75,6 +81,8 @@ class Draft:
         self._names.add(name)
 
     def _append(self, tensor: TensorDraft, group: int | None) -> int:
+        if self._between is not None:
+            self._between()
         self._claim(tensor.name)
         self._tensors.append(tensor)
         self._groups.append(group)

@@ -7,7 +7,7 @@ what users make.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -35,9 +35,11 @@ differs from the expected one: neighbouring pixels and channels are correlated."
 class PlainOperators:
     """The operators a graph can have without weights; tensors in, tensors out."""
 
-    def __init__(self, name: str, description: str = "") -> None:
+    def __init__(
+        self, name: str, description: str = "", between: Callable[[], None] | None = None
+    ) -> None:
         self.name = name
-        self._draft = Draft(name, description)
+        self._draft = Draft(name, description, between)
 
     # -- elementwise --------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import flatbuffers
-from ai_edge_litert import schema_py_generated as schema
+from flatbuffers.table import Table
 
 from compiler.graph import Graph
 
@@ -48,7 +48,7 @@ class _Block:
 
     def field(self, slot: int) -> int | None:
         """Where a field's value begins, ``None`` if it is not there."""
-        at = schema.flatbuffers.table.Table(self.content, self.table).Offset(slot)
+        at = Table(self.content, self.table).Offset(slot)
         return None if at == 0 else self.table + int(at)
 
     def vector(self, slot: int) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+import tflite
 
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
 
@@ -97,7 +98,7 @@ def _constant(*positions: int) -> Limit:
 
 
 def _no_fused_activation(view: View) -> bool:
-    return view.option("fusedActivationFunction") == 0
+    return view.option("fusedActivationFunction") == int(tflite.ActivationFunctionType.NONE)
 
 
 def _same_dilation(view: View) -> bool:
@@ -121,7 +122,7 @@ def _zero_padding_only(view: View) -> bool:
 
 
 def _default_weights(view: View) -> bool:
-    return view.option("weightsFormat") == 0
+    return view.option("weightsFormat") == int(tflite.FullyConnectedOptionsWeightsFormat.DEFAULT)
 
 
 def _one_dimensional(shape: tuple[int, ...]) -> bool:

@@ -11,20 +11,23 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.cutting import extract
+from compiler.deadline import Deadline
 from compiler.graph import Graph, Operator
 from devices.executable import tflite_file
 
 
-def with_missing_shapes(graph: Graph) -> Graph:
+def with_missing_shapes(graph: Graph, deadline: Deadline) -> Graph:
     """The graph with the missing shapes of its custom operators' results filled in.
 
     LiteRT knows them for the custom operators it has (detection post-processing, for one) once
     it has prepared the operator; for others the tensors stay scalars.
+    Raises ``ModelError`` once the deadline has passed.
     """
     for operator in graph.operators:
         missing = [t for t in operator.outputs if not graph.tensors[t].shape]
         if not operator.is_custom or not missing:
             continue
+        deadline.check()
         shapes = _prepared_shapes(graph, operator)
         tensors = list(graph.tensors)
         for t, shape in zip(operator.outputs, shapes, strict=False):

@@ -9,7 +9,6 @@ operators in an order in which they can run (sorted here if the file's order is 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,13 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from compiler.deadline import Deadline
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
-from compiler.reading.execution_order import execution_order
+from compiler.reading.flow import check_flow, in_order
 from compiler.reading.missing_shapes import with_missing_shapes
+from compiler.reading.refusal import text, unsound
 from compiler.reading.source import read_source
-from compiler.reading.structure import DamageError, check_structure
+from compiler.reading.tree import read_tree
 from devices.errors import ModelError
 from devices.executable import CUSTOM_OPERATOR, METADATA_NAME, tflite_file
 
@@ -32,21 +33,25 @@ _KINDS: dict[int, str] = {
 }
 
 _MAX_TENSOR_BYTES = 1 << 31  # what a flatbuffer, and so any tensor shipped in one, can hold
-_INLINE_OFFSET = 1  # an offset of 0 or 1 means: stored in the flatbuffer, not behind it
 
 
-def read_graph(spec: str | Path) -> Graph:
+def read_graph(spec: str | Path, *, deadline: Deadline | None = None) -> Graph:
     """Read a model: the path of a ``.tflite`` file, or ``zoo:NAME``.
 
-    Raises :class:`~devices.errors.ModelError` with one sentence for whatever is wrong with it.
+    Raises :class:`~devices.errors.ModelError` with one sentence for whatever is wrong with it, and
+    once the deadline has passed.
     """
-    data, name, stem = read_source(spec)
-    return graph_from_bytes(data, name, stem=stem)
+    deadline = deadline or Deadline()
+    data, name, stem = read_source(spec, deadline)
+    return graph_from_bytes(data, name, stem=stem, deadline=deadline)
 
 
-def graph_from_bytes(data: bytes, name: str, *, stem: str | None = None) -> Graph:
-    """Read a model from memory; ``name`` is what messages call it.  Raises ``ModelError``."""
-    return _Reader(name).read(data, Path(name).stem if stem is None else stem)
+def graph_from_bytes(
+    data: bytes, name: str, *, stem: str | None = None, deadline: Deadline | None = None
+) -> Graph:
+    """Read a model from memory, which messages call ``name``.  Raises as :func:`read_graph`."""
+    stem = Path(name).stem if stem is None else stem
+    return _Reader(name).read(data, stem, deadline or Deadline())
 
 
 class _Reader:
@@ -56,29 +61,20 @@ class _Reader:
         self._name = name
 
     def _bad(self, found: str) -> ModelError:
-        return ModelError(f"{self._name}: {found}.")
+        return unsound(self._name, found)
 
-    def read(self, data: bytes, stem: str) -> Graph:
-        model = self._parse(data)
-        subgraphs = model.subgraphs or []
-        if len(subgraphs) != 1:
-            raise self._bad(
-                f"the model has {len(subgraphs)} subgraphs, exactly one is supported "
-                "(control flow such as IF, WHILE and CALL cannot be cut)"
-            )
-        subgraph = subgraphs[0]
-        if not subgraph.operators:
-            raise self._bad("the model has no operators, there is nothing to run")
-        subgraph.tensors = subgraph.tensors or []
-        model.buffers = model.buffers or []
-        self._fetch_outside_data(model, data)
+    def read(self, data: bytes, stem: str, deadline: Deadline) -> Graph:
+        model = read_tree(self._name, data, deadline)
+        subgraph = model.subgraphs[0]
         raw = [self._operator(model, i) for i in range(len(subgraph.operators))]
         self._refuse_compiled(model, raw)
         inputs = self._ends(subgraph, "inputs")
         outputs = self._ends(subgraph, "outputs")
         tensors = self._tensors(model, subgraph, raw, inputs)
-        self._check_flow(raw, tensors, inputs, outputs)
-        operators = self._in_order(raw, tensors)
+        deadline.check()
+        check_flow(self._name, raw, tensors, inputs, outputs)
+        operators = in_order(self._name, raw, tensors)
+        deadline.check()
         graph = Graph(
             name=self._name,
             stem=stem,
@@ -89,58 +85,7 @@ class _Reader:
             source=model,
             source_bytes=len(data),
         )
-        return with_missing_shapes(graph)
-
-    def _parse(self, data: bytes) -> Any:
-        if data[4:8] != tflite_file.FILE_IDENTIFIER:
-            raise self._bad(
-                f"this is not a .tflite file: bytes 4 to 8 are {bytes(data[4:8])!r} where "
-                f"{tflite_file.FILE_IDENTIFIER!r} is expected"
-            )
-        try:
-            check_structure(data)
-        except DamageError as error:
-            raise self._bad(
-                f"the file is truncated or damaged ({error}); fetch or convert it again"
-            ) from None
-        try:
-            return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-        except Exception as error:
-            # Only option tables are left to go wrong; the generated reader has no error of its
-            # own, so damage there can surface as any exception.
-            raise self._bad(
-                f"the options of an operator are damaged ({type(error).__name__}: {error}); "
-                "fetch or convert the file again"
-            ) from None
-
-    def _fetch_outside_data(self, model: Any, data: bytes) -> None:
-        """Make constants and options stored behind the flatbuffer look like all others."""
-        if model.externalBuffers or model.externalBufferGroups:
-            raise self._bad("its constants are in other files, a self-contained model is needed")
-        everything = np.frombuffer(data, np.uint8)
-        for index, buffer in enumerate(model.buffers):
-            if buffer.offset > _INLINE_OFFSET:
-                buffer.data = self._slice(everything, buffer.offset, buffer.size, f"buffer {index}")
-            buffer.offset = buffer.size = 0
-        for index, operator in enumerate(model.subgraphs[0].operators):
-            if operator.largeCustomOptionsOffset > _INLINE_OFFSET:
-                operator.customOptions = self._slice(
-                    everything,
-                    operator.largeCustomOptionsOffset,
-                    operator.largeCustomOptionsSize,
-                    f"the options of operator {index}",
-                )
-            operator.largeCustomOptionsOffset = operator.largeCustomOptionsSize = 0
-
-    def _slice(
-        self, everything: NDArray[np.uint8], start: int, size: int, what: str
-    ) -> NDArray[np.uint8]:
-        if start + size > everything.size:
-            raise self._bad(
-                f"the file is truncated: {what} lies at byte {start}..{start + size}, "
-                f"but the file ends at byte {everything.size}"
-            )
-        return everything[start : start + size]
+        return with_missing_shapes(graph, deadline)
 
     def _operator(self, model: Any, index: int) -> Operator:
         operator = model.subgraphs[0].operators[index]
@@ -154,7 +99,7 @@ class _Reader:
         builtin = tflite_file.effective_code(code)
         is_custom = builtin == tflite_file.CUSTOM
         if is_custom:
-            kind = _text(code.customCode)
+            kind = text(code.customCode)
             if not kind:
                 raise self._bad(f"operator {index} is a custom operator without a name")
         else:
@@ -207,7 +152,7 @@ class _Reader:
         return tuple(dict.fromkeys(found))
 
     def _refuse_compiled(self, model: Any, operators: list[Operator]) -> None:
-        names = [_text(entry.name) for entry in model.metadata or ()]
+        names = [text(entry.name) for entry in model.metadata or ()]
         if METADATA_NAME in names or any(o.kind == CUSTOM_OPERATOR for o in operators):
             raise self._bad(
                 "the model is already compiled for the Edge TPU; give the .tflite it was made from"
@@ -218,7 +163,7 @@ class _Reader:
     ) -> tuple[Tensor, ...]:
         made = {t for operator in operators for t in operator.outputs}
         activations = made | set(inputs)
-        file_names = [_text(tensor.name) for tensor in subgraph.tensors]
+        file_names = [text(tensor.name) for tensor in subgraph.tensors]
         unique = _unique_names(file_names, activations)
         tensors = []
         for index, tensor in enumerate(subgraph.tensors):
@@ -278,74 +223,10 @@ class _Reader:
                 "the file is damaged"
             )
 
-    def _check_flow(
-        self,
-        operators: list[Operator],
-        tensors: tuple[Tensor, ...],
-        inputs: tuple[int, ...],
-        outputs: tuple[int, ...],
-    ) -> None:
-        """Every tensor read comes from somewhere, and from one place only."""
-        maker: dict[int, int] = {}
-        given = set(inputs)
-        for operator in operators:
-            for t in operator.outputs:
-                if tensors[t].is_variable:
-                    continue
-                if t in maker or t in given:
-                    first = f"operator {maker[t]}" if t in maker else "the caller"
-                    raise self._bad(
-                        f"tensor {t} ({tensors[t].name}) is written by {first} and "
-                        f"again by operator {operator.index}"
-                    )
-                maker[t] = operator.index
-        for t in (*inputs, *outputs):
-            if tensors[t].is_variable:
-                raise self._bad(
-                    f"tensor {t} ({tensors[t].name}) is a variable and an input or output of the "
-                    "model, it can only be one of them"
-                )
-        known = given | maker.keys()
-
-        def comes_from_somewhere(t: int) -> bool:
-            tensor = tensors[t]
-            return (
-                t in known or tensor.is_variable or tensor.data is not None or not tensor.elements
-            )
-
-        for operator in operators:
-            for t in operator.inputs:
-                if t != NO_TENSOR and not comes_from_somewhere(t):
-                    raise self._bad(
-                        f"operator {operator.index} ({operator.kind}) reads tensor {t} "
-                        f"({tensors[t].name}), which nobody makes"
-                    )
-        for t in outputs:
-            if not comes_from_somewhere(t):
-                raise self._bad(f"nobody makes graph output {t} ({tensors[t].name})")
-
-    def _in_order(
-        self, operators: list[Operator], tensors: tuple[Tensor, ...]
-    ) -> tuple[Operator, ...]:
-        order = execution_order(operators, [tensor.is_variable for tensor in tensors])
-        if len(order) < len(operators):
-            stuck = min(set(range(len(operators))) - set(order))
-            raise self._bad(
-                f"operator {stuck} ({operators[stuck].kind}) waits for its own result, "
-                "operators that depend on each other in a circle cannot run"
-            )
-        return tuple(replace(operators[i], index=place) for place, i in enumerate(order))
-
 
 def _numbers(quantization: Any, field: str) -> list[Any]:
     found = getattr(quantization, field, None)
     return [] if found is None else np.asarray(found).tolist()
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
 
 
 def _unique_names(names: list[str], activations: set[int]) -> list[str]:

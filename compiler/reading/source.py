@@ -5,25 +5,29 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from compiler.deadline import Deadline
 from devices.errors import ModelError
 
 ZOO_PREFIX = "zoo:"
 """``zoo:NAME`` stands for the model ``NAME`` of the zoo wherever a model file is expected."""
 
 
-def read_source(spec: str | Path) -> tuple[bytes, str, str]:
+def read_source(spec: str | Path, deadline: Deadline | None = None) -> tuple[bytes, str, str]:
     """``(data, name, stem)`` of the model that ``spec`` names.
 
     ``name`` is ``spec`` as the user typed it; ``stem`` is the file name without directory and
     last suffix, or the zoo name.  Raises :class:`~devices.errors.ModelError` with one sentence
-    when there is nothing to read.
+    when there is nothing to read, and once the deadline has passed.
     """
+    deadline = deadline or Deadline()
     name = str(spec)
     if isinstance(spec, str) and spec.startswith(ZOO_PREFIX):
         zoo_name = spec[len(ZOO_PREFIX) :]
-        return _build(zoo_name), name, zoo_name
+        return _build(zoo_name, deadline), name, zoo_name
     path = Path(spec)
-    return read_file(path), name, path.stem
+    data = read_file(path)
+    deadline.check()
+    return data, name, path.stem
 
 
 def read_file(path: Path) -> bytes:
@@ -50,10 +54,10 @@ def read_file(path: Path) -> bytes:
     return data
 
 
-def _build(zoo_name: str) -> bytes:
+def _build(zoo_name: str, deadline: Deadline) -> bytes:
     import zoo  # here, because most runs never build a model
 
     try:
-        return zoo.build(zoo_name)
-    except ValueError as error:
+        return zoo.build(zoo_name, between=deadline.check)
+    except zoo.UnknownModelError as error:
         raise ModelError(str(error)) from None

@@ -14,6 +14,8 @@ import zipfile
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from compiler.deadline import Deadline
+
 _U16 = struct.Struct("<H").unpack_from
 _U32 = struct.Struct("<I").unpack_from
 _I32 = struct.Struct("<i").unpack_from
@@ -111,8 +113,9 @@ _LAYOUT: Mapping[str, tuple[_Field, ...]] = {
 class _Walk:
     """One pass over the tables of a file, remembering how far into it they reach."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, deadline: Deadline) -> None:
         self._data = data
+        self._deadline = deadline
         self._size = len(data)
         self._tables_left = _MAX_TABLES
         self._text_left = max(1 << 20, _TEXT_BUDGET_FACTOR * len(data))
@@ -132,6 +135,7 @@ class _Walk:
 
     def table(self, position: int, name: str) -> None:
         """Check the table at ``position``, then everything it points to."""
+        self._deadline.check()
         self._tables_left -= 1
         if self._tables_left < 0:
             raise DamageError(f"it holds more than {_MAX_TABLES} tables")
@@ -177,13 +181,15 @@ class _Walk:
                 self.table(self._target(start + 4 * index), field.table)
 
 
-def check_structure(data: bytes) -> None:
+def check_structure(data: bytes, deadline: Deadline) -> None:
     """Raise :class:`DamageError` unless ``data`` is a complete TFLite flatbuffer.
+
+    Raises ``ModelError`` once the deadline has passed.
 
     A zip archive may follow the flatbuffer (TFLite metadata attaches label files so); a file cut
     off inside that archive is damaged too.
     """
-    walk = _Walk(data)
+    walk = _Walk(data, deadline)
     try:
         walk.table(int(_U32(data, 0)[0]), "Model")
     except struct.error:

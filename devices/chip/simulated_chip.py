@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import signal
 import threading
 import zlib
 from collections.abc import Callable, Mapping
@@ -31,6 +30,8 @@ Reader = Callable[[Path], Executable]
 
 def kill_this_process() -> None:
     """What a ``die`` fault does."""
+    import signal  # here, for the compiler imports this room on systems that have no such signal
+
     os.kill(os.getpid(), signal.SIGKILL)
     threading.Event().wait()  # the signal may take a moment to arrive
 

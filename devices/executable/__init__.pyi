@@ -1,6 +1,7 @@
 from .description import CUSTOM_OPERATOR, Executable, ExecutableInfo, OperatorWork
-from .file import METADATA_NAME, read_executable, seal
+from .file import read_executable
 from .google_package import describe_google_package
+from .sealing import METADATA_NAME, seal
 
 __all__ = [
     "CUSTOM_OPERATOR",

@@ -2,7 +2,8 @@
 
 The file is a ``.tflite`` in which one custom operator, ``edgetpu-custom-op``, stands for the
 mapped operators and the operators that stay on the CPU follow it.  This module holds the plain
-data; reading and writing the file is in :mod:`devices.executable.file`.
+data; the file is written in :mod:`devices.executable.sealing` and read in
+:mod:`devices.executable.file`.
 """
 
 from __future__ import annotations

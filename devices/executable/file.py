@@ -1,37 +1,19 @@
-"""The executable file: writing one, and reading one only after its seal has been checked.
+"""The executable file: reading one, only after its seal has been checked.
 
-An executable is a ``.tflite`` file that any TFLite tool can open and look at::
-
-    with mapped operators                      with CPU operators only
-    ─────────────────────                      ───────────────────────
-    inputs                                     inputs
-      │ edgetpu-custom-op                        │ CPU operators
-      │   custom options: FlexBuffer map         │
-      │ CPU operators, if any (the tail)       outputs
-    outputs                                    metadata "edgetpu-pipeline": the same map
-
-The FlexBuffer map holds
-
-    ``mapped_model``            the mapped operators as a complete ``.tflite`` (absent on the right)
-    ``format_version``, ``min_runtime_version``, ``caching_token``, ``on_chip_offset_bytes``,
-    ``instruction_bytes``, ``available_on_chip_bytes``     see :class:`ExecutableInfo`
-    ``operators``               the work and parameter table, one list per column
-    ``seal``                    32 marker bytes, then the SHA-256 of the whole file computed with
-                                these last 32 bytes zero
-
-The seal covers every byte of the file, so a flipped bit, a missing end or an added one is refused
-before anything else in the file is looked at.
+What it looks like is in :mod:`devices.executable.sealing`.  ``tflite`` reads it, taking the few
+tables that are needed from where they lie; the schema of ``ai_edge_litert``, whose object trees can
+be written, makes a model of its tail.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import tflite
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
@@ -45,111 +27,15 @@ from devices.executable.description import (
     ExecutableInfo,
     OperatorWork,
 )
-from devices.executable.google_package import GOOGLE_IDENTIFIER, describe_google_package
-from devices.sealed import shown_path
-
-__all__ = [
-    "METADATA_NAME",
-    "describe_google_package",
-    "executable_from_bytes",
-    "read_executable",
-    "seal",
-]
-
-METADATA_NAME = "edgetpu-pipeline"
-"""Metadata entry that describes an executable in which no operator is mapped."""
-
-_MARKER = hashlib.sha256(b"edgetpu-pipeline: the digest of this file follows").digest()
-_DIGEST_BYTES = 32
-_UNSEALED = _MARKER + bytes(_DIGEST_BYTES)
-
-_TEXT_COLUMNS = ("name", "target")
-_NUMBER_COLUMNS = tuple(
-    field.name
-    for field in dataclasses.fields(OperatorWork)
-    if field.name not in (*_TEXT_COLUMNS, "on_chip")
+from devices.executable.google_package import GOOGLE_IDENTIFIER
+from devices.executable.sealing import (
+    DIGEST_BYTES,
+    INFO_NUMBERS,
+    MARKER,
+    METADATA_NAME,
+    NUMBER_COLUMNS,
 )
-_INFO_NUMBERS = (
-    "min_runtime_version",
-    "caching_token",
-    "on_chip_offset_bytes",
-    "instruction_bytes",
-    "available_on_chip_bytes",
-)
-
-
-# ------------------------------------------------------------------------------------- writing
-
-
-def seal(
-    info: ExecutableInfo,
-    frame: Any,
-    *,
-    mapped_model: bytes | None = None,
-    mapped_inputs: Sequence[int] = (),
-    mapped_outputs: Sequence[int] = (),
-) -> bytes:
-    """The bytes of an executable file.
-
-    ``frame`` is the schema object tree (``ModelT``, one subgraph) of the CPU operators with the
-    inputs and outputs of the whole executable; it is taken over and changed.  With a
-    ``mapped_model``, the custom operator is put in front of them, reading and making the frame's
-    tensors ``mapped_inputs`` and ``mapped_outputs``.  The same arguments give the same bytes.
-    """
-    description = np.frombuffer(_describe(info, mapped_model), np.uint8)
-    subgraph = frame.subgraphs[0]
-    if mapped_model is None:
-        entry = schema.MetadataT()
-        entry.name = METADATA_NAME
-        entry.buffer = len(frame.buffers)
-        frame.buffers.append(tflite_file.aligned_buffer(description))
-        frame.metadata = [entry]
-    else:
-        operator = schema.OperatorT()
-        operator.opcodeIndex = len(frame.operatorCodes)
-        operator.inputs = np.array(mapped_inputs, np.int32)
-        operator.outputs = np.array(mapped_outputs, np.int32)
-        operator.customOptions = description
-        frame.operatorCodes.append(
-            tflite_file.operator_code(tflite_file.CUSTOM, CUSTOM_OPERATOR.encode())
-        )
-        subgraph.operators = [operator, *subgraph.operators]
-    content = bytearray(tflite_file.pack_model(frame))
-    start = content.index(_UNSEALED) + len(_MARKER)
-    content[start : start + _DIGEST_BYTES] = hashlib.sha256(content).digest()
-    return bytes(content)
-
-
-def _describe(info: ExecutableInfo, mapped_model: bytes | None) -> bytes:
-    """The FlexBuffer map.
-
-    The large blob goes first: the Python reader copies the rest of the file for every key it
-    looks at, and so copies little.
-    """
-    builder = flexbuffers.Builder()
-    with builder.Map():
-        if mapped_model is not None:
-            builder.Blob("mapped_model", mapped_model)
-        builder.Blob("seal", _UNSEALED)
-        builder.UInt("format_version", FORMAT_VERSION)
-        for field in _INFO_NUMBERS:
-            builder.UInt(field, getattr(info, field))
-        builder.Key("operators")
-        with builder.Map():
-            for field in _TEXT_COLUMNS:
-                builder.Key(field)
-                with builder.Vector():
-                    for work in info.operators:
-                        builder.String(getattr(work, field))
-            for field in (*_NUMBER_COLUMNS, "on_chip"):
-                builder.Key(field)
-                with builder.Vector():
-                    for work in info.operators:
-                        builder.UInt(int(getattr(work, field)))
-    return bytes(builder.Finish())
-
-
-# ------------------------------------------------------------------------------------- reading
+from devices.kept_file import shown_path
 
 
 def read_executable(path: Path) -> Executable:
@@ -175,22 +61,22 @@ def read_executable(path: Path) -> Executable:
 def executable_from_bytes(data: bytes, path: Path) -> Executable:
     """As :func:`read_executable`, for bytes already in memory; ``path`` is only kept and named."""
     _check_seal(data, path)
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    subgraph = model.subgraphs[0]
-    head = subgraph.operators[0] if subgraph.operators else None
+    model = tflite.Model.GetRootAs(data, 0)
+    subgraph = model.Subgraphs(0)
+    count = subgraph.OperatorsLength()
+    head = subgraph.Operators(0) if count else None
     mapped = head is not None and _is_custom_operator(model, head)
+    tail: bytes | None = data
     if head is not None and mapped:
-        description = _read_map(head.customOptions, path)
-        mapped_inputs = _specs(subgraph, head.inputs, path)
-        mapped_outputs = _specs(subgraph, head.outputs, path)
+        description = _read_map(_content(head.CustomOptionsAsNumpy()), path)
+        mapped_inputs = _specs(subgraph, _listed(head.InputsLength(), head.Inputs), path)
+        mapped_outputs = _specs(subgraph, _listed(head.OutputsLength(), head.Outputs), path)
+        tail = _tail(data) if count > 1 else None
     else:
         description = _read_map(_metadata(model), path)
         mapped_inputs = mapped_outputs = ()
-    inputs = _specs(subgraph, subgraph.inputs, path)
-    outputs = _specs(subgraph, subgraph.outputs, path)
-    tail: bytes | None = data
-    if mapped:
-        tail = _tail(model) if len(subgraph.operators) > 1 else None
+    inputs = _specs(subgraph, _listed(subgraph.InputsLength(), subgraph.Inputs), path)
+    outputs = _specs(subgraph, _listed(subgraph.OutputsLength(), subgraph.Outputs), path)
     return Executable(
         path=path,
         info=_info(description, path),
@@ -204,16 +90,16 @@ def executable_from_bytes(data: bytes, path: Path) -> Executable:
 
 
 def _check_seal(data: bytes, path: Path) -> None:
-    marker = data.find(_MARKER)
+    marker = data.find(MARKER)
     if marker < 0:
         raise ModelError(f"{path} {_what_else(data)}")
-    start = marker + len(_MARKER)
+    start = marker + len(MARKER)
     digest = hashlib.sha256()
     view = memoryview(data)
     digest.update(view[:start])
-    digest.update(bytes(_DIGEST_BYTES))
-    digest.update(view[start + _DIGEST_BYTES :])
-    if digest.digest() != data[start : start + _DIGEST_BYTES]:
+    digest.update(bytes(DIGEST_BYTES))
+    digest.update(view[start + DIGEST_BYTES :])
+    if digest.digest() != data[start : start + DIGEST_BYTES]:
         raise ModelError(
             f"{path} is damaged: its contents do not match its SHA-256 seal; compile it again."
         )
@@ -237,21 +123,31 @@ def _what_else(data: bytes) -> str:
 
 
 def _is_custom_operator(model: Any, operator: Any) -> bool:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return bool(code.customCode == CUSTOM_OPERATOR.encode())
+    code = model.OperatorCodes(operator.OpcodeIndex())
+    return bool(code.CustomCode() == CUSTOM_OPERATOR.encode())
 
 
-def _metadata(model: Any) -> Any:
-    for entry in model.metadata or ():
-        if entry.name == METADATA_NAME.encode():
-            return model.buffers[entry.buffer].data
+def _metadata(model: Any) -> bytes:
+    for entry in _listed(model.MetadataLength(), model.Metadata):
+        if entry.Name() == METADATA_NAME.encode():
+            return _content(model.Buffers(entry.Buffer()).DataAsNumpy())
     return b""
 
 
-def _read_map(content: Any, path: Path) -> Mapping[str, Any]:
-    if content is None or not len(content):
+def _listed(length: int, entry: Callable[[int], Any]) -> list[Any]:
+    """The entries of a list of the file, read one by one; an absent list is empty."""
+    return [entry(index) for index in range(length)]
+
+
+def _content(found: Any) -> bytes:
+    """A list of bytes of the file; for an absent one the reader gives the number 0."""
+    return b"" if isinstance(found, int) else bytes(found)
+
+
+def _read_map(content: bytes, path: Path) -> Mapping[str, Any]:
+    if not content:
         raise ModelError(f"{path} has no description of its executable; compile it again.")
-    description: Mapping[str, Any] = flexbuffers.GetRoot(bytes(content)).AsMap.Value
+    description: Mapping[str, Any] = flexbuffers.GetRoot(content).AsMap.Value
     version = description.get("format_version")
     if version != FORMAT_VERSION:
         raise ModelError(
@@ -266,7 +162,7 @@ def _info(description: Mapping[str, Any], path: Path) -> ExecutableInfo:
     operators = []
     for row in range(len(columns["name"])):
         target: Literal["tpu", "cpu"] = "tpu" if columns["target"][row] == "tpu" else "cpu"
-        numbers = {field: int(columns[field][row]) for field in _NUMBER_COLUMNS}
+        numbers = {field: int(columns[field][row]) for field in NUMBER_COLUMNS}
         operators.append(
             OperatorWork(
                 name=columns["name"][row],
@@ -276,32 +172,33 @@ def _info(description: Mapping[str, Any], path: Path) -> ExecutableInfo:
             )
         )
     return ExecutableInfo(
-        operators=tuple(operators), **{field: int(description[field]) for field in _INFO_NUMBERS}
+        operators=tuple(operators), **{field: int(description[field]) for field in INFO_NUMBERS}
     )
 
 
-def _specs(subgraph: Any, indices: Any, path: Path) -> tuple[TensorSpec, ...]:
+def _specs(subgraph: Any, indices: Sequence[int], path: Path) -> tuple[TensorSpec, ...]:
     specs = []
-    for index in [] if indices is None else indices:
-        tensor = subgraph.tensors[int(index)]
-        dtype = tflite_file.numpy_name(tensor.type)
-        name = (tensor.name or b"").decode("utf-8", "replace")
+    for index in indices:
+        tensor = subgraph.Tensors(index)
+        dtype = tflite_file.numpy_name(tensor.Type())
+        name = (tensor.Name() or b"").decode("utf-8", "replace")
         if dtype is None:
-            type_name = tflite_file.TYPE_NAMES.get(tensor.type, str(tensor.type))
+            type_name = tflite_file.TYPE_NAMES.get(tensor.Type(), str(tensor.Type()))
             raise ModelError(
                 f"{path}: tensor {name} has type {type_name}, which cannot be handed over."
             )
-        shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
+        shape = tuple(_listed(tensor.ShapeLength(), tensor.Shape))
         specs.append(TensorSpec(name, dtype, shape))
     return tuple(specs)
 
 
-def _tail(model: Any) -> bytes:
+def _tail(data: bytes) -> bytes:
     """The CPU operators as a model: what the custom operator made becomes its input.
 
     Inputs of the file that the custom operator does not read belong to the tail, needed or not,
     and so do outputs of the file that the custom operator does not make.
     """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     subgraph = model.subgraphs[0]
     head, *rest = subgraph.operators
     mapped_in, mapped_out = _ints(head.inputs), _ints(head.outputs)

@@ -5,6 +5,8 @@ Google's custom operator carries, under key ``"4"`` of its FlexBuffer map, a fla
 enough to report what a user may want to know; its instructions run on the real chip only.
 
     Package ─ slot 1 ─► MultiExecutable ─ slot 0 ─► Executable (one per kind)
+
+The file around it is read with ``tflite``, which leaves constants and all else where they lie.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ai_edge_litert import schema_py_generated as schema
+import tflite
 from flatbuffers import flexbuffers, number_types
 from flatbuffers.table import Table
 
@@ -109,16 +111,23 @@ def describe_google_package(path: Path) -> GooglePackage:
 
 
 def _describe(data: bytes) -> GooglePackage:
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    (subgraph,) = model.subgraphs
+    model = tflite.Model.GetRootAs(data, 0)
+    if model.SubgraphsLength() != 1:
+        raise ValueError(f"{model.SubgraphsLength()} subgraphs, one expected")
+    subgraph = model.Subgraphs(0)
+    operators = [subgraph.Operators(index) for index in range(subgraph.OperatorsLength())]
     custom = [
         operator
-        for operator in subgraph.operators
-        if model.operatorCodes[operator.opcodeIndex].customCode == CUSTOM_OPERATOR.encode()
+        for operator in operators
+        if model.OperatorCodes(operator.OpcodeIndex()).CustomCode() == CUSTOM_OPERATOR.encode()
     ]
     if len(custom) != 1:
         raise ValueError(f"{len(custom)} operators {CUSTOM_OPERATOR}, one expected")
-    content = flexbuffers.GetRoot(bytes(custom[0].customOptions)).AsMap[_PACKAGE_KEY].AsStringBytes
+    content = (
+        flexbuffers.GetRoot(bytes(custom[0].CustomOptionsAsNumpy()))
+        .AsMap[_PACKAGE_KEY]
+        .AsStringBytes
+    )
     content = bytes(content)
     if content[4:8] != GOOGLE_IDENTIFIER:
         raise ValueError(f"the package starts with {content[4:8]!r}")
@@ -141,7 +150,7 @@ def _describe(data: bytes) -> GooglePackage:
         instruction_bytes=_instructions(main),
         caching_instruction_bytes=0 if caching is None else _instructions(caching),
         narrow_memory_bytes=_number(main, _EXECUTABLE_NARROW_MEMORY, number_types.Int32Flags),
-        cpu_operators=len(subgraph.operators) - 1,
+        cpu_operators=len(operators) - 1,
         inputs=_layers(main, _EXECUTABLE_INPUTS),
         outputs=_layers(main, _EXECUTABLE_OUTPUTS),
     )

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.compile import DEFAULT_RUNTIME_VERSION
 from compiler.graph import NO_TENSOR, Graph
 from compiler.mapping import Layer, Status, allocate, available_bytes, operator_work, status_of
+from compiler.options import DEFAULT_RUNTIME_VERSION
 from devices.executable import OperatorWork
 from partitioner.problem import Array, Index, Mask, SegmentFeatures, Table
 

@@ -17,15 +17,11 @@ import numpy as np
 from partitioner.beliefs import BeliefTables, Knowledge, tables_of
 from partitioner.problem import (
     Guard,
-    NoFeasiblePartition,
     Outcome,
     Partition,
     Problem,
     Range,
-    Round,
     SegmentProfile,
-    cuts_of,
-    in_file_order,
     placed,
     ranges_of,
 )
@@ -36,9 +32,9 @@ from partitioner.solving import (
     cheapest_assignment,
     solve_assigned,
 )
-from partitioner.strategies.even_cut import EvenCut
+from partitioner.strategies.ending import Ending
 from partitioner.strategies.oracle import LatencyOracle
-from partitioner.strategies.strategy import Budget, OnRound, SearchOptions, ignore_round
+from partitioner.strategies.strategy import OnRound, Rounds, SearchOptions, ignore_round
 
 _Task = tuple[Range, int]
 """A segment to be measured on a kind of device."""
@@ -96,17 +92,14 @@ class _Search:
         self._kinds = kinds
         self._counts = [min(kind.count, problem.num_segments) for kind in kinds]
         self._options = options
-        self._on_round = on_round
         self._places = problem.places
         self._k = problem.num_segments
         self._allowed = problem.allowed_cuts()
         self._toll = problem.tolls()
-        self._budget = Budget(options)
+        self._ending = Ending[AssignedSolution](problem, options)
         self._known = [Knowledge(self._places, problem.features) for _ in kinds]
-        self._rounds: list[Round] = []
+        self._rounds = Rounds(on_round)
         self._best: AssignedSolution | None = None
-        self._even = EvenCut[AssignedSolution](options.diff_threshold_ns, self._k)
-        self._ceiling = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
 
     def run(self) -> AssignedPartition:
         problem = self._problem
@@ -123,7 +116,7 @@ class _Search:
             if self._best is not None:
                 bound = min(bound, self._best.bottleneck)
             self._record(tried, start, bound)
-            outcome = self._enough(bound)
+            outcome = self._ending.reason(self._best, bound, self._measured())
             if outcome is not None:
                 return self._finish(outcome, bound, beliefs)
             following = self._next(beliefs)
@@ -143,19 +136,6 @@ class _Search:
             costs, self._counts, self._k, allowed=self._allowed, cut_bytes=self._toll
         )
 
-    def _enough(self, bound: float) -> Outcome | None:
-        options, best = self._options, self._best
-        measured = sum(map(len, self._known))
-        if best is not None and best.bottleneck <= self._ceiling:
-            if options.target_ns is not None and best.bottleneck <= options.target_ns:
-                self._even.found = None
-                return "target"
-            self._even.note(best, measured)
-        if self._even.suffices(bound, measured):
-            return "balanced"
-        spent = self._spent()
-        return "balanced" if spent and self._even.found is not None else spent
-
     def _next(
         self, beliefs: Sequence[BeliefTables]
     ) -> tuple[tuple[_Task, ...], Callable[[float], bool], bool] | None:
@@ -163,20 +143,17 @@ class _Search:
         slowest; ``None`` when nothing can be better."""
         best = self._best
         bar = np.inf if best is None else best.bottleneck
-        if self._ceiling < bar:
-            ceiling = self._ceiling
+        if self._ending.ceiling < bar:
+            ceiling = self._ending.ceiling
             found = self._hopeful(beliefs, [b.lower <= ceiling for b in beliefs])
             if found is not None:
                 return found, lambda latency: latency > ceiling, True
-            self._ceiling = np.inf  # nothing is that fast: go on for the best there is
+            self._ending.ceiling = np.inf  # nothing is that fast: go on for the best there is
         found = self._hopeful(beliefs, [b.lower < bar for b in beliefs])
         if found is not None:
             return found, lambda latency: latency >= bar, True
         if best is None:
-            raise NoFeasiblePartition(
-                f"each of the ways to cut {self._problem.num_operators} operators into "
-                f"{self._k} segments has a segment that does not compile"
-            )
+            raise self._ending.nothing_compiles()
         floor = best.fastest
         found = self._evener(beliefs, best)
         if found is None:
@@ -227,7 +204,7 @@ class _Search:
         """Measure in order, all kinds at the same time, until the cut is ruled out."""
         at_once = sum(max(1, kind.oracle.parallelism) for kind in self._kinds)
         for low in range(0, len(tasks), at_once):
-            if self._rounds and self._spent():
+            if self._rounds and self._ending.spent(self._measured()):
                 return
             batch = tasks[low : low + at_once]
             by_kind = [[s for s, kind in batch if kind == q] for q in range(len(self._kinds))]
@@ -241,8 +218,8 @@ class _Search:
             if self._rounds and stop:
                 return
 
-    def _spent(self) -> Outcome | None:
-        return self._budget.spent(sum(map(len, self._known)))
+    def _measured(self) -> int:
+        return sum(map(len, self._known))
 
     def _record(self, tried: tuple[_Task, ...], start: Sequence[Range], bound: float) -> None:
         best = self._best
@@ -250,23 +227,14 @@ class _Search:
             tried = self._tasks(best.cuts, best.kinds)
         known = [self._known[kind].latency(segment) for segment, kind in tried]
         latencies = tuple(None if v is None or np.isinf(v) else int(v) for v in known)
-        numbers = [latency for latency in latencies if latency is not None]
-        complete = bool(numbers) and len(numbers) == len(latencies)
-        segments = [segment for segment, _ in tried] or list(start)
-        entry = Round(
-            index=len(self._rounds),
-            cuts=cuts_of(segments),
-            latencies_ns=latencies or (None,) * len(segments),
-            bottleneck_ns=max(numbers) if complete else None,
-            gap_ns=max(numbers) - min(numbers) if complete else None,
-            best_bottleneck_ns=None if best is None else int(best.bottleneck),
-            best_gap_ns=None if best is None else int(best.gap),
-            lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
+        segments = [segment for segment, _ in tried] or start
+        self._rounds.record(
+            segments,
+            latencies or (None,) * len(segments),
+            best=best,
+            bound=bound,
             measurements=sum(kind.oracle.measurements for kind in self._kinds),
-            segments=() if in_file_order(segments) else tuple(segments),
         )
-        self._rounds.append(entry)
-        self._on_round(entry)
 
     def _least_gap(
         self, beliefs: Sequence[BeliefTables], bound: float, best: AssignedSolution
@@ -290,14 +258,7 @@ class _Search:
     def _finish(
         self, outcome: Outcome, bound: float, beliefs: Sequence[BeliefTables]
     ) -> AssignedPartition:
-        if self._even.found is not None:
-            self._best, outcome = self._even.found, "balanced"
-        best = self._best
-        if best is None:
-            raise NoFeasiblePartition(
-                f"none of the {len(self._rounds)} cuts tried within the measurements allowed "
-                "compiles in all its segments; allow more measurements"
-            )
+        best, outcome = self._ending.choice(self._best, outcome, len(self._rounds))
         profiles = []
         chosen = self._problem.segments_between(best.cuts)
         for segment, kind in zip(placed(chosen), best.kinds, strict=True):
@@ -316,7 +277,7 @@ class _Search:
             least_gap_ns=self._least_gap(beliefs, bound, best),
             outcome=outcome,
             guard=_worst([belief.guard for belief in beliefs]),
-            rounds=tuple(self._rounds),
+            rounds=self._rounds.all(),
             measured=tuple(pair for pairs in measured for pair in pairs),
             compiler_runs=sum(kind.oracle.compilations for kind in self._kinds),
             order=self._problem.order,

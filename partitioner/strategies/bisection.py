@@ -33,17 +33,18 @@ from partitioner.problem import (
     Partition,
     Problem,
     Range,
-    Round,
     ranges_of,
 )
+from partitioner.solving import Solution
 from partitioner.strategies.oracle import LatencyOracle, Recorder
 from partitioner.strategies.strategy import (
     Budget,
     OnRound,
+    Rounds,
     SearchOptions,
     ignore_round,
     partition_of,
-    round_of,
+    value_of,
 )
 
 Sizes = tuple[int, ...]
@@ -119,12 +120,11 @@ class _Bisection:
         self._problem = problem
         self._oracle = Recorder(oracle)
         self._options = options
-        self._on_round = on_round
         self._budget = Budget(options)
         self._latencies: dict[Range, int] = {}
         self._failed: set[Range] = set()
-        self._rounds: list[Round] = []
-        self._best_measured: tuple[tuple[int, int], tuple[int, ...]] | None = None
+        self._rounds = Rounds(on_round)
+        self._best: Solution | None = None
         self._compiler_runs = 0
 
     def run(self) -> Partition:
@@ -146,7 +146,7 @@ class _Bisection:
         if not self._rounds:
             self._compiler_runs += 1
             self._profile(problem.start_cuts)
-        cuts = found or (None if self._best_measured is None else self._best_measured[1])
+        cuts = found or (None if self._best is None else self._best.cuts)
         if cuts is None:
             raise NoFeasiblePartition(
                 f"none of the {len(self._rounds)} cuts tried compiles in all its segments; "
@@ -159,7 +159,7 @@ class _Bisection:
             strategy="bisection",
             lower_bound_ns=0,
             outcome=outcome,
-            rounds=tuple(self._rounds),
+            rounds=self._rounds,
             compiler_runs=self._compiler_runs + problem.num_segments,
         )
 
@@ -214,23 +214,16 @@ class _Bisection:
         numbers = tuple(answer for answer in answers if answer is not None)
         complete = len(numbers) == len(answers)
         if complete:
-            value = (max(numbers), max(numbers) - min(numbers))
-            if self._best_measured is None or value < self._best_measured[0]:
-                self._best_measured = value, cuts
+            value, best = value_of(cuts, numbers), self._best
+            if best is None or (value.bottleneck, value.gap) < (best.bottleneck, best.gap):
+                self._best = value
         else:
             self._failed.update(
                 segment for segment, answer in zip(ranges, answers, strict=True) if answer is None
             )
-        entry = round_of(
-            len(self._rounds),
-            ranges,
-            answers,
-            best_ns=None if self._best_measured is None else self._best_measured[0],
-            lower_bound_ns=0,
-            measurements=self._oracle.measurements,
+        self._rounds.record(
+            ranges, answers, best=self._best, measurements=self._oracle.measurements
         )
-        self._rounds.append(entry)
-        self._on_round(entry)
         return numbers if complete else None
 
 

@@ -17,7 +17,6 @@ from partitioner.problem import (
     Partition,
     Problem,
     Range,
-    Round,
     ranges_of,
 )
 from partitioner.solving import Solution, best_cuts, least_bottleneck, on_some_path
@@ -25,10 +24,10 @@ from partitioner.strategies.oracle import LatencyOracle, Recorder
 from partitioner.strategies.strategy import (
     Budget,
     OnRound,
+    Rounds,
     SearchOptions,
     ignore_round,
     partition_of,
-    round_of,
 )
 
 
@@ -53,7 +52,7 @@ def try_everything(
     possible = on_some_path(segments, k)
     costs = np.zeros(len(segments))  # what was not measured could cost nothing
     known = np.full(len(segments), np.inf)
-    rounds: list[Round] = []
+    rounds = Rounds(on_round)
     best: Solution | None = None
 
     def measure(batch: Sequence[Range]) -> None:
@@ -65,16 +64,13 @@ def try_everything(
 
     def record(tried: Sequence[Range]) -> None:
         bound = least_bottleneck(segments, costs, k, allowed)
-        entry = round_of(
-            len(rounds),
+        rounds.record(
             tried,
-            tuple(seen.answers[segment] for segment in tried),
-            best_ns=None if best is None else (int(best.bottleneck), int(best.gap)),
-            lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
+            [seen.answers[segment] for segment in tried],
+            best=best,
+            bound=bound,
             measurements=seen.measurements,
         )
-        rounds.append(entry)
-        on_round(entry)
 
     def solve() -> Solution | None:
         finite = np.isfinite(known)
@@ -117,5 +113,5 @@ def try_everything(
         lower_bound_ns=int(min(best.bottleneck, least_bottleneck(segments, costs, k, allowed))),
         least_gap_ns=int(best.gap) if outcome == "optimal" else 0,
         outcome=outcome,
-        rounds=tuple(rounds),
+        rounds=rounds,
     )

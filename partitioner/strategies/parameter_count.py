@@ -11,10 +11,11 @@ from partitioner.problem import NoFeasiblePartition, Outcome, Partition, Problem
 from partitioner.strategies.oracle import LatencyOracle, Recorder
 from partitioner.strategies.strategy import (
     OnRound,
+    Rounds,
     SearchOptions,
     ignore_round,
     partition_of,
-    round_of,
+    value_of,
 )
 
 
@@ -63,16 +64,9 @@ def _measured(
             f"segment {latencies.index(None)} of {cuts} does not compile; "
             "the strategy optimal searches for cuts that do"
         )
-    numbers = [latency for latency in latencies if latency is not None]
-    entry = round_of(
-        0,
-        ranges,
-        latencies,
-        best_ns=(max(numbers), max(numbers) - min(numbers)),
-        lower_bound_ns=0,
-        measurements=seen.measurements,
-    )
-    on_round(entry)
+    rounds = Rounds(on_round)
+    value = value_of(problem.start_cuts, [latency for latency in latencies if latency is not None])
+    rounds.record(ranges, latencies, best=value, measurements=seen.measurements)
     return partition_of(
         problem,
         seen,
@@ -80,5 +74,5 @@ def _measured(
         strategy=strategy,
         lower_bound_ns=0,
         outcome=outcome,
-        rounds=(entry,),
+        rounds=rounds,
     )

@@ -32,32 +32,26 @@ import numpy as np
 
 from partitioner.beliefs import Beliefs, Knowledge
 from partitioner.problem import (
-    Mask,
-    NoFeasiblePartition,
     Outcome,
     Partition,
     Problem,
     Range,
-    Round,
     Segments,
     ranges_of,
 )
 from partitioner.solving import (
     Solution,
-    cheapest_cuts,
-    greatest_fastest,
-    least_bottleneck,
     on_some_path,
 )
-from partitioner.strategies.even_cut import EvenCut
+from partitioner.strategies.ending import Ending
+from partitioner.strategies.hopes import Hopes
 from partitioner.strategies.oracle import LatencyOracle, Recorder
 from partitioner.strategies.strategy import (
-    Budget,
     OnRound,
+    Rounds,
     SearchOptions,
     ignore_round,
     partition_of,
-    round_of,
 )
 
 _MOST_FOR_EVENNESS = 120
@@ -109,12 +103,12 @@ class _Search:
         self._problem = problem
         self._oracle = Recorder(oracle)
         self._options = options
-        self._on_round = on_round
-        self._budget = Budget(options)
+        self._ending = Ending[Solution](problem, options)
         self._places = problem.places
         self._k = problem.num_segments
         self._allowed = problem.allowed_cuts()
         self._tolls = problem.tolls()
+        self._hopes = Hopes(self._k, self._allowed, self._tolls)
         self._known = Knowledge(self._places, problem.features)
         for segment, latency in options.known.items():
             if self._places.find(segment) is not None:
@@ -125,13 +119,11 @@ class _Search:
         self._most_for_evenness = (
             _MOST_FOR_EVENNESS if problem.ideals is None else _MOST_FOR_EVENNESS_IN_BRANCHES
         )
-        self._rounds: list[Round] = []
+        self._rounds = Rounds(on_round)
         self._best: Solution | None = None
-        self._even = EvenCut[Solution](options.diff_threshold_ns, self._k)
         self._evening_out = False
         self._effort = {False: 0, True: 0}
         self._spent = {False: 0, True: 0}
-        self._ceiling = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
 
     def run(self) -> Partition:
         problem = self._problem
@@ -177,8 +169,7 @@ class _Search:
 
     def _bound(self, beliefs: Beliefs) -> float:
         """A latency that no bottleneck is below; segments left out are above the best one."""
-        lowest = least_bottleneck(beliefs.segments, beliefs.lower, self._k, self._allowed)
-        return min(lowest, self._bar())
+        return min(self._hopes.bound(beliefs), self._bar())
 
     def _sample(self) -> Segments | None:
         """Segments between some of the places, the starting cuts among them, of a long model.
@@ -215,47 +206,34 @@ class _Search:
         return fewer if len(fewer) < 0.9 * len(segments) else segments
 
     def _enough(self, bound: float) -> Outcome | None:
-        """Why to stop with the best cut so far, if there is a reason."""
-        options, best = self._options, self._best
-        if best is not None and best.bottleneck <= self._ceiling:
-            if options.target_ns is not None and best.bottleneck <= options.target_ns:
-                self._even.found = None
-                return "target"
-            self._even.note(best, len(self._known))
-        if self._even.suffices(bound, len(self._known)):
-            return "balanced"
-        spent = self._budget.spent(len(self._known) - self._given)
-        return "balanced" if spent and self._even.found is not None else spent
+        return self._ending.reason(self._best, bound, len(self._known), given=self._given)
 
     def _next(self, beliefs: Beliefs) -> _Step | None:
         """The cut to measure next; ``None`` when no cut can be better than the best one."""
         best, bar = self._best, self._bar()
-        if self._ceiling < bar:
-            cuts = self._fastest_expected(beliefs, beliefs.lower <= self._ceiling)
+        if self._ending.ceiling < bar:
+            cuts = self._hopes.fastest_expected(beliefs, beliefs.lower <= self._ending.ceiling)
             if cuts is not None:
-                return _Step(cuts, lambda latency: latency > self._ceiling, True)
-            self._ceiling = np.inf  # nothing is that fast: go on for the best there is
-        cuts = self._fastest_expected(beliefs, beliefs.lower < bar)
+                return _Step(cuts, lambda latency: latency > self._ending.ceiling, True)
+            self._ending.ceiling = np.inf  # nothing is that fast: go on for the best there is
+        cuts = self._hopes.fastest_expected(beliefs, beliefs.lower < bar)
         self._evening_out = cuts is None
         self._effort[self._evening_out] += len(beliefs.segments)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency >= bar, True)
         if best is None:
-            raise NoFeasiblePartition(
-                f"each of the ways to cut {self._problem.num_operators} operators into "
-                f"{self._k} segments has a segment that does not compile"
-            )
+            raise self._ending.nothing_compiles()
         if self._spent[True] >= max(self._most_for_evenness, self._spent[False]):
             return None
-        cuts = self._most_even_expected(self._in_file_order(beliefs), best)
+        cuts = self._hopes.most_even_expected(self._in_file_order(beliefs), best)
         if cuts is None:
             too_much = self._effort[True] > self._effort[False]
             if too_much and len(beliefs.segments) > _FEW_SEGMENTS:
                 return None
-            cuts = self._most_even_expected(beliefs, best)
+            cuts = self._hopes.most_even_expected(beliefs, best)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency > bar or latency <= best.fastest, False)
-        cuts = self._fewest_bytes_hoped(beliefs, best)
+        cuts = self._hopes.fewest_bytes_hoped(beliefs, best)
         if cuts is not None:
             return _Step(cuts, lambda latency: latency > bar or latency < best.fastest, True)
         return None
@@ -271,46 +249,11 @@ class _Search:
             segments.where(here), beliefs.lower[here], beliefs.expected[here], beliefs.upper[here]
         )
 
-    def _fastest_expected(self, beliefs: Beliefs, hopeful: Mask) -> tuple[int, ...] | None:
-        """The cut expected to have the lowest bottleneck among those of hopeful segments."""
-        segments, expected = beliefs.segments.where(hopeful), beliefs.expected[hopeful]
-        bottleneck = least_bottleneck(segments, expected, self._k, self._allowed)
-        if not np.isfinite(bottleneck):
-            return None
-        usable = expected <= bottleneck
-        return cheapest_cuts(
-            segments.where(usable), self._k, allowed=self._allowed, tolls=self._tolls
-        )
-
-    def _most_even_expected(self, beliefs: Beliefs, best: Solution) -> tuple[int, ...] | None:
-        """The cut expected to have the smallest gap among those that could beat ``best``'s."""
-        hopeful = (beliefs.lower <= best.bottleneck) & (beliefs.upper > best.fastest)
-        segments = beliefs.segments.where(hopeful)
-        expected = np.minimum(beliefs.expected[hopeful], best.bottleneck)
-        fastest = greatest_fastest(segments, expected, self._k, best.bottleneck, self._allowed)
-        if not np.isfinite(fastest):
-            return None
-        return cheapest_cuts(
-            segments.where(expected >= fastest), self._k, allowed=self._allowed, tolls=self._tolls
-        )
-
-    def _fewest_bytes_hoped(self, beliefs: Beliefs, best: Solution) -> tuple[int, ...] | None:
-        """The cut with the fewest bytes across that could be as fast and as even as ``best``."""
-        if self._tolls is None:
-            return None
-        hopeful = (beliefs.lower <= best.bottleneck) & (beliefs.upper >= best.fastest)
-        cuts = cheapest_cuts(
-            beliefs.segments.where(hopeful), self._k, allowed=self._allowed, tolls=self._tolls
-        )
-        if cuts is None or self._tolls[list(cuts)].sum() >= self._tolls[list(best.cuts)].sum():
-            return None
-        return cuts
-
     def _measure(self, segments: Sequence[Range], ruled_out: Callable[[float], bool]) -> None:
         """Measure in order, as many at once as there are devices, until the cut is ruled out."""
         at_once = max(1, self._oracle.parallelism)
         for low in range(0, len(segments), at_once):
-            if self._rounds and self._budget.spent(len(self._known) - self._given):
+            if self._rounds and self._ending.spent(len(self._known) - self._given):
                 return
             batch = segments[low : low + at_once]
             answers = self._oracle.measure(batch)
@@ -320,46 +263,25 @@ class _Search:
                 return
 
     def _record(self, tried: Sequence[Range], bound: float) -> None:
-        best = self._best
-        entry = round_of(
-            len(self._rounds),
+        self._rounds.record(
             tried,
-            tuple(self._oracle.answers.get(segment) for segment in tried),
-            best_ns=None if best is None else (int(best.bottleneck), int(best.gap)),
-            lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
+            [self._oracle.answers.get(segment) for segment in tried],
+            best=self._best,
+            bound=bound,
             measurements=self._oracle.measurements,
         )
-        self._rounds.append(entry)
-        self._on_round(entry)
-
-    def _least_gap(self, beliefs: Beliefs, bound: float) -> int:
-        """A gap that no cut with the best bottleneck is below; 0 unless that one is proven."""
-        best = self._best
-        if best is None or bound < best.bottleneck:
-            return 0
-        hopeful = (beliefs.lower <= best.bottleneck) & (beliefs.upper > best.fastest)
-        most = np.minimum(beliefs.upper[hopeful], best.bottleneck)
-        fastest = greatest_fastest(
-            beliefs.segments.where(hopeful), most, self._k, best.bottleneck, self._allowed
-        )
-        return int(best.bottleneck - max(fastest, best.fastest))
 
     def _finish(self, outcome: Outcome, bound: float, beliefs: Beliefs) -> Partition:
-        if self._even.found is not None:
-            self._best, outcome = self._even.found, "balanced"
-        if self._best is None:
-            raise NoFeasiblePartition(
-                f"none of the {len(self._rounds)} cuts tried within the measurements allowed "
-                "compiles in all its segments; allow more measurements"
-            )
+        self._best, outcome = self._ending.choice(self._best, outcome, len(self._rounds))
+        proven = bound >= self._best.bottleneck
         return partition_of(
             self._problem,
             self._oracle,
             self._problem.segments_between(self._best.cuts),
             strategy="optimal",
             lower_bound_ns=int(bound),
-            least_gap_ns=self._least_gap(beliefs, bound),
+            least_gap_ns=self._hopes.least_gap(beliefs, self._best) if proven else 0,
             outcome=outcome,
             guard=self._known.guard,
-            rounds=tuple(self._rounds),
+            rounds=self._rounds,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from partitioner.problem import (
     in_file_order,
     placed,
 )
+from partitioner.solving import Solution
 from partitioner.strategies.oracle import LatencyOracle, Recorder
 
 OnRound = Callable[[Round], None]
@@ -93,7 +95,7 @@ def partition_of(
     strategy: str,
     lower_bound_ns: int,
     outcome: Outcome,
-    rounds: tuple[Round, ...],
+    rounds: Rounds,
     least_gap_ns: int = 0,
     guard: Guard | None = None,
     compiler_runs: int | None = None,
@@ -113,34 +115,65 @@ def partition_of(
         least_gap_ns=least_gap_ns,
         outcome=outcome,
         guard=guard or Guard(),
-        rounds=rounds,
+        rounds=rounds.all(),
         measured=tuple(sorted(oracle.answers.items())),
         compiler_runs=oracle.compilations if compiler_runs is None else compiler_runs,
         order=problem.order,
     )
 
 
-def round_of(
-    index: int,
-    segments: Sequence[Range],
-    latencies_ns: tuple[int | None, ...],
-    *,
-    best_ns: tuple[int, int] | None,
-    lower_bound_ns: int,
-    measurements: int,
-) -> Round:
-    """A round's record; ``best_ns`` is bottleneck and gap of the best cut so far."""
-    numbers = [latency for latency in latencies_ns if latency is not None]
-    complete = len(numbers) == len(latencies_ns)
-    return Round(
-        index=index,
-        cuts=cuts_of(segments),
-        latencies_ns=latencies_ns,
-        bottleneck_ns=max(numbers) if complete else None,
-        gap_ns=max(numbers) - min(numbers) if complete else None,
-        best_bottleneck_ns=None if best_ns is None else best_ns[0],
-        best_gap_ns=None if best_ns is None else best_ns[1],
-        lower_bound_ns=lower_bound_ns,
-        measurements=measurements,
-        segments=() if in_file_order(segments) else tuple(segments),
-    )
+def value_of(cuts: tuple[int, ...], latencies_ns: Sequence[int]) -> Solution:
+    """A cut with the latencies measured for its segments."""
+    return Solution(cuts, max(latencies_ns), min(latencies_ns))
+
+
+class _Value(Protocol):
+    @property
+    def bottleneck(self) -> float: ...
+
+    @property
+    def gap(self) -> float: ...
+
+
+class Rounds:
+    """The rounds of a search, each told to ``on_round`` as soon as it is over."""
+
+    def __init__(self, on_round: OnRound) -> None:
+        self._on_round = on_round
+        self._rounds: list[Round] = []
+
+    def __len__(self) -> int:
+        return len(self._rounds)
+
+    def all(self) -> tuple[Round, ...]:
+        """Every round so far."""
+        return tuple(self._rounds)
+
+    def record(
+        self,
+        tried: Sequence[Range],
+        latencies_ns: Sequence[int | None],
+        *,
+        best: _Value | None,
+        bound: float = 0.0,
+        measurements: int,
+    ) -> None:
+        """Note the segments tried and what they took, and what is known since: the best cut so
+        far, a latency that no bottleneck is below (``inf`` if nothing compiles), and how many
+        segments were measured."""
+        numbers = [latency for latency in latencies_ns if latency is not None]
+        complete = len(numbers) == len(latencies_ns)
+        entry = Round(
+            index=len(self._rounds),
+            cuts=cuts_of(tried),
+            latencies_ns=tuple(latencies_ns),
+            bottleneck_ns=max(numbers) if complete else None,
+            gap_ns=max(numbers) - min(numbers) if complete else None,
+            best_bottleneck_ns=None if best is None else int(best.bottleneck),
+            best_gap_ns=None if best is None else int(best.gap),
+            lower_bound_ns=int(bound) if math.isfinite(bound) else 0,
+            measurements=measurements,
+            segments=() if in_file_order(tried) else tuple(tried),
+        )
+        self._rounds.append(entry)
+        self._on_round(entry)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from devices.device import Device, Loaded
 from devices.errors import ModelError
-from devices.sealed import SealedFile
+from devices.kept_file import KeptFile
 
 
 class Executables:
@@ -18,11 +18,11 @@ class Executables:
     def __init__(self, paths: Sequence[Path]) -> None:
         """Copy them; one that cannot be read is left to the device that loads it to complain of."""
         self._before: dict[int, Loaded] = {}
-        self._files: list[SealedFile] = []
+        self._files: list[KeptFile] = []
         with ExitStack() as undo:
             undo.callback(self.close)
             for path in paths:
-                self._files.append(SealedFile(path))
+                self._files.append(KeptFile(path))
             undo.pop_all()
 
     def __len__(self) -> int:

@@ -25,10 +25,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import compiler.compile
+import compiler.executables
 import compiler.mapping.allocation
 from compiler import Graph, compile_operators, graph_from_bytes
-from compiler.compile import DEFAULT_RUNTIME_VERSION
 from compiler.cutting import flow
 from compiler.mapping import (
     Layer,
@@ -38,6 +37,7 @@ from compiler.mapping import (
     map_segment,
     operator_work,
 )
+from compiler.options import DEFAULT_RUNTIME_VERSION
 from devices.chip import LatencyModel, LinkParameters
 from devices.executable import ExecutableInfo
 from partitioner.graphs import precedence_of, problem_of
@@ -111,7 +111,7 @@ def set_memory(seed: int) -> None:
     """In every other graph a chip so small that parameters of the random graphs spill."""
     small = seed // 2 % 2 == 1
     size = 1_500 + 700 * (seed % 7) if small else 8 * 2**20
-    for module in (compiler.mapping.allocation, compiler.compile):
+    for module in (compiler.mapping.allocation, compiler.executables):
         vars(module)["PARAMETER_MEMORY_BYTES"] = size
     vars(compiler.mapping.allocation)["_RESERVE_PER_OPERATOR_BYTES"] = 16 if small else 16 * 1024
 

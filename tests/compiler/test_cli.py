@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from compiler import cli, cut, read_graph
+from compiler import cli, command, cut, read_graph
 from compiler.log import format_size
 from devices.errors import ConfigError
 from devices.executable.file import read_executable
 from devices.files import write_together
-from tests.compiler.cutting.test_cut import skipping_model
+from tests.compiler.cutting.test_boundary import skipping_model
 from tests.compiler.mapping.test_mapping import branches, float_input_model
 from tests.compiler.test_compile import float_model
-from tests.compiler.tiny import Tiny, tiny_chain
+from tests.tiny import Tiny, tiny_chain
 from zoo.random_graph import random_graph
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -314,10 +314,10 @@ def test_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_mistake_of_ours_is_one_line_too(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(cli, "read_graph", broken)
+    monkeypatch.setattr(command, "read_graph", broken)
     assert cli.main([model_file()]) == 1
     assert capsys.readouterr().err == (
         "Internal compiler error. Aborting! (ZeroDivisionError: oops)\n"

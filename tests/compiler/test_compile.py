@@ -41,7 +41,7 @@ from tests.compiler.chain import (
     shared_model,
 )
 from tests.compiler.mapping.test_mapping import branches, float_input_model
-from tests.compiler.tiny import FLOAT32, Tiny, tiny_chain
+from tests.tiny import FLOAT32, Tiny, tiny_chain
 from zoo.builder import GraphBuilder
 from zoo.random_graph import random_graph
 

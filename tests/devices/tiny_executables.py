@@ -9,63 +9,40 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import flatbuffers
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-
 from devices.device import TensorSpec
 from devices.errors import ModelError
 from devices.executable.description import Executable, ExecutableInfo, OperatorWork
+from tests.tiny import FLOAT32, INT8, Tiny
 
-_ADD, _DEQUANTIZE, _CUSTOM = 0, 6, 32
 X = TensorSpec("x", "int8", (1, 4))
 Y = TensorSpec("y", "int8", (1, 4))
 Z = TensorSpec("z", "int8", (1, 4))
 F = TensorSpec("f", "float32", (1, 4))
 
 
-def model(steps: list[tuple[int, list[TensorSpec], TensorSpec]], custom: str = "") -> bytes:
+def model(steps: list[tuple[str, list[TensorSpec], TensorSpec]], custom: str = "") -> bytes:
     """A ``.tflite`` of a chain of operators; tensors not made by a step are inputs."""
-    specs: list[TensorSpec] = []
+    tiny = Tiny()
+    numbers: dict[TensorSpec, int] = {}
     for _, reads, makes in steps:
-        specs += [spec for spec in dict.fromkeys((*reads, makes)) if spec not in specs]
+        for spec in (*reads, makes):
+            if spec not in numbers:
+                kind, scale = (INT8, 1.0) if spec.dtype == "int8" else (FLOAT32, None)
+                numbers[spec] = tiny.tensor(spec.name, spec.shape, type_=kind, scale=scale)
+    for kind, reads, makes in steps:
+        inputs, output = [numbers[spec] for spec in reads], numbers[makes]
+        if kind == "ADD":
+            tiny.add(*inputs, output)
+        elif kind == "CUSTOM":
+            tiny.operator("CUSTOM", inputs, [output], custom=custom.encode())
+        else:
+            tiny.operator(kind, inputs, [output], version=2)
     made = [makes for _, _, makes in steps]
-    root = schema.ModelT()
-    root.version = 3
-    root.buffers = [schema.BufferT()]
-    graph = schema.SubGraphT()
-    graph.tensors = []
-    for spec in specs:
-        tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.buffer = spec.name, list(spec.shape), 0
-        tensor.type = {"int8": 9, "float32": 0}[spec.dtype]
-        if spec.dtype == "int8":
-            tensor.quantization = schema.QuantizationParametersT()
-            tensor.quantization.scale = np.array([1.0], np.float32)
-            tensor.quantization.zeroPoint = np.array([0], np.int64)
-        graph.tensors.append(tensor)
-    graph.operators, root.operatorCodes = [], []
-    for index, (code, reads, makes) in enumerate(steps):
-        operator = schema.OperatorT()
-        operator.opcodeIndex = index
-        operator.inputs = [specs.index(spec) for spec in reads]
-        operator.outputs = [specs.index(makes)]
-        if code == _ADD:
-            operator.builtinOptionsType, operator.builtinOptions = 11, schema.AddOptionsT()
-        graph.operators.append(operator)
-        entry = schema.OperatorCodeT()
-        entry.builtinCode = entry.deprecatedBuiltinCode = code
-        entry.version = 2
-        if code == _CUSTOM:
-            entry.customCode, entry.version = custom, 1
-        root.operatorCodes.append(entry)
-    graph.inputs = [i for i, spec in enumerate(specs) if spec not in made]
-    last = {spec for _, reads, _ in steps for spec in reads}
-    graph.outputs = [specs.index(spec) for spec in made if spec not in last]
-    root.subgraphs = [graph]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(root.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    read = {spec for _, reads, _ in steps for spec in reads}
+    return tiny.ends(
+        [number for spec, number in numbers.items() if spec not in made],
+        [numbers[spec] for spec in made if spec not in read],
+    ).build()
 
 
 def work(name: str = "ADD", target: str = "tpu", **fields: object) -> OperatorWork:
@@ -98,7 +75,7 @@ _DOUBLE = Executable(
     outputs=(Y,),
     mapped_inputs=(X,),
     mapped_outputs=(Y,),
-    mapped_model=model([(_ADD, [X, X], Y)]),
+    mapped_model=model([("ADD", [X, X], Y)]),
     tail_model=None,
 )
 
@@ -111,7 +88,7 @@ TINY = {
         _DOUBLE,
         info=info(work(parameter_bytes=3_200), work(target="cpu"), work("DEQUANTIZE", "cpu")),
         outputs=(F,),
-        tail_model=model([(_ADD, [X, Y], Z), (_DEQUANTIZE, [Z], F)]),
+        tail_model=model([("ADD", [X, Y], Z), ("DEQUANTIZE", [Z], F)]),
     ),
     # the input is an output as well
     "passing": replace(_DOUBLE, outputs=(X, Y)),
@@ -121,10 +98,10 @@ TINY = {
         mapped_inputs=(),
         mapped_outputs=(),
         mapped_model=None,
-        tail_model=model([(_ADD, [X, X], Y)]),
+        tail_model=model([("ADD", [X, X], Y)]),
     ),
     "custom": replace(
-        _DOUBLE, info=info(token=0), mapped_model=model([(_CUSTOM, [X], Y)], "fake-op-double")
+        _DOUBLE, info=info(token=0), mapped_model=model([("CUSTOM", [X], Y)], "fake-op-double")
     ),
     "junk": replace(_DOUBLE, mapped_model=b"junk" * 100),
     "misnamed": replace(_DOUBLE, inputs=(replace(X, name="w"),)),

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.errors import ConfigError
-from pipeline import timeline
 from pipeline.channels.contract import ChannelSpec
 from pipeline.stages.routes import SOURCE
 from pipeline.timeline import chain, simulate, steady_state
+from pipeline.timeline.recurrence import Recurrence
 
 
 def test_hand_worked_slow_first_stage() -> None:
@@ -185,13 +185,13 @@ def test_extrapolation_is_exact(
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Collects one entry per item that was worked out rather than extrapolated."""
     taken: list[int] = []
-    step = timeline._Recurrence._step
+    step = Recurrence.step
 
     def counted(self: Any, rows: Any, latencies: Any, ready: int) -> None:
         taken.append(ready)
         step(self, rows, latencies, ready)
 
-    monkeypatch.setattr(timeline._Recurrence, "_step", counted)
+    monkeypatch.setattr(Recurrence, "step", counted)
     return taken
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.compiler.tiny import tiny_chain
+from tests.tiny import tiny_chain
 from zoo.random_graph import random_graph
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "checks" / "check_cuts.py"

@@ -282,7 +282,7 @@ def test_anchors_and_options_are_those_of_corals_detector(
         found.append((boxes, options))
     (own, own_options), (corals, corals_options) = found
     assert own == pytest.approx(corals, abs=1e-6)
-    # Coral's 0.3 leaves rows that the kernel never writes; see zoo.ssd.SCORE_THRESHOLD.
+    # Coral's 0.3 leaves rows that the kernel never writes; see zoo.networks.ssd.SCORE_THRESHOLD.
     assert corals_options.pop("nms_score_threshold") == pytest.approx(0.3)
     assert own_options.pop("nms_score_threshold") == pytest.approx(1e-8)
     assert own_options == corals_options

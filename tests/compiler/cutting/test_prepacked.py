@@ -12,7 +12,7 @@ from compiler import Graph, boundary, cut, graph_from_bytes, read_graph
 from compiler.cutting.prepacked import _of_graph
 from devices.executable import tflite_file
 from tests.compiler.chain import shared_model
-from tests.compiler.tiny import parse
+from tests.tiny import parse
 from zoo.random_graph import random_graph
 
 

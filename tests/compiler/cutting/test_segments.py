@@ -12,7 +12,7 @@ from compiler import graph_from_bytes, parameter_count_cuts, segment_stem
 from compiler.cutting.segments import balanced_cuts, first_output
 from devices.errors import ConfigError, ModelError
 from tests.compiler.cutting.test_cut import recurrent_model
-from tests.compiler.tiny import Tiny, tiny_chain
+from tests.tiny import Tiny, tiny_chain
 from zoo.random_graph import random_graph
 
 

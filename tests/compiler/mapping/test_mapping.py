@@ -5,7 +5,7 @@ from __future__ import annotations
 from compiler import Graph, Status, graph_from_bytes, read_graph
 from compiler.mapping.mapped import SegmentMapping, map_segment
 from tests.compiler.chain import shared_model
-from tests.compiler.tiny import FLOAT32, Tiny
+from tests.tiny import FLOAT32, Tiny
 
 
 def mapping_of(graph: Graph, *stops: int) -> SegmentMapping:

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from compiler import Status, graph_from_bytes
 from compiler.mapping.support import SUPPORTED, status_of
-from tests.compiler.tiny import FLOAT32, Tiny
+from tests.tiny import FLOAT32, Tiny
 
 INT32 = schema.TensorType.INT32
 

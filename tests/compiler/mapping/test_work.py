@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from compiler import graph_from_bytes, read_graph
 from compiler.mapping.work import chip_parameter_bytes, operator_work
 from tests.compiler.chain import shared_model
-from tests.compiler.tiny import Tiny
+from tests.tiny import Tiny
 from zoo.builder import GraphBuilder
 
 # Parameter bytes (cached plus streamed) in Google's package of the model, and our error.

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from compiler import compile_graph, cut, graph_from_bytes, read_graph
 from devices.errors import ModelError
 from tests.compiler.chain import assert_same, inputs_of, run_chain, run_uncut, shared_model
-from tests.compiler.tiny import FLOAT32, Tiny, parse, tiny_chain
+from tests.tiny import FLOAT32, Tiny, parse, tiny_chain
 from zoo.random_graph import random_graph
 
 

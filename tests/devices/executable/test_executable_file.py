@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
+import tflite
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from flatbuffers import flexbuffers
@@ -17,17 +16,10 @@ from hypothesis import strategies as st
 
 from devices.device import TensorSpec
 from devices.errors import ModelError
-from devices.executable import tflite_file
+from devices.executable import METADATA_NAME, seal, tflite_file
 from devices.executable.description import ExecutableInfo, OperatorWork
-from devices.executable.file import (
-    METADATA_NAME,
-    describe_google_package,
-    executable_from_bytes,
-    read_executable,
-    seal,
-)
+from devices.executable.file import executable_from_bytes, read_executable
 
-SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 INT8 = schema.TensorType.INT8
 ROW = OperatorWork(
     name="CONV_2D",
@@ -227,7 +219,8 @@ def test_every_single_flipped_byte_is_refused(made: str, monkeypatch: pytest.Mon
         raise AssertionError("the file was parsed before its seal was checked")
 
     executable_from_bytes(data, Path("sound"))
-    monkeypatch.setattr(schema.Model, "GetRootAs", parsed)
+    for reader in (tflite, schema):
+        monkeypatch.setattr(reader.Model, "GetRootAs", parsed)
     for place in range(len(data)):
         damaged = bytearray(data)
         damaged[place] ^= 1 << (place % 8)
@@ -254,7 +247,7 @@ def test_other_format_version_is_refused() -> None:
 
 
 def pack_with_version(version: int) -> bytes:
-    import devices.executable.file as module
+    import devices.executable.sealing as module
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FORMAT_VERSION", version)
@@ -291,133 +284,3 @@ def test_executable_without_a_seal() -> None:
     model.metadata = [entry]
     with pytest.raises(ModelError, match="damaged executable: its seal is gone"):
         executable_from_bytes(tflite_file.pack_model(model), Path("x"))
-
-
-# ------------------------------------------------------------------------------ Google's files
-
-# From Google's own files: package bytes, token, on-chip, off-chip, instructions, caching
-# instructions, narrow memory, operators left on the CPU.
-GOOGLE = {
-    "mobilenet_v1_0.25_128_quant_edgetpu": (
-        *(778240, 0x6D146C3F97D6648C, 566912, 0, 170032, 12624, 8996, 0),
-    ),
-    "mobilenet_v1_0.25_128_quant_cocompiled_with_mobilenet_v1_0.5_160_quant_edgetpu": (
-        *(778240, 0xE2C366FD5D62FA6B, 566912, 0, 170032, 12624, 8996, 0),
-    ),
-    "ssd_mobilenet_v1_coco_quant_postprocess_segment_0_of_2_edgetpu": (
-        *(3497984, 0xAA514B815318EA97, 3363072, 0, 98048, 4688, 148608, 0),
-    ),
-    "ssd_mobilenet_v1_coco_quant_postprocess_segment_1_of_2_edgetpu": (
-        *(3895296, 0xAA514B815318EA97, 3694528, 0, 116496, 4816, 150820, 3),
-    ),
-}
-
-
-def google_file(name: str) -> Path:
-    path = SHARED / "models" / f"{name}.tflite"
-    if not path.exists():
-        pytest.skip(f"{name} is not on this machine")
-    return path
-
-
-@pytest.mark.parametrize("name", GOOGLE)
-def test_facts_of_googles_packages(name: str) -> None:
-    found = describe_google_package(google_file(name))
-    assert (
-        found.package_bytes,
-        found.caching_token,
-        found.on_chip_bytes,
-        found.off_chip_bytes,
-        found.instruction_bytes,
-        found.caching_instruction_bytes,
-        found.narrow_memory_bytes,
-        found.cpu_operators,
-    ) == GOOGLE[name]
-    assert found.min_runtime_version == 12
-    assert found.kinds == ("execution-only", "parameter-caching")
-    assert found.compiler_version == "cl/"
-
-
-def test_layers_of_a_google_package() -> None:
-    name = "ssd_mobilenet_v1_coco_quant_postprocess_segment_1_of_2_edgetpu"
-    found = describe_google_package(google_file(name))
-    shapes = [(x.height, x.width, x.channels, x.size_bytes) for x in found.inputs]
-    assert shapes == [(19, 19, 512, 184832), (10, 10, 1024, 102400)]
-    assert [(x.name, x.size_bytes) for x in found.outputs] == [
-        ("Squeeze1", 7672),
-        ("convert_scores", 176368),
-    ]
-
-
-@pytest.mark.parametrize("name", GOOGLE)
-def test_googles_files_are_recognised_and_not_executed(name: str) -> None:
-    with pytest.raises(ModelError, match=r"Google's compiler.*only a real Edge TPU can"):
-        read_executable(google_file(name))
-
-
-def test_only_googles_files_are_described(tmp_path: Path) -> None:
-    path = tmp_path / "x.tflite"
-    path.write_bytes(with_tail()[0])
-    with pytest.raises(ModelError, match="was not compiled by Google's"):
-        describe_google_package(path)
-    with pytest.raises(ModelError, match="cannot be read"):
-        describe_google_package(tmp_path / "gone")
-
-
-def test_damaged_google_file(tmp_path: Path) -> None:
-    data = google_file("mobilenet_v1_0.25_128_quant_edgetpu").read_bytes()
-    stream = random.Random(3)
-    path = tmp_path / "g.tflite"
-    sentences = []
-    for _ in range(150):
-        damaged = bytearray(data)
-        for _ in range(3):
-            damaged[stream.randrange(6000)] = stream.randrange(256)
-        path.write_bytes(damaged[: stream.choice([len(data), len(data) // 2])])
-        try:
-            describe_google_package(path)
-        except ModelError as error:
-            sentences.append(str(error))
-    assert len(sentences) > 50
-    assert all(sentence.endswith(".") for sentence in sentences)
-
-
-# ----------------------------------------------------------------------------------- writing
-
-
-def test_packing_aligns_constants_whatever_their_size() -> None:
-    model = frame(1)
-    contents = [bytes(range(n)) for n in (1, 3, 16, 17, 100)]
-    model.buffers += [tflite_file.aligned_buffer(content) for content in contents]
-    data = tflite_file.pack_model(model)
-    start = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
-    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    assert [b.data.tobytes() for b in tree.buffers[1:]] == contents
-    for buffer in tree.buffers[1:]:
-        assert (buffer.data.__array_interface__["data"][0] - start) % 16 == 0
-
-
-def test_sized_builder_never_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-
-    class Recorded(flatbuffers.Builder):  # type: ignore[misc]
-        def __init__(self, size: int) -> None:
-            super().__init__(size)
-            made.append((self, size))
-
-    monkeypatch.setattr(tflite_file.flatbuffers, "Builder", Recorded)
-    model = frame(60)
-    model.buffers.append(tflite_file.aligned_buffer(bytes(3_000_000)))
-    tflite_file.pack_model(model)
-    ((builder, size),) = made
-    assert len(builder.Bytes) == size
-
-
-def test_element_types() -> None:
-    assert tflite_file.numpy_name(schema.TensorType.INT8) == "int8"
-    assert tflite_file.numpy_name(schema.TensorType.STRING) is None
-    assert tflite_file.numpy_name(schema.TensorType.BFLOAT16) is None
-    assert tflite_file.element_bits(schema.TensorType.INT4) == 4
-    assert tflite_file.element_bits(schema.TensorType.FLOAT16) == 16
-    assert tflite_file.element_bits(schema.TensorType.RESOURCE) is None
-    assert tflite_file.element_bits(12345) is None

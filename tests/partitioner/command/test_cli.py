@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import partitioner.cli
-import partitioner.command.output_directory
 from compiler import CompileOptions, compile_operators, graph_from_bytes, parameter_count_cuts
 from devices import DevicePool
 from devices.executable.file import read_executable
 from partitioner.certificate.claim import check_certificate
 from partitioner.cli import main
+from partitioner.command import comparison
 from partitioner.measuring.verify import Verification
 from tests.partitioner.command.running import OPERATORS, Run, expected_files, files_of
 from zoo.random_graph import random_graph
@@ -225,7 +224,7 @@ def test_wrong_numbers_are_not_written(
     def differs(*_: Any, **__: Any) -> Verification:
         return Verification(4, 100, 3, "scores")
 
-    monkeypatch.setattr(partitioner.cli, "verify_chain", differs)
+    monkeypatch.setattr(comparison, "verify_chain", differs)
     code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
     assert code == 2
     assert "3 of 100 output values differently from the uncut model, first in scores" in told

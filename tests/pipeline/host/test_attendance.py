@@ -22,11 +22,11 @@ from tests.pipeline.scripted import Script, line, tensor, whole
 Start = Callable[..., PipelinedModelRunner]
 
 INTERRUPTIBLE = (
-    "arrivals.py",
-    "attendance.py",
-    "shared_memory_channel.py",
-    "shared_memory_ring.py",
-    "sink.py",
+    "host/arrivals.py",
+    "host/attendance.py",
+    "channels/shared_memory.py",
+    "channels/ring.py",
+    "host/sink.py",
 )
 
 
@@ -43,7 +43,7 @@ def interrupt_at(line_number: int) -> Callable[[FrameType, str, Any], Any]:
     passed = itertools.count()
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        if os.path.basename(frame.f_code.co_filename) not in INTERRUPTIBLE:
+        if not frame.f_code.co_filename.endswith(INTERRUPTIBLE):
             return None
         # Python handles signals after calls and jumps, never between a block and the end of
         # its "with", which is another event of the same line.

@@ -32,12 +32,12 @@ from tests.pipeline.scripted import Script, ScriptedChip, local_device, tensor, 
 
 ITEMS = 4
 TRACED = (
-    "stage.py",
-    "stage_ends.py",
-    "stage_program.py",
-    "shared_memory_channel.py",
-    "shared_memory_ring.py",
-    "statistics.py",
+    "stages/stage.py",
+    "stages/ends.py",
+    "stages/program.py",
+    "channels/shared_memory.py",
+    "channels/ring.py",
+    "observing/statistics.py",
 )
 
 
@@ -55,7 +55,7 @@ def crash_at(
     passed = itertools.count()
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        if os.path.basename(frame.f_code.co_filename) not in TRACED:
+        if not frame.f_code.co_filename.endswith(TRACED):
             return None
         if event == "line":
             lines[0] = next(passed)

@@ -17,10 +17,10 @@ import numpy as np
 from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
-from zoo import mobilenet
 from zoo.builder import GraphBuilder
 from zoo.draft import Tensor
 from zoo.layers import Target
+from zoo.networks import mobilenet
 from zoo.quantization import float32
 
 NAME = "ssd_mobilenet_v2_300"

@@ -19,7 +19,7 @@ _LINK = "/memfd:"
 """What the link of a memory file's descriptor begins with, before its name (proc(5))."""
 
 
-class SealedFile:
+class KeptFile:
     """A copy of a file, until :meth:`close`; ``path`` can be opened by other processes, too.
 
     On Linux a sealed memory file, elsewhere a private temporary file.  A file that cannot be

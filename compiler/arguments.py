@@ -1,0 +1,211 @@
+"""The command line of ``edgetpu_compiler``: Coral's options, read and checked.
+
+Imports little, so that ``--help``, ``--version`` and a mistyped option are answered at once: what
+reads and compiles models takes longer to import than all else here takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from compiler.options import DEFAULT_RUNTIME_VERSION, CompileOptions
+from devices.errors import ConfigError
+
+_HELP = """\
+Compile quantised TensorFlow Lite models for the Edge TPU.
+
+Each MODEL is the path of a .tflite file, or zoo:NAME for a model built on the spot.  The result is
+MODEL_edgetpu.tflite, with a log that says of each operation where it runs and why.
+
+  one model       edgetpu_compiler model.tflite
+  a pipeline      edgetpu_compiler --num_segments 4 model.tflite
+                  cuts it into 4 segments of about equal parameter size, one per Edge TPU;
+                  partition-with-profiling balances their time instead
+  several models  edgetpu_compiler often_used.tflite seldom_used.tflite
+                  on one Edge TPU: they share its parameter memory, the first one served first
+
+Long options take dashes or underscores and may be given as --name value or --name=value."""
+
+_EPILOG = """\
+Parameters that do not fit in the chip's memory are streamed at every inference, which is slow:
+"Off-chip memory used" should be 0.00B.  If it is not, cut the model into more segments.
+Exit code 0 on success, 2 when a model or an option is not usable; then nothing is written."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a command line asks for: models, each with its options, and how to compile them.
+
+    With ``help`` or ``version`` nothing else is looked at.  Options that do not go together, or
+    have values that make no sense, never get this far.
+    """
+
+    models: tuple[str, ...] = ()
+    options: tuple[CompileOptions, ...] = ()
+    num_segments: int = 1
+    out_dir: str = "."
+    show_operations: bool = False
+    help: bool = False
+    version: bool = False
+
+
+def parse(arguments: Sequence[str]) -> Arguments:
+    """Read a command line.  Raises ``ConfigError`` with one sentence."""
+    own = parser()
+    parsed = own.parse_args(_spelled_out(own, arguments))
+    if parsed.help or parsed.version:
+        return Arguments(help=parsed.help, version=parsed.version)
+    if not parsed.models:
+        raise ConfigError("No model was given; name a .tflite file, see edgetpu_compiler --help.")
+    options = CompileOptions(
+        min_runtime_version=_whole_number(parsed, "min_runtime_version"),
+        search_delegate=parsed.search_delegate,
+        delegate_search_step=_whole_number(parsed, "delegate_search_step"),
+        timeout_sec=_number(parsed, "timeout_sec"),
+    )
+    num_segments = _whole_number(parsed, "num_segments")
+    stops = _stop_lists(parsed.intermediate_tensors, len(parsed.models))
+    _refuse_combinations(parsed, num_segments)
+    return Arguments(
+        models=tuple(parsed.models),
+        options=tuple(replace(options, intermediate_tensors=names) for names in stops),
+        num_segments=num_segments,
+        out_dir=parsed.out_dir,
+        show_operations=parsed.show_operations,
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see edgetpu_compiler --help.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, with their help."""
+    result = _Parser(
+        prog="edgetpu_compiler",
+        description=_HELP,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    add = result.add_argument
+    add("models", nargs="*", metavar="MODEL", help="model to compile; several are co-compiled")
+    add("-h", "--help", action="store_true", help="print this help and exit")
+    add(
+        "-i",
+        "--intermediate_tensors",
+        metavar="NAMES",
+        help="comma-separated tensors to end the Edge TPU's part with: everything that follows "
+        "them stays on the CPU; with several models, one list per model, separated by colons",
+    )
+    add(
+        "-m",
+        "--min_runtime_version",
+        metavar="NUM",
+        default=str(DEFAULT_RUNTIME_VERSION),
+        help="oldest Edge TPU runtime that must be able to run the result; operations that need a "
+        "newer one stay on the CPU (default %(default)s)",
+    )
+    add(
+        "-n",
+        "--num_segments",
+        metavar="NUM",
+        default="1",
+        help="compile into this many segments, to be pipelined over as many Edge TPUs (default 1)",
+    )
+    add("-o", "--out_dir", metavar="DIR", default=".", help="where to write (default: here)")
+    add(
+        "-s",
+        "--show_operations",
+        action="store_true",
+        help="also print the operation log, which is always written beside the model",
+    )
+    add(
+        "-d",
+        "--search_delegate",
+        action="store_true",
+        help="search for a front part of the model that compiles; accepted for compatibility: this "
+        "compiler maps what is supported and nothing else, so its first try succeeds",
+    )
+    add(
+        "-k",
+        "--delegate_search_step",
+        metavar="NUM",
+        default="1",
+        help="operations to give up per try of --search_delegate (default 1)",
+    )
+    add(
+        "-t",
+        "--timeout_sec",
+        metavar="NUM",
+        default="180",
+        help="give up after this many seconds (default 180)",
+    )
+    add("-v", "--version", action="store_true", help="print the compiler's version and exit")
+    return result
+
+
+def _spelled_out(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
+    """Long options in their one spelling: ``--out-dir``, ``-out_dir`` become ``--out_dir``."""
+    known = {name for action in parser._actions for name in action.option_strings}
+    result: list[str] = []
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return [*result, *arguments[place:]]
+        match = re.fullmatch(r"--?([a-z][a-z_-]+)(=.*)?", argument, re.DOTALL)
+        name = "" if match is None else f"--{match[1].replace('-', '_')}"
+        result.append(f"{name}{match[2] or ''}" if match and name in known else argument)
+    return result
+
+
+def _whole_number(parsed: argparse.Namespace, option: str) -> int:
+    text = getattr(parsed, option)
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{option} is {text!r}, a whole number is needed.") from None
+
+
+def _number(parsed: argparse.Namespace, option: str) -> float:
+    text = getattr(parsed, option)
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{option} is {text!r}, a number is needed.") from None
+
+
+def _stop_lists(text: str | None, model_count: int) -> list[tuple[str, ...]]:
+    """Tensor names per model.  For a single model a colon may be part of a name."""
+    if text is None:
+        return [()] * model_count
+    lists = [text] if model_count == 1 else text.split(":")
+    if len(lists) != model_count:
+        raise ConfigError(
+            f"intermediate_tensors has {len(lists)} lists separated by colons, but there are "
+            f"{model_count} models; give one list for each."
+        )
+    names = [tuple(name.strip() for name in part.split(",") if name.strip()) for part in lists]
+    if not any(names):
+        raise ConfigError("intermediate_tensors is empty; name at least one tensor.")
+    return names
+
+
+def _refuse_combinations(parsed: argparse.Namespace, num_segments: int) -> None:
+    if num_segments != 1 and len(parsed.models) > 1:
+        raise ConfigError(
+            "num_segments cannot be used with several models; compile one model at a time."
+        )
+    if num_segments != 1 and parsed.intermediate_tensors is not None:
+        raise ConfigError("num_segments cannot be combined with intermediate_tensors; drop one.")
+    if parsed.search_delegate and len(parsed.models) > 1:
+        raise ConfigError(
+            "search_delegate cannot be used with several models; compile one model at a time."
+        )

@@ -1,0 +1,104 @@
+"""What ``edgetpu_compiler`` does with its arguments: read, compile, write, tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from compiler.arguments import Arguments
+from compiler.compile import compile_segments, compile_together
+from compiler.cutting import parameter_count_cuts, segment_stem
+from compiler.deadline import Deadline
+from compiler.executables import CompiledSegment
+from compiler.graph import Graph
+from compiler.log import OutputNames, operation_log, operation_table, summary, version_line
+from compiler.reading import read_graph
+from devices.errors import ConfigError
+from devices.files import write_together
+
+
+def run(arguments: Arguments) -> None:
+    """Compile the models and write the executables, all of them or none.
+
+    The time limit covers reading and compiling; what was compiled in time is written.  Raises
+    ``ConfigError`` or ``ModelError``, after which nothing is written.
+    """
+    options = arguments.options[0]
+    stops = [name for each in arguments.options for name in each.intermediate_tensors]
+    print(version_line())
+    print(f"Started a compilation timeout timer of {options.timeout_sec:g} seconds.")
+    if stops:
+        print(f"Intermediate tensors: {', '.join(stops)}")
+    deadline = Deadline(options.timeout_sec)
+    started = time.perf_counter()
+    graphs = [read_graph(model, deadline=deadline) for model in arguments.models]
+    if options.search_delegate:
+        print(f"Searching for valid delegate with step {options.delegate_search_step}")
+        print(f"Try to compile segment with {len(graphs[0])} ops")
+    stems, compiled = _compile(graphs, arguments, deadline)
+    duration_ms = (time.perf_counter() - started) * 1e3
+    names = _output_names(arguments.models, stems)
+    files: dict[str, bytes] = {}
+    for segment, name in zip(compiled, names, strict=True):
+        files[name.output_model] = segment.data
+        files[name.log] = operation_log(segment.report, name).encode()
+    out_dir = Path(arguments.out_dir)
+    _spare_the_inputs(arguments.models, out_dir, files)
+    deadline.check()
+    write_together(out_dir, files)
+
+    print(f"\nModel compiled successfully in {duration_ms:.0f} ms.")
+    for segment, name in zip(compiled, names, strict=True):
+        shown = replace(
+            name,
+            output_model=str(out_dir / name.output_model),
+            log=str(out_dir / name.log),
+        )
+        print(f"\n{summary(segment.report, shown)}")
+        if arguments.show_operations:
+            print(f"\n{operation_table(segment.report.operators)}")
+        else:
+            print("See the operation log file for individual operation details.")
+    print("Compilation child process completed within timeout period.")
+    print("Compilation succeeded!")
+
+
+def _compile(
+    graphs: Sequence[Graph], arguments: Arguments, deadline: Deadline
+) -> tuple[list[str], tuple[CompiledSegment, ...]]:
+    """Output stems and executables."""
+    count = arguments.num_segments
+    if count == 1:
+        jobs = list(zip(graphs, arguments.options, strict=True))
+        return [graph.stem for graph in graphs], compile_together(jobs, deadline=deadline)
+    (graph,), (options,) = graphs, arguments.options
+    cuts = parameter_count_cuts(graph, count)
+    stems = [segment_stem(graph.stem, i, count) for i in range(count)]
+    return stems, compile_segments(graph, cuts, options, deadline=deadline)
+
+
+def _output_names(models: Sequence[str], stems: Sequence[str]) -> list[OutputNames]:
+    """File names of the outputs; one model may have many stems (its segments)."""
+    inputs = models if len(models) == len(stems) else [models[0]] * len(stems)
+    repeated = [stem for stem in stems if stems.count(stem) > 1]
+    if repeated:
+        raise ConfigError(
+            f"Two models would both be written to {repeated[0]}_edgetpu.tflite; rename one."
+        )
+    return [
+        OutputNames(model, f"{stem}_edgetpu.tflite", f"{stem}_edgetpu.log")
+        for model, stem in zip(inputs, stems, strict=True)
+    ]
+
+
+def _spare_the_inputs(models: Sequence[str], out_dir: Path, files: Iterable[str]) -> None:
+    """Never write over a model that was read."""
+    sources = {Path(model).resolve() for model in models}
+    for name in files:
+        if (out_dir / name).resolve() in sources:
+            raise ConfigError(
+                f"Compiling would write over the input {out_dir / name}; "
+                "choose another out_dir or rename it."
+            )

@@ -1,0 +1,103 @@
+"""Planning a segment: everything is decided here but its place in parameter memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compiler.cutting import Boundary, boundary_of, cut_operators, extract, flow, in_order
+from compiler.deadline import Deadline
+from compiler.graph import Graph
+from compiler.mapping import SegmentMapping, map_segment, operator_work
+from compiler.options import CompileOptions
+from devices.errors import ConfigError, ModelError
+from devices.executable import OperatorWork, tflite_file
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One segment: what runs where, how much work it is, and the models it is made of.
+
+    ``work`` lists the mapped operators first, then those on the CPU.  ``cpu_data`` is the whole
+    segment as a plain ``.tflite``, ``mapped_model`` what the custom operator will stand for
+    (``None`` if nothing maps); ``edge`` and ``mapped_edge`` are the tensors at their ends.
+    """
+
+    graph: Graph
+    options: CompileOptions
+    edge: Boundary
+    mapping: SegmentMapping
+    work: tuple[OperatorWork, ...]
+    cpu_data: bytes
+    mapped_edge: Boundary
+    mapped_model: bytes | None
+
+    @property
+    def mapped_count(self) -> int:
+        """Operators that run on the Edge TPU."""
+        return len(self.mapping.mapped)
+
+
+def plan_segment(
+    graph: Graph, operators: Sequence[int], options: CompileOptions, deadline: Deadline
+) -> Plan:
+    """Plan the segment of ``operators``, ascending.
+
+    Raises ``ConfigError`` or ``ModelError`` where the segment cannot be compiled, and
+    ``ModelError`` once the deadline has passed.
+    """
+    deadline.check()
+    edge = boundary_of(graph, operators)
+    for t in (*edge.inputs, *edge.outputs):
+        if tflite_file.numpy_name(graph.tensors[t].element_type) is None:
+            raise ModelError(
+                f"{graph.name}: tensor {graph.tensors[t].name} of type {graph.tensors[t].dtype} "
+                "goes in or out of the model, but such values cannot be handed to a device."
+            )
+    mapping = map_segment(
+        graph,
+        operators,
+        options.min_runtime_version,
+        _stop_tensors(graph, options.intermediate_tensors),
+    )
+    deadline.check()
+    cpu_data = cut_operators(graph, operators)
+    deadline.check()
+    mapped_edge = edge
+    mapped_model: bytes | None = cpu_data
+    if mapping.tail:
+        reads, makes = flow(graph, frozenset(mapping.front))
+        mapped_edge = Boundary(*in_order(graph, reads, makes))
+        mapped_model = (
+            tflite_file.pack_model(
+                extract(graph, mapping.front, mapped_edge.inputs, mapped_edge.outputs).model
+            )
+            if mapping.mapped
+            else None
+        )
+        deadline.check()
+    return Plan(
+        graph=graph,
+        options=options,
+        edge=edge,
+        mapping=mapping,
+        work=(
+            *(operator_work(graph, i, "tpu") for i in mapping.mapped),
+            *(operator_work(graph, i, "cpu") for i in (*mapping.head, *mapping.tail)),
+        ),
+        cpu_data=cpu_data,
+        mapped_edge=mapped_edge,
+        mapped_model=mapped_model,
+    )
+
+
+def _stop_tensors(graph: Graph, names: Sequence[str]) -> frozenset[int]:
+    """The tensors named by ``--intermediate_tensors``.  Raises ``ConfigError`` for unknown ones."""
+    by_name = {t.name: t.index for t in graph.tensors if graph.is_activation(t.index)}
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise ConfigError(
+            f"intermediate_tensors names {unknown[0]!r}, but no tensor of {graph.name} that is "
+            "computed at run time has this name."
+        )
+    return frozenset(by_name[name] for name in names)

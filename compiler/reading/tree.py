@@ -1,0 +1,122 @@
+"""From the bytes of a model to the object tree of the schema, which cuts copy from.
+
+The tree is that of ``ai_edge_litert``, not of the package ``tflite``, though it is read here: what
+is read is written again by every cut, and ``tflite`` has readers only.  Making all of it at once
+also finds damage in the options of operators, and that schema knows the newest operators.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from compiler.deadline import Deadline
+from compiler.reading.refusal import unsound
+from compiler.reading.structure import DamageError, check_structure
+from devices.errors import ModelError
+from devices.executable import tflite_file
+
+_INLINE_OFFSET = 1  # an offset of 0 or 1 means: stored in the flatbuffer, not behind it
+
+
+def read_tree(name: str, data: bytes, deadline: Deadline) -> Any:
+    """The ``ModelT`` of a file with one subgraph that has operators, all its bytes at hand.
+
+    Constants and options stored behind the flatbuffer are where all others are.  ``name`` is what
+    messages call the model.  Raises ``ModelError``.
+    """
+    model = _parse(name, data, deadline)
+    subgraphs = model.subgraphs or []
+    if len(subgraphs) != 1:
+        raise unsound(
+            name,
+            f"the model has {len(subgraphs)} subgraphs, exactly one is supported "
+            "(control flow such as IF, WHILE and CALL cannot be cut)",
+        )
+    if not subgraphs[0].operators:
+        raise unsound(name, "the model has no operators, there is nothing to run")
+    subgraphs[0].tensors = subgraphs[0].tensors or []
+    model.buffers = model.buffers or []
+    _fetch_outside_data(name, model, data)
+    return model
+
+
+class _Watched:
+    """A table of the file that looks at the deadline whenever something is taken from it.
+
+    The generated code that unpacks a table, with all that hangs on it, has no other place for it.
+    """
+
+    def __init__(self, table: Any, deadline: Deadline) -> None:
+        self._table = table
+        self._deadline = deadline
+
+    def __getattr__(self, name: str) -> Any:
+        self._deadline.check()
+        return getattr(self._table, name)
+
+    def Subgraphs(self, index: int) -> _Watched:  # noqa: N802 - the schema's name
+        return _Watched(self._table.Subgraphs(index), self._deadline)
+
+
+def _parse(name: str, data: bytes, deadline: Deadline) -> Any:
+    if data[4:8] != tflite_file.FILE_IDENTIFIER:
+        raise unsound(
+            name,
+            f"this is not a .tflite file: bytes 4 to 8 are {bytes(data[4:8])!r} where "
+            f"{tflite_file.FILE_IDENTIFIER!r} is expected",
+        )
+    try:
+        check_structure(data, deadline)
+    except DamageError as error:
+        raise unsound(
+            name, f"the file is truncated or damaged ({error}); fetch or convert it again"
+        ) from None
+    try:
+        return schema.ModelT.InitFromObj(_Watched(schema.Model.GetRootAs(data, 0), deadline))
+    except ModelError:
+        raise
+    except Exception as error:
+        # Only option tables are left to go wrong; the generated reader has no error of its
+        # own, so damage there can surface as any exception.
+        raise unsound(
+            name,
+            f"the options of an operator are damaged ({type(error).__name__}: {error}); "
+            "fetch or convert the file again",
+        ) from None
+
+
+def _fetch_outside_data(name: str, model: Any, data: bytes) -> None:
+    """Make constants and options stored behind the flatbuffer look like all others."""
+    if model.externalBuffers or model.externalBufferGroups:
+        raise unsound(name, "its constants are in other files, a self-contained model is needed")
+    everything = np.frombuffer(data, np.uint8)
+    for index, buffer in enumerate(model.buffers):
+        if buffer.offset > _INLINE_OFFSET:
+            buffer.data = _slice(name, everything, buffer.offset, buffer.size, f"buffer {index}")
+        buffer.offset = buffer.size = 0
+    for index, operator in enumerate(model.subgraphs[0].operators):
+        if operator.largeCustomOptionsOffset > _INLINE_OFFSET:
+            operator.customOptions = _slice(
+                name,
+                everything,
+                operator.largeCustomOptionsOffset,
+                operator.largeCustomOptionsSize,
+                f"the options of operator {index}",
+            )
+        operator.largeCustomOptionsOffset = operator.largeCustomOptionsSize = 0
+
+
+def _slice(
+    name: str, everything: NDArray[np.uint8], start: int, size: int, what: str
+) -> NDArray[np.uint8]:
+    if start + size > everything.size:
+        raise unsound(
+            name,
+            f"the file is truncated: {what} lies at byte {start}..{start + size}, "
+            f"but the file ends at byte {everything.size}",
+        )
+    return everything[start : start + size]

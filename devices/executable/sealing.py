@@ -1,0 +1,141 @@
+"""The executable file: what it looks like, and writing one.
+
+An executable is a ``.tflite`` file that any TFLite tool can open and look at::
+
+    with mapped operators                      with CPU operators only
+    ─────────────────────                      ───────────────────────
+    inputs                                     inputs
+      │ edgetpu-custom-op                        │ CPU operators
+      │   custom options: FlexBuffer map         │
+      │ CPU operators, if any (the tail)       outputs
+    outputs                                    metadata "edgetpu-pipeline": the same map
+
+The FlexBuffer map holds
+
+    ``mapped_model``            the mapped operators as a complete ``.tflite`` (absent on the right)
+    ``format_version``, ``min_runtime_version``, ``caching_token``, ``on_chip_offset_bytes``,
+    ``instruction_bytes``, ``available_on_chip_bytes``     see :class:`ExecutableInfo`
+    ``operators``               the work and parameter table, one list per column
+    ``seal``                    32 marker bytes, then the SHA-256 of the whole file computed with
+                                these last 32 bytes zero
+
+The seal covers every byte of the file, so a flipped bit, a missing end or an added one is refused
+before anything else in the file is looked at.
+
+It is written with the schema of ``ai_edge_litert``, which has object trees that can be written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
+
+from devices.executable import tflite_file
+from devices.executable.description import (
+    CUSTOM_OPERATOR,
+    FORMAT_VERSION,
+    ExecutableInfo,
+    OperatorWork,
+)
+
+METADATA_NAME = "edgetpu-pipeline"
+"""Metadata entry that describes an executable in which no operator is mapped."""
+
+MARKER = hashlib.sha256(b"edgetpu-pipeline: the digest of this file follows").digest()
+"""What stands in front of the digest, by which it is found."""
+
+DIGEST_BYTES = 32
+"""A SHA-256."""
+
+_UNSEALED = MARKER + bytes(DIGEST_BYTES)
+
+_TEXT_COLUMNS = ("name", "target")
+NUMBER_COLUMNS = tuple(
+    field.name
+    for field in dataclasses.fields(OperatorWork)
+    if field.name not in (*_TEXT_COLUMNS, "on_chip")
+)
+"""Columns of the operator table that hold numbers, named as the fields of ``OperatorWork``."""
+
+INFO_NUMBERS = (
+    "min_runtime_version",
+    "caching_token",
+    "on_chip_offset_bytes",
+    "instruction_bytes",
+    "available_on_chip_bytes",
+)
+"""Numbers of the map, named as the fields of ``ExecutableInfo``."""
+
+
+def seal(
+    info: ExecutableInfo,
+    frame: Any,
+    *,
+    mapped_model: bytes | None = None,
+    mapped_inputs: Sequence[int] = (),
+    mapped_outputs: Sequence[int] = (),
+) -> bytes:
+    """The bytes of an executable file.
+
+    ``frame`` is the schema object tree (``ModelT``, one subgraph) of the CPU operators with the
+    inputs and outputs of the whole executable; it is taken over and changed.  With a
+    ``mapped_model``, the custom operator is put in front of them, reading and making the frame's
+    tensors ``mapped_inputs`` and ``mapped_outputs``.  The same arguments give the same bytes.
+    """
+    description = np.frombuffer(_describe(info, mapped_model), np.uint8)
+    subgraph = frame.subgraphs[0]
+    if mapped_model is None:
+        entry = schema.MetadataT()
+        entry.name = METADATA_NAME
+        entry.buffer = len(frame.buffers)
+        frame.buffers.append(tflite_file.aligned_buffer(description))
+        frame.metadata = [entry]
+    else:
+        operator = schema.OperatorT()
+        operator.opcodeIndex = len(frame.operatorCodes)
+        operator.inputs = np.array(mapped_inputs, np.int32)
+        operator.outputs = np.array(mapped_outputs, np.int32)
+        operator.customOptions = description
+        frame.operatorCodes.append(
+            tflite_file.operator_code(tflite_file.CUSTOM, CUSTOM_OPERATOR.encode())
+        )
+        subgraph.operators = [operator, *subgraph.operators]
+    content = bytearray(tflite_file.pack_model(frame))
+    start = content.index(_UNSEALED) + len(MARKER)
+    content[start : start + DIGEST_BYTES] = hashlib.sha256(content).digest()
+    return bytes(content)
+
+
+def _describe(info: ExecutableInfo, mapped_model: bytes | None) -> bytes:
+    """The FlexBuffer map.
+
+    The large blob goes first: the Python reader copies the rest of the file for every key it
+    looks at, and so copies little.
+    """
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        if mapped_model is not None:
+            builder.Blob("mapped_model", mapped_model)
+        builder.Blob("seal", _UNSEALED)
+        builder.UInt("format_version", FORMAT_VERSION)
+        for field in INFO_NUMBERS:
+            builder.UInt(field, getattr(info, field))
+        builder.Key("operators")
+        with builder.Map():
+            for field in _TEXT_COLUMNS:
+                builder.Key(field)
+                with builder.Vector():
+                    for work in info.operators:
+                        builder.String(getattr(work, field))
+            for field in (*NUMBER_COLUMNS, "on_chip"):
+                builder.Key(field)
+                with builder.Vector():
+                    for work in info.operators:
+                        builder.UInt(int(getattr(work, field)))
+    return bytes(builder.Finish())

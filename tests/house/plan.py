@@ -1,0 +1,113 @@
+"""The plan of the house as data: wings from the ground up, and what each may import of its room.
+
+``docs/architecture.md`` shows the same plan for people.  A wing (or a module that stands beside the
+wings) may only be given wings that are listed before it, so no circle can be written down here.
+Which rooms a room may import is said where the rooms themselves ask for it:
+``edgetpu_pipeline.BUILDS_ON``.
+"""
+
+from __future__ import annotations
+
+PLAN: dict[str, dict[str, str]] = {
+    "devices": {
+        "errors": "",
+        "device": "",
+        "files": "errors",
+        "kept_file": "",
+        "executable": "errors device kept_file",
+        "chip": "errors device executable",
+        "process": "errors device chip",
+        "nursery": "errors process",
+        "hosted": "errors device process nursery",
+        "config": "errors chip",
+        "local": "errors device chip process",
+        "coral": "errors device executable hosted",
+        "simulated": "chip hosted",
+        "pool": "errors device chip nursery hosted config coral simulated",
+    },
+    "zoo": {
+        "statistics": "",
+        "randomness": "",
+        "quantization": "",
+        "shapes": "quantization",
+        "serialize": "quantization",
+        "layers": "statistics randomness",
+        "draft": "statistics quantization serialize layers",
+        "operators": "statistics quantization shapes draft",
+        "builder": "statistics quantization shapes layers draft operators",
+        "random_graph": "randomness shapes draft builder",
+        "networks": "quantization shapes layers draft builder",
+        "catalogue": "builder networks",
+        "cli": "catalogue",
+        "__main__": "",
+    },
+    "compiler": {
+        "graph": "",
+        "deadline": "",
+        "options": "",
+        "cutting": "graph",
+        "reading": "graph deadline cutting",
+        "mapping": "graph",
+        "planning": "graph deadline options cutting mapping",
+        "executables": "deadline cutting mapping planning",
+        "compile": "graph deadline options cutting planning executables",
+        "log": "mapping executables",
+        "arguments": "options",
+        "command": "graph deadline cutting reading executables compile log arguments",
+        "cli": "log arguments command",
+    },
+    "pipeline": {
+        "errors": "",
+        "channels": "errors",
+        "observing": "channels",
+        "stages": "errors channels observing",
+        "host": "errors channels",
+        "supervising": "errors channels observing stages host",
+        "timeline": "channels stages",
+        "running": "channels observing stages host supervising",
+        "asynchronous": "errors host running",
+        "runner": "errors observing stages host supervising running asynchronous",
+        "experiment": "host runner",
+        "cli": "observing experiment",
+    },
+    "partitioner": {
+        "problem": "",
+        "solving": "problem",
+        "graphs": "problem",
+        "beliefs": "problem solving",
+        "strategies": "problem solving beliefs",
+        "certificate": "problem solving",
+        "measuring": "problem solving",
+        "sizing": "problem graphs strategies",
+        "reporting": "problem certificate measuring sizing",
+        "command": "problem graphs strategies measuring sizing reporting",
+        "segmenter": "problem graphs strategies measuring",
+        "experiment": "segmenter",
+        "check_partition": "certificate reporting",
+        "cli": "command",
+    },
+    "pycoral": {
+        "device_selection": "",
+        "interpreter_like": "",
+        "model_file": "",
+        "opened_device": "device_selection",
+        "attached_devices": "device_selection",
+        "delegate": "opened_device",
+        "edge_tpus": "device_selection attached_devices opened_device",
+        "interpreter": "model_file opened_device",
+        "raw_input": "interpreter interpreter_like",
+        "adapters": "interpreter_like",
+        "utils": "interpreter_like model_file attached_devices delegate edge_tpus interpreter "
+        "raw_input",
+        "pipeline": "interpreter",
+    },
+}
+
+MOST_MODULES = 16
+"""In one folder; with more, nobody sees the plan from its listing."""
+
+LONGEST_LINES = 480
+"""Of a module of the rooms: no file so long has one idea."""
+
+RUN_AS_PROGRAMS = {"devices.process.main"}
+"""Modules that a process is started with, which their wing's package must not import for them."""

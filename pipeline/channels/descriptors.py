@@ -21,9 +21,15 @@ TOTAL_BYTES = 8
 """Size of what travels through the pipes; written whole, because it is below PIPE_BUF."""
 
 PIPE_BYTES = 65536
-"""What a pipe holds unless told otherwise (Linux, pipe(7))."""
+"""What a pipe holds unless told otherwise (Linux, pipe(7)); assumed where it cannot be asked."""
 
-MAX_SLOTS = (1 << 20) // TOTAL_BYTES - 64
+PAGE_BYTES = 4096
+"""A pipe consists of pages, and one of which a part was read takes the place of a whole one."""
+
+_SPARE_TOTALS = 64
+"""Room for totals that are repeated."""
+
+MAX_SLOTS = ((1 << 20) - PAGE_BYTES) // TOTAL_BYTES - _SPARE_TOTALS
 """A pipe of 1 MiB, the most an ordinary user may ask for, holds a total for each of that many."""
 
 
@@ -33,7 +39,8 @@ class ChannelDescriptors:
 
     Whoever keeps the ends of a process can give them to its successor; until they are closed, its
     neighbours do not notice that it is gone.  The producer takes ``memory``, ``back_read``,
-    ``forward_write``; the consumer ``memory``, ``forward_read``, ``back_write``.
+    ``forward_write``; the consumer ``memory``, ``forward_read``, ``back_write``.  ``ahead`` is how
+    many items the producer may be ahead of the consumer (:func:`most_ahead`).
     """
 
     memory: int
@@ -41,6 +48,7 @@ class ChannelDescriptors:
     forward_write: int
     back_read: int
     back_write: int
+    ahead: int
 
     @property
     def producer(self) -> tuple[int, int, int]:
@@ -70,11 +78,11 @@ def create_channel(spec: ChannelSpec) -> ChannelDescriptors:
         opened.extend(os.pipe())
         opened.extend(os.pipe())
         memory, forward_read, forward_write, back_read, back_write = opened
-        totals_bytes = (spec.slots + 64) * TOTAL_BYTES
-        if totals_bytes > PIPE_BYTES and hasattr(fcntl, "F_SETPIPE_SZ"):
-            with suppress(PermissionError):  # a smaller pipe is right too, only blocks earlier
-                fcntl.fcntl(forward_write, fcntl.F_SETPIPE_SZ, totals_bytes)
-                fcntl.fcntl(back_write, fcntl.F_SETPIPE_SZ, totals_bytes)
+        totals_bytes = (spec.slots + _SPARE_TOTALS) * TOTAL_BYTES + PAGE_BYTES
+        for pipe in (forward_write, back_write):
+            if totals_bytes > _pipe_bytes(pipe) and hasattr(fcntl, "F_SETPIPE_SZ"):
+                with suppress(OSError):  # with a smaller one, less of the ring is used at a time
+                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, totals_bytes)
     except OSError as error:
         for descriptor in opened:
             os.close(descriptor)
@@ -83,7 +91,28 @@ def create_channel(spec: ChannelSpec) -> ChannelDescriptors:
             f"{error}; raise the limit of open files (ulimit -n), or use a smaller queue_size or "
             "fewer stages."
         ) from error
-    return ChannelDescriptors(memory, forward_read, forward_write, back_read, back_write)
+    ahead = most_ahead(spec.slots, forward_write, back_write)
+    return ChannelDescriptors(memory, forward_read, forward_write, back_read, back_write, ahead)
+
+
+def most_ahead(slots: int, *pipes: int) -> int:
+    """How many items a producer may be ahead of its consumer: as many as there are slots, or totals
+    that the pipes of the channel are sure to hold.
+
+    So neither end ever waits for room in a pipe, where it would keep the other waiting.  An
+    ordinary user who has more than some thousand pipes open is given small ones (pipe(7)).
+    """
+    held = min(map(_pipe_bytes, pipes)) - PAGE_BYTES
+    return max(1, min(slots, held // TOTAL_BYTES - _SPARE_TOTALS))
+
+
+def _pipe_bytes(pipe: int) -> int:
+    if not hasattr(fcntl, "F_GETPIPE_SZ"):
+        return PIPE_BYTES
+    try:
+        return fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+    except OSError:  # not a pipe
+        return PIPE_BYTES
 
 
 def published_count(memory: int, spec: ChannelSpec) -> int:

@@ -31,7 +31,7 @@ from pipeline.channels.contract import (
     SlotLayout,
     block_views,
 )
-from pipeline.channels.descriptors import TOTAL_BYTES
+from pipeline.channels.descriptors import TOTAL_BYTES, most_ahead
 from pipeline.channels.memory import map_memory
 from pipeline.errors import ChannelClosed, ChannelError
 
@@ -61,6 +61,8 @@ class RingEnd:
         finally:
             os.close(memory)
         self._count = spec.slots
+        self.ahead = most_ahead(spec.slots, read, write)
+        """How many items the producer may be ahead of the consumer."""
         self._first_block = spec.slots * HEADER_BYTES
         self._stride = layout.stride_bytes
         self._words = memoryview(self._mapping)[: self._first_block].cast("q")

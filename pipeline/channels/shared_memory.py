@@ -169,7 +169,7 @@ class SharedMemoryProducer(RingEnd, Producer):
 
     def _free_blocks(self, granted: int) -> None:
         """Items are released in order, and no credit is given before a slot is free."""
-        first = max(0, granted - self._count)
+        first = max(0, granted - self.ahead)
         if self._lost_track:
             # Only now it is known which items of a predecessor still need their blocks; headers
             # of earlier ones may name a block that was used again, and one may be torn.
@@ -232,8 +232,9 @@ class SharedMemoryConsumer(RingEnd, Consumer):
                 f"{credits} more credits would promise slots of the channel {self._name} "
                 "that are not free."
             )
-        if credits:
-            self._granted += credits
+        granted = min(self._granted + credits, self._retired + self.ahead)
+        if granted > self._granted:
+            self._granted = granted
             self.regrant()
 
     def regrant(self) -> None:

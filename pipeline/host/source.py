@@ -288,7 +288,7 @@ class Source:
             return False
         first = self._producers[0]
         self._free(first)
-        released = max(0, first.credited - first.spec.slots)
+        released = max(0, first.credited - first.ahead)
         return self._pushed - released > self._limit
 
     def _has_slot(self) -> bool:

@@ -225,7 +225,7 @@ class Seating:
             if item < 0 < busy_since_ns:
                 return False  # it is starting and has granted nothing yet
             released = item if item >= 0 else self.next_item(spec.reader)
-            room.append(released + spec.slots)
+            room.append(released + self._channels[spec].ahead)
         return runnable(next_item, available, room)
 
     def _published(self, spec: ChannelSpec) -> int:

@@ -295,9 +295,15 @@ class Supervisor:
             if self._over():
                 return False
             seat.program += 1
-            self._seating.start(seat, device, loaded)
+            # Counted first: the successor may finish every item before this thread runs again.
             for segment in seat.segments:
                 self.restarts[segment] += 1
+            try:
+                self._seating.start(seat, device, loaded)
+            except BaseException:
+                for segment in seat.segments:
+                    self.restarts[segment] -= 1
+                raise
         return True
 
     def _load(self, seat: Seat, device: Device) -> list[Loaded]:

@@ -7,7 +7,9 @@ that is even enough, too, takes its place.
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
+
+from partitioner.strategies.account import Valued
 
 _CLOSE = 0.01
 """A cut that is even enough and proven to be within this of the optimum ends the search."""
@@ -17,15 +19,7 @@ _MOST_FOR_PROOF = 12
 for: as many are measured at the same time on that many devices."""
 
 
-class _Cut(Protocol):
-    @property
-    def bottleneck(self) -> float: ...
-
-    @property
-    def gap(self) -> float: ...
-
-
-S = TypeVar("S", bound=_Cut)
+S = TypeVar("S", bound=Valued)
 
 
 class EvenCut(Generic[S]):

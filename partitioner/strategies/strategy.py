@@ -1,25 +1,14 @@
-"""What all strategies have in common: how they are called and how they report."""
+"""What all strategies have in common: how they are called, and when they have to stop."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from partitioner.problem import (
-    Guard,
-    Outcome,
-    Partition,
-    Problem,
-    Range,
-    Round,
-    SegmentProfile,
-    cuts_of,
-    in_file_order,
-    placed,
-)
-from partitioner.strategies.oracle import LatencyOracle, Recorder
+from partitioner.problem import Outcome, Partition, Problem, Range, Round
+from partitioner.strategies.oracle import LatencyOracle
 
 OnRound = Callable[[Round], None]
 """Called with every round as soon as it is over."""
@@ -47,6 +36,10 @@ class SearchOptions:
     baseline: bool = False
     known: Mapping[Range, int | None] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
+
+
+NO_LIMITS = SearchOptions()
+"""Go on until nothing better can be found."""
 
 
 class Budget:
@@ -83,64 +76,3 @@ class Strategy(Protocol):
 
 def ignore_round(_: Round) -> None:
     """The ``on_round`` of those who do not watch."""
-
-
-def partition_of(
-    problem: Problem,
-    oracle: Recorder,
-    segments: Sequence[Range],
-    *,
-    strategy: str,
-    lower_bound_ns: int,
-    outcome: Outcome,
-    rounds: tuple[Round, ...],
-    least_gap_ns: int = 0,
-    guard: Guard | None = None,
-    compiler_runs: int | None = None,
-) -> Partition:
-    """The report on segments that the oracle has measured, all of the model's in order."""
-    profiles = []
-    for segment, latency in zip(placed(segments), oracle.measure(segments), strict=True):
-        assert latency is not None, "a cut chosen by a strategy compiles"
-        profiles.append(SegmentProfile(segment, latency, oracle.facts(segment.runs)))
-    return Partition(
-        strategy=strategy,
-        segments=tuple(profiles),
-        bytes_across_cuts=problem.bytes_across(segments),
-        compilations=oracle.compilations,
-        measurements=oracle.measurements,
-        lower_bound_ns=lower_bound_ns,
-        least_gap_ns=least_gap_ns,
-        outcome=outcome,
-        guard=guard or Guard(),
-        rounds=rounds,
-        measured=tuple(sorted(oracle.answers.items())),
-        compiler_runs=oracle.compilations if compiler_runs is None else compiler_runs,
-        order=problem.order,
-    )
-
-
-def round_of(
-    index: int,
-    segments: Sequence[Range],
-    latencies_ns: tuple[int | None, ...],
-    *,
-    best_ns: tuple[int, int] | None,
-    lower_bound_ns: int,
-    measurements: int,
-) -> Round:
-    """A round's record; ``best_ns`` is bottleneck and gap of the best cut so far."""
-    numbers = [latency for latency in latencies_ns if latency is not None]
-    complete = len(numbers) == len(latencies_ns)
-    return Round(
-        index=index,
-        cuts=cuts_of(segments),
-        latencies_ns=latencies_ns,
-        bottleneck_ns=max(numbers) if complete else None,
-        gap_ns=max(numbers) - min(numbers) if complete else None,
-        best_bottleneck_ns=None if best_ns is None else best_ns[0],
-        best_gap_ns=None if best_ns is None else best_ns[1],
-        lower_bound_ns=lower_bound_ns,
-        measurements=measurements,
-        segments=() if in_file_order(segments) else tuple(segments),
-    )

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from partitioner.command.arguments import Arguments, parse
-from partitioner.command.decide import Decider, Decision
-from partitioner.command.input_file import read_input
-from partitioner.command.open_compiler import open_compiler
 from partitioner.command.option_parser import parser
-from partitioner.command.output_directory import usable_directory
-from partitioner.command.pending_file import PendingFile
-from partitioner.command.profiling_devices import profiling_pool, usable_devices
+from partitioner.command.run import Told, run
 
 __all__ = [
     "Arguments",
-    "Decider",
-    "Decision",
-    "PendingFile",
-    "open_compiler",
+    "Told",
     "parse",
     "parser",
-    "profiling_pool",
-    "read_input",
-    "usable_devices",
-    "usable_directory",
+    "run",
 ]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import partitioner.cli
+import partitioner.command.acceptance
 import partitioner.command.output_directory
 from compiler import CompileOptions, compile_operators, graph_from_bytes, parameter_count_cuts
 from devices import DevicePool
@@ -225,7 +225,7 @@ def test_wrong_numbers_are_not_written(
     def differs(*_: Any, **__: Any) -> Verification:
         return Verification(4, 100, 3, "scores")
 
-    monkeypatch.setattr(partitioner.cli, "verify_chain", differs)
+    monkeypatch.setattr(partitioner.command.acceptance, "verify_chain", differs)
     code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
     assert code == 2
     assert "3 of 100 output values differently from the uncut model, first in scores" in told

@@ -1,0 +1,219 @@
+"""The command from checked arguments to files written.
+
+arguments ─► graph ─► devices ─► decide: how many, where, on which ─► compile the best cut
+                                          │                                    │
+                                      progress              try, verify ─► write ─► report
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compiler import Graph, graph_from_bytes, parameter_count_cuts, segment_stem
+from compiler.compile import check_quantized
+from compiler.reading import read_source
+from devices.device import Device, Tensor
+from devices.errors import ConfigError
+from devices.files import write_together
+from partitioner.command.acceptance import accept, items_to_verify
+from partitioner.command.arguments import Arguments
+from partitioner.command.decide import Decider, Decision
+from partitioner.command.open_compiler import open_compiler
+from partitioner.command.output_directory import usable_directory
+from partitioner.command.pending_file import PendingFile
+from partitioner.command.profiling_devices import profiling_pool, usable_devices
+from partitioner.measuring import (
+    SegmentCompiler,
+    SegmentFiles,
+    TrialRun,
+    placement,
+    stage_devices,
+)
+from partitioner.problem import Partition
+from partitioner.reporting import (
+    Progress,
+    Report,
+    SweepReport,
+    as_json,
+    as_table,
+    partition_page,
+    sweep_json,
+    sweep_page,
+    sweep_text,
+)
+
+_PROMISE = 0.9
+"""Share of the throughput its bottleneck allows below which a pipeline is worth a warning."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the command has to say: the report, as asked for, and a sentence on where files are."""
+
+    report: str
+    closing: str
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A model and what it is measured with.  ``data`` is its file, ``name`` and ``stem`` its names
+    to users and in files."""
+
+    arguments: Arguments
+    data: bytes
+    name: str
+    stem: str
+    graph: Graph
+    compiler: SegmentCompiler
+    devices: Sequence[Device]
+    decider: Decider
+
+    def circumstances(self) -> dict[str, Any]:
+        """What every report tells of them."""
+        return {
+            "model": self.name,
+            "model_sha256": hashlib.sha256(self.data).hexdigest(),
+            "compiler": self.compiler.name,
+            "devices": tuple({"name": d.name, "link": d.link} for d in self.devices),
+            "options": _options_of(self.arguments),
+        }
+
+
+def run(arguments: Arguments) -> Told:
+    """Do what the arguments ask and write what comes of it: everything, or nothing.
+
+    Progress goes to the error stream.  Raises ``EdgeTpuError``, whose text is for the user.
+    """
+    data, name, stem = read_source(arguments.model_path)
+    graph = graph_from_bytes(data, name, stem=stem)
+    check_quantized(graph)
+    if isinstance(arguments.num_segments, int):
+        parameter_count_cuts(graph, arguments.num_segments)  # before devices are started
+    items = items_to_verify(arguments, graph)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(usable_directory(arguments.output_dir))
+        page = stack.enter_context(PendingFile.at("report", arguments.report))
+        pool = stack.enter_context(profiling_pool(arguments))
+        devices = usable_devices(arguments, pool)
+        compiler = stack.enter_context(open_compiler(arguments, graph, devices))
+        progress = None
+        if not arguments.quiet:
+            progress = Progress(sys.stderr, live=sys.stderr.isatty())
+            stack.callback(progress.close)
+        decider = Decider(arguments, graph, compiler, devices, progress)
+        decision = decider.decide()
+        case = _Case(arguments, data, name, stem, graph, compiler, devices, decider)
+        if decision.partition is None:
+            told = _write_sweep(case, decision, page)
+        else:
+            told = _write_partition(case, decision, decision.partition, items, page)
+        page.publish()
+    return told
+
+
+def _write_sweep(case: _Case, decision: Decision, page: PendingFile) -> Told:
+    """Write ``sweep.json``."""
+    assert decision.sweep is not None, "numbers of TPUs were compared"
+    assert decision.recommendation is not None, "numbers of TPUs were compared"
+    report = SweepReport(
+        **case.circumstances(),
+        sweep=decision.sweep,
+        recommendation=decision.recommendation,
+        measurements=case.decider.measurements,
+        warnings=case.decider.warnings,
+        lost_devices=case.decider.lost_devices,
+    )
+    page.fill(lambda: sweep_page(report))
+    text = sweep_json(report)
+    directory = case.arguments.output_dir
+    write_together(directory, {"sweep.json": text.encode()}, option="output_dir")
+    return Told(
+        text if case.arguments.json else sweep_text(report) + "\n",
+        f"The comparison has been saved as {directory / 'sweep.json'}",
+    )
+
+
+def _write_partition(
+    case: _Case,
+    decision: Decision,
+    partition: Partition,
+    items: Sequence[Mapping[str, Tensor]],
+    page: PendingFile,
+) -> Told:
+    """Compile the segments once more under their final names, try them, and write them."""
+    arguments, graph, decider = case.arguments, case.graph, case.decider
+    count = len(partition.segments)
+    stems = [segment_stem(case.stem, index, count) for index in range(count)]
+    segments = [
+        case.compiler.compile(segment, stem)
+        for segment, stem in zip(partition.runs, stems, strict=True)
+    ]
+    stages = stage_devices(decision.kinds, decider.usable(case.devices))
+    accepted = accept(arguments, graph, case.data, case.compiler, segments, stages, items)
+    report = Report(
+        **case.circumstances(),
+        num_operators=len(graph),
+        partition=partition,
+        whole_model_ns=decision.whole_model_ns,
+        trial=accepted.trial,
+        verification=accepted.verification,
+        files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
+        placement=placement(decision.kinds, stages) if decider.unequal else (),
+        measurements=decision.measurements,
+        confidence=decision.confidence,
+        warnings=(*decider.warnings, *_slower_than_promised(partition, accepted.trial)),
+        lost_devices=decider.lost_devices,
+        sweep=decision.sweep,
+        recommendation=decision.recommendation,
+    )
+    page.fill(lambda: partition_page(report, graph))
+    _write(arguments.output_dir, stems, segments, report)
+    return Told(
+        as_json(report) if arguments.json else as_table(report) + "\n",
+        f"Segments have been saved under {arguments.output_dir}",
+    )
+
+
+def _slower_than_promised(partition: Partition, trial: TrialRun | None) -> list[str]:
+    """A warning where the finished pipeline does not reach what its segments allow."""
+    if trial is None or trial.throughput * partition.bottleneck_ns >= _PROMISE * 1e9:
+        return []
+    return [
+        f"the finished pipeline reached {trial.throughput:.1f} inferences/s, although its "
+        f"bottleneck allows {1e9 / partition.bottleneck_ns:.1f}: a device is slower than those "
+        "that were measured on, or the host holds it up."
+    ]
+
+
+def _options_of(arguments: Arguments) -> dict[str, object]:
+    """The options that decide the result, for the report."""
+    left_out = {"model_path", "num_segments", "output_dir", "json", "quiet", "report"}
+    return {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in asdict(arguments).items()
+        if key not in left_out
+    }
+
+
+def _write(
+    directory: Path, stems: Sequence[str], segments: Sequence[SegmentFiles], report: Report
+) -> None:
+    files: dict[str, bytes] = {}
+    for stem, segment in zip(stems, segments, strict=True):
+        files[f"{stem}.tflite"] = segment.model
+        files[f"{stem}_edgetpu.tflite"] = segment.executable
+        files[f"{stem}_edgetpu.log"] = segment.log.encode()
+    files["partition.json"] = as_json(report).encode()
+    source = Path(report.model)
+    if any((directory / name).resolve() == source.resolve() for name in files):
+        raise ConfigError(
+            f"output_dir {directory} holds the model {report.model} under a name that a segment "
+            "would take; give another directory."
+        )
+    write_together(directory, files, option="output_dir")

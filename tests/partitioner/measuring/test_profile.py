@@ -34,7 +34,7 @@ from partitioner import (
     search_optimal,
     solve,
 )
-from partitioner.measuring.profile import random_tensors
+from partitioner.measuring import random_tensors
 from zoo.random_graph import random_graph
 
 

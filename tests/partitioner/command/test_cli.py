@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 import partitioner.command.acceptance
-import partitioner.command.output_directory
 from compiler import CompileOptions, compile_operators, graph_from_bytes, parameter_count_cuts
 from devices.executable.file import read_executable
 from partitioner.certificate.claim import check_certificate

@@ -33,13 +33,18 @@ def tiny_graph(seed: int = 4, operators: int = 9) -> Graph:
     return graph_from_bytes(random_graph(seed, operators), "tiny")
 
 
-def local(name: str) -> Device:
-    return LocalDevice(SimulatedChip(name, DeviceConfig(compute="none")))
+def local(name: str, **fields: object) -> Device:
+    config = DeviceConfig(compute="none", **fields)  # type: ignore[arg-type]
+    return LocalDevice(SimulatedChip(name, config))
+
+
+def profiled(graph: Graph, *devices: Device) -> DeviceProfiler:
+    return DeviceProfiler(BuiltInCompiler(graph), devices)
 
 
 def test_latency_is_the_devices_own(tmp_path: Path) -> None:
     graph = tiny_graph()
-    subject = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")])
+    subject = profiled(graph, local("usb:0"))
     (latency,) = subject.measure([(1, 5)])
     device = local("usb:1")
     path = tmp_path / "segment.tflite"
@@ -58,7 +63,7 @@ def test_optimum_of_real_segments(seed: int) -> None:
     graph = tiny_graph(seed, 11)
     n = len(graph)
     problem = problem_of(graph, 3)
-    subject = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")])
+    subject = profiled(graph, local("usb:0"))
     result = search_optimal(problem, subject, SearchOptions(baseline=True))
     every = [
         (a, b)
@@ -77,11 +82,11 @@ def test_optimum_of_real_segments(seed: int) -> None:
 def test_device_process_killed_while_profiling() -> None:
     """Real processes: the first device kills itself in its fifth inference."""
     graph = tiny_graph()
-    undisturbed = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")])
+    undisturbed = profiled(graph, local("usb:0"))
     ranges = [(0, 3), (3, 6), (6, 9)]
     weak = DeviceConfig(compute="none", faults=(Fault("die", at=5),))
     with DevicePool([weak, DeviceConfig(compute="none")]) as pool:
-        subject = DeviceProfiler(BuiltInCompiler(graph), pool.devices)
+        subject = profiled(graph, *pool.devices)
         for segment in ranges:
             assert subject.measure([segment]) == undisturbed.measure([segment])
         assert list(subject.lost_devices) == ["usb:0"]
@@ -89,19 +94,18 @@ def test_device_process_killed_while_profiling() -> None:
 
 def test_a_slow_inference_does_not_count() -> None:
     graph = tiny_graph()
-    slow = DeviceConfig(compute="none", faults=(Fault("slow", at=3, factor=50.0),))
-    disturbed = DeviceProfiler(BuiltInCompiler(graph), [LocalDevice(SimulatedChip("usb:0", slow))])
-    calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:1")])
+    slow = local("usb:0", faults=(Fault("slow", at=3, factor=50.0),))
+    disturbed = profiled(graph, slow)
+    calm = profiled(graph, local("usb:1"))
     assert disturbed.measure([(0, 9)]) == calm.measure([(0, 9)])
 
 
 def test_noise_is_averaged_and_its_extent_known() -> None:
     graph = tiny_graph()
-    calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")])
+    calm = profiled(graph, local("usb:0"))
     for seed in range(3):
-        config = DeviceConfig(compute="none", noise_sigma=0.03, noise_seed=seed)
-        noisy = [LocalDevice(SimulatedChip(f"usb:{i}", config)) for i in range(2)]
-        subject = DeviceProfiler(BuiltInCompiler(graph), noisy)
+        noisy = [local(f"usb:{i}", noise_sigma=0.03, noise_seed=seed) for i in range(2)]
+        subject = profiled(graph, *noisy)
         ranges = [(0, 4), (4, 9), (0, 9)]
         for found, true, segment in zip(
             subject.measure(ranges), calm.measure(ranges), ranges, strict=True
@@ -118,10 +122,9 @@ def test_noise_is_averaged_and_its_extent_known() -> None:
 def test_a_device_slower_than_its_peers_is_set_aside() -> None:
     graph = tiny_graph()
     ranges = [(0, 3), (3, 6), (6, 9)]
-    calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")]).measure(ranges)
-    hot = DeviceConfig(compute="none", latency_scale=1.4)
-    devices = [LocalDevice(SimulatedChip("usb:0", hot)), local("usb:1"), local("usb:2")]
-    subject = DeviceProfiler(BuiltInCompiler(graph), devices)
+    calm = profiled(graph, local("usb:0")).measure(ranges)
+    hot = local("usb:0", latency_scale=1.4)
+    subject = profiled(graph, hot, local("usb:1"), local("usb:2"))
     assert subject.measure(ranges) == calm
     (warning,) = subject.warnings
     assert "usb:0 takes 1.40 times as long as its peers" in warning
@@ -133,10 +136,9 @@ def test_a_device_slower_than_its_peers_is_set_aside() -> None:
 def test_a_device_that_slows_down_is_replaced(at: int) -> None:
     graph = tiny_graph()
     ranges = [(0, 3), (3, 6), (6, 9), (0, 5), (5, 9), (2, 9)]
-    calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")]).measure(ranges)
-    hot = DeviceConfig(compute="none", faults=(Fault("slow", at=at, factor=1.8, count=None),))
-    devices = [LocalDevice(SimulatedChip("usb:0", hot)), local("usb:1")]
-    subject = DeviceProfiler(BuiltInCompiler(graph), devices)
+    calm = profiled(graph, local("usb:0")).measure(ranges)
+    hot = local("usb:0", faults=(Fault("slow", at=at, factor=1.8, count=None),))
+    subject = profiled(graph, hot, local("usb:1"))
     found = [*subject.measure(ranges[:3]), *subject.measure(ranges[3:])]
     assert found == calm
     assert len(subject.warnings) == 1
@@ -146,9 +148,10 @@ def test_a_device_that_slows_down_is_replaced(at: int) -> None:
 def test_the_last_device_is_allowed_for_when_it_slows_down(at: int) -> None:
     graph = tiny_graph()
     ranges = [(0, 3), (3, 6), (6, 9), (0, 5), (5, 9), (2, 9)]
-    calm = DeviceProfiler(BuiltInCompiler(graph), [local("usb:0")]).measure(ranges)
-    hot = DeviceConfig(compute="none", faults=(Fault("slow", at=at, factor=2.0, count=None),))
-    subject = DeviceProfiler(BuiltInCompiler(graph), [LocalDevice(SimulatedChip("usb:0", hot))])
+    calm = profiled(graph, local("usb:0")).measure(ranges)
+    subject = profiled(
+        graph, local("usb:0", faults=(Fault("slow", at=at, factor=2.0, count=None),))
+    )
     found = [subject.measure([segment])[0] for segment in ranges]
     assert found == pytest.approx(calm, rel=1e-6)
     (warning,) = subject.warnings

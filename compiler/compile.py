@@ -16,7 +16,7 @@ Three commands share these steps and differ in who shares what:
 Everything here is a pure function of its arguments, but for the time it may take; the same model
 and options give the same bytes.  Every function takes a ``deadline``, which may have been set
 before the model was read; without one, ``timeout_sec`` of the options counts from the call.
-``ModelError`` once it has passed.
+All raise ``ModelError`` once it has passed.
 """
 
 from __future__ import annotations

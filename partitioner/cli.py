@@ -1,4 +1,4 @@
-"""The command ``partition-with-profiling``: its exit codes; see :mod:`partitioner.command`."""
+"""The command ``partition-with-profiling``: what it reads, does and prints, and how it ends."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from devices.errors import EdgeTpuError
-from partitioner.command import parse, parser, run
+from partitioner.command import Arguments, parse, parser, run
 
 _BAD_INPUT = 2
 _INTERRUPTED = 130
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser().print_help()
             return 0
         with _sigterm_raises():
-            run(arguments)
+            _run_and_print(arguments)
     except EdgeTpuError as error:
         print(error, file=sys.stderr)
         return _BAD_INPUT
@@ -58,6 +59,18 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _run_and_print(arguments: Arguments) -> None:
+    started = time.monotonic()
+    told = run(arguments)
+    closing = f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s."
+    if not arguments.json:
+        print(f"{told.report}\n{closing}")
+        return
+    sys.stdout.write(told.report)
+    if not arguments.quiet:
+        print(closing, file=sys.stderr)
 
 
 if __name__ == "__main__":

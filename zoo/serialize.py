@@ -1,4 +1,7 @@
-"""Writing a drafted model as a ``.tflite`` flatbuffer."""
+"""Writing a drafted model as a ``.tflite`` flatbuffer.
+
+With the schema of ``ai_edge_litert``: the package ``tflite`` has no object trees to write.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,9 @@ is vague ("certain reshapes might not be mapped for large tensor sizes") nothing
 
 Dimensions are counted as the page does: the three innermost are y, x and z; all before them are
 batch dimensions, which must be 1.
+
+Options are compared with the enums of the package ``tflite``; operators go by name, because that
+package does not know the newest ones (:mod:`compiler.reading.reader`).
 """
 
 from __future__ import annotations

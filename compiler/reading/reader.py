@@ -5,6 +5,9 @@
 A model that passes has: one subgraph, all indices in range, constants as large as their shapes
 say, every tensor that is read handed in or made by exactly one operator, sizes known, and its
 operators in an order in which they can run (sorted here if the file's order is not one).
+
+Operators are named by the schema of ``ai_edge_litert``, the newest there is: ``tflite`` 2.18 knows
+neither STABLEHLO_CASE nor what may follow it.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ also finds damage in the options of operators, and that schema knows the newest 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,21 +46,33 @@ def read_tree(name: str, data: bytes, deadline: Deadline) -> Any:
 
 
 class _Watched:
-    """A table of the file that looks at the deadline whenever something is taken from it.
+    """A table of the file that looks at the deadline whenever an entry of it is read.
 
     The generated code that unpacks a table, with all that hangs on it, has no other place for it.
+    It also takes each entry twice, to see that it is there and to unpack it; here it is read once.
     """
 
     def __init__(self, table: Any, deadline: Deadline) -> None:
         self._table = table
         self._deadline = deadline
 
-    def __getattr__(self, name: str) -> Any:
-        self._deadline.check()
-        return getattr(self._table, name)
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        read = getattr(self._table, name)
+        last_index: tuple[int, ...] | None = None
+        last_entry: Any = None
 
-    def Subgraphs(self, index: int) -> _Watched:  # noqa: N802 - the schema's name
-        return _Watched(self._table.Subgraphs(index), self._deadline)
+        def entry(*index: int) -> Any:
+            nonlocal last_index, last_entry
+            if index != last_index:
+                self._deadline.check()
+                found = read(*index)
+                is_subgraph = isinstance(found, schema.SubGraph)
+                last_entry = _Watched(found, self._deadline) if is_subgraph else found
+                last_index = index
+            return last_entry
+
+        setattr(self, name, entry)
+        return entry
 
 
 def _parse(name: str, data: bytes, deadline: Deadline) -> Any:

@@ -3,6 +3,8 @@
 Both the compiler (which writes segments) and the executable format (which wraps them) need these
 few facts, so they live below both.  Object trees are ``ModelT`` and friends of
 ``ai_edge_litert.schema_py_generated``; they are typed ``Any`` because that module has no types.
+The package ``tflite`` has no object trees, and its 2.18 lacks the element types from INT2 on; it
+reads where neither is needed (:mod:`devices.executable.file`).
 """
 
 from __future__ import annotations

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from partitioner.command.arguments import parse
+from partitioner.command.arguments import Arguments, parse
 from partitioner.command.option_parser import parser
-from partitioner.command.run import run
+from partitioner.command.run import Told, run
 
-__all__ = ["parse", "parser", "run"]
+__all__ = [
+    "Arguments",
+    "Told",
+    "parse",
+    "parser",
+    "run",
+]

@@ -1,33 +1,28 @@
-"""What the command does, from options to files.
+"""The command from checked arguments to files written.
 
-::
-
-    options ─► graph ─► devices ─► decide: how many, where, on which ─► compile the best cut
-                                       │                                    │
-                                   progress              try, compare ─► write ─► report
+arguments ─► graph ─► devices ─► decide: how many, where, on which ─► compile the best cut
+                                          │                                    │
+                                      progress              try, verify ─► write ─► report
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import sys
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from compiler import graph_from_bytes, parameter_count_cuts, segment_stem
+from compiler import Graph, graph_from_bytes, parameter_count_cuts, segment_stem
 from compiler.compile import check_quantized
 from compiler.reading import read_source
 from devices.device import Device, Tensor
-from devices.errors import ConfigError, DeviceError
+from devices.errors import ConfigError
 from devices.files import write_together
+from partitioner.command.acceptance import accept, items_to_verify
 from partitioner.command.arguments import Arguments
-from partitioner.command.comparison import compare, compare_on_devices, inputs_to_compare
 from partitioner.command.decide import Decider, Decision
 from partitioner.command.open_compiler import open_compiler
 from partitioner.command.output_directory import usable_directory
@@ -37,11 +32,8 @@ from partitioner.measuring import (
     SegmentCompiler,
     SegmentFiles,
     TrialRun,
-    input_specs,
     placement,
-    random_tensors,
     stage_devices,
-    try_pipeline,
 )
 from partitioner.problem import Partition
 from partitioner.reporting import (
@@ -56,26 +48,54 @@ from partitioner.reporting import (
     sweep_text,
 )
 
-_LOGGER = logging.getLogger(__name__)
-
-
 _PROMISE = 0.9
 """Share of the throughput its bottleneck allows below which a pipeline is worth a warning."""
 
 
-def run(arguments: Arguments) -> None:
-    """Do what the options ask and print the result.
+@dataclass(frozen=True)
+class Told:
+    """What the command has to say: the report, as asked for, and a sentence on where files are."""
 
-    Raises :class:`~devices.errors.EdgeTpuError` for anything that the user has to change; nothing
-    is left half-written then.
+    report: str
+    closing: str
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A model and what it is measured with.  ``data`` is its file, ``name`` and ``stem`` its names
+    to users and in files."""
+
+    arguments: Arguments
+    data: bytes
+    name: str
+    stem: str
+    graph: Graph
+    compiler: SegmentCompiler
+    devices: Sequence[Device]
+    decider: Decider
+
+    def circumstances(self) -> dict[str, Any]:
+        """What every report tells of them."""
+        return {
+            "model": self.name,
+            "model_sha256": hashlib.sha256(self.data).hexdigest(),
+            "compiler": self.compiler.name,
+            "devices": tuple({"name": d.name, "link": d.link} for d in self.devices),
+            "options": _options_of(self.arguments),
+        }
+
+
+def run(arguments: Arguments) -> Told:
+    """Do what the arguments ask and write what comes of it: everything, or nothing.
+
+    Progress goes to the error stream.  Raises ``EdgeTpuError``, whose text is for the user.
     """
-    started = time.monotonic()
     data, name, stem = read_source(arguments.model_path)
     graph = graph_from_bytes(data, name, stem=stem)
     check_quantized(graph)
     if isinstance(arguments.num_segments, int):
         parameter_count_cuts(graph, arguments.num_segments)  # before devices are started
-    items = inputs_to_compare(graph, arguments.input) if arguments.verify else []
+    items = items_to_verify(arguments, graph)
     with contextlib.ExitStack() as stack:
         stack.enter_context(usable_directory(arguments.output_dir))
         page = stack.enter_context(PendingFile.at("report", arguments.report))
@@ -88,122 +108,76 @@ def run(arguments: Arguments) -> None:
             stack.callback(progress.close)
         decider = Decider(arguments, graph, compiler, devices, progress)
         decision = decider.decide()
-        facts = _facts(arguments, name, data, compiler, devices)
+        case = _Case(arguments, data, name, stem, graph, compiler, devices, decider)
         if decision.partition is None:
-            text = _write_sweep(arguments, facts, decision, decider, page)
-            closing = f"The comparison has been saved as {arguments.output_dir / 'sweep.json'}"
+            told = _write_sweep(case, decision, page)
         else:
-            partition = decision.partition
-            count = len(partition.segments)
-            stems = [segment_stem(stem, index, count) for index in range(count)]
-            segments = _compile(compiler, partition, stems)
-            stages = stage_devices(decision.kinds, decider.usable(devices))
-            with tempfile.TemporaryDirectory(prefix="partition-") as scratch:
-                paths = [Path(scratch) / f"segment_{i}_edgetpu.tflite" for i in range(count)]
-                for path, segment in zip(paths, segments, strict=True):
-                    path.write_bytes(segment.executable)
-                trial = _try(paths, stages, random_tensors(input_specs(graph), 0))
-                verification = "not compared, as asked"
-                if arguments.verify and arguments.real:
-                    whole = Path(scratch) / "whole_edgetpu.tflite"
-                    whole.write_bytes(compiler.compile((0, len(graph)), "whole").executable)
-                    verification = compare_on_devices(graph, whole, paths, stages, items)
-                elif arguments.verify:
-                    verification = compare(graph, data, paths, items)
-            report = Report(
-                **facts,
-                num_operators=len(graph),
-                partition=partition,
-                whole_model_ns=decision.whole_model_ns,
-                trial=trial,
-                verification=verification,
-                files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
-                placement=placement(decision.kinds, stages) if decider.unequal else (),
-                measurements=decision.measurements,
-                confidence=decision.confidence,
-                warnings=(*decider.warnings, *_slower_than_promised(partition, trial)),
-                lost_devices=decider.lost_devices,
-                sweep=decision.sweep,
-                recommendation=decision.recommendation,
-            )
-            page.fill(lambda: partition_page(report, graph))
-            _write(arguments.output_dir, stems, segments, report)
-            text = as_json(report) if arguments.json else as_table(report) + "\n"
-            closing = f"Segments have been saved under {arguments.output_dir}"
+            told = _write_partition(case, decision, decision.partition, items, page)
         page.publish()
-    closing += f"\nTotal time: {time.monotonic() - started:.1f}s."
-    if arguments.json:
-        sys.stdout.write(text)
-        if not arguments.quiet:
-            print(closing, file=sys.stderr)
-    else:
-        print(f"{text}\n{closing}")
+    return told
 
 
-def _facts(
-    arguments: Arguments,
-    name: str,
-    data: bytes,
-    compiler: SegmentCompiler,
-    devices: Sequence[Device],
-) -> dict[str, Any]:
-    """The circumstances that every report tells."""
-    return {
-        "model": name,
-        "model_sha256": hashlib.sha256(data).hexdigest(),
-        "compiler": compiler.name,
-        "devices": tuple({"name": device.name, "link": device.link} for device in devices),
-        "options": _options_of(arguments),
-    }
-
-
-def _write_sweep(
-    arguments: Arguments,
-    facts: Mapping[str, Any],
-    decision: Decision,
-    decider: Decider,
-    page: PendingFile,
-) -> str:
-    """Write ``sweep.json``; returns what to print."""
+def _write_sweep(case: _Case, decision: Decision, page: PendingFile) -> Told:
+    """Write ``sweep.json``."""
     assert decision.sweep is not None, "numbers of TPUs were compared"
     assert decision.recommendation is not None, "numbers of TPUs were compared"
     report = SweepReport(
-        **facts,
+        **case.circumstances(),
         sweep=decision.sweep,
         recommendation=decision.recommendation,
-        measurements=decider.measurements,
-        warnings=decider.warnings,
-        lost_devices=decider.lost_devices,
+        measurements=case.decider.measurements,
+        warnings=case.decider.warnings,
+        lost_devices=case.decider.lost_devices,
     )
     page.fill(lambda: sweep_page(report))
     text = sweep_json(report)
-    write_together(arguments.output_dir, {"sweep.json": text.encode()}, option="output_dir")
-    return text if arguments.json else sweep_text(report) + "\n"
+    directory = case.arguments.output_dir
+    write_together(directory, {"sweep.json": text.encode()}, option="output_dir")
+    return Told(
+        text if case.arguments.json else sweep_text(report) + "\n",
+        f"The comparison has been saved as {directory / 'sweep.json'}",
+    )
 
 
-def _compile(
-    compiler: SegmentCompiler, partition: Partition, stems: Sequence[str]
-) -> list[SegmentFiles]:
-    """The best cut's segments once more, under their final names."""
-    return [
-        compiler.compile(segment, stem) for segment, stem in zip(partition.runs, stems, strict=True)
+def _write_partition(
+    case: _Case,
+    decision: Decision,
+    partition: Partition,
+    items: Sequence[Mapping[str, Tensor]],
+    page: PendingFile,
+) -> Told:
+    """Compile the segments once more under their final names, try them, and write them."""
+    arguments, graph, decider = case.arguments, case.graph, case.decider
+    count = len(partition.segments)
+    stems = [segment_stem(case.stem, index, count) for index in range(count)]
+    segments = [
+        case.compiler.compile(segment, stem)
+        for segment, stem in zip(partition.runs, stems, strict=True)
     ]
-
-
-def _try(
-    executables: Sequence[Path], devices: Sequence[Device], inputs: Mapping[str, Tensor]
-) -> TrialRun | None:
-    """The finished pipeline's rate; ``None`` if the devices are too few or fail on the way.
-
-    The cut is measured by then, and is not to be lost for the sake of one more figure.
-    """
-    if len(devices) < len(executables) or not executables:
-        return None
-    try:
-        return try_pipeline(executables, devices, inputs)
-    except DeviceError as error:
-        _LOGGER.warning("the finished pipeline could not be run: %s", error)
-        return None
+    stages = stage_devices(decision.kinds, decider.usable(case.devices))
+    accepted = accept(arguments, graph, case.data, case.compiler, segments, stages, items)
+    report = Report(
+        **case.circumstances(),
+        num_operators=len(graph),
+        partition=partition,
+        whole_model_ns=decision.whole_model_ns,
+        trial=accepted.trial,
+        verification=accepted.verification,
+        files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
+        placement=placement(decision.kinds, stages) if decider.unequal else (),
+        measurements=decision.measurements,
+        confidence=decision.confidence,
+        warnings=(*decider.warnings, *_slower_than_promised(partition, accepted.trial)),
+        lost_devices=decider.lost_devices,
+        sweep=decision.sweep,
+        recommendation=decision.recommendation,
+    )
+    page.fill(lambda: partition_page(report, graph))
+    _write(arguments.output_dir, stems, segments, report)
+    return Told(
+        as_json(report) if arguments.json else as_table(report) + "\n",
+        f"Segments have been saved under {arguments.output_dir}",
+    )
 
 
 def _slower_than_promised(partition: Partition, trial: TrialRun | None) -> list[str]:

@@ -2,38 +2,27 @@
 
 All that is learned about time comes through :class:`~devices.device.Device`: ``load`` and ``run``,
 whose ``Timing.total_ns`` is the latency.  So a real Edge TPU is measured exactly as a simulated
-one.  One device is enough; with several, as many segments are measured at once.
-
-A batch is shared out before it begins and checked after it ended::
-
-    segments ─► device 0: measure, measure, ..., time the reference again ─► as before? ─► answers
-                device 1: ...                                                   │ no
-                    ▲                                                           ▼
-                    └── once more, on devices that did not change ◄── set the device aside, or,
-                                                                       if it is the last one, scale
+one.  One device is enough; with several, as many segments are measured at once, and they are held
+against each other (:mod:`partitioner.measuring.crew`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from devices.device import Device
 from devices.errors import DeviceDied, DeviceError
-from partitioner.measuring.bench import Bench, Measurement, differ
+from partitioner.measuring.bench import Bench, Measurement
 from partitioner.measuring.compilers import CompilationFailed, SegmentCompiler
-from partitioner.measuring.random_tensors import random_tensors
-from partitioner.measuring.repeats import Estimate, RepeatRule
+from partitioner.measuring.crew import Crew, Share
+from partitioner.measuring.repeats import RepeatRule
 from partitioner.problem import Range, SegmentFacts, named
-
-__all__ = ["DeviceProfiler", "random_tensors"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -44,18 +33,6 @@ _TRIES = 3
 
 _MOST_CHANGES = 4
 """Times a batch is measured anew because the last device keeps changing."""
-
-
-@dataclass
-class _Share:
-    """What one device is to measure of a batch, and what came of it."""
-
-    bench: Bench
-    segments: Sequence[Range]
-    done: dict[Range, Measurement | None] = field(default_factory=dict)
-    ran: bool = False
-    stopped: bool = False
-    trusted: bool = True
 
 
 class DeviceProfiler:
@@ -89,23 +66,19 @@ class DeviceProfiler:
         rule = RepeatRule(precision, repeats)
         self._compiler = compiler
         self._lock = threading.Lock()
-        self._benches = [Bench(d, rule, seed=seed, timeout_s=timeout_s) for d in devices]
-        self._lost: dict[str, str] = {}
-        self._warnings: list[str] = []
-        self._changed: set[str] = set()
+        self._crew = Crew([Bench(d, rule, seed=seed, timeout_s=timeout_s) for d in devices])
         self._answers: dict[Range, Measurement | None] = {}
         self._failures: dict[Range, str] = {}
         self._by_content: dict[bytes, Measurement] = {}
         self._content: dict[Range, bytes] = {}
         self._compilations = 0
-        self._runs = 0
-        self._reference: bytes | None = None
-        self._baseline: Estimate | None = None
+        self._reference: tuple[bytes, bytes] | None = None
+        """The executable measured first, and its hash."""
 
     @property
     def parallelism(self) -> int:
         """The number of devices in use."""
-        return max(1, len(self._benches))
+        return max(1, len(self._crew))
 
     @property
     def compilations(self) -> int:
@@ -128,17 +101,17 @@ class DeviceProfiler:
     @property
     def lost_devices(self) -> dict[str, str]:
         """Devices that died while profiling, by name, and how."""
-        return dict(self._lost)
+        return dict(self._crew.lost)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was noticed about devices, in sentences."""
-        return tuple(self._warnings)
+        return tuple(self._crew.warnings)
 
     @property
     def changed_devices(self) -> frozenset[str]:
         """Names of devices that were slower or faster than their peers, or than before."""
-        return frozenset(self._changed)
+        return frozenset(self._crew.changed)
 
     def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
         """Latency in nanoseconds of each segment, ``None`` where it does not compile.
@@ -149,7 +122,7 @@ class DeviceProfiler:
         pending = [s for s in dict.fromkeys(segments) if s not in self._answers]
         changes = 0
         while pending:
-            shares = self._shared_out(pending)
+            shares = self._crew.share_out(pending)
             if len(shares) == 1:
                 self._work(shares[0])
             else:
@@ -182,20 +155,18 @@ class DeviceProfiler:
         """Every segment measured so far."""
         return {segment: m for segment, m in self._answers.items() if m is not None}
 
-    def _shared_out(self, segments: Sequence[Range]) -> list[_Share]:
-        """The batch dealt to the devices in turn, so that it does not depend on who is faster."""
-        if not self._benches:
-            how = "; ".join(f"{name}: {why}" for name, why in sorted(self._lost.items()))
-            raise DeviceError(
-                "no device is left to measure segments on, all were lost while "
-                f"profiling ({how}); start again with a pool of working devices"
-            )
-        count = len(self._benches)
-        return [
-            _Share(bench, segments[i::count])
-            for i, bench in enumerate(self._benches)
-            if segments[i::count]
+    def _judge(self, shares: Sequence[Share], *, accept: bool) -> bool:
+        """Whether a device had changed; what it measured is not to be trusted then."""
+        if self._reference is None:
+            return False
+        executable, digest = self._reference
+        measured = [
+            measurement.estimate
+            for share in shares
+            for segment, measurement in share.done.items()
+            if measurement is not None and self._content[segment] == digest
         ]
+        return self._crew.judge(shares, executable, measured, accept=accept)
 
     def _commit(self, done: dict[Range, Measurement | None]) -> None:
         for segment, measurement in done.items():
@@ -203,7 +174,7 @@ class DeviceProfiler:
                 measurement = self._by_content.setdefault(self._content[segment], measurement)
             self._answers[segment] = measurement
 
-    def _work(self, share: _Share) -> None:
+    def _work(self, share: Share) -> None:
         """Measure a share, as far as its device lives."""
         try:
             for segment in share.segments:
@@ -211,9 +182,9 @@ class DeviceProfiler:
                     return
                 share.done[segment] = self._profile(share, segment)
         except DeviceDied as error:
-            self._lose(share.bench, error)
+            self._crew.lose(share.bench, error)
 
-    def _profile(self, share: _Share, segment: Range) -> Measurement | None:
+    def _profile(self, share: Share, segment: Range) -> Measurement | None:
         with self._lock:
             self._compilations += 1
         try:
@@ -228,7 +199,7 @@ class DeviceProfiler:
             self._content[segment] = digest
             known = self._by_content.get(digest)
             if self._reference is None:
-                self._reference = executable
+                self._reference = executable, digest
         if known is not None:
             return known
         with tempfile.TemporaryDirectory(prefix="profile-") as scratch:
@@ -255,78 +226,3 @@ class DeviceProfiler:
                     "%s failed on a segment, trying again: %s", bench.device.name, error
                 )
         raise AssertionError("the last try returns or raises")
-
-    def _lose(self, bench: Bench, error: DeviceDied) -> None:
-        _LOGGER.warning("%s is lost, going on without it: %s", bench.device.name, error)
-        with self._lock:
-            if bench in self._benches:
-                self._benches.remove(bench)
-            self._lost[bench.device.name] = str(error)
-
-    def _judge(self, shares: Sequence[_Share], *, accept: bool) -> bool:
-        """Time the reference on the devices used; whether one had changed.
-
-        Shares of devices that changed are not to be trusted.  With ``accept`` they are all the
-        same, since there is no end to it.
-        """
-        if self._reference is None:
-            return False
-        now: dict[int, Estimate] = {}
-        for index, share in enumerate(shares):
-            if not share.ran or share.bench not in self._benches:
-                continue  # nothing to judge, or lost
-            with contextlib.suppress(DeviceError):  # a device that fails now served till here
-                now[index] = self._time_reference(share.bench)
-        if not now:
-            return False
-        if self._baseline is None:
-            first = [
-                m.estimate
-                for share in shares
-                for s, m in share.done.items()
-                if m is not None and self._content[s] == hashlib.sha256(self._reference).digest()
-            ]
-            self._baseline = min((*now.values(), *first), key=lambda e: e.median_ns)
-        baseline = self._baseline
-        changed = {
-            index: estimate
-            for index, estimate in now.items()
-            if differ(estimate.scaled(1.0 / shares[index].bench.scale), baseline)
-        }
-        for index, estimate in changed.items():
-            shares[index].trusted = accept
-            self._set_right(shares[index].bench, estimate, baseline)
-        return bool(changed)
-
-    def _time_reference(self, bench: Bench) -> Estimate:
-        assert self._reference is not None
-        try:
-            if bench.has_reference:
-                return bench.time_reference()
-            with tempfile.TemporaryDirectory(prefix="reference-") as scratch:
-                path = Path(scratch) / f"{_STEM}_edgetpu.tflite"
-                path.write_bytes(self._reference)
-                return bench.keep_reference(path)
-        except DeviceDied as error:
-            self._lose(bench, error)
-            raise
-
-    def _set_right(self, bench: Bench, now: Estimate, baseline: Estimate) -> None:
-        """Do without a device that changed, or allow for it if there is no other."""
-        self._changed.add(bench.device.name)
-        factor = now.median_ns / max(1, baseline.median_ns)
-        what = (
-            f"{bench.device.name} takes {factor:.2f} times as long as "
-            f"{'it did' if len(self._benches) == 1 else 'its peers or itself before'}"
-        )
-        if len(self._benches) > 1:
-            self._benches.remove(bench)
-            consequence = "it was set aside and its last segments were measured on other devices"
-        else:
-            bench.scale = factor
-            consequence = (
-                "no other device is left, so from there on its times are divided by this factor"
-            )
-        text = f"{what}: {consequence}."
-        _LOGGER.warning("%s", text)
-        self._warnings.append(text)

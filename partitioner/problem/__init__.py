@@ -30,6 +30,7 @@ from partitioner.problem.ranges import (
     in_file_order,
     named,
     operators_of,
+    pairs_of,
     ranges_of,
     stepped_cut_choices,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "in_file_order",
     "named",
     "operators_of",
+    "pairs_of",
     "placed",
     "ranges_of",
     "stepped_cut_choices",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from partitioner.problem.features import Features
 from partitioner.problem.ideals import Ideals
 from partitioner.problem.places import Line, Places
-from partitioner.problem.ranges import FILE_ORDER, Range, check_cuts, cuts_of, set_of
+from partitioner.problem.ranges import FILE_ORDER, Range, check_cuts, cuts_of, ranges_of, set_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,16 @@ class Problem:
     def places(self) -> Places:
         """Where cuts may be, and the segments between."""
         return Line(self.positions) if self.ideals is None else self.ideals
+
+    @property
+    def start(self) -> tuple[Range, ...]:
+        """The segments of the split to begin with."""
+        return ranges_of(self.start_cuts, self.num_operators)
+
+    @property
+    def whole(self) -> Range:
+        """The uncut model as a segment."""
+        return 0, self.num_operators
 
     def segments_between(self, cuts: Sequence[int]) -> tuple[Range, ...]:
         """The segments between cuts given as numbers of :attr:`places`."""

@@ -17,9 +17,12 @@ another branch lie in the file."""
 
 
 FILE_ORDER = "the order of the file"
-
-
 ONLY_ORDER = "the only order there is"
+
+
+def pairs_of(segment: Range) -> tuple[tuple[int, int], ...]:
+    """First and end of each run of operators."""
+    return tuple(zip(segment[::2], segment[1::2], strict=True))
 
 
 def ranges_of(cuts: Sequence[int], num_operators: int) -> tuple[Range, ...]:
@@ -30,16 +33,14 @@ def ranges_of(cuts: Sequence[int], num_operators: int) -> tuple[Range, ...]:
 
 def operators_of(segment: Range) -> tuple[int, ...]:
     """The operators of a segment, ascending."""
-    pairs = zip(segment[::2], segment[1::2], strict=True)
-    return tuple(operator for first, end in pairs for operator in range(first, end))
+    return tuple(operator for first, end in pairs_of(segment) for operator in range(first, end))
 
 
 def named(segment: Range) -> str:
     """A segment in words: ``operators 0 to 2 and 5 to 7``."""
-    pairs = zip(segment[::2], segment[1::2], strict=True)
     runs = [
         str(first) if end == first + 1 and len(segment) > 2 else f"{first} to {end - 1}"
-        for first, end in pairs
+        for first, end in pairs_of(segment)
     ]
     return "operators " + " and ".join(runs)
 
@@ -92,6 +93,6 @@ def runs_of(operators: int) -> Range:
 def set_of(segment: Range) -> int:
     """The reverse of :func:`runs_of`."""
     result = 0
-    for first, end in zip(segment[::2], segment[1::2], strict=True):
+    for first, end in pairs_of(segment):
         result |= (1 << end) - (1 << first)
     return result

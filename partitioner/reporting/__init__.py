@@ -5,9 +5,12 @@ A new report is a module here that takes the plain data of ``report`` or ``sweep
 
 from __future__ import annotations
 
-from partitioner.reporting.html_report import partition_page, sweep_page
+from partitioner.reporting.html_report import partition_page
+from partitioner.reporting.html_sweep import sweep_page
+from partitioner.reporting.partition_json import as_json
+from partitioner.reporting.partition_table import as_table
 from partitioner.reporting.progress import Progress, milliseconds
-from partitioner.reporting.report import Report, as_json, as_table
+from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import SweepReport, sweep_json, sweep_text
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 from compiler import Graph
@@ -12,11 +11,11 @@ from partitioner.measuring import Measurement
 from partitioner.problem import FILE_ORDER, ONLY_ORDER, Round, named
 from partitioner.reporting.charts import Bar, Part, Series, legend, line_chart, stacked_bars
 from partitioner.reporting.graph_drawing import colour, draw_graph
-from partitioner.reporting.html_style import STYLE
+from partitioner.reporting.html_page import page
+from partitioner.reporting.html_sweep import how_many_section
 from partitioner.reporting.progress import milliseconds
-from partitioner.reporting.report import Report, why
-from partitioner.reporting.sweep_report import SweepReport
-from partitioner.sizing import Recommendation, Sweep, describe
+from partitioner.reporting.report import Report
+from partitioner.reporting.why import why
 
 _PARTS = (
     ("request", "overhead", "overhead_ns"),
@@ -48,32 +47,9 @@ def partition_page(report: Report, graph: Graph) -> str:
         _drawing(report, graph),
     ]
     if report.sweep is not None:
-        parts.append(_how_many(report.sweep, report.recommendation))
+        parts.append(how_many_section(report.sweep, report.recommendation))
     parts.append(_details(report))
-    return _page(report.model, parts)
-
-
-def sweep_page(report: SweepReport) -> str:
-    """The page on numbers of TPUs alone."""
-    noticed = [*(report.lost_devices or {}).values(), *report.warnings]
-    return _page(
-        report.model,
-        [
-            f"<h1>{escape(report.model)}</h1>",
-            '<p class="dim">How many TPUs are worth it</p>',
-            _how_many(report.sweep, report.recommendation),
-            *(f'<section><p class="warning">{escape(text)}</p></section>' for text in noticed),
-        ],
-    )
-
-
-def _page(title: str, parts: Sequence[str]) -> str:
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}: partition</title><style>{STYLE}</style></head>"
-        f"<body><main>{''.join(parts)}</main></body></html>\n"
-    )
+    return page(report.model, parts)
 
 
 def _tiles(report: Report) -> str:
@@ -245,53 +221,6 @@ def _drawing(report: Report, graph: Graph) -> str:
         '<p class="note">From left to right; dashed lines are tensors that go from segment to '
         "segment. Point at an operator for its kind.</p>"
         f"{legend(names)}{draw_graph(graph, partition.runs)}</section>"
-    )
-
-
-def _how_many(sweep: Sweep, recommendation: Recommendation | None) -> str:
-    rows: list[str] = []
-    points: dict[str, list[tuple[float, float]]] = {"pipeline": [], "copies": [], "best": []}
-    for row in sweep.rows:
-        plans = {"pipeline": row.pipeline, "copies": row.copies, "best": row.best}
-        cells = ""
-        for name, plan in plans.items():
-            if plan is not None:
-                points[name].append((float(row.num_devices), plan.throughput))
-            if name != "best":
-                cells += (
-                    "<td>-</td><td>-</td>"
-                    if plan is None
-                    else f"<td>{plan.throughput:.1f}</td><td>{milliseconds(plan.latency_ns)}</td>"
-                )
-        gain = "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %"
-        chosen = recommendation is not None and recommendation.plan == row.best
-        rows.append(
-            f"<tr{' class=chosen' if chosen else ''}><td>{row.num_devices}</td>{cells}"
-            f"<td class='left'>{describe(row.best)}</td><td>{row.best.throughput:.1f}</td>"
-            f"<td>{gain}</td><td>{row.efficiency:.1f}</td></tr>"
-        )
-    series = [
-        Series("copies of the whole model", tuple(points["copies"]), "orange"),
-        Series("one pipeline", tuple(points["pipeline"]), "blue"),
-        Series("best plan", tuple(points["best"]), "green"),
-    ]
-    advice = (
-        "" if recommendation is None else f'<p class="advice">{escape(recommendation.sentence)}</p>'
-    )
-    return (
-        f"<section><h2>How many TPUs?</h2>{advice}"
-        + legend(
-            [
-                ("blue", "one pipeline"),
-                ("orange", "copies of the whole model"),
-                ("green", "best plan"),
-            ]
-        )
-        + line_chart(series, "TPUs", "items per second")
-        + "<table><tr><th>TPUs</th><th>pipeline, items/s</th><th>latency</th>"
-        "<th>copies, items/s</th><th>latency</th><th class='left'>best plan</th><th>items/s</th>"
-        "<th>gain by the last TPU</th>"
-        f"<th>items/s per TPU</th></tr>{''.join(rows)}</table></section>"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from partitioner.reporting.columns import aligned
 from partitioner.reporting.json_text import json_text
 from partitioner.sizing import Plan, Recommendation, Sweep, describe
 
@@ -95,11 +96,7 @@ def sweep_table(sweep: Sweep) -> str:
                 "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
+    lines = aligned(rows)
     lines += [f"{k} segments are not possible: {why}" for k, why in sweep.failures.items()]
     return "\n".join(lines)
 

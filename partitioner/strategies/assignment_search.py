@@ -10,21 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from partitioner.beliefs import BeliefTables, Knowledge, tables_of
-from partitioner.problem import (
-    Guard,
-    Outcome,
-    Partition,
-    Problem,
-    Range,
-    SegmentProfile,
-    placed,
-    ranges_of,
-)
+from partitioner.problem import Array, Guard, Mask, Outcome, Partition, Problem, Range
 from partitioner.solving import (
     AssignedSolution,
     assigned_greatest_fastest,
@@ -32,12 +23,16 @@ from partitioner.solving import (
     cheapest_assignment,
     solve_assigned,
 )
-from partitioner.strategies.ending import Ending
+from partitioner.strategies.account import Account
+from partitioner.strategies.aims import Aims, Step
 from partitioner.strategies.oracle import LatencyOracle
-from partitioner.strategies.strategy import OnRound, Rounds, SearchOptions, ignore_round
+from partitioner.strategies.prospects import could_be_more_even
+from partitioner.strategies.strategy import NO_LIMITS, OnRound, SearchOptions, ignore_round
 
 _Task = tuple[Range, int]
 """A segment to be measured on a kind of device."""
+
+_Tasks = tuple[_Task, ...]
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class AssignedPartition:
 def search_assigned(
     problem: Problem,
     kinds: Sequence[Kind],
-    options: SearchOptions | None = None,
+    options: SearchOptions = NO_LIMITS,
     on_round: OnRound = ignore_round,
 ) -> AssignedPartition:
     """Find the cut and assignment with the lowest bottleneck, then the smallest gap.
@@ -75,7 +70,7 @@ def search_assigned(
         raise ValueError("features are needed to bound what unequal devices were not tried with")
     if sum(kind.count for kind in kinds) < problem.num_segments:
         raise ValueError("there are fewer devices than segments")
-    return _Search(problem, kinds, options or SearchOptions(), on_round).run()
+    return _Search(problem, kinds, options, on_round).run()
 
 
 class _Search:
@@ -89,25 +84,24 @@ class _Search:
         on_round: OnRound,
     ) -> None:
         self._problem = problem
-        self._kinds = kinds
+        self._names = [kind.name for kind in kinds]
         self._counts = [min(kind.count, problem.num_segments) for kind in kinds]
-        self._options = options
+        self._baseline = options.baseline
+        self._account = Account(problem, [kind.oracle for kind in kinds], on_round)
+        self._oracles = self._account.oracles
         self._places = problem.places
         self._k = problem.num_segments
-        self._allowed = problem.allowed_cuts()
-        self._toll = problem.tolls()
-        self._ending = Ending[AssignedSolution](problem, options)
+        self._allowed, self._toll = problem.allowed_cuts(), problem.tolls()
         self._known = [Knowledge(self._places, problem.features) for _ in kinds]
-        self._rounds = Rounds(on_round)
+        self._aims = Aims[AssignedSolution](problem, options)
         self._best: AssignedSolution | None = None
 
     def run(self) -> AssignedPartition:
         problem = self._problem
-        start = ranges_of(problem.start_cuts, problem.num_operators)
-        whole = [(0, problem.num_operators)] if self._options.baseline else []
-        every = [(segment, q) for segment in [*start, *whole] for q in range(len(self._kinds))]
+        first = [*problem.start, *([problem.whole] if self._baseline else [])]
+        every = [(segment, q) for segment in first for q in range(len(self._oracles))]
         self._measure(every, lambda _: False)
-        tried: tuple[_Task, ...] = ()
+        tried: _Tasks = ()
         while True:
             beliefs = [tables_of(known, self._places) for known in self._known]
             self._best = self._solve([belief.measured for belief in beliefs])
@@ -115,75 +109,53 @@ class _Search:
             bound = assigned_least_bottleneck(lower, self._counts, self._k, self._allowed)
             if self._best is not None:
                 bound = min(bound, self._best.bottleneck)
-            self._record(tried, start, bound)
-            outcome = self._ending.reason(self._best, bound, self._measured())
-            if outcome is not None:
-                return self._finish(outcome, bound, beliefs)
-            following = self._next(beliefs)
-            if following is None:
-                return self._finish("optimal", bound, beliefs)
-            tried, ruled_out, slowest_first = following
+            self._record(tried, bound)
+            outcome = self._aims.reached(self._best, bound, self._measured)
+            step = self._next(beliefs) if outcome is None else None
+            if step is None:
+                return self._finish(outcome or "optimal", bound, beliefs)
+            tried = step.cut
             expected = {
                 task: beliefs[task[1]].expected[self._at(task[0])]
                 for task in tried
                 if self._known[task[1]].latency(task[0]) is None
             }
-            order = sorted(expected, key=lambda task: expected[task], reverse=slowest_first)
-            self._measure(order, ruled_out)
+            order = sorted(expected, key=lambda task: expected[task], reverse=step.slowest_first)
+            self._measure(order, step.ruled_out)
 
-    def _solve(self, costs: Sequence[np.ndarray]) -> AssignedSolution | None:
+    @property
+    def _measured(self) -> int:
+        return sum(map(len, self._known))
+
+    def _solve(self, costs: Sequence[Array]) -> AssignedSolution | None:
         return solve_assigned(
             costs, self._counts, self._k, allowed=self._allowed, cut_bytes=self._toll
         )
 
-    def _next(
-        self, beliefs: Sequence[BeliefTables]
-    ) -> tuple[tuple[_Task, ...], Callable[[float], bool], bool] | None:
-        """What to measure next, which latencies rule it out, and whether to begin with the
-        slowest; ``None`` when nothing can be better."""
+    def _next(self, beliefs: Sequence[BeliefTables]) -> Step[_Tasks] | None:
+        """What to measure next; ``None`` when nothing can be better."""
         best = self._best
-        bar = np.inf if best is None else best.bottleneck
-        if self._ending.ceiling < bar:
-            ceiling = self._ending.ceiling
-            found = self._hopeful(beliefs, [b.lower <= ceiling for b in beliefs])
-            if found is not None:
-                return found, lambda latency: latency > ceiling, True
-            self._ending.ceiling = np.inf  # nothing is that fast: go on for the best there is
-        found = self._hopeful(beliefs, [b.lower < bar for b in beliefs])
-        if found is not None:
-            return found, lambda latency: latency >= bar, True
-        if best is None:
-            raise self._ending.nothing_compiles()
-        floor = best.fastest
-        found = self._evener(beliefs, best)
-        if found is None:
+        step = self._aims.faster(best, lambda hopeful: self._fastest(beliefs, hopeful))
+        if step is not None:
+            return step
+        assert best is not None, "where nothing compiles there is nothing to even out"
+        tasks = self._most_even(beliefs, best)
+        if tasks is None:
             return None
-        return found, lambda latency: latency > bar or latency <= floor, False
+        slowest, fastest = best.bottleneck, best.fastest
+        return Step(tasks, lambda latency: latency > slowest or latency <= fastest, False)
 
-    def _hopeful(
-        self, beliefs: Sequence[BeliefTables], hopeful: Sequence[np.ndarray]
-    ) -> tuple[_Task, ...] | None:
+    def _fastest(
+        self, beliefs: Sequence[BeliefTables], hopeful: Callable[[Array], Mask]
+    ) -> _Tasks | None:
         """The fastest expected among cuts of hopeful segments."""
-        found = self._solve(
-            [np.where(h, b.expected, np.inf) for h, b in zip(hopeful, beliefs, strict=True)]
-        )
+        found = self._solve([np.where(hopeful(b.lower), b.expected, np.inf) for b in beliefs])
         return None if found is None else self._tasks(found.cuts, found.kinds)
 
-    def _evener(
-        self, beliefs: Sequence[BeliefTables], best: AssignedSolution
-    ) -> tuple[_Task, ...] | None:
+    def _most_even(self, beliefs: Sequence[BeliefTables], best: AssignedSolution) -> _Tasks | None:
         """The smallest expected gap among those that could beat the best one's."""
-        costs = [
-            np.where(
-                (b.lower <= best.bottleneck) & (b.upper > best.fastest),
-                np.minimum(b.expected, best.bottleneck),
-                np.inf,
-            )
-            for b in beliefs
-        ]
-        fastest = assigned_greatest_fastest(
-            costs, self._counts, self._k, best.bottleneck, self._allowed
-        )
+        costs = _among_more_even(beliefs, [b.expected for b in beliefs], best)
+        fastest = self._greatest_fastest(costs, best)
         if not np.isfinite(fastest):
             return None
         usable = [(table >= fastest) & (table <= best.bottleneck) for table in costs]
@@ -192,7 +164,21 @@ class _Search:
         )
         return None if found is None else self._tasks(*found)
 
-    def _tasks(self, cuts: Sequence[int], kinds: Sequence[int]) -> tuple[_Task, ...]:
+    def _least_gap(
+        self, beliefs: Sequence[BeliefTables], best: AssignedSolution, bound: float
+    ) -> int:
+        """A gap that no cut with the best bottleneck is below; 0 unless that one is proven."""
+        if bound < best.bottleneck:
+            return 0
+        most = _among_more_even(beliefs, [b.upper for b in beliefs], best)
+        return int(best.bottleneck - max(self._greatest_fastest(most, best), best.fastest))
+
+    def _greatest_fastest(self, costs: Sequence[Array], best: AssignedSolution) -> float:
+        return assigned_greatest_fastest(
+            costs, self._counts, self._k, best.bottleneck, self._allowed
+        )
+
+    def _tasks(self, cuts: Sequence[int], kinds: Sequence[int]) -> _Tasks:
         return tuple(zip(self._problem.segments_between(cuts), kinds, strict=True))
 
     def _at(self, segment: Range) -> tuple[int, int]:
@@ -202,91 +188,61 @@ class _Search:
 
     def _measure(self, tasks: Sequence[_Task], ruled_out: Callable[[float], bool]) -> None:
         """Measure in order, all kinds at the same time, until the cut is ruled out."""
-        at_once = sum(max(1, kind.oracle.parallelism) for kind in self._kinds)
+        at_once = sum(max(1, oracle.parallelism) for oracle in self._oracles)
+        started = self._account.num_rounds > 0
         for low in range(0, len(tasks), at_once):
-            if self._rounds and self._ending.spent(self._measured()):
+            if started and self._aims.spent(self._measured):
                 return
             batch = tasks[low : low + at_once]
-            by_kind = [[s for s, kind in batch if kind == q] for q in range(len(self._kinds))]
-            with ThreadPoolExecutor(len(self._kinds), thread_name_prefix="kind") as pool:
-                answers = list(pool.map(lambda k, s: k.oracle.measure(s), self._kinds, by_kind))
+            by_kind = [[s for s, kind in batch if kind == q] for q in range(len(self._oracles))]
+            with ThreadPoolExecutor(len(self._oracles), thread_name_prefix="kind") as pool:
+                answers = list(pool.map(lambda o, s: o.measure(s), self._oracles, by_kind))
             stop = False
             for known, segments, latencies in zip(self._known, by_kind, answers, strict=True):
                 for segment, latency in zip(segments, latencies, strict=True):
                     known.observe(segment, latency)
                     stop |= latency is None or ruled_out(float(latency))
-            if self._rounds and stop:
+            if started and stop:
                 return
 
-    def _measured(self) -> int:
-        return sum(map(len, self._known))
-
-    def _record(self, tried: tuple[_Task, ...], start: Sequence[Range], bound: float) -> None:
+    def _record(self, tried: _Tasks, bound: float) -> None:
         best = self._best
         if not tried and best is not None:  # the start, assigned as well as it can be
             tried = self._tasks(best.cuts, best.kinds)
-        known = [self._known[kind].latency(segment) for segment, kind in tried]
-        latencies = tuple(None if v is None or np.isinf(v) else int(v) for v in known)
-        segments = [segment for segment, _ in tried] or start
-        self._rounds.record(
-            segments,
-            latencies or (None,) * len(segments),
-            best=best,
-            bound=bound,
-            measurements=sum(kind.oracle.measurements for kind in self._kinds),
-        )
-
-    def _least_gap(
-        self, beliefs: Sequence[BeliefTables], bound: float, best: AssignedSolution
-    ) -> int:
-        """A gap that no cut with the best bottleneck is below; 0 unless that one is proven."""
-        if bound < best.bottleneck:
-            return 0
-        most = [
-            np.where(
-                (b.lower <= best.bottleneck) & (b.upper > best.fastest),
-                np.minimum(b.upper, best.bottleneck),
-                np.inf,
-            )
-            for b in beliefs
-        ]
-        fastest = assigned_greatest_fastest(
-            most, self._counts, self._k, best.bottleneck, self._allowed
-        )
-        return int(best.bottleneck - max(fastest, best.fastest))
+        segments = [segment for segment, _ in tried] or self._problem.start
+        latencies = [self._oracles[kind].answers.get(segment) for segment, kind in tried]
+        self._account.add_round(segments, latencies or [None] * len(segments), best, bound)
 
     def _finish(
         self, outcome: Outcome, bound: float, beliefs: Sequence[BeliefTables]
     ) -> AssignedPartition:
-        best, outcome = self._ending.choice(self._best, outcome, len(self._rounds))
-        profiles = []
-        chosen = self._problem.segments_between(best.cuts)
-        for segment, kind in zip(placed(chosen), best.kinds, strict=True):
-            oracle = self._kinds[kind].oracle
-            (latency,) = oracle.measure([segment.runs])
-            assert latency is not None, "the segment was measured"
-            profiles.append(SegmentProfile(segment, latency, oracle.facts(segment.runs)))
-        measured = [known.answers() for known in self._known]
-        partition = Partition(
+        best, outcome = self._aims.choice(self._best, outcome, self._account.num_rounds)
+        partition = self._account.partition(
+            self._problem.segments_between(best.cuts),
+            best.kinds,
             strategy="optimal",
-            segments=tuple(profiles),
-            bytes_across_cuts=self._problem.bytes_across(chosen),
-            compilations=sum(kind.oracle.compilations for kind in self._kinds),
-            measurements=sum(kind.oracle.measurements for kind in self._kinds),
-            lower_bound_ns=int(bound),
-            least_gap_ns=self._least_gap(beliefs, bound, best),
             outcome=outcome,
+            lower_bound_ns=int(bound),
+            least_gap_ns=self._least_gap(beliefs, best, bound),
             guard=_worst([belief.guard for belief in beliefs]),
-            rounds=self._rounds.all(),
-            measured=tuple(pair for pairs in measured for pair in pairs),
-            compiler_runs=sum(kind.oracle.compilations for kind in self._kinds),
-            order=self._problem.order,
-            kinds=tuple(self._kinds[kind].name for kind in best.kinds),
-            measured_on=tuple(
-                kind.name for kind, pairs in zip(self._kinds, measured, strict=True) for _ in pairs
-            ),
+        )
+        named = zip(self._names, self._oracles, strict=True)
+        partition = replace(
+            partition,
+            kinds=tuple(self._names[kind] for kind in best.kinds),
+            measured_on=tuple(name for name, oracle in named for _ in oracle.answers),
         )
         return AssignedPartition(partition, best.kinds)
+
+
+def _among_more_even(
+    beliefs: Sequence[BeliefTables], costs: Sequence[Array], best: AssignedSolution
+) -> list[Array]:
+    """``costs`` of the segments, by kind, that a more even cut than ``best`` can be made of."""
+    return [
+        np.where(could_be_more_even(b, best), np.minimum(table, best.bottleneck), np.inf)
+        for b, table in zip(beliefs, costs, strict=True)
+    ]
 
 
 def _worst(guards: Sequence[Guard]) -> Guard:

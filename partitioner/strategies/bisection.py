@@ -36,15 +36,14 @@ from partitioner.problem import (
     ranges_of,
 )
 from partitioner.solving import Solution
-from partitioner.strategies.oracle import LatencyOracle, Recorder
+from partitioner.strategies.account import Account
+from partitioner.strategies.oracle import LatencyOracle
 from partitioner.strategies.strategy import (
+    NO_LIMITS,
     Budget,
     OnRound,
-    Rounds,
     SearchOptions,
     ignore_round,
-    partition_of,
-    value_of,
 )
 
 Sizes = tuple[int, ...]
@@ -102,7 +101,7 @@ class LongestPrefixes:
 def bisect(
     problem: Problem,
     oracle: LatencyOracle,
-    options: SearchOptions | None = None,
+    options: SearchOptions = NO_LIMITS,
     on_round: OnRound = ignore_round,
 ) -> Partition:
     """Bisect the target latency until the interval is at most ``options.diff_threshold_ns``.
@@ -110,7 +109,7 @@ def bisect(
     The interval is ``target_ns`` to ``ceiling_ns`` if both are given, else that of the starting
     split.  Raises :class:`NoFeasiblePartition`, and what the oracle raises.
     """
-    return _Bisection(problem, oracle, options or SearchOptions(), on_round).run()
+    return _Bisection(problem, oracle, options, on_round).run()
 
 
 class _Bisection:
@@ -118,19 +117,19 @@ class _Bisection:
         self, problem: Problem, oracle: LatencyOracle, options: SearchOptions, on_round: OnRound
     ) -> None:
         self._problem = problem
-        self._oracle = Recorder(oracle)
+        self._account = Account(problem, [oracle], on_round)
+        (self._oracle,) = self._account.oracles
         self._options = options
         self._budget = Budget(options)
         self._latencies: dict[Range, int] = {}
         self._failed: set[Range] = set()
-        self._rounds = Rounds(on_round)
-        self._best: Solution | None = None
+        self._best_measured: Solution | None = None
         self._compiler_runs = 0
 
     def run(self) -> Partition:
         problem, options = self._problem, self._options
         if options.baseline:
-            self._oracle.measure([(0, problem.num_operators)])
+            self._oracle.measure([problem.whole])
         lower, upper = options.target_ns, options.ceiling_ns
         if lower is None or upper is None:
             # One run of the compiler cuts and compiles all segments of this split.
@@ -143,23 +142,19 @@ class _Bisection:
             found = self._bisect(lower, upper)
         except _Spent as spent:
             outcome = spent.outcome
-        if not self._rounds:
+        if not self._account.num_rounds:
             self._compiler_runs += 1
             self._profile(problem.start_cuts)
-        cuts = found or (None if self._best is None else self._best.cuts)
+        cuts = found or (None if self._best_measured is None else self._best_measured.cuts)
         if cuts is None:
             raise NoFeasiblePartition(
-                f"none of the {len(self._rounds)} cuts tried compiles in all its segments; "
+                f"none of the {self._account.num_rounds} cuts tried compiles in all its segments; "
                 "the strategy optimal searches further"
             )
-        return partition_of(
-            problem,
-            self._oracle,
+        return self._account.partition(
             ranges_of(cuts, problem.num_operators),
             strategy="bisection",
-            lower_bound_ns=0,
             outcome=outcome,
-            rounds=self._rounds,
             compiler_runs=self._compiler_runs + problem.num_segments,
         )
 
@@ -214,16 +209,14 @@ class _Bisection:
         numbers = tuple(answer for answer in answers if answer is not None)
         complete = len(numbers) == len(answers)
         if complete:
-            value, best = value_of(cuts, numbers), self._best
-            if best is None or (value.bottleneck, value.gap) < (best.bottleneck, best.gap):
-                self._best = value
+            found, best = Solution(cuts, max(numbers), min(numbers)), self._best_measured
+            if best is None or (found.bottleneck, found.gap) < (best.bottleneck, best.gap):
+                self._best_measured = found
         else:
             self._failed.update(
                 segment for segment, answer in zip(ranges, answers, strict=True) if answer is None
             )
-        self._rounds.record(
-            ranges, answers, best=self._best, measurements=self._oracle.measurements
-        )
+        self._account.add_round(ranges, answers, self._best_measured)
         return numbers if complete else None
 
 

@@ -11,30 +11,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from partitioner.problem import (
-    NoFeasiblePartition,
-    Outcome,
-    Partition,
-    Problem,
-    Range,
-    ranges_of,
-)
+from partitioner.problem import NoFeasiblePartition, Outcome, Partition, Problem, Range
 from partitioner.solving import Solution, best_cuts, least_bottleneck, on_some_path
-from partitioner.strategies.oracle import LatencyOracle, Recorder
+from partitioner.strategies.account import Account
+from partitioner.strategies.oracle import LatencyOracle
 from partitioner.strategies.strategy import (
+    NO_LIMITS,
     Budget,
     OnRound,
-    Rounds,
     SearchOptions,
     ignore_round,
-    partition_of,
 )
 
 
 def try_everything(
     problem: Problem,
     oracle: LatencyOracle,
-    options: SearchOptions | None = None,
+    options: SearchOptions = NO_LIMITS,
     on_round: OnRound = ignore_round,
 ) -> Partition:
     """Measure all segments that some cut can have, and return the best cut.
@@ -43,16 +36,15 @@ def try_everything(
     the best cut of what was measured.  Its lower bound then takes the rest to cost nothing.
     Raises :class:`NoFeasiblePartition`, and what the oracle raises.
     """
-    options = options or SearchOptions()
     budget = Budget(options)
-    seen = Recorder(oracle)
+    account = Account(problem, [oracle], on_round)
+    (seen,) = account.oracles
     places, k = problem.places, problem.num_segments
     allowed, toll = problem.allowed_cuts(), problem.tolls()
     segments = places.segments()
     possible = on_some_path(segments, k)
     costs = np.zeros(len(segments))  # what was not measured could cost nothing
     known = np.full(len(segments), np.inf)
-    rounds = Rounds(on_round)
     best: Solution | None = None
 
     def measure(batch: Sequence[Range]) -> None:
@@ -64,24 +56,17 @@ def try_everything(
 
     def record(tried: Sequence[Range]) -> None:
         bound = least_bottleneck(segments, costs, k, allowed)
-        rounds.record(
-            tried,
-            [seen.answers[segment] for segment in tried],
-            best=best,
-            bound=bound,
-            measurements=seen.measurements,
-        )
+        account.add_round(tried, [seen.answers[segment] for segment in tried], best, bound)
 
     def solve() -> Solution | None:
         finite = np.isfinite(known)
         return best_cuts(segments.where(finite), known[finite], k, allowed=allowed, tolls=toll)
 
-    start = ranges_of(problem.start_cuts, problem.num_operators)
-    measure(start)
+    measure(problem.start)
     if options.baseline:
-        seen.measure([(0, problem.num_operators)])
+        seen.measure([problem.whole])
     best = solve()
-    record(start)
+    record(problem.start)
     outcome: Outcome = "optimal"
     at_once = max(1, seen.parallelism)
     for i in range(len(places) - 1):
@@ -105,13 +90,10 @@ def try_everything(
             f"none of the ways to cut {problem.num_operators} operators into {k} segments that "
             f"were tried has only segments that compile ({len(seen.answers)} segments compiled)"
         )
-    return partition_of(
-        problem,
-        seen,
+    return account.partition(
         problem.segments_between(best.cuts),
         strategy="exhaustive",
         lower_bound_ns=int(min(best.bottleneck, least_bottleneck(segments, costs, k, allowed))),
         least_gap_ns=int(best.gap) if outcome == "optimal" else 0,
         outcome=outcome,
-        rounds=rounds,
     )

@@ -15,7 +15,7 @@ An end may be replaced: its successor opens the same ring, ``resume`` finds in t
 dead one was, and the living end says again how far it is (``announce``, ``regrant``).  That is
 why records and credits are running totals: hearing one twice, or only the last one, is enough.
 
-This module holds what all implementations share.  ``tests/pipeline/test_channel.py`` is the
+This module holds what all implementations share.  ``tests/pipeline/channels`` holds the
 contract, run against each of them.
 """
 

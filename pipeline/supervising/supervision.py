@@ -265,9 +265,15 @@ class Supervisor:
                 return False
             seat.program += 1
             seat.took_s = time.monotonic()
-            self._seating.start(seat, device, loaded)
+            # Counted first: the successor may finish every item before this thread runs again.
             for segment in seat.segments:
                 self.restarts[segment] += 1
+            try:
+                self._seating.start(seat, device, loaded)
+            except BaseException:
+                for segment in seat.segments:
+                    self.restarts[segment] -= 1
+                raise
         return True
 
     def _tell(self, seat: Seat, lost: Device, took_s: float) -> None:

@@ -106,8 +106,17 @@ PLAN: dict[str, dict[str, str]] = {
 MOST_MODULES = 16
 """In one folder; with more, nobody sees the plan from its listing."""
 
-LONGEST_LINES = 480
-"""Of a module of the rooms: no file so long has one idea."""
+LONGEST_LINES = 350
+"""Of a module of the rooms: no file that is longer has one idea."""
+
+STILL_LONG = {
+    "devices.hosted.connection": 374,
+    "devices.nursery.hosted": 375,
+    "pipeline.host.sink": 366,
+    "pipeline.runner": 470,
+    "pipeline.supervising.supervision": 382,
+}
+"""Those that are longer and wait to be split, with the lines they may have until then."""
 
 RUN_AS_PROGRAMS = {"devices.process.main"}
 """Modules that a process is started with, which their wing's package must not import for them."""

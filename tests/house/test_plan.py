@@ -14,7 +14,7 @@ import pytest
 
 from edgetpu_pipeline import BUILDS_ON
 from tests.house import inspection
-from tests.house.plan import MOST_MODULES, PLAN
+from tests.house.plan import LONGEST_LINES, MOST_MODULES, PLAN, STILL_LONG
 
 ROOT = Path(__file__).resolve().parents[2]
 CROWDED = (*PLAN, "tests", "scripts")
@@ -75,6 +75,26 @@ def test_the_page_for_people_shows_the_same_plan() -> None:
     for room, names in shown.items():
         assert sorted(names) == sorted(PLAN[room]), room
         assert inspection.out_of_order(names, PLAN[room]) == [], room
+
+
+def test_no_page_or_docstring_speaks_of_files_that_are_gone() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    sources = inspection.modules_of(ROOT, PLAN).values()
+    assert inspection.dead_paths(ROOT, [*pages, *sources]) == []
+
+
+def test_a_dead_path_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("See `pipeline/gone.py` and `pipeline/` and `gone.py`.")
+    assert inspection.dead_paths(tmp_path, [page]) == [
+        "page.md speaks of pipeline/gone.py, which is not there"
+    ]
+
+
+def test_what_was_split_is_no_longer_excused() -> None:
+    modules = inspection.modules_of(ROOT, PLAN)
+    for module in STILL_LONG:
+        assert len(modules[module].read_text(encoding="utf-8").splitlines()) > LONGEST_LINES
 
 
 @pytest.fixture(scope="module")

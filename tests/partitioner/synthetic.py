@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from math import comb
 
 import numpy as np
@@ -29,6 +29,24 @@ def every_cut(
         if None not in latencies:
             value = (max(latencies), max(latencies) - min(latencies))
             best = value if best is None else min(best, value)
+    return best
+
+
+def every_assignment(
+    costs: Sequence[np.ndarray], counts: Sequence[int], k: int
+) -> tuple[float, float] | None:
+    """The same over all cuts and kinds of devices, ``counts`` of each, whose costs are tables."""
+    m = len(costs[0])
+    best: tuple[float, float] | None = None
+    for cuts in combinations(range(1, m - 1), k - 1):
+        ranges = list(pairwise((0, *cuts, m - 1)))
+        for kinds in product(range(len(costs)), repeat=k):
+            if any(kinds.count(q) > counts[q] for q in range(len(costs))):
+                continue
+            values = [float(costs[q][r]) for q, r in zip(kinds, ranges, strict=True)]
+            if np.isfinite(max(values)):
+                value = (max(values), max(values) - min(values))
+                best = value if best is None else min(best, value)
     return best
 
 

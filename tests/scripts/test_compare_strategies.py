@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from compiler import graph_from_bytes
-from scripts.benchmarks.compare_strategies import Claim, Row, claims, main, table
+from scripts.benchmarks.compare_strategies import main
+from scripts.benchmarks.strategy_claims import Claim, Row, claims, table
 from zoo.random_graph import random_graph
 
 

@@ -12,7 +12,7 @@ import pytest
 from partitioner import STRATEGIES, CostTable, Partition, Problem, SearchOptions
 from partitioner.certificate.checker import check_report
 from partitioner.check_partition import main
-from partitioner.reporting.report import Report, as_json
+from partitioner.reporting import Report, as_json
 from partitioner.strategies.strategy import ignore_round
 
 COSTS = {

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+import partitioner.command.acceptance
 from compiler import CompileOptions, compile_operators, graph_from_bytes, parameter_count_cuts
-from devices import DevicePool
 from devices.executable.file import read_executable
 from partitioner.certificate.claim import check_certificate
 from partitioner.cli import main
-from partitioner.command import comparison
 from partitioner.measuring.verify import Verification
 from tests.partitioner.command.running import OPERATORS, Run, expected_files, files_of
 from zoo.random_graph import random_graph
 
-ROOT = Path(__file__).resolve().parents[3]
 BRANCHED = 0
 """Seed of a graph whose best cut is not in the order of the file."""
 
@@ -175,34 +172,6 @@ def test_never_slower_than_the_heuristic(run: Run, model: Path, out: Path) -> No
     assert bottlenecks["optimal"] <= bottlenecks["parameter-count"]
 
 
-def test_pool_with_a_device_that_dies(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
-    pool = tmp_path / "pool.yaml"
-    pool.write_text(
-        "link: pcie\nclock: realtime\ndevices:\n"
-        "  - {faults: [{kind: die, at: 6}]}\n  - {count: 1}\n  - {link: usb}\n"
-    )
-    code, _, _ = run(
-        "--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool
-    )
-    assert code == 0
-    report = json.loads((out / "partition.json").read_text())
-    assert [device["link"] for device in report["devices"]] == ["pcie", "pcie", "usb"]
-    assert list(report["lost_devices"]) == ["pcie:0"]
-    assert all(segment["device"] != "pcie:0" for segment in report["segments"])
-
-
-def test_all_devices_die(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
-    pool = tmp_path / "pool.yaml"
-    pool.write_text("devices: [{faults: [{kind: die, at: 3}]}]\n")
-    code, printed, told = run(
-        "--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool, "--quiet"
-    )
-    assert (code, printed) == (2, "")
-    assert "no device is left to measure segments on" in told
-    assert not out.exists()
-    assert not out.parent.exists()
-
-
 def test_input_picture_or_array(run: Run, out: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.v2.tflite"
     path.write_bytes(random_graph(1, 6))
@@ -224,60 +193,11 @@ def test_wrong_numbers_are_not_written(
     def differs(*_: Any, **__: Any) -> Verification:
         return Verification(4, 100, 3, "scores")
 
-    monkeypatch.setattr(comparison, "verify_chain", differs)
+    monkeypatch.setattr(partitioner.command.acceptance, "verify_chain", differs)
     code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
     assert code == 2
     assert "3 of 100 output values differently from the uncut model, first in scores" in told
     assert not out.exists()
-
-
-def script(directory: Path, body: str) -> Path:
-    path = directory / "my compiler"
-    path.write_text(f"#!{sys.executable}\nimport os, sys\n{body}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
-
-
-def test_own_compiler(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
-    binary = script(
-        tmp_path,
-        f"sys.path.insert(0, {str(ROOT)!r})\nfrom compiler.cli import main\nsys.exit(main())",
-    )
-    code, _, _ = run(
-        "--edgetpu_compiler_binary", binary, "--model_path", model, "--num_segments", 2,
-        "--output_dir", out, "--diff_threshold_ns", 10**9,
-    )  # fmt: skip
-    assert code == 0
-    report = json.loads((out / "partition.json").read_text())
-    assert report["compiler"] == "my compiler"
-    assert report["outputs_identical"].startswith("yes")
-
-
-def test_own_compiler_that_never_succeeds(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
-    binary = script(tmp_path, "sys.exit('Internal compiler error')")
-    code, _, told = run(
-        "--edgetpu_compiler_binary", binary, "--model_path", model, "--num_segments", 2,
-        "--output_dir", out, "--quiet",
-    )  # fmt: skip
-    assert code == 2
-    assert "cannot be partitioned" in told
-    assert "Internal compiler error" in told
-    assert not out.exists()
-
-
-def test_own_compiler_makes_what_devices_cannot_load(
-    run: Run, model: Path, out: Path, tmp_path: Path
-) -> None:
-    body = """
-out = [a for a in sys.argv if a.startswith("--out_dir=")][0][10:]
-open(os.path.join(out, "segment_edgetpu.tflite"), "wb").write(b"rubbish")
-"""
-    code, _, told = run(
-        "--edgetpu_compiler_binary", script(tmp_path, body), "--model_path", model,
-        "--num_segments", 2, "--output_dir", out, "--quiet",
-    )  # fmt: skip
-    assert code == 2
-    assert "cannot load what the my compiler compiler makes" in told
 
 
 def test_report_is_one_page_without_a_network(
@@ -308,97 +228,6 @@ def current_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def test_unequal_devices(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
-    pool = tmp_path / "pool.yaml"
-    pool.write_text("devices: [{link: usb}, {link: pcie, count: 2}, {latency_scale: 9}]\n")
-    base = ("--model_path", model, "--num_segments", 3, "--output_dir", out, "--pool", pool)
-    code, printed, _ = run(*base, "--diff_threshold_ns", 0)
-    assert code == 0
-    report = json.loads((out / "partition.json").read_text())
-    segments = report["segments"]
-    assert len({segment["device"] for segment in segments}) == 3
-    assert sorted(segment["kind"] for segment in segments) == ["pcie", "pcie", "usb 1"]
-    assert all(segment["device"].startswith(segment["link"]) for segment in segments)
-    assert all(segment["device"] in printed for segment in segments)
-    assert report["trial_run"]["throughput"] == pytest.approx(1e9 / report["bottleneck_ns"])
-    fewer = run(*base, "--num_devices", 2)[0]
-    assert fewer == 0
-    report = json.loads((out / "partition.json").read_text())
-    assert [device["name"] for device in report["devices"]] == ["usb:0"]
-    assert run(*base, "--strategy", "parameter-count")[0] == 2
-
-
-def test_noise_by_seed(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
-    pool = tmp_path / "pool.yaml"
-    pool.write_text("noise_sigma: 0.05\nnoise_seed: 4\ndevices: 2\n")
-    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
-    contents = []
-    for _ in range(2):
-        code, printed, _ = run(*base, "--diff_threshold_ns", 0)
-        assert code == 0
-        contents.append((out / "partition.json").read_bytes())
-    assert contents[0] == contents[1]
-    report = json.loads(contents[0])
-    assert 0.0 < report["confidence"]["probability"] <= 1.0
-    assert report["confidence"]["widest"] > 0.0
-    assert f"{100 * report['confidence']['probability']:.0f} % that no cut measured" in printed
-    for segment in report["segments"]:
-        low, high = segment["interval_ns"]
-        assert low <= segment["latency_ns"] <= high
-        assert segment["runs"] >= 6
-
-
-def test_a_hot_device_is_used_last(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
-    pool = tmp_path / "pool.yaml"
-    hot = "{faults: [{kind: slow, at: 1, factor: 3, count: null}]}"
-    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
-    for spare, told in ((", {count: 2}", False), (", {count: 1}", True)):
-        pool.write_text(f"devices: [{hot}{spare}]\n")
-        assert run(*base)[0] == 0
-        warnings = json.loads((out / "partition.json").read_text())["warnings"]
-        assert "usb:0 takes 3.00 times as long as its peers" in warnings[0]
-        assert (len(warnings) == 2) == told
-        if told:
-            assert "the finished pipeline reached" in warnings[1]
-
-
-def test_real_devices(
-    run: Run, model: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Up to the device, which is a simulated one here."""
-    monkeypatch.setattr(DevicePool, "coral", lambda: DevicePool.simulated(3))
-    binary = script(
-        tmp_path,
-        f"sys.path.insert(0, {str(ROOT)!r})\nfrom compiler.cli import main\nsys.exit(main())",
-    )
-    base = (
-        "--real", "--edgetpu_compiler_binary", binary, "--model_path", model,
-        "--num_segments", 2, "--output_dir", out, "--cache_dir", tmp_path / "kept",
-    )  # fmt: skip
-    code, _, _ = run(*base)
-    assert code == 0
-    report = json.loads((out / "partition.json").read_text())
-    assert [device["name"] for device in report["devices"]] == ["usb:0", "usb:1", "usb:2"]
-    assert report["outputs_identical"].startswith("yes")
-    assert list((tmp_path / "kept").iterdir())
-    assert run(*base, "--num_devices", 1)[0] == 0
-    report = json.loads((out / "partition.json").read_text())
-    assert report["outputs_identical"] == "not compared, there are fewer devices than segments"
-    code, _, told = run(*base, "--device_type", "pcionly")
-    assert code == 2
-    assert "no Edge TPU of that kind" in told
-
-
-def test_no_real_devices(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
-    code, _, told = run(
-        "--real", "--edgetpu_compiler_binary", script(tmp_path, ""), "--model_path", model,
-        "--num_segments", 2, "--output_dir", out,
-    )  # fmt: skip
-    assert code == 2
-    assert "no Edge TPU is attached" in told
-    assert not out.exists()
 
 
 def test_live_progress_on_a_terminal(

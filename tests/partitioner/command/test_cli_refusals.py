@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+import partitioner.command.acceptance
 import partitioner.command.output_directory
-from partitioner.command import comparison
 from tests.partitioner.command.running import Run, files_of, one_sentence
 
 
@@ -150,7 +150,7 @@ def test_interrupt_leaves_nothing(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparison, "verify_chain", interrupted)
+    monkeypatch.setattr(partitioner.command.acceptance, "verify_chain", interrupted)
     code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
     assert code == 130
     assert "Interrupted; nothing was written." in told
@@ -164,7 +164,7 @@ def test_sigterm_leaves_nothing(
         signal.raise_signal(signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(comparison, "verify_chain", terminated)
+    monkeypatch.setattr(partitioner.command.acceptance, "verify_chain", terminated)
     code, _, told = run(
         "--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet",
         "--report", tmp_path / "page.html",

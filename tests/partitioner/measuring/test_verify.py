@@ -12,7 +12,7 @@ import zoo
 from compiler import Graph, compile_segment, graph_from_bytes
 from devices import DeviceError
 from partitioner import verify_chain
-from partitioner.measuring.profile import random_tensors
+from partitioner.measuring import random_tensors
 from partitioner.measuring.verify import defined_rows, input_specs, run_uncut
 from zoo.random_graph import random_graph
 

@@ -41,6 +41,27 @@ class Ticks:
         return self.now
 
 
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_strategies_share_one_report(name: str) -> None:
+    model = convolutional(30, 7)
+    problem = model.problem(3)
+    result = STRATEGIES[name](
+        problem, CostTable(model.cost), SearchOptions(baseline=True), lambda _: None
+    )
+    assert result.strategy == name
+    assert len(result.segments) == 3
+    if name == "parameter-count":
+        assert result.cuts == problem.start_cuts
+        assert (result.outcome, result.optimality_gap) == ("heuristic", None)
+
+
+def test_heuristic_that_does_not_compile_says_so() -> None:
+    with pytest.raises(NoFeasiblePartition, match="segment 1 of the split"):
+        STRATEGIES["parameter-count"](
+            Problem(4, 2, (2,)), CostTable({(0, 2): 5}), SearchOptions(), lambda _: None
+        )
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_exhaustive_is_trying_every_cut(data: st.DataObject) -> None:

@@ -20,6 +20,8 @@ from devices import DeviceError, DevicePool
 from devices.errors import ConfigError
 from devices.hosted.process_device import ProcessDevice
 from pipeline import InferenceError, PipelineBroken, PipelinedModelRunner
+from pipeline.observing.statistics import StatisticsPage
+from pipeline.supervising.seating import Seating
 from tests.pipeline.scripted import (
     Script,
     fingerprint,
@@ -342,11 +344,9 @@ def test_the_rest_of_a_pool_are_spares(start: Start, mortals: Any) -> None:
     assert first.devices == (devices[1],)
 
 
-def test_a_program_that_fails_on_a_living_device_starts_again_there(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pipeline.observing.statistics import StatisticsPage
-
+@pytest.fixture
+def one_slip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first stage to count a latency fails at it."""
     failed: list[int] = []
     count = StatisticsPage.count
 
@@ -357,11 +357,40 @@ def test_a_program_that_fails_on_a_living_device_starts_again_there(
         count(self, latency_ns)
 
     monkeypatch.setattr(StatisticsPage, "count", fail_once)
+
+
+def test_a_program_that_fails_on_a_living_device_starts_again_there(
+    start: Start, one_slip: None
+) -> None:
     runner = start(line(2))
     for item in range(3):
         runner.push(x(item))
         check_next(runner, line(2), item)
     assert sum(stage.restarts for stage in runner.stats().stages) == 1
+
+
+def test_a_restart_is_counted_before_its_results_come_out(
+    start: Start, one_slip: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the thread that replaces the stage stands still right after starting it."""
+    begin, looked = Seating.start, threading.Event()
+    still: list[bool] = []
+
+    def start_and_stand_still(self: Any, seat: Any, device: Any, loaded: Any) -> None:
+        begin(self, seat, device, loaded)
+        if seat.program:
+            still.append(looked.wait(20))
+
+    monkeypatch.setattr(Seating, "start", start_and_stand_still)
+    runner = start(line(2))
+    for item in range(3):
+        runner.push(x(item))
+        check_next(runner, line(2), item)
+    restarts = sum(stage.restarts for stage in runner.stats().stages)
+    looked.set()
+    runner.close()
+    assert restarts == 1
+    assert still == [True]
 
 
 def test_impossible_options_are_refused(start: Start) -> None:

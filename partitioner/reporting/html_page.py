@@ -1,8 +1,11 @@
-"""The look of the HTML report; nothing in it is fetched from anywhere."""
+"""What the HTML pages share: frame and look; nothing in it is fetched from anywhere."""
 
 from __future__ import annotations
 
-STYLE = """
+from collections.abc import Sequence
+from html import escape
+
+_STYLE = """
 :root { color-scheme: light dark; --ink:#1c2430; --dim:#5d6b7c; --paper:#fbfbfa; --card:#ffffff;
   --rule:#dfe3e8; --accent:#2f6fb2; --overhead:#a3adb9; --load:#c9a227; --input:#4e79c7;
   --output:#8fb0e6; --compute:#5aa469; --streaming:#e0703c; --cpu:#8e6cc0; --total:#4e79c7; }
@@ -60,3 +63,13 @@ summary { cursor: pointer; color: var(--accent); }
 td code { white-space: normal; }
 code { font-size: 13px; overflow-wrap: anywhere; }
 """
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """The page made of ``parts``, which are HTML; ``title`` is text."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}: partition</title><style>{_STYLE}</style></head>"
+        f"<body><main>{''.join(parts)}</main></body></html>\n"
+    )

@@ -1,0 +1,73 @@
+"""Numbers of TPUs in HTML: a page of their own, or a section of the page on a partition."""
+
+from __future__ import annotations
+
+from html import escape
+
+from partitioner.reporting.charts import Series, legend, line_chart
+from partitioner.reporting.html_page import page
+from partitioner.reporting.progress import milliseconds
+from partitioner.reporting.sweep_report import SweepReport
+from partitioner.sizing import Recommendation, Sweep, describe
+
+
+def sweep_page(report: SweepReport) -> str:
+    """The page on numbers of TPUs alone."""
+    noticed = [*(report.lost_devices or {}).values(), *report.warnings]
+    return page(
+        report.model,
+        [
+            f"<h1>{escape(report.model)}</h1>",
+            '<p class="dim">How many TPUs are worth it</p>',
+            how_many_section(report.sweep, report.recommendation),
+            *(f'<section><p class="warning">{escape(text)}</p></section>' for text in noticed),
+        ],
+    )
+
+
+def how_many_section(sweep: Sweep, recommendation: Recommendation | None) -> str:
+    """The recommendation, and every plan as a chart and as a table."""
+    rows: list[str] = []
+    points: dict[str, list[tuple[float, float]]] = {"pipeline": [], "copies": [], "best": []}
+    for row in sweep.rows:
+        plans = {"pipeline": row.pipeline, "copies": row.copies, "best": row.best}
+        cells = ""
+        for name, plan in plans.items():
+            if plan is not None:
+                points[name].append((float(row.num_devices), plan.throughput))
+            if name != "best":
+                cells += (
+                    "<td>-</td><td>-</td>"
+                    if plan is None
+                    else f"<td>{plan.throughput:.1f}</td><td>{milliseconds(plan.latency_ns)}</td>"
+                )
+        gain = "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %"
+        chosen = recommendation is not None and recommendation.plan == row.best
+        rows.append(
+            f"<tr{' class=chosen' if chosen else ''}><td>{row.num_devices}</td>{cells}"
+            f"<td class='left'>{describe(row.best)}</td><td>{row.best.throughput:.1f}</td>"
+            f"<td>{gain}</td><td>{row.efficiency:.1f}</td></tr>"
+        )
+    series = [
+        Series("copies of the whole model", tuple(points["copies"]), "orange"),
+        Series("one pipeline", tuple(points["pipeline"]), "blue"),
+        Series("best plan", tuple(points["best"]), "green"),
+    ]
+    advice = (
+        "" if recommendation is None else f'<p class="advice">{escape(recommendation.sentence)}</p>'
+    )
+    return (
+        f"<section><h2>How many TPUs?</h2>{advice}"
+        + legend(
+            [
+                ("blue", "one pipeline"),
+                ("orange", "copies of the whole model"),
+                ("green", "best plan"),
+            ]
+        )
+        + line_chart(series, "TPUs", "items per second")
+        + "<table><tr><th>TPUs</th><th>pipeline, items/s</th><th>latency</th>"
+        "<th>copies, items/s</th><th>latency</th><th class='left'>best plan</th><th>items/s</th>"
+        "<th>gain by the last TPU</th>"
+        f"<th>items/s per TPU</th></tr>{''.join(rows)}</table></section>"
+    )

@@ -1,0 +1,122 @@
+"""A partition as a table in text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compiler.log import format_size
+from partitioner.problem import Partition, Range, pairs_of
+from partitioner.reporting.columns import aligned
+from partitioner.reporting.progress import milliseconds
+from partitioner.reporting.report import Report
+from partitioner.reporting.sweep_report import sweep_table
+from partitioner.reporting.why import why
+
+
+def as_table(report: Report) -> str:
+    """The segments, what the pipeline achieves, and why the search ended."""
+    partition = report.partition
+    where = ("device",) if report.placement else ()
+    rows: list[tuple[str, ...]] = [
+        ("segment", "operators", "count", "on-chip", "off-chip", "latency", *where)
+    ]
+    for index, profile in enumerate(partition.segments):
+        segment, facts = profile.segment, profile.facts
+        rows.append(
+            (
+                str(index),
+                _in_file(segment.runs),
+                str(len(segment)),
+                format_size(facts.on_chip_bytes),
+                format_size(facts.off_chip_bytes),
+                milliseconds(profile.latency_ns),
+                *([report.placement[index]["device"]] if report.placement else []),
+            )
+        )
+    lines = [
+        *aligned(rows),
+        "",
+        *_facts(
+            [
+                *_order(partition),
+                ("bottleneck", milliseconds(partition.bottleneck_ns)),
+                ("gap", milliseconds(partition.gap_ns)),
+                ("throughput", _throughput(report)),
+                ("speed-up over one TPU", _speed_up(report)),
+                ("before re-cutting", _starting_split(partition)),
+                ("outputs identical", report.verification),
+                *_noticed(report),
+            ]
+        ),
+        "",
+        why(report),
+        f"{partition.compilations} segments compiled, {partition.measurements} measured on "
+        f"{_counted(len(report.devices), 'device')}, in "
+        f"{_counted(len(partition.rounds), 'round')}.",
+    ]
+    if report.sweep is not None:
+        lines += ["", sweep_table(report.sweep)]
+    if report.recommendation is not None:
+        lines += ["", report.recommendation.sentence]
+    return "\n".join(lines)
+
+
+def _in_file(runs: Range) -> str:
+    """``0..2 5 7..9``: operators by their numbers in the file."""
+    return " ".join(
+        str(first) if end == first + 1 else f"{first}..{end - 1}" for first, end in pairs_of(runs)
+    )
+
+
+def _order(partition: Partition) -> list[tuple[str, str]]:
+    """A line on the order, where that is not the file's."""
+    if partition.execution_order is None:
+        return []
+    return [("order", "another than the file's, which the operators' numbers are of")]
+
+
+def _facts(rows: Sequence[tuple[str, str]]) -> list[str]:
+    width = max(len(name) for name, _ in rows) + 1
+    return [f"{(name + ':').ljust(width)}  {value}" for name, value in rows]
+
+
+def _noticed(report: Report) -> list[tuple[str, str]]:
+    """Lines on what did not go as usual."""
+    rows = []
+    sure = report.confidence
+    if sure is not None and sure.widest > 0.0:
+        rows.append(
+            (
+                "confidence",
+                f"{100 * sure.probability:.0f} % that no cut measured is faster "
+                f"(segments known to {100 * sure.widest:.1f} %, {sure.runs} runs)",
+            )
+        )
+    rows += [("lost device", f"{name}: {how}") for name, how in report.lost_devices.items()]
+    rows += [("warning", text) for text in report.warnings]
+    return rows
+
+
+def _throughput(report: Report) -> str:
+    if report.throughput is None:
+        return "unlimited"
+    how = "predicted" if report.trial is None else f"{report.trial.items} items run"
+    return f"{report.throughput:.1f} inferences/s ({how})"
+
+
+def _speed_up(report: Report) -> str:
+    if report.speed_up is None:
+        return "unknown, the uncut model does not compile"
+    alone = milliseconds(report.whole_model_ns)
+    return f"{report.speed_up:.2f}x (one TPU takes {alone} per inference)"
+
+
+def _starting_split(partition: Partition) -> str:
+    start = partition.rounds[0]
+    if start.bottleneck_ns is None or start.gap_ns is None:
+        return "a segment did not compile"
+    return f"bottleneck {milliseconds(start.bottleneck_ns)}, gap {milliseconds(start.gap_ns)}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

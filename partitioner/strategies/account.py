@@ -1,0 +1,123 @@
+"""What a strategy tells: its rounds as soon as they are over, and its answer in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from partitioner.problem import (
+    Guard,
+    Outcome,
+    Partition,
+    Problem,
+    Range,
+    Round,
+    SegmentProfile,
+    cuts_of,
+    in_file_order,
+    placed,
+)
+from partitioner.strategies.oracle import LatencyOracle, Recorder
+from partitioner.strategies.strategy import OnRound
+
+
+class Valued(Protocol):
+    """A cut and what it is worth, in nanoseconds."""
+
+    @property
+    def bottleneck(self) -> float: ...
+
+    @property
+    def gap(self) -> float: ...
+
+
+class Account:
+    """One search: what its oracles were asked (:attr:`oracles`) and the rounds that took.
+
+    There is an oracle for each kind of device.
+    """
+
+    def __init__(
+        self, problem: Problem, oracles: Sequence[LatencyOracle], on_round: OnRound
+    ) -> None:
+        self.oracles = tuple(map(Recorder, oracles))
+        self._problem = problem
+        self._on_round = on_round
+        self._rounds: list[Round] = []
+
+    @property
+    def num_rounds(self) -> int:
+        return len(self._rounds)
+
+    @property
+    def _measurements(self) -> int:
+        return sum(oracle.measurements for oracle in self.oracles)
+
+    def add_round(
+        self,
+        tried: Sequence[Range],
+        latencies_ns: Sequence[int | None],
+        best: Valued | None,
+        bound: float = 0.0,
+    ) -> None:
+        """Record a round and tell it: the segments tried, the best cut so far, what none is below.
+
+        A ``bound`` that is infinite counts as none.
+        """
+        numbers = [latency for latency in latencies_ns if latency is not None]
+        complete = len(numbers) == len(latencies_ns)
+        entry = Round(
+            index=len(self._rounds),
+            cuts=cuts_of(tried),
+            latencies_ns=tuple(latencies_ns),
+            bottleneck_ns=max(numbers) if complete else None,
+            gap_ns=max(numbers) - min(numbers) if complete else None,
+            best_bottleneck_ns=None if best is None else int(best.bottleneck),
+            best_gap_ns=None if best is None else int(best.gap),
+            lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
+            measurements=self._measurements,
+            segments=() if in_file_order(tried) else tuple(tried),
+        )
+        self._rounds.append(entry)
+        self._on_round(entry)
+
+    def partition(
+        self,
+        segments: Sequence[Range],
+        kinds: Sequence[int] | None = None,
+        *,
+        strategy: str,
+        outcome: Outcome,
+        lower_bound_ns: int = 0,
+        least_gap_ns: int = 0,
+        guard: Guard | None = None,
+        compiler_runs: int | None = None,
+    ) -> Partition:
+        """The report on segments that were measured, all of the model's in order.
+
+        ``kinds`` says which oracle each is for; without, there is one.
+        """
+        profiles = []
+        for segment, kind in zip(placed(segments), kinds or [0] * len(segments), strict=True):
+            oracle = self.oracles[kind]
+            (latency,) = oracle.measure([segment.runs])
+            assert latency is not None, "a cut chosen by a strategy compiles"
+            profiles.append(SegmentProfile(segment, latency, oracle.facts(segment.runs)))
+        compilations = sum(oracle.compilations for oracle in self.oracles)
+        return Partition(
+            strategy=strategy,
+            segments=tuple(profiles),
+            bytes_across_cuts=self._problem.bytes_across(segments),
+            compilations=compilations,
+            measurements=self._measurements,
+            lower_bound_ns=lower_bound_ns,
+            least_gap_ns=least_gap_ns,
+            outcome=outcome,
+            guard=guard or Guard(),
+            rounds=tuple(self._rounds),
+            measured=tuple(a for oracle in self.oracles for a in sorted(oracle.answers.items())),
+            compiler_runs=compilations if compiler_runs is None else compiler_runs,
+            order=self._problem.order,
+        )

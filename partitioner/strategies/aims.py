@@ -1,0 +1,98 @@
+"""What a search is after while it goes on: when to end, with which cut, and what to try before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from partitioner.problem import Array, Mask, NoFeasiblePartition, Outcome, Problem
+from partitioner.strategies.account import Valued
+from partitioner.strategies.even_cut import EvenCut
+from partitioner.strategies.strategy import Budget, SearchOptions
+
+S = TypeVar("S", bound=Valued)
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Step(Generic[C]):
+    """A cut to measure, which latencies of its segments rule it out, and where to begin."""
+
+    cut: C
+    ruled_out: Callable[[float], bool]
+    slowest_first: bool
+
+
+class Aims(Generic[S]):
+    """The options of a search at work.
+
+    ``given`` is how many segments were known before it began, which its budget does not count.
+    """
+
+    def __init__(self, problem: Problem, options: SearchOptions, given: int = 0) -> None:
+        self._problem = problem
+        self._target_ns = options.target_ns
+        self._budget = Budget(options)
+        self._given = given
+        self._even = EvenCut[S](options.diff_threshold_ns, problem.num_segments)
+        self.ceiling_ns = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
+        """Cuts above are not tried; ``inf`` from when nothing is found to be under it."""
+
+    def spent(self, measured: int) -> Outcome | None:
+        """Why to end for what it took so far, if that is a reason."""
+        return self._budget.spent(measured - self._given)
+
+    def reached(self, best: S | None, bound: float, measured: int) -> Outcome | None:
+        """Why to end with the best cut so far, if there is a reason."""
+        if best is not None and best.bottleneck <= self.ceiling_ns:
+            if self._target_ns is not None and best.bottleneck <= self._target_ns:
+                self._even.found = None
+                return "target"
+            self._even.note(best, measured)
+        if self._even.suffices(bound, measured):
+            return "balanced"
+        spent = self.spent(measured)
+        return "balanced" if spent and self._even.found is not None else spent
+
+    def choice(self, best: S | None, outcome: Outcome, num_rounds: int) -> tuple[S, Outcome]:
+        """The cut to answer with: the even one, where one was found, else the best.
+
+        Raises :class:`NoFeasiblePartition` when none of ``num_rounds`` cuts compiles.
+        """
+        if self._even.found is not None:
+            return self._even.found, "balanced"
+        if best is None:
+            raise NoFeasiblePartition(
+                f"none of the {num_rounds} cuts tried within the measurements allowed "
+                "compiles in all its segments; allow more measurements"
+            )
+        return best, outcome
+
+    def faster(
+        self, best: S | None, find: Callable[[Callable[[Array], Mask]], C | None]
+    ) -> Step[C] | None:
+        """A cut to measure that may be faster than the best, under the ceiling while one may exist.
+
+        ``find`` looks among the segments whose lower bounds its argument holds for hopeful.
+        ``None`` says that no cut is faster; :class:`NoFeasiblePartition` is raised where there
+        is none at all.
+        """
+        ceiling = self.ceiling_ns
+        bar = np.inf if best is None else best.bottleneck
+        if ceiling < bar:
+            cut = find(lambda lower: lower <= ceiling)
+            if cut is not None:
+                return Step(cut, lambda latency: latency > ceiling, slowest_first=True)
+            self.ceiling_ns = np.inf  # nothing is that fast: go on for the best there is
+        cut = find(lambda lower: lower < bar)
+        if cut is not None:
+            return Step(cut, lambda latency: latency >= bar, slowest_first=True)
+        if best is None:
+            raise NoFeasiblePartition(
+                f"each of the ways to cut {self._problem.num_operators} operators into "
+                f"{self._problem.num_segments} segments has a segment that does not compile"
+            )
+        return None

@@ -8,25 +8,27 @@ follows is in :mod:`pipeline.supervising.supervision`.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from devices.device import Device, Loaded
 from devices.errors import DeviceError
 from devices.process import SafeLogger
 from pipeline.channels import SharedMemoryConsumer, SharedMemoryProducer
-from pipeline.host import OnError, Pump, Sink, Source, WakePipe
+from pipeline.host import OnError, Pump, Sink, Source, WakePipe, wait_for_calls
 from pipeline.observing import PipelineStatistics, StageStatistics, StageTrace, TracedPage
 from pipeline.stages import SOURCE, Losses, RoutePlan
 from pipeline.supervising import Replacements, Seat, Seating, Supervisor, claim, give_up, unload
 
 GRACE_S = 5.0
 """How long the stages together may take to end before the pipeline leaves without them."""
+
+READING_S = 1.0
+"""How long to wait for who reads statistics when their memory is given back: far more than that
+takes, unless it is the call that was interrupted to end the pipeline."""
 
 _logger = SafeLogger(__name__)
 
@@ -65,11 +67,9 @@ class RunningPipeline:
         """Start; ``busy`` is where segments that did not end in time are noted at the end."""
         self.clock = devices[0].clock
         self._busy = busy
-        self._ending = threading.RLock()
-        self._shutting_down = False
+        self._resources = ExitStack()
         self._final: PipelineStatistics | None = None
         self._final_trace: list[StageTrace] = []
-        tokens: dict[int, Any] = {}  # what the user pushed with an item, by item
         with ExitStack() as undo:
             self._wake_pipe = WakePipe()
             undo.callback(self._wake_pipe.close)
@@ -89,7 +89,6 @@ class RunningPipeline:
                 ],
                 plan.inputs,
                 clock=self.clock,
-                tokens=tokens,
                 limit=options.input_limit,
                 wake=self._wake_pipe.wake,
             )
@@ -102,12 +101,10 @@ class RunningPipeline:
                 plan.outputs,
                 seating.device_name,
                 self.source,
-                tokens=tokens,
                 limit=options.output_limit,
                 wake=self._wake_pipe.wake,
                 on_error=options.on_error,
             )
-            self.source.tell = self.sink.tell
             undo.callback(self.sink.close)
             self._supervisor = Supervisor(
                 seating,
@@ -135,6 +132,7 @@ class RunningPipeline:
                 self._wake_pipe,
                 supervise=self._supervisor.check,
                 on_failure=self._host_failed,
+                release=self._release_all,
             )
             undo.pop_all()
         self._pump.start()
@@ -145,34 +143,40 @@ class RunningPipeline:
         stages = range(self._seating.plan.num_stages)
         return tuple(self._seating.seat_of(segment).device for segment in stages)
 
+    def own(self, resources: ExitStack) -> None:
+        """Release these, too, last of all."""
+        self._resources = resources
+
     def statistics(self) -> PipelineStatistics:
         """The counters now, or the last ones once the pipeline is closed."""
-        with self._ending:
-            return self._final or self._read_statistics()
+        if self._final is None:
+            return self._read_statistics()
+        return replace(self._final, popped=self.sink.popped)
 
     def trace(self) -> list[StageTrace]:
         """What every stage has recorded so far, also once the pipeline is closed."""
-        with self._ending:
-            return self._read_trace() if self._final is None else self._final_trace
+        return self._read_trace() if self._final is None else self._final_trace
 
     def finish(self) -> None:
         """Announce the end if nobody did, wait until everything came out, and release all.
 
-        Results not popped yet stay available.
+        Results not popped yet stay available.  May be interrupted, and called again.
         """
-        with suppress(RuntimeError):  # ended or broken already
-            self.source.end()
+        self.source.end(again=True)
         self.sink.set_limit(None)
         self.sink.wait_done()
-        self._shut_down()
+        self._pump.stop()
 
     def cancel(self) -> None:
-        """Stop as soon as possible, drop what is in flight, and release all."""
+        """Stop as soon as possible, drop what is in flight, and release all.
+
+        May be interrupted, and called again.
+        """
         self.sink.cancel()
-        self._shut_down()
+        self._pump.stop()
 
     def abandon_after_fork(self) -> None:
-        """In a forked child: let go of everything, without locks, and leave the stages alone.
+        """In a forked child: let go of everything, and leave the stages alone.
 
         Otherwise the child would hold pipe ends open whose closing the stages wait for.
         """
@@ -184,11 +188,10 @@ class RunningPipeline:
                 "from it; make runners in the process that uses them."
             )
 
-        self._ending = threading.RLock()
-        self._shutting_down = True
+        self._final_trace = self._read_trace()
+        self._final = self._read_statistics()
         self.source.abandon_after_fork(refusal)
         self.sink.abandon_after_fork(refusal)
-        self._final, self._final_trace = self._read_statistics(), self._read_trace()
         self._seating.close_ends()
         self._seating.close_memory()
         self._wake_pipe.abandon_after_fork()
@@ -212,27 +215,25 @@ class RunningPipeline:
 
     # -- ending ---------------------------------------------------------------------------------
 
-    def _shut_down(self) -> None:
-        with self._ending:  # whoever comes second waits until all is released
-            if not self._shutting_down:
-                self._shutting_down = True
-                self._release_all()
-
     def _release_all(self) -> None:
-        self._supervisor.stop(GRACE_S)
-        self._abandon_stages()
-        self._pump.stop()
-        self.source.close()
-        self.sink.close()
-        self._seating.close_ends()
-        self._await_stages()
-        self._final, self._final_trace = self._read_statistics(), self._read_trace()
-        self._seating.close_memory()
-        self._wake_pipe.close()
-        for device, handle in self._supervisor.extra:
-            if not any(s.device is device and s.running_late for s in self._seating.seats):
-                unload(device, handle)
-        give_up([seat.device for seat in self._seating.seats])
+        """Called by the pump thread, its last act: nothing can interrupt it there."""
+        with self._resources:
+            self._supervisor.stop(GRACE_S)
+            self._abandon_stages()
+            self.source.close()
+            self.sink.close()
+            self._seating.close_ends()
+            self._await_stages()
+            self._final_trace = self._read_trace()
+            self._final = self._read_statistics()
+            readers = {RunningPipeline.statistics.__code__, RunningPipeline.trace.__code__}
+            wait_for_calls(readers, READING_S)
+            self._seating.close_memory()
+            self._wake_pipe.close()
+            for device, handle in self._supervisor.extra:
+                if not any(s.device is device and s.running_late for s in self._seating.seats):
+                    unload(device, handle)
+            give_up([seat.device for seat in self._seating.seats])
 
     def _abandon_stages(self) -> None:
         for seat in self._seating.seats:

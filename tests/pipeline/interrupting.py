@@ -107,5 +107,3 @@ def interrupted_after(seconds: float, kind: type[BaseException] = Interruption) 
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-

@@ -2,16 +2,22 @@
 
 ::
 
-    pump thread ── notify_all ─► Waker ── call_soon_threadsafe ─► event loop ─► try again
+    pump thread ── tell ─► Waker ── call_soon_threadsafe ─► event loop ─► look again
 
-Every attempt is a push or pop that does not wait, so a coroutine can be cancelled only between
-attempts: an item is accepted or not, a result is handed out or still there.
+A coroutine is cancelled only while it waits, and then it has taken nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from devices.device import Tensor
 from pipeline.errors import InferenceError
-from pipeline.host import TURNED_OFF, Result
+from pipeline.host import Claim, Lane, Pushed, Waiting
 from pipeline.running import RunningPipeline
 
 Items = Iterable[Mapping[str, ArrayLike]] | AsyncIterable[Mapping[str, ArrayLike]]
@@ -37,16 +43,13 @@ class Waker:
         if not self._on_its_way:  # one wake-up does for all changes until the loop gets to it
             self._on_its_way = True
             with suppress(RuntimeError):  # the loop was closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._arrive)
-
-    def _arrive(self) -> None:
-        self._on_its_way = False
-        self._event.set()
+                self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self) -> None:
         """Return once woken; look at what may have changed after this, not before."""
         await self._event.wait()
         self._event.clear()
+        self._on_its_way = False
 
 
 async def push(
@@ -56,87 +59,128 @@ async def push(
     token: Any = None,
 ) -> None:
     """Accept one item; see :meth:`PipelinedModelRunner.apush`."""
-    try:
-        running.source.push(tensors, 0, ready_ns, token)
-    except TimeoutError:
-        waker = Waker()
-        with running.source.room_told(waker):
-            while True:
-                try:
-                    running.source.push(tensors, 0, ready_ns, token)
-                except TimeoutError:
-                    await waker.wait()
-                else:
-                    return
-
-
-async def pop(running: RunningPipeline) -> Result | None:
-    """The next result; see :meth:`PipelinedModelRunner.apop_result`."""
+    source = running.source
+    pushed = source.offer(running.sink.plain, tensors, ready_ns, token)
+    if source.settled(pushed):
+        return
     waker = Waker()
-    with running.sink.results_told(waker):
-        while True:
-            try:
-                return running.sink.pop(0)
-            except TimeoutError:
+    try:
+        with source.room_told(waker):
+            while not source.settled(pushed):
                 await waker.wait()
+    except asyncio.CancelledError:
+        source.retract(pushed)
+        raise
+
+
+async def reach(running: RunningPipeline, claim: Claim) -> Waiting | None:
+    """The next result of plain pushes, this call's as long as it runs; ``None`` after the end."""
+    sink = running.sink
+    over, waiting = sink.look(sink.plain, claim)
+    if waiting is not None or over:
+        return waiting
+    waker = Waker()
+    with sink.plain.changed.telling(waker):
+        while True:
+            over, waiting = sink.look(sink.plain, claim)
+            if waiting is not None or over:
+                return waiting
+            await waker.wait()
 
 
 async def stream(
-    running: RunningPipeline, items: Items, *, flight: int, return_errors: bool, owner: object
-) -> AsyncIterator[dict[str, Tensor] | InferenceError]:
+    running: RunningPipeline,
+    lane: Lane,
+    items: Items,
+    *,
+    flight: int,
+    return_errors: bool,
+    owner: object,
+) -> AsyncGenerator[dict[str, Tensor] | InferenceError, None]:
     """The outputs of every item, in order; see :meth:`PipelinedModelRunner.stream`.
 
-    ``owner``, the runner, must not be collected, which would cancel it, before the end.
+    ``lane`` is this call's own.  ``owner``, the runner, must not be collected, which would cancel
+    it, before the end.
     """
-    room = asyncio.Semaphore(flight)
-    pushed = popped = 0
-
-    async def feed() -> None:
-        nonlocal pushed
-        async for item in _each(items):
-            await room.acquire()
-            await push(running, item)
-            pushed += 1
-
+    source, sink = running.source, running.sink
+    upstream = _Upstream(items)
+    offer: Pushed | None = None
+    in_flight = 0
     waker = Waker()
-    feeder = asyncio.ensure_future(feed())
-    feeder.add_done_callback(lambda _: waker())
     try:
-        with running.sink.results_told(waker):
-            while not (feeder.done() and popped == pushed):
-                try:
-                    result = running.sink.pop(0)
-                except TimeoutError:
+        with lane.changed.telling(waker), source.room_told(waker):
+            while True:
+                if offer is None and in_flight < flight and (item := upstream.next(waker)):
+                    try:
+                        offer = source.offer(lane, item[0])
+                    except Exception as error:
+                        upstream.fail(error)
+                if offer is not None and source.settled(offer):
+                    offer = None
+                    in_flight += 1
+                    continue
+                result = sink.take(lane, 0) if in_flight else None
+                if result is not None:
+                    in_flight -= 1
+                    if result.error is not None and not return_errors:
+                        raise result.error
+                    yield result.error or result.outputs
+                elif upstream.over and offer is None and not in_flight:
+                    break
+                else:
                     await waker.wait()
-                    continue
-                except InferenceError as error:
-                    popped += 1
-                    room.release()
-                    if not return_errors:
-                        raise
-                    yield error
-                    continue
-                if result is None:
-                    raise RuntimeError(TURNED_OFF)
-                popped += 1
-                room.release()
-                yield result.outputs
-        feeder.result()
+        if upstream.failure is not None:
+            raise upstream.failure
     finally:
-        if not feeder.done():
-            feeder.cancel()
-            await asyncio.wait([feeder])
-        if not feeder.cancelled():
-            feeder.exception()  # it was raised above, or something else is on its way up
-        if popped < pushed:
-            running.sink.drop(pushed - popped)
+        sink.drop(lane)
+        await upstream.close()
         del owner
 
 
-async def _each(items: Items) -> AsyncIterator[Mapping[str, ArrayLike]]:
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item
+class _Upstream:
+    """Where the items of a stream come from, one after the other; never holds back results."""
+
+    def __init__(self, items: Items) -> None:
+        self.over = False
+        self.failure: BaseException | None = None
+        self._plain: Iterator[Mapping[str, ArrayLike]] | None = None
+        self._other: AsyncIterator[Mapping[str, ArrayLike]] | None = None
+        if isinstance(items, AsyncIterable):
+            self._other = aiter(items)
+        else:
+            self._plain = iter(items)
+        self._coming: asyncio.Future[Mapping[str, ArrayLike]] | None = None
+
+    def next(self, waker: Waker) -> tuple[Mapping[str, ArrayLike]] | None:
+        """The next item; ``None`` if there is none yet, for which ``waker`` is told, or any more.
+
+        What the items raise is kept as ``failure``, behind which nothing comes.
+        """
+        if self.over:
+            return None
+        try:
+            if self._plain is not None:
+                return (next(self._plain),)
+            assert self._other is not None
+            if self._coming is None:
+                self._coming = asyncio.ensure_future(self._other.__anext__())
+                self._coming.add_done_callback(lambda _: waker())
+            if not self._coming.done():
+                return None
+            coming, self._coming = self._coming, None
+            return (coming.result(),)
+        except (StopIteration, StopAsyncIteration):
+            self.over = True
+        except Exception as error:
+            self.fail(error)
+        return None
+
+    def fail(self, error: Exception) -> None:
+        """End here, with this error."""
+        self.over, self.failure = True, error
+
+    async def close(self) -> None:
+        """Wait for no item any more."""
+        if self._coming is not None and not self._coming.done():
+            self._coming.cancel()
+            await asyncio.wait([self._coming])

@@ -19,7 +19,7 @@ from collections.abc import (
     Sequence,
     Sized,
 )
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -30,9 +30,10 @@ from numpy.typing import ArrayLike
 from devices.device import Device, Tensor, TensorSpec
 from devices.errors import ConfigError
 from devices.pool import DevicePool
-from pipeline import asynchronous
+from pipeline import arguments, asynchronous, batches
+from pipeline.assembling import assemble
 from pipeline.errors import InferenceError
-from pipeline.host import TURNED_OFF, OnError, Result
+from pipeline.host import Claim, OnError, Result, Waiting, claiming
 from pipeline.observing import (
     PipelineStatistics,
     TraceClock,
@@ -41,9 +42,8 @@ from pipeline.observing import (
     trace_events,
     trace_size,
 )
-from pipeline.running import RECOVERY_S, RunningPipeline, RunOptions
-from pipeline.stages import StageTensors, plan_routes
-from pipeline.supervising import Executables, Replacements, assign, check_recovery, load, select
+from pipeline.running import RECOVERY_S, RunOptions
+from pipeline.supervising import check_recovery
 
 ITEM_DEADLINE_S = 60.0
 """Longest host time for one item in one stage before its device counts as hung.
@@ -115,66 +115,47 @@ class PipelinedModelRunner:
         enough devices or one is dead.
         """
         paths = [Path(executable) for executable in executables]
-        if not paths:
-            raise ConfigError("A pipeline needs at least one executable, but none was given.")
-        _check_size("input_queue_size", input_queue_size)
-        _check_size("output_queue_size", output_queue_size)
-        self._trace_items = trace_size(trace)
+        max_replays = arguments.plain(max_replays)
+        item_deadline_s = arguments.deadline_s(item_deadline_s)
+        recovery_deadline_s = arguments.plain(recovery_deadline_s)
         check_recovery(max_replays, item_deadline_s, on_error, recovery_deadline_s)
-        pool: DevicePool | None = None
-        with ExitStack() as undo:
-            if devices is None:
-                devices = undo.enter_context(DevicePool.simulated(len(paths)))
-            if isinstance(devices, DevicePool):
-                pool = devices
-                devices = select(pool, len(paths), share_devices)
-            assigned = assign(paths, devices, share_devices)
-            replacements = Replacements(spares, pool, restart=restart)
-            replacements.check(assigned)
-            busy: set[int] = set()
-            kept = Executables(paths)
-            undo.callback(kept.close)
-            loaded = load(kept, assigned, undo, busy)
-            plan = plan_routes(
-                [StageTensors(one.inputs, one.outputs) for one in loaded],
-                queue_size=queue_size,
-                outputs=outputs,
-            )
-            self._inputs, self._outputs = plan.inputs, plan.outputs
-            # Enough items to keep every stage busy and every queue between them full.
-            self._flight = len(paths) * (queue_size + 1) + 1
-            self._running = RunningPipeline(
-                kept,
-                assigned,
-                loaded,
-                plan,
-                replacements,
-                RunOptions(
-                    input_limit=input_queue_size,
-                    output_limit=output_queue_size,
-                    on_error=on_error,
-                    max_replays=max_replays,
-                    item_deadline_s=item_deadline_s,
-                    recovery_deadline_s=recovery_deadline_s,
-                    verify_outputs=verify_outputs,
-                    trace_items=self._trace_items,
-                ),
-                busy=busy,
-            )
-            self._resources = undo.pop_all()
+        options = RunOptions(
+            input_limit=arguments.queue_size("input_queue_size", input_queue_size),
+            output_limit=arguments.queue_size("output_queue_size", output_queue_size),
+            on_error=on_error,
+            max_replays=max_replays,
+            item_deadline_s=item_deadline_s,
+            recovery_deadline_s=recovery_deadline_s,
+            verify_outputs=verify_outputs,
+            trace_items=trace_size(arguments.plain(trace)),
+        )
+        self._traced = options.trace_items > 0
+        queue_size = arguments.plain(queue_size)
+        self._running, self._plan = assemble(
+            paths,
+            devices,
+            options,
+            queue_size=queue_size,
+            outputs=outputs,
+            share_devices=share_devices,
+            spares=spares,
+            restart=restart,
+        )
+        # Enough items to keep every stage busy and every queue between them full.
+        self._flight = len(paths) * (queue_size + 1) + 1
         # Runs when the runner is dropped unclosed, and before the devices' own at exit.
-        self._finalizer = weakref.finalize(self, _abandon, self._running, self._resources)
+        self._finalizer = weakref.finalize(self, self._running.cancel)
         _runners.add(self)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The tensors ``push`` needs."""
-        return self._inputs
+        return self._plan.inputs
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The tensors ``pop`` gives."""
-        return self._outputs
+        return self._plan.outputs
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -210,12 +191,17 @@ class PipelinedModelRunner:
         ``RuntimeError`` after the end, :class:`~pipeline.errors.PipelineBroken` when a stage is
         lost, and ``TimeoutError`` after ``timeout`` seconds.
         """
-        if not tensors:
-            self._running.source.end()
-            return
-        _check_ready(ready_ns)
-        self._running.source.push(tensors, timeout, ready_ns, token)
+        running = self._running
+        wait_s, time_ns = arguments.wait_s(timeout), arguments.time_ns(ready_ns)
+        if arguments.is_end(tensors):
+            running.source.end()
+        elif not running.source.push(running.sink.plain, tensors, wait_s, time_ns, token):
+            raise TimeoutError(
+                f"The input queue stayed full for {timeout} s; pop results, or allow a larger "
+                "input_queue_size."
+            )
 
+    @claiming
     def pop(self, timeout: float | None = None) -> dict[str, Tensor] | None:
         """The outputs of the next item, in the order of the pushes; ``None`` after the end.
 
@@ -231,17 +217,31 @@ class PipelinedModelRunner:
         come any more, :class:`~pipeline.errors.PipelineClosed` after :meth:`cancel`, and
         ``TimeoutError`` after ``timeout`` seconds.
         """
-        result = self.pop_result(timeout)
-        if result is None or result.error is None:
-            return None if result is None else result.outputs
-        return cast("dict[str, Tensor]", result.error)  # only where on_error="return" asks for it
+        claim = Claim()
+        waiting = self._running.sink.reach(
+            self._running.sink.plain, claim, arguments.wait_s(timeout)
+        )
+        if waiting is None:
+            return None
+        outputs = self._outputs_of(waiting)
+        waiting.result = None  # from here on it is the caller's
+        return outputs
 
+    @claiming
     def pop_result(self, timeout: float | None = None) -> Result | None:
         """Like :meth:`pop`, with the item's number, times and token.
 
         With ``on_error="return"`` the result of an item that failed has its ``error``.
         """
-        return self._running.sink.pop(timeout)
+        claim = Claim()
+        waiting = self._running.sink.reach(
+            self._running.sink.plain, claim, arguments.wait_s(timeout)
+        )
+        if waiting is None:
+            return None
+        result = self._result_of(waiting)
+        waiting.result = None  # from here on it is the caller's
+        return result
 
     def run(
         self, items: Iterable[Mapping[str, ArrayLike]], *, return_errors: bool = False
@@ -250,50 +250,16 @@ class PipelinedModelRunner:
 
         Never more items are in flight than keep all stages busy, so ``items`` may be endless.
         With ``return_errors`` a failed item gives its exception in place of outputs; otherwise it
-        is raised, which ends the iteration, and the items pushed behind it are dropped.  Do not
-        push or pop meanwhile.
+        is raised, which ends the iteration.  What is in flight when the iteration ends early is
+        dropped.  Others may push, pop, run and stream meanwhile: each gets the results of its own
+        items, in its order.
         """
-        iterator = iter(items)
-        accepted: Mapping[str, ArrayLike] | None = None  # taken from items, not pushed yet
-        exhausted = False
-        in_flight = 0
-        try:
-            while True:
-                if accepted is None and not exhausted and in_flight < self._flight:
-                    accepted = next(iterator, None)
-                    exhausted = accepted is None
-                pushed = accepted is not None and self._try_push(accepted, wait=not in_flight)
-                if pushed:
-                    accepted = None
-                    in_flight += 1
-                elif not in_flight:
-                    return
-                # Wait for a result only where nothing can be pushed; then take all there are.
-                wait = not pushed
-                while in_flight:
-                    try:
-                        result = self.pop_result(None if wait else 0)
-                    except TimeoutError:
-                        break
-                    except InferenceError as error:
-                        in_flight -= 1
-                        if not return_errors:
-                            raise
-                        yield error
-                    else:
-                        if result is None:
-                            raise RuntimeError(TURNED_OFF)
-                        in_flight -= 1
-                        if result.error is not None and not return_errors:
-                            raise result.error
-                        yield result.error or result.outputs
-                    wait = False
-        finally:
-            with suppress(RuntimeError):  # lost or cancelled: nothing is left to drop
-                while in_flight:
-                    in_flight -= 1
-                    with suppress(InferenceError):
-                        self.pop()
+        lane = self._running.sink.lane()
+        results = batches.run(
+            self._running, lane, items, flight=self._flight, return_errors=return_errors, owner=self
+        )
+        lane.belong_to(results)
+        return results
 
     def map(
         self,
@@ -328,13 +294,12 @@ class PipelinedModelRunner:
         result.  If ``items`` raises, its exception comes after the results of what was pushed.
         Cancelling, or leaving the loop early, drops what is in flight and waits for nothing.
         """
-        return asynchronous.stream(
-            self._running,
-            items,
-            flight=self._flight,
-            return_errors=return_errors,
-            owner=self,
+        lane = self._running.sink.lane()
+        results = asynchronous.stream(
+            self._running, lane, items, flight=self._flight, return_errors=return_errors, owner=self
         )
+        lane.belong_to(results)
+        return results
 
     async def apush(
         self,
@@ -347,31 +312,44 @@ class PipelinedModelRunner:
 
         It has no timeout: when it is cancelled (``asyncio.wait_for``), the item is not pushed.
         """
-        if not tensors:
+        time_ns = arguments.time_ns(ready_ns)
+        if arguments.is_end(tensors):
             self._running.source.end()
-            return
-        _check_ready(ready_ns)
-        await asynchronous.push(self._running, tensors, ready_ns, token)
+        else:
+            await asynchronous.push(self._running, tensors, time_ns, token)
 
+    @claiming
     async def apop(self) -> dict[str, Tensor] | None:
         """:meth:`pop` for event loops; when it is cancelled, the result stays for the next."""
-        result = await self.apop_result()
-        return None if result is None else result.outputs
+        claim = Claim()
+        waiting = await asynchronous.reach(self._running, claim)
+        if waiting is None:
+            return None
+        outputs = self._outputs_of(waiting)
+        waiting.result = None  # from here on it is the caller's
+        return outputs
 
+    @claiming
     async def apop_result(self) -> Result | None:
         """:meth:`pop_result` for event loops."""
-        return await asynchronous.pop(self._running)
+        claim = Claim()
+        waiting = await asynchronous.reach(self._running, claim)
+        if waiting is None:
+            return None
+        result = self._result_of(waiting)
+        waiting.result = None  # from here on it is the caller's
+        return result
 
     def set_input_queue_size(self, size: int | None) -> None:
         """Change how many items may wait before the first stage (``None``: any number).
 
         A smaller size drops nothing; pushes block until fewer wait.
         """
-        self._running.source.set_limit(_check_size("input_queue_size", size))
+        self._running.source.set_limit(arguments.queue_size("input_queue_size", size))
 
     def set_output_queue_size(self, size: int | None) -> None:
         """Change how many results may wait after the last stage (``None``: any number)."""
-        self._running.sink.set_limit(_check_size("output_queue_size", size))
+        self._running.sink.set_limit(arguments.queue_size("output_queue_size", size))
 
     def stats(self, *, processes: bool = False) -> PipelineStatistics:
         """What every stage has counted so far; also after closing.
@@ -393,7 +371,7 @@ class PipelinedModelRunner:
 
         Raises ``ConfigError`` if the runner was made without ``trace``.
         """
-        if not self._trace_items:
+        if not self._traced:
             raise ConfigError(
                 "This runner records no trace; make it with PipelinedModelRunner(..., trace=True)."
             )
@@ -410,15 +388,13 @@ class PipelinedModelRunner:
         """
         if self._finalizer.alive:
             self._running.finish()
-            if self._finalizer.detach() is not None:
-                self._resources.close()
+            self._finalizer.detach()
 
     def cancel(self) -> None:
         """Stop at once: what is in flight and results not popped are dropped."""
         if self._finalizer.alive:
             self._running.cancel()
-            if self._finalizer.detach() is not None:
-                self._resources.close()
+            self._finalizer.detach()
 
     def __enter__(self) -> PipelinedModelRunner:
         return self
@@ -438,18 +414,20 @@ class PipelinedModelRunner:
         if self._finalizer.detach() is not None:  # closing does nothing in the child from here on
             self._running.abandon_after_fork()
 
-    def _try_push(self, tensors: Mapping[str, ArrayLike], *, wait: bool) -> bool:
-        try:
-            self._running.source.push(tensors, None if wait else 0, None)
-        except TimeoutError:
-            return False
-        return True
+    def _result_of(self, waiting: Waiting) -> Result:
+        """What is claimed, to be handed out; raises the error of an item that failed."""
+        result = waiting.result
+        assert result is not None  # it is claimed
+        if result.error is not None and self._running.sink.on_error != "return":
+            waiting.result = None
+            raise result.error
+        return result
 
-
-def _abandon(running: RunningPipeline, resources: ExitStack) -> None:
-    """The runner was dropped, or the interpreter ends, without closing it."""
-    running.cancel()
-    resources.close()
+    def _outputs_of(self, waiting: Waiting) -> dict[str, Tensor]:
+        result = self._result_of(waiting)
+        if result.error is None:
+            return result.outputs
+        return cast("dict[str, Tensor]", result.error)  # only where on_error="return" asks for it
 
 
 _runners: weakref.WeakSet[PipelinedModelRunner] = weakref.WeakSet()
@@ -461,16 +439,3 @@ def _abandon_after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_abandon_after_fork)
-
-
-def _check_ready(ready_ns: int | None) -> None:
-    if ready_ns is not None and ready_ns < 0:
-        raise ConfigError(f"ready_ns is {ready_ns}, but a time must not be negative.")
-
-
-def _check_size(name: str, size: int | None) -> int | None:
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-        raise ConfigError(
-            f"{name} is {size!r}, but it must be an integer of at least 1, or None for no limit."
-        )
-    return size

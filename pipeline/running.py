@@ -8,18 +8,16 @@ follows is in :mod:`pipeline.supervising.supervision`.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 from devices.device import Device, Loaded
 from devices.errors import DeviceError
 from devices.process import SafeLogger
 from pipeline.channels import SharedMemoryConsumer, SharedMemoryProducer
-from pipeline.host import OnError, Pump, Sink, Source, WakePipe
+from pipeline.host import OnError, Pump, Sink, Source, WakePipe, wait_for_calls
 from pipeline.observing import PipelineStatistics, StageStatistics, StageTrace, TracedPage
 from pipeline.stages import SOURCE, Losses, RoutePlan
 from pipeline.supervising import (
@@ -38,6 +36,10 @@ GRACE_S = 1.0
 
 RECOVERY_S = 30.0
 """How long it is tried to find a successor for a lost device before the pipeline breaks."""
+
+READING_S = 1.0
+"""How long to wait for who reads statistics when their memory is given back: far more than that
+takes, unless it is the call that was interrupted to end the pipeline."""
 
 _logger = SafeLogger(__name__)
 
@@ -78,11 +80,9 @@ class RunningPipeline:
         self.clock = devices[0].clock
         self._busy = busy
         self._executables = executables
-        self._ending = threading.RLock()
-        self._shutting_down = False
+        self._resources = ExitStack()
         self._final: PipelineStatistics | None = None
         self._final_trace: list[StageTrace] = []
-        tokens: dict[int, Any] = {}  # what the user pushed with an item, by item
         with ExitStack() as undo:
             self._wake_pipe = WakePipe()
             undo.callback(self._wake_pipe.close)
@@ -102,7 +102,6 @@ class RunningPipeline:
                 ],
                 plan.inputs,
                 clock=self.clock,
-                tokens=tokens,
                 limit=options.input_limit,
                 wake=self._wake_pipe.wake,
             )
@@ -115,12 +114,10 @@ class RunningPipeline:
                 plan.outputs,
                 seating.device_name,
                 self.source,
-                tokens=tokens,
                 limit=options.output_limit,
                 wake=self._wake_pipe.wake,
                 on_error=options.on_error,
             )
-            self.source.tell = self.sink.tell
             undo.callback(self.sink.close)
             self._supervisor = Supervisor(
                 seating,
@@ -148,6 +145,7 @@ class RunningPipeline:
                 self._wake_pipe,
                 supervise=self._supervisor.check,
                 on_failure=self._host_failed,
+                release=self._release_all,
             )
             undo.pop_all()
         self._pump.start()
@@ -158,34 +156,40 @@ class RunningPipeline:
         stages = range(self._seating.plan.num_stages)
         return tuple(self._seating.seat_of(segment).device for segment in stages)
 
+    def own(self, resources: ExitStack) -> None:
+        """Release these, too, last of all."""
+        self._resources = resources
+
     def statistics(self) -> PipelineStatistics:
         """The counters now, or the last ones once the pipeline is closed."""
-        with self._ending:
-            return self._final or self._read_statistics()
+        if self._final is None:
+            return self._read_statistics()
+        return replace(self._final, popped=self.sink.popped)
 
     def trace(self) -> list[StageTrace]:
         """What every stage has recorded so far, also once the pipeline is closed."""
-        with self._ending:
-            return self._read_trace() if self._final is None else self._final_trace
+        return self._read_trace() if self._final is None else self._final_trace
 
     def finish(self) -> None:
         """Announce the end if nobody did, wait until everything came out, and release all.
 
-        Results not popped yet stay available.
+        Results not popped yet stay available.  May be interrupted, and called again.
         """
-        with suppress(RuntimeError):  # ended or broken already
-            self.source.end()
+        self.source.end(again=True)
         self.sink.set_limit(None)
         self.sink.wait_done()
-        self._shut_down()
+        self._pump.stop()
 
     def cancel(self) -> None:
-        """Stop as soon as possible, drop what is in flight, and release all."""
+        """Stop as soon as possible, drop what is in flight, and release all.
+
+        May be interrupted, and called again.
+        """
         self.sink.cancel()
-        self._shut_down()
+        self._pump.stop()
 
     def abandon_after_fork(self) -> None:
-        """In a forked child: let go of everything, without locks, and leave the stages alone.
+        """In a forked child: let go of everything, and leave the stages alone.
 
         Otherwise the child would hold pipe ends open whose closing the stages wait for.
         """
@@ -197,11 +201,10 @@ class RunningPipeline:
                 "from it; make runners in the process that uses them."
             )
 
-        self._ending = threading.RLock()
-        self._shutting_down = True
+        self._final_trace = self._read_trace()
+        self._final = self._read_statistics()
         self.source.abandon_after_fork(refusal)
         self.sink.abandon_after_fork(refusal)
-        self._final, self._final_trace = self._read_statistics(), self._read_trace()
         self._seating.close_ends()
         self._seating.close_memory()
         self._wake_pipe.abandon_after_fork()
@@ -226,26 +229,24 @@ class RunningPipeline:
 
     # -- ending ---------------------------------------------------------------------------------
 
-    def _shut_down(self) -> None:
-        with self._ending:  # whoever comes second waits until all is released
-            if not self._shutting_down:
-                self._shutting_down = True
-                self._release_all()
-
     def _release_all(self) -> None:
-        self._supervisor.stop(GRACE_S)
-        self._abandon_stages()
-        self._pump.stop()
-        self.source.close()
-        self.sink.close()
-        self._seating.close_ends()
-        self._await_stages()
-        self._final, self._final_trace = self._read_statistics(), self._read_trace()
-        self._seating.close_memory()
-        self._wake_pipe.close()
-        late = [seat.device for seat in self._seating.seats if seat.running_late]
-        unload([one for one in self._supervisor.extra if not any(one[0] is d for d in late)])
-        give_up([seat.device for seat in self._seating.seats])
+        """Called by the pump thread, its last act: nothing can interrupt it there."""
+        with self._resources:
+            self._supervisor.stop(GRACE_S)
+            self._abandon_stages()
+            self.source.close()
+            self.sink.close()
+            self._seating.close_ends()
+            self._await_stages()
+            self._final_trace = self._read_trace()
+            self._final = self._read_statistics()
+            readers = {RunningPipeline.statistics.__code__, RunningPipeline.trace.__code__}
+            wait_for_calls(readers, READING_S)
+            self._seating.close_memory()
+            self._wake_pipe.close()
+            late = [seat.device for seat in self._seating.seats if seat.running_late]
+            unload([one for one in self._supervisor.extra if not any(one[0] is d for d in late)])
+            give_up([seat.device for seat in self._seating.seats])
 
     def _abandon_stages(self) -> None:
         for seat in self._seating.seats:

@@ -1,22 +1,30 @@
 """The two ends of a pipeline in the user's program: where items enter and where results leave.
 
-Whoever pushes or pops works here, helped by the one thread that moves items while nobody does.
+Whoever pushes or pops only puts into and takes from queues here; one thread does the rest.
 """
 
 from __future__ import annotations
 
+from pipeline.host.calls import Claim, claiming, wait_for_calls
+from pipeline.host.lanes import Lane, Waiting
 from pipeline.host.pump import Pump
 from pipeline.host.result import OnError, Result
 from pipeline.host.sink import Sink
-from pipeline.host.source import TURNED_OFF, Source
+from pipeline.host.source import TURNED_OFF, Pushed, Source
 from pipeline.host.wake_pipe import WakePipe
 
 __all__ = [
     "TURNED_OFF",
+    "Claim",
+    "Lane",
     "OnError",
     "Pump",
+    "Pushed",
     "Result",
     "Sink",
     "Source",
+    "Waiting",
     "WakePipe",
+    "claiming",
+    "wait_for_calls",
 ]

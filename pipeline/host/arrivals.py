@@ -1,9 +1,4 @@
-"""The host's ends of all channels that carry final outputs: whole items in, credits out.
-
-The thread that takes an item may be interrupted anywhere, because it may be the user's own (a
-signal handler that raises).  So nothing here is trusted twice: :meth:`Arrivals.resync` works out
-from the memory and from how many items are finished where the channels are.
-"""
+"""The host's ends of all channels that carry final outputs: whole items in, credits out."""
 
 from __future__ import annotations
 
@@ -65,11 +60,6 @@ class Arrivals:
     def descriptors(self) -> tuple[int, ...]:
         """What becomes readable when :meth:`receive` may have more to give."""
         return tuple([c.fileno() for c in self._consumers if not c.pending])
-
-    def resync(self) -> None:
-        """Go on behind the items that are finished, after an interruption anywhere."""
-        for consumer in self._consumers:
-            consumer.resync(self.finished)
 
     def close(self) -> None:
         """Close all ends."""

@@ -1,19 +1,18 @@
-"""The host's one thread: moves items at both ends while nobody else does, and notices deaths.
+"""The host's one thread: moves items at both ends, notices deaths, and releases all at the end.
 
 It sleeps in ``poll`` on the pipes that matter at the moment and on a pipe of its own, through which
-other threads wake it.  It looks around in intervals only while results are popped, because who pops
-moves the items himself and has to be relieved when he stops (:mod:`pipeline.host.attendance`).
+other threads wake it.  Signal handlers run in the main thread only, so nothing it does is ever
+interrupted; that is why whatever takes more than one step is done here.
 """
 
 from __future__ import annotations
 
 import math
-import select
 import threading
-import time
 from collections.abc import Callable
 
 from devices.process import SafeLogger
+from pipeline.host.changed import Changed
 from pipeline.host.sink import Sink
 from pipeline.host.source import Source
 from pipeline.host.wake_pipe import WakePipe
@@ -25,8 +24,8 @@ class Pump:
     """Runs :class:`Source` and :class:`Sink`, and ``supervise`` after every round.
 
     ``supervise`` says after how many seconds it wants to be asked again even if nothing happens
-    (``None``: not before something does).  If anything raises, ``on_failure`` is told and the
-    thread ends.
+    (``None``: not before something does).  If anything raises, ``on_failure`` is told and nothing
+    moves any more.  ``release`` is called last of all.
     """
 
     def __init__(
@@ -37,15 +36,18 @@ class Pump:
         *,
         supervise: Callable[[], float | None],
         on_failure: Callable[[BaseException], None],
+        release: Callable[[], None],
     ) -> None:
         self._source = source
         self._sink = sink
         self._wake_pipe = wake_pipe
         self._supervise = supervise
         self._on_failure = on_failure
+        self._release = release
         self._stopping = False
-        self._poll = select.poll()
-        self._poll.register(wake_pipe.fileno(), select.POLLIN)
+        self._stopped = False
+        self._failure: BaseException | None = None
+        self._changed = Changed()
         self._thread = threading.Thread(target=self._run, name="pipeline pump", daemon=True)
 
     def start(self) -> None:
@@ -53,48 +55,46 @@ class Pump:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and wait for it."""
+        """Have everything released, and wait for it.  May be interrupted, and called again.
+
+        Raises what the release raised.
+        """
         self._stopping = True
         self._wake_pipe.wake()
-        if threading.current_thread() is not self._thread and self._thread.ident is not None:
-            self._thread.join()
+        if threading.current_thread() is self._thread:
+            return  # the collector found a runner here: it is done when this thread comes to it
+        self._changed.wait(lambda: self._stopped, None)
+        self._thread.join()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
 
     def _run(self) -> None:
         try:
-            patience: float | None = None
-            while not self._stopping:
-                self._wait(patience)
+            while self._goes_on():
                 self._source.service()
                 self._sink.collect()
-                patience = self._supervise()
+                self._sleep(self._supervise())
         except BaseException as error:
-            if self._stopping:
-                return  # closed under its feet, by a runner that was collected in this thread
             _logger.exception("the pump of a pipeline failed")
             self._on_failure(error)
+            self._source.close()
+        while self._goes_on():
+            self._wake_pipe.sleep((), None)
+        try:
+            self._release()
+        except BaseException as error:
+            self._failure = error
+        self._stopped = True
+        self._changed.tell()
 
-    def _wait(self, patience_s: float | None) -> None:
-        """Sleep until something happened, a supervisor's time is over, or it is our turn."""
-        due = None if patience_s is None else time.monotonic() + patience_s
-        rested = False
-        while True:
-            poll = self._poll
-            rest_s = self._sink.rest_s(self._source.holds_somebody)
-            if rest_s == 0:
-                if rested:
-                    return  # nobody came back: first do what there is to do
-                poll = select.poll()
-                poll.register(self._wake_pipe.fileno(), select.POLLIN)
-                for descriptor in (*self._source.interest(), *self._sink.interest()):
-                    poll.register(descriptor, select.POLLIN)
-            left_s = None if due is None else max(0.0, due - time.monotonic())
-            sleep_s, rested = left_s, False
-            if rest_s and (left_s is None or rest_s < left_s):
-                sleep_s, rested = rest_s, True
+    def _goes_on(self) -> bool:
+        self._wake_pipe.forget()  # before anything is looked at
+        return not self._stopping
+
+    def _sleep(self, patience_s: float | None) -> None:
+        self._wake_pipe.sleep(
+            (*self._source.interest(), *self._sink.interest()),
             # Rounded up, or the last part of a millisecond would be spent asking again and again.
-            if poll.poll(None if sleep_s is None else math.ceil(sleep_s * 1000)):
-                self._wake_pipe.drain()
-                return
-            if not rested:
-                return
-            # Somebody pops: ask again whether it is our turn, and disturb nobody if not.
+            None if patience_s is None else math.ceil(patience_s * 1000),
+        )

@@ -21,17 +21,16 @@ KEPT = 8
 
 
 def _unused() -> int:
-    """What ``sys.getrefcount`` says of an array that only a deque and a loop refer to."""
-    for array in deque([np.empty(0)]):
-        return sys.getrefcount(array)
-    raise AssertionError
+    """What ``sys.getrefcount`` says of an array that only one variable refers to."""
+    array = np.empty(0)
+    return sys.getrefcount(array)
 
 
 _UNUSED = _unused()
 
 
 class Copies:
-    """Makes copies of one tensor.  Used by one thread at a time."""
+    """Makes copies of one tensor, for any number of threads."""
 
     def __init__(self, spec: TensorSpec) -> None:
         self._shape = spec.shape
@@ -43,15 +42,28 @@ class Copies:
         """A dense copy of ``source`` that is the caller's, views of it included."""
         if not self._large:
             return source.copy()
-        made = self._made
-        for array in made:
-            if sys.getrefcount(array) == _UNUSED and self._unchanged(array):
-                break
-        else:
+        array = self._free()
+        if array is None:
             array = np.empty(self._shape, self._dtype)
-            made.appendleft(array)  # who came first is forgotten: it may be kept for ever
+        self._made.append(array)  # who came first is forgotten: it may be kept for ever
         np.copyto(array, source)
         return array
+
+    def forget(self) -> None:
+        """Keep no memory."""
+        self._made.clear()
+
+    def _free(self) -> Tensor | None:
+        """An array nobody else refers to, nor can find any more."""
+        for _ in range(len(self._made)):
+            try:
+                array = self._made.popleft()
+            except IndexError:
+                break
+            if sys.getrefcount(array) == _UNUSED and self._unchanged(array):
+                return array
+            self._made.append(array)
+        return None
 
     def _unchanged(self, array: Tensor) -> bool:
         """Whether its user has left it as it was made."""

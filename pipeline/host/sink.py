@@ -1,32 +1,38 @@
-"""Where results leave: puts the outputs of an item together and hands them out in order.
+"""Where results leave: puts the outputs of an item together and gives them to their owner.
 
-A thread that waits in :meth:`Sink.pop` copies finished items out of the rings itself; while nobody
-does, the pump thread does it (:mod:`pipeline.host.attendance`).  How many results may wait is
-limited by the credits given to the last stage, so a result waits either in its ring or here, and
-both count.
+::
+
+    rings of the last stages ── pump: copies ─► lane of the call that pushed it ─► pop, run, ...
+
+The rings belong to the pump thread, in which no signal handler runs.  A thread that waits for a
+result may be interrupted anywhere: it takes nothing before the last step of its call.  How many
+results may wait is limited by the credits given to the last stage, so a result waits either in
+its ring or here, and both count.
 """
 
 from __future__ import annotations
 
-import time
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from devices.device import TensorSpec
 from pipeline.channels import ChannelSpec, Failure, Item, SharedMemoryConsumer, joined
 from pipeline.errors import EndOfChannel, InferenceError, PeerDied, PipelineClosed
 from pipeline.host.arrivals import Arrivals
-from pipeline.host.attendance import Attendance
+from pipeline.host.calls import Claim
 from pipeline.host.changed import Changed
+from pipeline.host.lanes import Lane, Waiting
 from pipeline.host.recycling import Copies
 from pipeline.host.result import OnError, Result
-from pipeline.host.source import Source
+from pipeline.host.source import TURNED_OFF, Pushed, Source
 
 
 class Sink:
-    """The host's end of all channels that carry final outputs.  Safe for any number of threads."""
+    """The host's end of all channels that carry final outputs.
+
+    The public half is safe for any number of threads, the other half is the pump's.
+    """
 
     def __init__(
         self,
@@ -35,15 +41,14 @@ class Sink:
         device_name: Callable[[int, int], str],
         source: Source,
         *,
-        tokens: dict[int, Any],
         limit: int | None,
         wake: Callable[[], None],
         on_error: OnError = "raise",
     ) -> None:
         """``consumers`` by rising maker, the last stage's last.
 
-        ``device_name`` gives the device of a segment in a generation; ``tokens`` by item are put
-        there by ``source``, the other end of the pipeline; ``wake`` stirs the pump.
+        ``device_name`` gives the device of a segment in a generation; ``source`` is the other end
+        of the pipeline; ``wake`` stirs the pump.
         """
         self._arrivals = Arrivals(consumers)
         made_by = {
@@ -54,27 +59,22 @@ class Sink:
         self._outputs = [(spec.name, made_by[spec.name], Copies(spec)) for spec in outputs]
         self._device_name = device_name
         self._source = source
-        self._tokens = tokens
         self._limit = limit
         self._wake = wake
-        self._changed = Changed()
-        self._attendance = Attendance(wake)
-        self._on_error = on_error
+        self.on_error = on_error
+        self._done = Changed()
+        self._lanes: set[weakref.ref[Lane]] = set()
         self._stopped: InferenceError | None = None
-        self._results: deque[Result] = deque()
-        self._popped = 0
-        self._dropping = 0  # items below this one go nowhere
-        self._awaiting_end = 0
-        self._unsettled = False  # inside of what must not be interrupted
-        self._fault: Exception | None = None
         self._ended = False
         self._loss: Callable[[], Exception] | None = None
         self._closed = False
         self._cancelled = False
+        self._repeats: deque[int] = deque()
         self.gone = False
         """A stage stopped sending without ending: no item will be complete any more."""
-        with self._changed:
-            self._grant()
+        self.plain = self.lane()
+        """The results of plain pushes."""
+        self._grant()
 
     @property
     def finished(self) -> int:
@@ -83,276 +83,234 @@ class Sink:
 
     @property
     def popped(self) -> int:
-        """Results handed out, failures included."""
-        return self._popped
+        """Results handed out or dropped, failures included."""
+        while True:
+            finished = self._arrivals.finished
+            waiting = sum(lane.waiting(claimed=True) for lane in self._living())
+            if finished == self._arrivals.finished:
+                return max(0, finished - waiting)
 
     @property
     def ended(self) -> bool:
         """Whether the end of the stream came out."""
         return self._ended
 
-    def pop(self, timeout: float | None) -> Result | None:
-        """The next result; see :meth:`PipelinedModelRunner.pop_result`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            watching = False
-            try:
-                with self._changed.lock:
-                    alone = not self._attendance.taken
-                    while self._results and self._results[0].item < self._popped:
-                        self._results.popleft()  # an interrupted call had taken it
-                    if alone and not self._results:
-                        self._fetch()
-                    if self._results:
-                        result = self._results[0]
-                        limited = self._limit is not None and not self._closed
-                        settled = not self._unsettled
-                        self._unsettled |= limited
-                        self._popped = result.item + 1  # from here on it is this call's
-                        self._results.popleft()
-                        if limited:
-                            self._grant()
-                            self._unsettled = not settled
-                        break
-                    if self._ended or self._stopped is not None:
-                        return None
-                    if self._loss is not None:
-                        raise self._loss()
-                    remaining = None if deadline is None else deadline - time.monotonic()
-                    if remaining is not None and remaining <= 0:
-                        raise TimeoutError(f"No result came out within {timeout} s.")
-                    if not alone or self._fault is not None or not self._expecting():
-                        self._changed.wait(remaining)
-                        continue
-                    watching = True
-                    self._attendance.enter()
-                self._watch(remaining)
-            finally:
-                if watching:
-                    with self._changed.lock:
-                        self._attendance.leave()
-                        self._changed.notify_all()  # somebody else may have to watch now
-        if result.error is not None and self._on_error != "return":
-            raise result.error
+    def lane(self) -> Lane:
+        """Room for the results of one owner, until he lets go of it."""
+        lane = Lane()
+        self._lanes.add(weakref.ref(lane, self._lanes.discard))
+        return lane
+
+    def look(self, lane: Lane, claim: Claim) -> tuple[bool, Waiting | None]:
+        """Whether the end was reached, and the next result, this call's as long as it runs.
+
+        It is taken when the call sets its ``result`` to ``None``, its last step.  Raises as
+        :meth:`PipelinedModelRunner.pop` but for failures.
+        """
+        over = self._over()  # before it is known that nothing is left
+        waiting = lane.claim(claim)
+        if waiting is None:
+            if over:
+                self._check_ended()
+            elif self._source.holds or self._limit is not None:
+                self._wake()  # who made a change may have been interrupted before he said so
+        elif self._limit is not None:
+            self._wake()  # for this makes room
+        return over, waiting
+
+    def reach(self, lane: Lane, claim: Claim, timeout: float | None) -> Waiting | None:
+        """:meth:`look`, and wait; ``None`` at the end, ``TimeoutError`` after ``timeout`` s."""
+        over, waiting = self.look(lane, claim)
+        if waiting is not None or over:
+            return waiting
+
+        def ready() -> bool:
+            nonlocal over, waiting
+            over, waiting = self.look(lane, claim)
+            return over or waiting is not None
+
+        if not lane.changed.wait(ready, timeout, lambda: lane.waiting(claimed=True) > 0):
+            raise TimeoutError(f"No result came out within {timeout} s.")
+        return waiting
+
+    def take(self, lane: Lane, timeout: float | None) -> Result | None:
+        """The next result, for an owner with one thread; ``None`` if there is none in time.
+
+        Raises ``RuntimeError`` where none will come any more.
+        """
+        result: Result | None = None
+
+        def ready() -> bool:
+            nonlocal result
+            over = self._over()
+            result = lane.take()
+            if result is None and over:
+                self._check_ended()
+                raise RuntimeError(TURNED_OFF)
+            return result is not None
+
+        if not ready() and timeout != 0:
+            if self._source.holds or self._limit is not None:
+                self._wake()
+            lane.changed.wait(ready, timeout)
+        if result is not None and self._limit is not None:
+            self._wake()
         return result
+
+    def drop(self, lane: Lane) -> None:
+        """Forget the results of a lane, now and when they come."""
+        lane.abandon()
+        self._wake()
+
+    def set_limit(self, limit: int | None) -> None:
+        """Change how many results may wait."""
+        self._limit = limit
+        self._wake()
+
+    def repeat(self, segment: int) -> None:
+        """Tell a segment that was started anew how much room there is."""
+        self._repeats.append(segment)
+        self._wake()
+
+    def wait_done(self) -> None:
+        """Wait until every item has come out, or none will any more."""
+        self._done.wait(lambda: self._ended or self._loss is not None, None)
+
+    def lose(self, loss: Callable[[], Exception]) -> None:
+        """Make ``pop`` raise this once the results that are there have been handed out."""
+        if self._loss is None:
+            self._loss = loss
+        self._tell_all()
+
+    def cancel(self) -> None:
+        """Drop all results; every ``pop``, now and later, raises ``PipelineClosed``."""
+        self._loss = lambda: PipelineClosed(
+            "The pipeline was cancelled, its results are gone; make a new runner."
+        )
+        self._cancelled = True
+        for lane in self._living():
+            lane.abandon()
+        self._tell_all()
+
+    def abandon_after_fork(self, loss: Callable[[], Exception]) -> None:
+        """In a forked child: let go of the channels, and make every pop raise."""
+        self._loss = loss
+        self._cancelled = True
+        for lane in self._living():
+            lane.abandon()
+        self._arrivals.close()
+
+    # -- the pump's -----------------------------------------------------------------------------
 
     def granted_on(self, spec: ChannelSpec) -> int:
         """How many items may have been published on a channel in all."""
         return self._arrivals.granted_on(spec)
 
-    def repeat(self, segment: int) -> None:
-        """Tell a segment that was started anew how much room there is."""
-        with self._changed:
-            if not self._closed:
-                self._arrivals.repeat(segment)
+    def interest(self) -> tuple[int, ...]:
+        """Descriptors that become readable when :meth:`collect` has something to do."""
+        return self._arrivals.descriptors() if self._expecting() else ()
 
-    def set_limit(self, limit: int | None) -> None:
-        """Change how many results may wait."""
-        with self._changed:
-            self._limit = limit
-            if not self._closed:
-                self._grant()
-
-    @contextmanager
-    def results_told(self, listener: Callable[[], None]) -> Iterator[None]:
-        """Have ``listener`` called whenever another :meth:`pop` may succeed, for event loops."""
-        with self._changed.telling(listener):
-            self._attendance.summon()  # event loops cannot watch
-            yield
-
-    def tell(self) -> None:
-        """Something is waiting in the source: whoever watches here is to move it, too."""
-        self._attendance.tell()
-
-    def drop(self, count: int) -> None:
-        """Take the next ``count`` results, now or when they come, and forget them."""
-        with self._changed:
-            self._dropping = self._popped + count
-            while self._results and self._results[0].item < self._dropping:
-                self._results.popleft()
-                self._popped += 1
-            if not self._closed:
-                self._grant()
-
-    def wait_done(self) -> None:
-        """Wait until every item has come out, or none will any more."""
-        with self._changed:
-            self._awaiting_end += 1
-            self._wake()
-            self._changed.wait_for(lambda: self._ended or self._loss is not None)
-            self._awaiting_end -= 1
-
-    def lose(self, loss: Callable[[], Exception]) -> None:
-        """Make ``pop`` raise this once the results that are there have been handed out."""
-        with self._changed:
-            if self._loss is None:
-                self._loss = loss
-            self._notify()
-
-    def cancel(self) -> None:
-        """Drop all results; every ``pop``, now and later, raises ``PipelineClosed``."""
-        with self._changed:
-            self._cancelled = True
-            self._results.clear()
-            self._tokens.clear()
-            self._ended = False
-            self._loss = lambda: PipelineClosed(
-                "The pipeline was cancelled, its results are gone; make a new runner."
-            )
-            self._notify()
+    def collect(self) -> None:
+        """Take every item that has arrived on all channels."""
+        if self._closed:
+            return
+        while self._repeats:
+            self._arrivals.repeat(self._repeats.popleft())
+        if self._expecting():
+            self._arrivals.look()
+            try:
+                while (items := self._arrivals.receive()) is not None:
+                    self._take(items)
+            except EndOfChannel:
+                self._ended = True
+                self._tell_all()
+            except PeerDied:
+                self.gone = True
+        self._grant()  # once for all of them: a credit costs a system call
 
     def close(self) -> None:
         """Close the channels; results already here can still be popped."""
-        with self._changed:
-            self._closed = True
-            self._notify()
-            # A thread must not sleep on descriptors that are closed; it might be this one, in
-            # which a signal handler or the garbage collector does this while it sleeps.
-            self._changed.wait_for(lambda: not self._attendance.taken)
-            self._arrivals.close()
-            self._attendance.close()
+        self._closed = True
+        self._arrivals.close()
+        for _, _, copies in self._outputs:
+            copies.forget()
+        self._tell_all()
 
-    def abandon_after_fork(self, loss: Callable[[], Exception]) -> None:
-        """In a forked child: let go of the channels without locks, and make every pop raise."""
-        self._changed = Changed()
-        self._results.clear()
-        self._ended = False
-        self._loss = loss
-        self._attendance.abandon_after_fork()
-        self.close()
+    # -- helpers --------------------------------------------------------------------------------
 
-    # -- called by the pump thread --------------------------------------------------------------
+    def _over(self) -> bool:
+        return self._ended or self._stopped is not None or self._loss is not None
 
-    def rest_s(self, needed: bool) -> float | None:
-        """For how long the pump may leave the channels alone; ``None``: until it is woken.
-
-        With ``needed``, somebody waits for room that comes with results that nobody pops.
-        """
-        with self._changed:
-            needed = needed or self._awaiting_end > 0 or self._changed.listened
-            rest_ns = self._attendance.rest_ns(needed)
-            return None if rest_ns is None else rest_ns / 1e9
-
-    def interest(self) -> tuple[int, ...]:
-        """Descriptors that become readable when :meth:`collect` has something to do."""
-        with self._changed:
-            return self._arrivals.descriptors() if self._expecting() else ()
-
-    def collect(self) -> None:
-        """Take every item that has arrived on all channels.
-
-        Raises what went wrong inside, also if it was in another thread.
-        """
-        with self._changed:
-            if self._fault is not None:
-                raise self._fault
-            self._collect()
-            stopped = self._stopped
-        if stopped is not None:
-            self._source.turn_off(lambda: _anew(stopped))
-
-    # -- helpers, all with the lock held --------------------------------------------------------
+    def _check_ended(self) -> None:
+        """Nothing is left: that is the end, or everything else is lost."""
+        if self._loss is not None and (
+            self._cancelled or not (self._ended or self._stopped is not None)
+        ):
+            raise self._loss()
 
     def _expecting(self) -> bool:
         return not (self._ended or self.gone or self._cancelled or self._closed)
 
-    def _notify(self) -> None:
-        self._changed.notify_all()
-        self._attendance.rouse()
+    def _living(self) -> list[Lane]:
+        lanes = [reference() for reference in tuple(self._lanes)]
+        return [lane for lane in lanes if lane is not None]
 
-    def _fetch(self) -> None:
-        """Collect in a thread that pops; what else follows from it is the pump's business."""
-        before = self._expecting(), self._stopped
-        finished = self._arrivals.finished
-        try:
-            self._collect()
-        except Exception:
-            # A signal handler raised inside, which is nobody's fault, or it happens again.
-            try:
-                self._collect()
-            except Exception as error:
-                self._fault = error
-                self._wake()
-                return
-            raise
-        if self._arrivals.finished > finished:
-            self._attendance.seen()
-        if before != (self._expecting(), self._stopped):
-            self._wake()
-
-    def _watch(self, remaining: float | None) -> None:
-        """Wait until there may be something to collect, without the lock but entered."""
-        self._source.service()
-        with self._changed.lock:
-            descriptors = self._arrivals.descriptors() if self._expecting() else ()
-        self._attendance.wait((*descriptors, *self._source.interest()), remaining)
-
-    def _collect(self) -> None:
-        if not self._expecting():
-            return
-        if self._unsettled:  # it was interrupted
-            self._arrivals.resync()
-            self._grant()
-        self._unsettled = True
-        finished = self._arrivals.finished
-        self._arrivals.look()
-        try:
-            while (items := self._arrivals.receive()) is not None:
-                self._take(items)
-        except EndOfChannel:
-            self._ended = True
-        except PeerDied:
-            self.gone = True
-        if self._arrivals.finished > finished:
-            self._grant()  # once for all of them: a credit costs a system call
-        self._unsettled = False
-        if self._arrivals.finished > finished or not self._expecting():
-            self._notify()
+    def _tell_all(self) -> None:
+        self._done.tell()
+        for lane in self._living():
+            lane.changed.tell()
 
     def _take(self, items: list[Item]) -> None:
         item = items[0] if len(items) == 1 else joined(items)
-        item_id, exit_ns = item.item_id, item.ready_ns
-        token = self._tokens.get(item_id) if self._tokens else None
-        error = None if item.failure is None else self._error(item_id, item.failure, token)
-        if item_id < self._dropping:
-            self._popped = item_id + 1
-        elif self._results and self._results[-1].item == item_id:
-            pass  # taken already when this was interrupted
-        elif self._stopped is None:  # else nothing comes out any more
-            self._results.append(
-                Result(
-                    item=item_id,
-                    outputs={}
-                    if error is not None
-                    else {
-                        name: copies.of(items[index].tensors[name])
-                        for name, index, copies in self._outputs
-                    },
-                    entry_ns=item.entry_ns,
-                    exit_ns=exit_ns,
-                    synthetic=item.synthetic,
-                    error=error,
-                    token=token,
-                )
-            )
-            if self._on_error == "stop" and error is not None:
-                self._stopped = error
-                self._limit = None  # what follows is dropped, so it needs no room
-        self._arrivals.finish(exit_ns)
-        if token is not None:
-            self._tokens.pop(item_id, None)
+        pushed = self._source.flight.popleft()
+        lane = pushed.lane()
+        result: Result | None = None
+        if lane is not None and not lane.over and self._stopped is None:
+            result = self._result(item, items, pushed)
+        self._arrivals.finish(item.ready_ns)
+        if lane is None or result is None:
+            return
+        lane.deliver(result)
+        if self.on_error == "stop" and result.error is not None:
+            stopped = self._stopped = result.error
+            self._limit = None  # what follows is dropped, so it needs no room
+            self._source.turn_off(lambda: _anew(stopped))
+            self._tell_all()
 
-    def _error(self, item_id: int, failure: Failure, token: Any) -> InferenceError:
+    def _result(self, item: Item, items: list[Item], pushed: Pushed) -> Result:
+        error = None
+        outputs = {}
+        if item.failure is not None:
+            error = self._error(item.item_id, item.failure, pushed)
+        else:
+            outputs = {
+                name: copies.of(items[index].tensors[name]) for name, index, copies in self._outputs
+            }
+        return Result(
+            item=item.item_id,
+            outputs=outputs,
+            entry_ns=item.entry_ns,
+            exit_ns=item.ready_ns,
+            synthetic=item.synthetic,
+            error=error,
+            token=pushed.token,
+        )
+
+    def _error(self, item_id: int, failure: Failure, pushed: Pushed) -> InferenceError:
         return InferenceError(
             item=item_id,
             segment=failure.segment,
             device=self._device_name(failure.segment, failure.generation),
             cause=failure.cause,
-            token=token,
+            token=pushed.token,
         )
 
     def _grant(self) -> None:
-        self._arrivals.grant(None if self._limit is None else self._popped + self._limit)
+        most = limit = self._limit
+        if limit is not None:
+            waiting = sum(lane.waiting(claimed=False) for lane in self._living())
+            most = self._arrivals.finished + max(0, limit - waiting)
+        self._arrivals.grant(most)
 
 
 def _anew(error: InferenceError) -> InferenceError:

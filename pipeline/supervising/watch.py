@@ -38,13 +38,10 @@ class Watch:
             return None
         now = time.monotonic()
         if self._next_check is None or now >= self._next_check:
-            if not self.in_flight:
-                # Idle for a whole deadline, so that going idle for a moment costs no wake-up.
-                self._source.wake_on_push = True
-                if not self.in_flight:  # nor was anything pushed before this was said
-                    self._next_check = None
-                    self._stuck.clear()
-                    return None
+            if not self.in_flight:  # the next push wakes the pump
+                self._next_check = None
+                self._stuck.clear()
+                return None
             first = self._next_check is None
             self._next_check = now + deadline_s
             if not first:

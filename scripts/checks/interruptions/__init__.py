@@ -1,0 +1,1 @@
+"""The parts of the interruption storm: what interrupts, what it interrupts, and the counting."""

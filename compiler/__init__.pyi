@@ -19,9 +19,11 @@ from .cutting import (
 )
 from .deadline import Deadline
 from .executables import CompiledSegment, CompileReport
+from .flags import FlagParser
 from .graph import Graph, Operator, Tensor
 from .mapping import Status
 from .options import CompileOptions
+from .ordering import first_come
 from .reading import graph_from_bytes, read_graph
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "CompiledSegment",
     "Crossing",
     "Deadline",
+    "FlagParser",
     "Graph",
     "Operator",
     "Status",
@@ -46,6 +49,7 @@ __all__ = [
     "crossing",
     "cut",
     "cut_operators",
+    "first_come",
     "graph_from_bytes",
     "parameter_count_cuts",
     "read_graph",

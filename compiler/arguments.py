@@ -7,11 +7,10 @@ reads and compiles models takes longer to import than all else here takes.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
+from compiler.flags import FlagParser
 from compiler.options import DEFAULT_RUNTIME_VERSION, CompileOptions
 from devices.errors import ConfigError
 
@@ -55,8 +54,7 @@ class Arguments:
 
 def parse(arguments: Sequence[str]) -> Arguments:
     """Read a command line.  Raises ``ConfigError`` with one sentence."""
-    own = parser()
-    parsed = own.parse_args(_spelled_out(own, arguments))
+    parsed = parser().given(arguments)
     if parsed.help or parsed.version:
         return Arguments(help=parsed.help, version=parsed.version)
     if not parsed.models:
@@ -79,26 +77,11 @@ def parse(arguments: Sequence[str]) -> Arguments:
     )
 
 
-class _Parser(argparse.ArgumentParser):
-    """Complains in one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see edgetpu_compiler --help.")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> FlagParser:
     """The options, with their help."""
-    result = _Parser(
-        prog="edgetpu_compiler",
-        description=_HELP,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
+    result = FlagParser("edgetpu_compiler", _HELP, _EPILOG)
     add = result.add_argument
     add("models", nargs="*", metavar="MODEL", help="model to compile; several are co-compiled")
-    add("-h", "--help", action="store_true", help="print this help and exit")
     add(
         "-i",
         "--intermediate_tensors",
@@ -150,19 +133,6 @@ def parser() -> argparse.ArgumentParser:
         help="give up after this many seconds (default 180)",
     )
     add("-v", "--version", action="store_true", help="print the compiler's version and exit")
-    return result
-
-
-def _spelled_out(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
-    """Long options in their one spelling: ``--out-dir``, ``-out_dir`` become ``--out_dir``."""
-    known = {name for action in parser._actions for name in action.option_strings}
-    result: list[str] = []
-    for place, argument in enumerate(arguments):
-        if argument == "--":
-            return [*result, *arguments[place:]]
-        match = re.fullmatch(r"--?([a-z][a-z_-]+)(=.*)?", argument, re.DOTALL)
-        name = "" if match is None else f"--{match[1].replace('-', '_')}"
-        result.append(f"{name}{match[2] or ''}" if match and name in known else argument)
     return result
 
 

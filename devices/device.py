@@ -196,6 +196,36 @@ class ProgramHandle(Protocol):
         ...
 
 
+class DescribedDevice:
+    """The part of a :class:`Device` that is the same for all: what it says of itself."""
+
+    def __init__(self, name: str, link: Link, clock: Clock, compute: Compute) -> None:
+        self._name = name
+        self._link: Link = link
+        self._clock: Clock = clock
+        self._compute: Compute = compute
+
+    @property
+    def name(self) -> str:
+        """The device's name, for example ``"usb:0"``."""
+        return self._name
+
+    @property
+    def link(self) -> Link:
+        """How the device is attached."""
+        return self._link
+
+    @property
+    def clock(self) -> Clock:
+        """Whether its time is virtual or real."""
+        return self._clock
+
+    @property
+    def compute(self) -> Compute:
+        """Whether it computes numbers or only time."""
+        return self._compute
+
+
 @runtime_checkable
 class Device(Protocol):
     """A device seen from the host.  All methods are safe to call from any thread."""

@@ -16,8 +16,7 @@ from typing import Any
 from devices.chip import Pacer
 from devices.device import (
     Chip,
-    Clock,
-    Compute,
+    DescribedDevice,
     Health,
     Link,
     Loaded,
@@ -32,39 +31,19 @@ from devices.process import ProgramThread, close_all, infer
 _GRACE_S = 2.0
 
 
-class LocalDevice:
+class LocalDevice(DescribedDevice):
     """A :class:`~devices.device.Device` around a chip in this process."""
 
     def __init__(self, chip: Chip, *, link: Link = "usb") -> None:
         """Wrap ``chip``; ``link`` is only what the device says of itself."""
         self._chip = chip
-        self._link: Link = link
+        super().__init__(chip.name, link, chip.clock, chip.compute)
         self._chip_lock = threading.RLock()
         self._lock = threading.Lock()
         self._pacer = Pacer()
         self._loaded: dict[int, Loaded] = {}
         self._programs: list[_LocalProgram] = []
         self._closed = False
-
-    @property
-    def name(self) -> str:
-        """The chip's name."""
-        return self._chip.name
-
-    @property
-    def link(self) -> Link:
-        """How the device is attached."""
-        return self._link
-
-    @property
-    def clock(self) -> Clock:
-        """Whether its time is virtual or real."""
-        return self._chip.clock
-
-    @property
-    def compute(self) -> Compute:
-        """Whether it computes numbers or only time."""
-        return self._chip.compute
 
     def load(self, executable: Path) -> Loaded:
         """Register an executable file.  Raises ``ModelError``."""

@@ -93,7 +93,6 @@ async def stream(
     lane: Lane,
     items: Items,
     *,
-    flight: int,
     return_errors: bool,
     owner: object,
 ) -> AsyncGenerator[dict[str, Tensor] | InferenceError, None]:
@@ -110,7 +109,7 @@ async def stream(
     try:
         with lane.changed.telling(waker), source.room_told(waker):
             while True:
-                if offer is None and in_flight < flight and (item := upstream.next(waker)):
+                if offer is None and in_flight < running.flight and (item := upstream.next(waker)):
                     try:
                         offer = source.offer(lane, item[0])
                     except Exception as error:

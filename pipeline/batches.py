@@ -17,7 +17,6 @@ def run(
     lane: Lane,
     items: Iterable[Mapping[str, ArrayLike]],
     *,
-    flight: int,
     return_errors: bool,
     owner: object,
 ) -> Generator[dict[str, Tensor] | InferenceError, None, None]:
@@ -32,7 +31,7 @@ def run(
     in_flight = 0
     try:
         while True:
-            if item is None and not exhausted and in_flight < flight:
+            if item is None and not exhausted and in_flight < running.flight:
                 try:
                     item = next(iterator)
                 except StopIteration:

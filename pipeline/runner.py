@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import (
     AsyncIterator,
@@ -20,40 +19,25 @@ from collections.abc import (
     Sized,
 )
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
 from numpy.typing import ArrayLike
 
-from devices.device import Device, Tensor, TensorSpec
-from devices.errors import ConfigError
+from devices.device import Device, Tensor
 from devices.pool import DevicePool
 from pipeline import arguments, asynchronous, batches
 from pipeline.assembling import assemble
 from pipeline.errors import InferenceError
 from pipeline.host import Claim, OnError, Result, Waiting, claiming
-from pipeline.observing import (
-    PipelineStatistics,
-    TraceClock,
-    process_use,
-    save,
-    trace_events,
-    trace_size,
-)
-from pipeline.running import RECOVERY_S, RunOptions
+from pipeline.observable import ObservablePipeline
+from pipeline.observing import trace_size
+from pipeline.running import ITEM_DEADLINE_S, RECOVERY_S, RunOptions
 from pipeline.supervising import check_recovery
 
-ITEM_DEADLINE_S = 60.0
-"""Longest host time for one item in one stage before its device counts as hung.
 
-A minute is a hundred times what the largest model of the zoo takes through LiteRT on one core of
-a Raspberry Pi, and short enough that an unattended pipeline goes on by itself.
-"""
-
-
-class PipelinedModelRunner:
+class PipelinedModelRunner(ObservablePipeline):
     """Runs a model cut into segments, each on its own device, as a pipeline.
 
     Results come out in the order of the pushes.  Any number of threads may push and pop.  An item
@@ -141,26 +125,8 @@ class PipelinedModelRunner:
             spares=spares,
             restart=restart,
         )
-        # Enough items to keep every stage busy and every queue between them full.
-        self._flight = len(paths) * (queue_size + 1) + 1
         # Runs when the runner is dropped unclosed, and before the devices' own at exit.
         self._finalizer = weakref.finalize(self, self._running.cancel)
-        _runners.add(self)
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The tensors ``push`` needs."""
-        return self._plan.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The tensors ``pop`` gives."""
-        return self._plan.outputs
-
-    @property
-    def devices(self) -> tuple[Device, ...]:
-        """The devices in use now, by segment."""
-        return self._running.devices
 
     def push(
         self,
@@ -218,9 +184,7 @@ class PipelinedModelRunner:
         ``TimeoutError`` after ``timeout`` seconds.
         """
         claim = Claim()
-        waiting = self._running.sink.reach(
-            self._running.sink.plain, claim, arguments.wait_s(timeout)
-        )
+        waiting = self._running.sink.reach(claim, arguments.wait_s(timeout))
         if waiting is None:
             return None
         outputs = self._outputs_of(waiting)
@@ -234,12 +198,10 @@ class PipelinedModelRunner:
         With ``on_error="return"`` the result of an item that failed has its ``error``.
         """
         claim = Claim()
-        waiting = self._running.sink.reach(
-            self._running.sink.plain, claim, arguments.wait_s(timeout)
-        )
+        waiting = self._running.sink.reach(claim, arguments.wait_s(timeout))
         if waiting is None:
             return None
-        result = self._result_of(waiting)
+        result = self._running.sink.result_of(waiting)
         waiting.result = None  # from here on it is the caller's
         return result
 
@@ -255,11 +217,8 @@ class PipelinedModelRunner:
         items, in its order.
         """
         lane = self._running.sink.lane()
-        results = batches.run(
-            self._running, lane, items, flight=self._flight, return_errors=return_errors, owner=self
-        )
-        lane.belong_to(results)
-        return results
+        results = batches.run(self._running, lane, items, return_errors=return_errors, owner=self)
+        return lane.belong_to(results)
 
     def map(
         self,
@@ -296,10 +255,9 @@ class PipelinedModelRunner:
         """
         lane = self._running.sink.lane()
         results = asynchronous.stream(
-            self._running, lane, items, flight=self._flight, return_errors=return_errors, owner=self
+            self._running, lane, items, return_errors=return_errors, owner=self
         )
-        lane.belong_to(results)
-        return results
+        return lane.belong_to(results)
 
     async def apush(
         self,
@@ -336,7 +294,7 @@ class PipelinedModelRunner:
         waiting = await asynchronous.reach(self._running, claim)
         if waiting is None:
             return None
-        result = self._result_of(waiting)
+        result = self._running.sink.result_of(waiting)
         waiting.result = None  # from here on it is the caller's
         return result
 
@@ -350,36 +308,6 @@ class PipelinedModelRunner:
     def set_output_queue_size(self, size: int | None) -> None:
         """Change how many results may wait after the last stage (``None``: any number)."""
         self._running.sink.set_limit(arguments.queue_size("output_queue_size", size))
-
-    def stats(self, *, processes: bool = False) -> PipelineStatistics:
-        """What every stage has counted so far; also after closing.
-
-        With ``processes`` also the memory and CPU time of this process and of the devices that
-        live, which takes about a millisecond.
-        """
-        statistics = self._running.statistics()
-        if processes:
-            statistics = replace(statistics, processes=process_use(self.devices))
-        return statistics
-
-    def trace(self, clock: TraceClock = "device") -> dict[str, Any]:
-        """What every stage did with every item, in Chrome's trace format; also after closing.
-
-        Perfetto (ui.perfetto.dev) and chrome://tracing show it: a row for each stage, a bar for
-        each item, with its waiting and where its latency went.  ``clock="host"`` shows when this
-        machine worked on the items, instead of when the devices did on theirs.
-
-        Raises ``ConfigError`` if the runner was made without ``trace``.
-        """
-        if not self._traced:
-            raise ConfigError(
-                "This runner records no trace; make it with PipelinedModelRunner(..., trace=True)."
-            )
-        return trace_events(self._running.trace(), self._running.clock, clock)
-
-    def save_trace(self, path: str | Path, clock: TraceClock = "device") -> None:
-        """Write :meth:`trace` to a JSON file, whole or not at all.  Raises ``ConfigError``."""
-        save(self.trace(clock), Path(path))
 
     def close(self) -> None:
         """End the stream, wait until everything is computed, release everything.
@@ -410,32 +338,8 @@ class PipelinedModelRunner:
         else:
             self.cancel()
 
-    def _abandon_after_fork(self) -> None:
-        if self._finalizer.detach() is not None:  # closing does nothing in the child from here on
-            self._running.abandon_after_fork()
-
-    def _result_of(self, waiting: Waiting) -> Result:
-        """What is claimed, to be handed out; raises the error of an item that failed."""
-        result = waiting.result
-        assert result is not None  # it is claimed
-        if result.error is not None and self._running.sink.on_error != "return":
-            waiting.result = None
-            raise result.error
-        return result
-
     def _outputs_of(self, waiting: Waiting) -> dict[str, Tensor]:
-        result = self._result_of(waiting)
+        result = self._running.sink.result_of(waiting)
         if result.error is None:
             return result.outputs
         return cast("dict[str, Tensor]", result.error)  # only where on_error="return" asks for it
-
-
-_runners: weakref.WeakSet[PipelinedModelRunner] = weakref.WeakSet()
-
-
-def _abandon_after_fork() -> None:
-    for runner in list(_runners):
-        runner._abandon_after_fork()
-
-
-os.register_at_fork(after_in_child=_abandon_after_fork)

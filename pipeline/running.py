@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -33,6 +34,13 @@ from pipeline.supervising import (
 
 GRACE_S = 1.0
 """How long the stages together may take to end before the pipeline leaves without them."""
+
+ITEM_DEADLINE_S = 60.0
+"""Longest host time for one item in one stage before its device counts as hung.
+
+A minute is a hundred times what the largest model of the zoo takes through LiteRT on one core of
+a Raspberry Pi, and short enough that an unattended pipeline goes on by itself.
+"""
 
 RECOVERY_S = 30.0
 """How long it is tried to find a successor for a lost device before the pipeline breaks."""
@@ -78,9 +86,12 @@ class RunningPipeline:
     ) -> None:
         """Start; ``busy`` is where segments that did not end in time are noted at the end."""
         self.clock = devices[0].clock
+        self.flight = plan.capacity
+        """How many items a batch or a stream has under way at most."""
         self._busy = busy
         self._executables = executables
         self._resources = ExitStack()
+        self._disowned = False
         self._final: PipelineStatistics | None = None
         self._final_trace: list[StageTrace] = []
         with ExitStack() as undo:
@@ -149,6 +160,7 @@ class RunningPipeline:
             )
             undo.pop_all()
         self._pump.start()
+        _pipelines.add(self)
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -173,8 +185,11 @@ class RunningPipeline:
     def finish(self) -> None:
         """Announce the end if nobody did, wait until everything came out, and release all.
 
-        Results not popped yet stay available.  May be interrupted, and called again.
+        Results not popped yet stay available.  May be interrupted, and called again.  Does nothing
+        in a forked child.
         """
+        if self._disowned:
+            return
         self.source.end(again=True)
         self.sink.set_limit(None)
         self.sink.wait_done()
@@ -183,8 +198,10 @@ class RunningPipeline:
     def cancel(self) -> None:
         """Stop as soon as possible, drop what is in flight, and release all.
 
-        May be interrupted, and called again.
+        May be interrupted, and called again.  Does nothing in a forked child.
         """
+        if self._disowned:
+            return
         self.sink.cancel()
         self._pump.stop()
 
@@ -193,6 +210,9 @@ class RunningPipeline:
 
         Otherwise the child would hold pipe ends open whose closing the stages wait for.
         """
+        if self._disowned or self._pump.ended:
+            return
+        self._disowned = True
         owner = os.getppid()
 
         def refusal() -> Exception:
@@ -292,3 +312,14 @@ class RunningPipeline:
             for segment, page in enumerate(self._seating.pages)
             if isinstance(page, TracedPage)
         ]
+
+
+_pipelines: weakref.WeakSet[RunningPipeline] = weakref.WeakSet()
+
+
+def _abandon_after_fork() -> None:
+    for pipeline in list(_pipelines):
+        pipeline.abandon_after_fork()
+
+
+os.register_at_fork(after_in_child=_abandon_after_fork)

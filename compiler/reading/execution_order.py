@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 
 from compiler.graph import NO_TENSOR, Operator
+from compiler.ordering import first_come
 
 
 def execution_order(operators: Sequence[Operator], is_variable: Sequence[bool]) -> list[int]:
     """Positions of the operators in an order in which each comes after the makers of all it reads.
 
-    Kahn's algorithm, always taking the ready operator that comes first in the file, so that an
-    order that works is kept.  Users of one variable (``is_variable``, by tensor) keep their order,
-    for each may see what the one before it wrote.  Operators that wait for each other in a circle
-    are left out.
+    Users of one variable (``is_variable``, by tensor) keep their order, for each may see what the
+    one before it wrote.  Operators that wait for each other in a circle are left out.
     """
-    waits = _predecessors(operators, is_variable)
-    followers: list[list[int]] = [[] for _ in operators]
-    for place, before in enumerate(waits):
-        for earlier in before:
-            followers[earlier].append(place)
-    missing = [len(before) for before in waits]
-    ready = [place for place, count in enumerate(missing) if count == 0]
-    heapq.heapify(ready)
-    order: list[int] = []
-    while ready:
-        place = heapq.heappop(ready)
-        order.append(place)
-        for follower in followers[place]:
-            missing[follower] -= 1
-            if missing[follower] == 0:
-                heapq.heappush(ready, follower)
-    return order
+    return first_come(dict(enumerate(_predecessors(operators, is_variable))))
 
 
 def _predecessors(operators: Sequence[Operator], is_variable: Sequence[bool]) -> list[set[int]]:

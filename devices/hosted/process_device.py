@@ -11,6 +11,7 @@ from devices.device import (
     Chip,
     Clock,
     Compute,
+    DescribedDevice,
     Health,
     Link,
     Loaded,
@@ -24,7 +25,7 @@ from devices.hosted.connection import Connection, close_together
 from devices.hosted.deadlines import Deadlines
 
 
-class ProcessDevice:
+class ProcessDevice(DescribedDevice):
     """A :class:`~devices.device.Device` whose chip lives in a process of its own.
 
     ``factory`` makes the chip there; it is pickled, so a ``functools.partial`` over an importable
@@ -52,36 +53,13 @@ class ProcessDevice:
         deadlines: Deadlines | None = None,
         wait: bool = True,
     ) -> None:
-        self._name = name
-        self._link: Link = link
-        self._clock: Clock = clock
-        self._compute: Compute = compute
+        super().__init__(name, link, clock, compute)
         self._deadlines = deadlines or Deadlines()
         self._connection = Connection(name, factory, cpu_affinity, modules, self._deadlines)
         self._finalizer = weakref.finalize(self, self._connection.close)
         self._finalizer.atexit = False  # connections are closed together there
         if wait:
             self.wait_ready()
-
-    @property
-    def name(self) -> str:
-        """The device's name, for example ``"usb:0"``."""
-        return self._name
-
-    @property
-    def link(self) -> Link:
-        """How the device is attached."""
-        return self._link
-
-    @property
-    def clock(self) -> Clock:
-        """Whether its time is virtual or real."""
-        return self._clock
-
-    @property
-    def compute(self) -> Compute:
-        """Whether it computes numbers or only time."""
-        return self._compute
 
     @property
     def pid(self) -> int:

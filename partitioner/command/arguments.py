@@ -55,8 +55,7 @@ class Arguments:
 
 def parse(arguments: Sequence[str]) -> Arguments | None:
     """Read the command line; ``None`` asks for help.  Raises ``ConfigError``."""
-    described = parser()
-    given = described.parse_args(_spelled_out(described, arguments))
+    given = parser().given(arguments)
     if given.help:
         return None
     cuts = None if given.cuts is None else _cuts(given.cuts)
@@ -144,21 +143,6 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         json=given.json,
         quiet=given.quiet,
     )
-
-
-def _spelled_out(described: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
-    """Options in their one spelling: ``--num-segments``, ``-num_segments`` too are accepted."""
-    known = {
-        name.replace("-", "_"): name
-        for action in described._actions
-        for name in action.option_strings
-    }
-    result = []
-    for argument in arguments:
-        match = re.fullmatch(r"--?([a-zA-Z][\w-]+)(=.*)?", argument, re.DOTALL)
-        name = None if match is None else known.get("__" + match[1].replace("-", "_"))
-        result.append(argument if match is None or name is None else name + (match[2] or ""))
-    return result
 
 
 def _number(given: argparse.Namespace, option: str, least: int) -> int:

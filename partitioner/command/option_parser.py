@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
 
-from devices.errors import ConfigError
+from compiler import FlagParser
 
 _HELP = """\
 Cut a quantised TensorFlow Lite model into segments for a pipeline of Edge TPUs, so that no
@@ -37,24 +36,9 @@ Exit code 0 on success; 2 when an option, the model or a device is not usable; 1
 stopped by Ctrl-C or SIGTERM.  Nothing is written then."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Complains in one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see partition-with-profiling --help.")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> FlagParser:
     """Describes the options; values are checked by :func:`parse`."""
-    result = _Parser(
-        prog="partition-with-profiling",
-        description=_HELP,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
-    result.add_argument("-h", "--help", action="store_true", help="print this help and exit")
+    result = FlagParser("partition-with-profiling", _HELP, _EPILOG)
 
     def add(name: str, metavar: str, text: str, default: str | None = None) -> None:
         result.add_argument(name, metavar=metavar, help=text, default=default)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from compiler import Graph
+from compiler import Graph, first_come
 
 Order = tuple[int, ...]
 """Units in an order in which they can run."""
@@ -155,7 +154,7 @@ def precedence_of(graph: Graph) -> Precedence:
     needs: dict[int, set[int]] = {unit: set() for unit in members}
     for index, makers_of_it in enumerate(before):
         needs[unit_of[index]] |= {unit_of[maker] for maker in makers_of_it} - {unit_of[index]}
-    order = _in_order(needs)
+    order = first_come(needs)
     number = {unit: i for i, unit in enumerate(order)}
     behind: list[set[int]] = [set() for _ in order]
     for unit, makers_units in needs.items():
@@ -190,23 +189,3 @@ def _merged(before: Sequence[set[int]], together: Sequence[Sequence[int]]) -> li
             reach[index] = wider
     first: dict[int, int] = {}
     return [first.setdefault(reach[index], index) for index in range(len(needs))]
-
-
-def _in_order(needs: dict[int, set[int]]) -> list[int]:
-    """The units, each behind what it needs, the first in the file first."""
-    missing = {unit: len(before) for unit, before in needs.items()}
-    behind: dict[int, list[int]] = {unit: [] for unit in needs}
-    for unit, before in needs.items():
-        for maker in before:
-            behind[maker].append(unit)
-    ready = [unit for unit, count in missing.items() if not count]
-    heapq.heapify(ready)
-    order: list[int] = []
-    while ready:
-        unit = heapq.heappop(ready)
-        order.append(unit)
-        for follower in behind[unit]:
-            missing[follower] -= 1
-            if not missing[follower]:
-                heapq.heappush(ready, follower)
-    return order

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pipeline.host.calls import Claim, claiming, wait_for_calls
 from pipeline.host.lanes import Lane, Waiting
 from pipeline.host.pump import Pump
+from pipeline.host.pushed import TURNED_OFF, Pushed
 from pipeline.host.result import OnError, Result
 from pipeline.host.sink import Sink
-from pipeline.host.source import TURNED_OFF, Pushed, Source
+from pipeline.host.source import Source
 from pipeline.host.wake_pipe import WakePipe
 
 __all__ = [

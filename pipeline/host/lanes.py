@@ -13,11 +13,12 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.host.calls import Claim
 from pipeline.host.changed import Changed
 from pipeline.host.result import Result
+from pipeline.host.snapshots import snapshot
 
 
 @dataclass(eq=False, slots=True)
@@ -32,7 +33,7 @@ class Waiting:
     claims: list[Claim] = field(default_factory=list)
 
 
-Owner = Generator[Any, None, None] | AsyncGenerator[Any, None]
+_Owner = TypeVar("_Owner", bound=Generator[Any, None, None] | AsyncGenerator[Any, None])
 
 
 class Lane:
@@ -41,12 +42,15 @@ class Lane:
     def __init__(self) -> None:
         self.changed = Changed()
         self._abandoned = False
-        self._owner: weakref.ref[Owner] | None = None
+        self._owner: weakref.ref[Generator[Any, None, None] | AsyncGenerator[Any, None]] | None = (
+            None
+        )
         self._results: deque[Waiting] = deque()
 
-    def belong_to(self, owner: Owner) -> None:
-        """Be over when this generator has ended in any way."""
+    def belong_to(self, owner: _Owner) -> _Owner:
+        """Be over when this generator, which is given back, has ended in any way."""
         self._owner = weakref.ref(owner)
+        return owner
 
     @property
     def over(self) -> bool:
@@ -105,7 +109,7 @@ class Lane:
             return 0
         return sum(
             waiting.result is not None and (claimed or not waiting.claims)
-            for waiting in tuple(self._results)
+            for waiting in snapshot(self._results)
         )
 
     def abandon(self) -> None:

@@ -50,6 +50,11 @@ class Pump:
         self._changed = Changed()
         self._thread = threading.Thread(target=self._run, name="pipeline pump", daemon=True)
 
+    @property
+    def ended(self) -> bool:
+        """Whether everything was released."""
+        return self._stopped
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()

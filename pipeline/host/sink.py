@@ -23,9 +23,10 @@ from pipeline.host.arrivals import Arrivals
 from pipeline.host.calls import Claim
 from pipeline.host.changed import Changed
 from pipeline.host.lanes import Lane, Waiting
+from pipeline.host.pushed import TURNED_OFF, Pushed
 from pipeline.host.recycling import Copies
 from pipeline.host.result import OnError, Result
-from pipeline.host.source import TURNED_OFF, Pushed, Source
+from pipeline.host.source import Source
 
 
 class Sink:
@@ -118,8 +119,12 @@ class Sink:
             self._wake()  # for this makes room
         return over, waiting
 
-    def reach(self, lane: Lane, claim: Claim, timeout: float | None) -> Waiting | None:
-        """:meth:`look`, and wait; ``None`` at the end, ``TimeoutError`` after ``timeout`` s."""
+    def reach(self, claim: Claim, timeout: float | None) -> Waiting | None:
+        """:meth:`look` for plain pushes, and wait.
+
+        ``None`` at the end, ``TimeoutError`` after ``timeout`` s.
+        """
+        lane = self.plain
         over, waiting = self.look(lane, claim)
         if waiting is not None or over:
             return waiting
@@ -132,6 +137,15 @@ class Sink:
         if not lane.changed.wait(ready, timeout, lambda: lane.waiting(claimed=True) > 0):
             raise TimeoutError(f"No result came out within {timeout} s.")
         return waiting
+
+    def result_of(self, waiting: Waiting) -> Result:
+        """What is claimed, to be handed out; raises the error of an item that failed."""
+        result = waiting.result
+        assert result is not None  # it is claimed
+        if result.error is not None and self.on_error != "return":
+            waiting.result = None
+            raise result.error
+        return result
 
     def take(self, lane: Lane, timeout: float | None) -> Result | None:
         """The next result, for an owner with one thread; ``None`` if there is none in time.

@@ -16,39 +16,20 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from devices.device import Clock, Tensor, TensorSpec
+from devices.device import Clock, TensorSpec
 from pipeline.channels import SharedMemoryProducer
 from pipeline.errors import PeerDied
 from pipeline.host.changed import Changed, Telling
 from pipeline.host.inputs import checked
 from pipeline.host.lanes import Lane
+from pipeline.host.pushed import TURNED_OFF, Pushed
 from pipeline.host.recycling import Copies
-
-TURNED_OFF = "Pipeline was turned off before."
-"""The words Coral's runner uses for a push after the end."""
-
-
-@dataclass(eq=False, slots=True)
-class Pushed:
-    """An item on its way in.
-
-    Its push may return when the pump has ``accepted`` it; it had ``looked`` before if there was
-    no room then.  Gone from the inbox it has either ``entered`` the pipeline, or it is refused.
-    """
-
-    lane: weakref.ref[Lane]
-    tensors: Mapping[str, Tensor]
-    ready_ns: int
-    token: Any
-    accepted: bool
-    looked: bool = False
-    entered: bool = False
+from pipeline.host.snapshots import snapshot
 
 
 class Source:
@@ -96,7 +77,7 @@ class Source:
             if self._limit is None:
                 waiting = len(self._inbox)
             else:
-                waiting = sum(pushed.accepted for pushed in tuple(self._inbox))
+                waiting = sum(pushed.accepted for pushed in snapshot(self._inbox))
             if not self._entering and entered == self._entered:
                 return entered + waiting
             time.sleep(0)  # the pump is between the two numbers
@@ -257,15 +238,17 @@ class Source:
             for producer in self._producers:
                 if producer.spec.reader == segment:
                     producer.announce()
-        changed = self._accept()
-        while self._inbox and self._has_slot():
+        changed = entered = False
+        while True:
+            self._look()
+            changed |= self._accept()
+            entered = False
             with suppress(IndexError):  # withdrawn just now
-                head = self._inbox[0]
-                if not head.accepted:
-                    break
-                changed |= self._enter(head)
-                if self._undecided:
-                    changed |= self._accept()
+                while self._has_slot() and (head := self._inbox[0]).accepted:
+                    entered |= self._enter(head)
+            if not (entered and self._inbox):
+                break
+        changed |= entered
         if self._end:
             changed |= self._send_end()
         if changed:
@@ -293,10 +276,9 @@ class Source:
         if limit is None and not self._undecided:
             return False
         first = self._producers[0]
-        self._free(first)
         released = max(0, first.credited - first.ahead)
         self._undecided, news = False, False
-        for position, pushed in enumerate(tuple(self._inbox)):
+        for position, pushed in enumerate(snapshot(self._inbox)):
             if pushed.accepted:
                 continue
             # ``limit`` items wait before the first stage while it works on another one.
@@ -331,18 +313,21 @@ class Source:
         pushed.tensors = {}
         return True
 
-    def _has_slot(self) -> bool:
-        for producer in self._producers:
-            if producer.credited == producer.committed and self._free(producer) == 0:
-                return False
-        return True
+    def _look(self) -> None:
+        """Find out what the stages have released, where it matters.
 
-    def _free(self, producer: SharedMemoryProducer) -> int:
-        try:
-            return producer.free()
-        except PeerDied:
-            self._first_stage_gone = True  # whose exit the host is about to be told
-            return 0
+        Only here, and before anything is decided by it: what is found out ends no sleep any more.
+        """
+        for producer in self._producers:
+            first = producer is self._producers[0]
+            if producer.credited == producer.committed or (first and self._limit is not None):
+                try:
+                    producer.free()
+                except PeerDied:
+                    self._first_stage_gone = True  # whose exit the host is about to be told
+
+    def _has_slot(self) -> bool:
+        return all(producer.credited > producer.committed for producer in self._producers)
 
     def _send_end(self) -> bool:
         """Say that nothing follows, once nothing waits; whether somebody is refused for it."""

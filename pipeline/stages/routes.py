@@ -49,6 +49,12 @@ class RoutePlan:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
+    @property
+    def capacity(self) -> int:
+        """How many items keep every stage busy and every queue between them full."""
+        one = self.channels[0]
+        return self.num_stages * (one.slots // (one.reader - one.maker)) + 1
+
     def into(self, stage: int) -> tuple[ChannelSpec, ...]:
         """The channels a stage receives from."""
         return tuple(channel for channel in self.channels if channel.reader == stage)

@@ -25,11 +25,10 @@ from functools import partial
 
 from devices.device import Device, Loaded
 from devices.errors import DeviceDied, EdgeTpuError
-from devices.nursery import explain_exit
 from devices.process import SafeLogger
-from pipeline.errors import PipelineBroken
 from pipeline.host import Sink, Source
 from pipeline.supervising.executables import Executables
+from pipeline.supervising.explaining import explain, how_it_was_lost
 from pipeline.supervising.replacements import Replacements, can_be_succeeded, give_up
 from pipeline.supervising.seating import Seat, Seating
 from pipeline.supervising.succession import NOBODY_LEFT, NoSuccessor, Succession
@@ -161,7 +160,7 @@ class Supervisor:
 
     def _lose(self, seat: Seat, error: BaseException | None) -> None:
         seat.running = False
-        how = self._hung.pop(seat, None) or _how(error)
+        how = self._hung.pop(seat, None) or how_it_was_lost(error)
         if self._loss is not None:
             return
         segment, item = self._seating.item_lost(seat)
@@ -311,46 +310,10 @@ class Supervisor:
         with self.lock:
             if self._over():
                 return
-            self._loss = self._explain(seat, how, error, why)
+            self._loss = explain(
+                self._seating, seat, how, error, why, self.restarts, lambda: self._sink.finished
+            )
         _logger.info("%s", self._loss())
         self._source.refuse(self._loss)
         self._seating.close_ends()
         self._wake()
-
-    def _explain(
-        self, seat: Seat, how: str, error: BaseException | None, why: str
-    ) -> Callable[[], Exception]:
-        """Makes the exception anew for everyone who is to get it."""
-        device = seat.device.name
-        segment, item = self._seating.item_lost(seat)
-        exit_code = error.exit_code if isinstance(error, DeviceDied) else None
-        replaced = self.restarts[segment]
-        again = f" (after {replaced} restarts)" if replaced else ""
-        left = f" {why}{again}." if replaced or why != NOBODY_LEFT else ""
-
-        def loss() -> Exception:
-            finished = self._sink.finished
-            work = "while it was idle" if item is None else f"with item {item} in work"
-            broken = PipelineBroken(
-                f"The pipeline broke: device {device!r} running segment {segment} of "
-                f"{self._seating.plan.num_stages} is gone {work}: {how}.{left} {finished} items "
-                f"have come out; make a new runner on living devices and push from item "
-                f"{finished} on again.",
-                device=device,
-                segment=segment,
-                exit_code=exit_code,
-                item=item,
-                finished=finished,
-            )
-            broken.__cause__ = error
-            return broken
-
-        return loss
-
-
-def _how(error: BaseException | None) -> str:
-    if isinstance(error, DeviceDied) and error.exit_code is not None:
-        return f"its process died, {explain_exit(error.exit_code)}"
-    if error is not None:
-        return str(error)
-    return "it stopped before the end of the stream (was the device closed?)"

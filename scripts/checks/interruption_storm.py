@@ -71,7 +71,7 @@ class Worker:
 
     def start(self) -> None:
         """Run from the next trial on."""
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (read when it hangs)
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--seed", str(self._options.seed), "--mode",

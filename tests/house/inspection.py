@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from tests.house.plan import LONGEST_LINES, MOST_MODULES, RUN_AS_PROGRAMS, STILL_LONG
+from tests.house.plan import LONGEST_LINES, MOST_MODULES, RUN_AS_PROGRAMS
 
 Plan = Mapping[str, Mapping[str, str]]
 _SPOKEN_OF = re.compile(
@@ -198,7 +198,7 @@ def giants(root: Path, plan: Plan) -> list[str]:
     found = []
     for module, path in modules_of(root, plan).items():
         lines = len(path.read_text(encoding="utf-8").splitlines())
-        if lines > STILL_LONG.get(module, LONGEST_LINES):
+        if lines > LONGEST_LINES:
             found.append(f"{module} has {lines} lines")
         if path.stem in DRAWERS and not module.startswith("pycoral."):  # those are Google's
             found.append(f"{module} is a drawer for odds and ends")

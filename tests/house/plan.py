@@ -43,16 +43,18 @@ PLAN: dict[str, dict[str, str]] = {
     },
     "compiler": {
         "graph": "",
+        "ordering": "",
         "deadline": "",
         "options": "",
+        "flags": "",
         "cutting": "graph",
-        "reading": "graph deadline cutting",
+        "reading": "graph ordering deadline cutting",
         "mapping": "graph",
         "planning": "graph deadline options cutting mapping",
         "executables": "deadline cutting mapping planning",
         "compile": "graph deadline options cutting planning executables",
         "log": "mapping executables",
-        "arguments": "options",
+        "arguments": "options flags",
         "command": "graph deadline cutting reading executables compile log arguments",
         "cli": "log arguments command",
     },
@@ -65,8 +67,13 @@ PLAN: dict[str, dict[str, str]] = {
         "supervising": "errors channels observing stages host",
         "timeline": "channels stages",
         "running": "channels observing stages host supervising",
+        "arguments": "",
+        "batches": "errors host running",
         "asynchronous": "errors host running",
-        "runner": "errors observing stages host supervising running asynchronous",
+        "observable": "observing stages running",
+        "assembling": "stages supervising running",
+        "runner": "errors observing host supervising running arguments batches asynchronous "
+        "observable assembling",
         "experiment": "host runner",
         "cli": "observing experiment",
     },
@@ -108,15 +115,6 @@ MOST_MODULES = 16
 
 LONGEST_LINES = 350
 """Of a module of the rooms: no file that is longer has one idea."""
-
-STILL_LONG = {
-    "devices.hosted.connection": 374,
-    "devices.nursery.hosted": 375,
-    "pipeline.host.sink": 366,
-    "pipeline.runner": 470,
-    "pipeline.supervising.supervision": 382,
-}
-"""Those that are longer and wait to be split, with the lines they may have until then."""
 
 RUN_AS_PROGRAMS = {"devices.process.main"}
 """Modules that a process is started with, which their wing's package must not import for them."""

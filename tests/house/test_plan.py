@@ -14,7 +14,7 @@ import pytest
 
 from edgetpu_pipeline import BUILDS_ON
 from tests.house import inspection
-from tests.house.plan import LONGEST_LINES, MOST_MODULES, PLAN, STILL_LONG
+from tests.house.plan import LONGEST_LINES, MOST_MODULES, PLAN
 
 ROOT = Path(__file__).resolve().parents[2]
 CROWDED = (*PLAN, "tests", "scripts")
@@ -89,12 +89,6 @@ def test_a_dead_path_is_found(tmp_path: Path) -> None:
     assert inspection.dead_paths(tmp_path, [page]) == [
         "page.md speaks of pipeline/gone.py, which is not there"
     ]
-
-
-def test_what_was_split_is_no_longer_excused() -> None:
-    modules = inspection.modules_of(ROOT, PLAN)
-    for module in STILL_LONG:
-        assert len(modules[module].read_text(encoding="utf-8").splitlines()) > LONGEST_LINES
 
 
 @pytest.fixture(scope="module")

@@ -74,9 +74,9 @@ def interrupted_at(position: int, kind: type[BaseException] = Interruption) -> I
         if not code.co_filename.startswith(ROOM):
             return None
         frame.f_trace_opcodes = True
-        if event == "opcode" and frame.f_lasti not in _settled(code):
-            if next(passed) == position and not fuse.blown:
-                fuse.blow(frame, kind)
+        counts = event == "opcode" and frame.f_lasti not in _settled(code)
+        if counts and next(passed) == position and not fuse.blown:
+            fuse.blow(frame, kind)
         return None if fuse.blown else trace
 
     before = sys.gettrace()

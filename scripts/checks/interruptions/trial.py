@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from interruptions.echo import item, line
-
 from pipeline import InferenceError, PipelinedModelRunner
 from tests.pipeline.interrupting import Abort, Fuse, Interruption, interrupted_after, interrupted_at
 
 PATIENCE_S = 8.0
-"""A result that is due and does not come for so long is lost, and a call that takes longer hangs."""
+"""A result that is due and does not come for so long is lost, and a call that takes
+longer hangs."""
 
 LONGEST = 700
 """Interrupted bytecodes are chosen below this; no call without waiting has more."""

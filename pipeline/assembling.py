@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from devices.device import Device
-from devices.errors import ConfigError
+from devices.errors import ConfigError, DeviceError
 from devices.pool import DevicePool
 from pipeline.running import RunningPipeline, RunOptions
 from pipeline.stages import RoutePlan, StageTensors, plan_routes
 from pipeline.supervising import Executables, Replacements, assign, load, select
+
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN}
 
 
 def assemble(
@@ -33,7 +36,7 @@ def assemble(
     if not paths:
         raise ConfigError("A pipeline needs at least one executable, but none was given.")
     pool: DevicePool | None = None
-    with ExitStack() as undo:
+    with _in_one_sentence(), ExitStack() as undo:
         if devices is None:
             devices = undo.enter_context(DevicePool.simulated(len(paths)))
         if isinstance(devices, DevicePool):
@@ -54,3 +57,17 @@ def assemble(
         running = RunningPipeline(kept, assigned, loaded, plan, replacements, options, busy=busy)
         running.own(undo.pop_all())
     return running, plan
+
+
+@contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    """Say so when the system has no more of something, wherever that shows."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno not in _EXHAUSTED:
+            raise
+        raise DeviceError(
+            f"The pipeline cannot be made, because a limit is reached: {error}; raise those of "
+            "open files (ulimit -n) and memory, or use fewer stages or a smaller queue_size."
+        ) from error

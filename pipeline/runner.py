@@ -211,10 +211,10 @@ class PipelinedModelRunner(ObservablePipeline):
         """The outputs of every item, in order; the stream stays open for more.
 
         Never more items are in flight than keep all stages busy, so ``items`` may be endless.
-        With ``return_errors`` a failed item gives its exception in place of outputs; otherwise it
-        is raised, which ends the iteration.  What is in flight when the iteration ends early is
-        dropped.  Others may push, pop, run and stream meanwhile: each gets the results of its own
-        items, in its order.
+        With ``return_errors``, or ``on_error="return"``, a failed item gives its exception in place
+        of outputs; otherwise it is raised, which ends the iteration.  What is in flight when the
+        iteration ends early is dropped.  Others may push, pop, run and stream meanwhile: each gets
+        the results of its own items, in its order.
         """
         lane = self._running.sink.lane()
         results = batches.run(self._running, lane, items, return_errors=return_errors, owner=self)
@@ -234,8 +234,7 @@ class PipelinedModelRunner(ObservablePipeline):
         batch: list[dict[str, Tensor]] = []
         with closing(self.run(items)) as results:
             for outputs in results:
-                assert isinstance(outputs, dict)  # errors are raised
-                batch.append(outputs)
+                batch.append(cast("dict[str, Tensor]", outputs))  # errors only as of pop
                 if progress is not None:
                     progress(len(batch), total)
         return batch

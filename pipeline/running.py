@@ -106,22 +106,23 @@ class RunningPipeline:
             undo.callback(seating.close_memory)
             undo.callback(self._await_stages)
             undo.callback(seating.close_ends)
+            producers = []
+            for spec in plan.out_of(SOURCE):
+                producers.append(SharedMemoryProducer(spec, *seating.producer_end(spec)))
+                undo.callback(producers[-1].close)
             self.source = Source(
-                [
-                    SharedMemoryProducer(spec, *seating.producer_end(spec))
-                    for spec in plan.out_of(SOURCE)
-                ],
+                producers,
                 plan.inputs,
                 clock=self.clock,
                 limit=options.input_limit,
                 wake=self._wake_pipe.wake,
             )
-            undo.callback(self.source.close)
+            consumers = []
+            for spec in plan.into(plan.num_stages):
+                consumers.append(SharedMemoryConsumer(spec, *seating.consumer_end(spec)))
+                undo.callback(consumers[-1].close)
             self.sink = Sink(
-                [
-                    SharedMemoryConsumer(spec, *seating.consumer_end(spec))
-                    for spec in plan.into(plan.num_stages)
-                ],
+                consumers,
                 plan.outputs,
                 seating.device_name,
                 self.source,
@@ -129,7 +130,6 @@ class RunningPipeline:
                 wake=self._wake_pipe.wake,
                 on_error=options.on_error,
             )
-            undo.callback(self.sink.close)
             self._supervisor = Supervisor(
                 seating,
                 self.source,
@@ -158,8 +158,8 @@ class RunningPipeline:
                 on_failure=self._host_failed,
                 release=self._release_all,
             )
+            self._pump.start()
             undo.pop_all()
-        self._pump.start()
         _pipelines.add(self)
 
     @property

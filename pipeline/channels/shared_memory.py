@@ -40,7 +40,7 @@ from pipeline.channels.contract import (
     Slot,
 )
 from pipeline.channels.descriptors import TOTAL_BYTES
-from pipeline.channels.ring import HEADER_WORDS, READ_BYTES, RELEASED_WORD, RingEnd
+from pipeline.channels.ring import HEADER_WORDS, RELEASED_WORD, RingEnd
 from pipeline.errors import ChannelError, EndOfChannel, PeerDied
 
 CACHED_BYTES = 64 << 10
@@ -254,13 +254,6 @@ class SharedMemoryConsumer(RingEnd, Consumer):
     def granted(self) -> int:
         """Credits given so far."""
         return self._granted
-
-    def resync(self, retired: int) -> None:
-        """Continue behind so many items, after an interruption inside any method of this end."""
-        self._check_open()
-        self._received = self._retired = retired
-        self._hear(self._largest(READ_BYTES))
-        self.regrant()
 
     @property
     def pending(self) -> bool:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from types import TracebackType
 
 LONGEST_S = 3600.0
-"""One wait of a lock; longer ones are several, because locks refuse more than some centuries."""
+"""One wait; longer ones are several, because ``poll`` refuses a month and locks some centuries."""
 
 AGAIN_S = 0.02
 """After how long is looked again where nobody may ring: a result is in the hands of a call that

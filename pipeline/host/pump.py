@@ -11,8 +11,9 @@ import math
 import threading
 from collections.abc import Callable
 
+from devices.errors import DeviceError
 from devices.process import SafeLogger
-from pipeline.host.changed import Changed
+from pipeline.host.changed import LONGEST_S, Changed
 from pipeline.host.sink import Sink
 from pipeline.host.source import Source
 from pipeline.host.wake_pipe import WakePipe
@@ -56,8 +57,13 @@ class Pump:
         return self._stopped
 
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin.  Raises ``DeviceError`` if there is no thread to be had."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise DeviceError(
+                f"A pipeline needs a thread, and {error}; raise the limit (ulimit -u), or end some."
+            ) from error
 
     def stop(self) -> None:
         """Have everything released, and wait for it.  May be interrupted, and called again.
@@ -101,5 +107,5 @@ class Pump:
         self._wake_pipe.sleep(
             (*self._source.interest(), *self._sink.interest()),
             # Rounded up, or the last part of a millisecond would be spent asking again and again.
-            None if patience_s is None else math.ceil(patience_s * 1000),
+            None if patience_s is None else math.ceil(min(patience_s, LONGEST_S) * 1000),
         )

@@ -246,6 +246,7 @@ class Sink:
         """Close the channels; results already here can still be popped."""
         self._closed = True
         self._arrivals.close()
+        self._source.flight.clear()  # with the tokens of what will not come out
         for _, _, copies in self._outputs:
             copies.forget()
         self._tell_all()

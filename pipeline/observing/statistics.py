@@ -117,8 +117,12 @@ class StatisticsPage:
     def create(size_bytes: int = PAGE_BYTES) -> int:
         """The memory of a new page; the caller hands out duplicates."""
         memory = unnamed_memory(size_bytes)
-        with mmap.mmap(memory, size_bytes) as mapping:
-            struct.pack_into("<q", mapping, 8 * _WORK_WORD, -1)
+        try:
+            with mmap.mmap(memory, size_bytes) as mapping:
+                struct.pack_into("<q", mapping, 8 * _WORK_WORD, -1)
+        except BaseException:
+            os.close(memory)
+            raise
         return memory
 
     def begin(self, item: int, busy_since_ns: int = 0) -> None:

@@ -95,14 +95,16 @@ class Seating:
     def producer_end(self, spec: ChannelSpec) -> tuple[int, int, int]:
         """The host's own end of a channel, which the caller owns from here on."""
         memory, *pipes = self._channels[spec].producer
+        memory = os.dup(memory)
         self._ends.difference_update(pipes)
-        return os.dup(memory), pipes[0], pipes[1]
+        return memory, pipes[0], pipes[1]
 
     def consumer_end(self, spec: ChannelSpec) -> tuple[int, int, int]:
         """The host's own end of a channel, which the caller owns from here on."""
         memory, *pipes = self._channels[spec].consumer
+        memory = os.dup(memory)
         self._ends.difference_update(pipes)
-        return os.dup(memory), pipes[0], pipes[1]
+        return memory, pipes[0], pipes[1]
 
     def start(self, seat: Seat, device: Device, loaded: Sequence[Loaded]) -> None:
         """Run the segments of a seat on this device.  Raises ``DeviceError``."""

@@ -14,7 +14,7 @@ import pytest
 
 from edgetpu_pipeline import BUILDS_ON
 from tests.house import inspection
-from tests.house.plan import LONGEST_LINES, MOST_MODULES, PLAN
+from tests.house.plan import MOST_MODULES, PLAN
 
 ROOT = Path(__file__).resolve().parents[2]
 CROWDED = (*PLAN, "tests", "scripts")

@@ -1,0 +1,65 @@
+"""Out of descriptors, memory, threads or processes at any moment: an error, and nothing is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from devices import DeviceError
+from pipeline import PipelinedModelRunner
+from tests.pipeline.scripted import line, process_device, whole
+from tests.starving import CALLS, starving
+
+pytestmark = pytest.mark.timeout(300)
+FOR_EVER = 10**9
+
+
+def use(paths: list[Path]) -> None:
+    """Devices, a pipeline over them, two items, the end."""
+    devices = []
+    try:
+        for index in range(len(paths)):
+            devices.append(process_device(f"device:{index}"))
+        for device in devices:
+            device.wait_ready()
+        with PipelinedModelRunner(paths, devices) as runner:
+            for value in range(2):
+                runner.push({"x": np.full((1, 4), value, np.int8)})
+            for value in range(2):
+                outputs = runner.pop(timeout=30)
+                expected = whole(line(len(paths)), {"x": np.full((1, 4), value, np.int8)})
+                assert outputs is not None
+                np.testing.assert_array_equal(outputs["y"], expected["y"])
+    finally:
+        for device in devices:
+            device.close()
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
+@pytest.mark.parametrize("what", CALLS)
+def test_every_call_may_fail(
+    what: str, lasting: bool, tmp_path: Path, leaves_nothing: Callable[[], Any]
+) -> None:
+    paths = [script.write(tmp_path / f"{i}.json") for i, script in enumerate(line(2))]
+    with starving(what, FOR_EVER) as calm:
+        use(paths)
+    first = refused = 0
+    while True:
+        with leaves_nothing():
+            began = time.monotonic()
+            with starving(what, first, last=FOR_EVER if lasting else None) as seen:
+                try:
+                    use(paths)
+                except DeviceError:
+                    refused += 1
+            assert time.monotonic() - began < 20, seen.failed
+        if not seen.failed:
+            break
+        first += 1
+    assert first >= calm.calls
+    assert refused or what == "processes"

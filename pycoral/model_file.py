@@ -36,7 +36,7 @@ class ModelFile:
             self.name = CONTENT_NAME
 
     def _store(self, content: bytes) -> Path:
-        fd = os.memfd_create("model")
+        fd = os.memfd_create(CONTENT_NAME)
         weakref.finalize(self, os.close, fd)
         with open(fd, "wb", closefd=False) as file:
             file.write(content)

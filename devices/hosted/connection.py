@@ -210,7 +210,8 @@ class Connection:
         text = f"device {self.name} (process {self.pid}) {why}"
         if not fatal:
             return DeviceError(f"{text}; kill it, or let it go on")
-        self._late = f"{text}, so it was killed; start the device anew or use another"
+        # Whoever was first knows why: after that it is not stopped any more, but dead.
+        self._late = self._late or f"{text}, so it was killed; start the device anew or use another"
         self.kill()
         self._ended.wait(END_S)
         return self._death()

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -47,20 +48,26 @@ def imports_of(module: str, path: Path) -> list[Import]:
     sources = [path]
     if path.name == "__init__.py" and path.with_suffix(".pyi").exists():
         sources.append(path.with_suffix(".pyi"))
-    found = []
+    found: list[Import] = []
     for source in sources:
-        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                found += [Import(alias.name, "", node.lineno) for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                base = node.module or ""
-                if node.level:
-                    package = module.split(".")
-                    if source.stem != "__init__":
-                        package = package[:-1]
-                    package = package[: len(package) - node.level + 1]
-                    base = ".".join([*package, *([base] if base else [])])
-                found += [Import(base, alias.name, node.lineno) for alias in node.names]
+        package = module if source.stem == "__init__" else module.rpartition(".")[0]
+        found += _imports(package, source.read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def _imports(package: str, text: str) -> list[Import]:
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found += [Import(alias.name, "", node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")
+                above = above[: len(above) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            found += [Import(base, alias.name, node.lineno) for alias in node.names]
     return found
 
 

@@ -105,3 +105,12 @@ def mappings(pid: int) -> list[str]:
 @pytest.fixture
 def leaves_nothing() -> Callable[[], Any]:
     return nothing_left_behind
+
+
+@pytest.fixture
+def quick_collections() -> Iterator[None]:
+    """Garbage is looked for among new objects only, for tests that ask for it again and again."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

@@ -107,6 +107,7 @@ def at_every_bytecode(books: Books, action: Callable[[], None], stride: int) -> 
         position += stride
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")  # it was interrupted
 @pytest.mark.parametrize("limit", [None, 4])
 @pytest.mark.parametrize("name", ["push", "pop", "pop_result", "apush", "apop", "run", "map"])
 def test_interrupted_at_any_bytecode_nothing_is_lost(
@@ -145,6 +146,7 @@ def test_interrupted_at_any_bytecode_nothing_is_lost(
     assert counts.pushed == counts.popped
 
 
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("name", ["close", "cancel"])
 def test_an_interrupted_end_can_be_repeated(
     start: Start, name: str, leaves_nothing: Callable[[], Any]

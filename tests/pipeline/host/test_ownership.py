@@ -59,7 +59,9 @@ def echo(work_s: float = 0.0, stages: int = 2) -> tuple[list[Script], list[Local
 @pytest.fixture
 def runner(start: START) -> Iterator[PipelinedModelRunner]:
     scripts, devices = echo()
-    yield start(scripts, devices)
+    runner = start(scripts, devices)
+    yield runner
+    runner.cancel()
     for device in devices:
         device.close()
 
@@ -99,6 +101,7 @@ def test_a_stream_after_one_that_was_left_gets_its_own(start: START) -> None:
             await take(second, 2 * trial + 1, 4, 9)
 
     asyncio.run(main())
+    runner.cancel()
     for device in devices:
         device.close()
 

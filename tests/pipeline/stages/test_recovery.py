@@ -158,14 +158,14 @@ def test_a_crash_at_every_line_changes_nothing(paths: list[Path], shared: bool) 
     assert [stage.restarts for stage in runner.stats().stages] == [0, 0, 0]
     assert last_line > 400
     crashed = 0
-    for line in range(0, last_line, 1 if EXHAUSTIVE else 7):
+    for line in range(0, last_line, 1 if EXHAUSTIVE else 11):
         _, runner = once(line)
         stages = runner.stats().stages
         assert [stage.counters.items for stage in stages] == [ITEMS] * 3
         assert [stage.restarts for stage in stages] in ([0] * 3, [0, 1, int(shared)])
         crashed += stages[1].restarts
     # Only crashes after the end came out find nobody interested.
-    assert crashed * (1 if EXHAUSTIVE else 7) > 0.9 * last_line - 100
+    assert crashed * (1 if EXHAUSTIVE else 11) > 0.9 * last_line - 100
     for device in calm:
         device.close()
 

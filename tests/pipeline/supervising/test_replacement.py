@@ -162,7 +162,7 @@ def test_a_stopped_process_is_found_by_its_deadline(start: Start, mortals: Any) 
     began = time.monotonic()
     check_next(runner, scripts, 3)
     assert 0.4 < time.monotonic() - began < 10
-    assert runner.devices[1] is devices[3]
+    assert runner.devices[1] in devices[3:]  # the second one if the first lets wait
     runner.push(x(4))
     check_next(runner, scripts, 4)
     runner.close()

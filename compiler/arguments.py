@@ -32,6 +32,7 @@ Long options take dashes or underscores and may be given as --name value or --na
 _EPILOG = """\
 Parameters that do not fit in the chip's memory are streamed at every inference, which is slow:
 "Off-chip memory used" should be 0.00B.  If it is not, cut the model into more segments.
+Operations may stay on the CPU, all of them even: the last lines say so.
 Exit code 0 on success, 2 when a model or an option is not usable; then nothing is written."""
 
 
@@ -39,7 +40,7 @@ Exit code 0 on success, 2 when a model or an option is not usable; then nothing 
 class Arguments:
     """What a command line asks for: models, each with its options, and how to compile them.
 
-    With ``help`` or ``version`` nothing else is looked at.  Options that do not go together, or
+    With ``help``, ``version`` or ``supported_ops`` (a format) nothing else is looked at.  Options that do not go together, or
     have values that make no sense, never get this far.
     """
 
@@ -48,6 +49,8 @@ class Arguments:
     num_segments: int = 1
     out_dir: str = "."
     show_operations: bool = False
+    json: bool = False
+    supported_ops: str = ""
     help: bool = False
     version: bool = False
 
@@ -55,8 +58,10 @@ class Arguments:
 def parse(arguments: Sequence[str]) -> Arguments:
     """Read a command line.  Raises ``ConfigError`` with one sentence."""
     parsed = parser().given(arguments)
-    if parsed.help or parsed.version:
-        return Arguments(help=parsed.help, version=parsed.version)
+    if parsed.help or parsed.version or parsed.supported_ops:
+        return Arguments(
+            help=parsed.help, version=parsed.version, supported_ops=parsed.supported_ops
+        )
     if not parsed.models:
         raise ConfigError("No model was given; name a .tflite file, see edgetpu_compiler --help.")
     options = CompileOptions(
@@ -74,6 +79,7 @@ def parse(arguments: Sequence[str]) -> Arguments:
         num_segments=num_segments,
         out_dir=parsed.out_dir,
         show_operations=parsed.show_operations,
+        json=parsed.json,
     )
 
 
@@ -131,6 +137,21 @@ def parser() -> FlagParser:
         metavar="NUM",
         default="180",
         help="give up after this many seconds (default 180)",
+    )
+    add(
+        "--json",
+        action="store_true",
+        help="print one JSON document instead: sizes, and where each operation runs and why",
+    )
+    add(
+        "--supported_ops",
+        nargs="?",
+        const="text",
+        default="",
+        choices=["text", "markdown"],
+        metavar="FORMAT",
+        help="print the table of operations, their limits and the sources of both, as text or "
+        "markdown, and exit",
     )
     add("-v", "--version", action="store_true", help="print the compiler's version and exit")
     return result

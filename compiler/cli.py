@@ -46,6 +46,10 @@ def _run(arguments: Sequence[str]) -> None:
         parser().print_help()
     elif asked.version:
         print(version_line())
+    elif asked.supported_ops:
+        from compiler.supported import as_markdown, as_text
+
+        print(as_markdown() if asked.supported_ops == "markdown" else as_text())
     else:
         from compiler.command import run  # not before: numpy takes longer than help and version
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from compiler.arguments import Arguments
 from compiler.compile import compile_segments, compile_together
@@ -13,8 +15,9 @@ from compiler.cutting import parameter_count_cuts, segment_stem
 from compiler.deadline import Deadline
 from compiler.executables import CompiledSegment
 from compiler.graph import Graph
-from compiler.log import OutputNames, operation_log, operation_table, summary, version_line
+from compiler.log import OutputNames, explained, operation_log, summary, version_line
 from compiler.reading import read_graph
+from compiler.reasons import as_data
 from devices.errors import ConfigError
 from devices.files import write_together
 
@@ -26,17 +29,18 @@ def run(arguments: Arguments) -> None:
     ``ConfigError`` or ``ModelError``, after which nothing is written.
     """
     options = arguments.options[0]
+    tell = (lambda *_: None) if arguments.json else print
     stops = [name for each in arguments.options for name in each.intermediate_tensors]
-    print(version_line())
-    print(f"Started a compilation timeout timer of {options.timeout_sec:g} seconds.")
+    tell(version_line())
+    tell(f"Started a compilation timeout timer of {options.timeout_sec:g} seconds.")
     if stops:
-        print(f"Intermediate tensors: {', '.join(stops)}")
+        tell(f"Intermediate tensors: {', '.join(stops)}")
     deadline = Deadline(options.timeout_sec)
     started = time.perf_counter()
     graphs = [read_graph(model, deadline=deadline) for model in arguments.models]
     if options.search_delegate:
-        print(f"Searching for valid delegate with step {options.delegate_search_step}")
-        print(f"Try to compile segment with {len(graphs[0])} ops")
+        tell(f"Searching for valid delegate with step {options.delegate_search_step}")
+        tell(f"Try to compile segment with {len(graphs[0])} ops")
     stems, compiled = _compile(graphs, arguments, deadline)
     duration_ms = (time.perf_counter() - started) * 1e3
     names = _output_names(arguments.models, stems)
@@ -49,20 +53,42 @@ def run(arguments: Arguments) -> None:
     deadline.check()
     write_together(out_dir, files)
 
-    print(f"\nModel compiled successfully in {duration_ms:.0f} ms.")
+    tell(f"\nModel compiled successfully in {duration_ms:.0f} ms.")
     for segment, name in zip(compiled, names, strict=True):
         shown = replace(
             name,
             output_model=str(out_dir / name.output_model),
             log=str(out_dir / name.log),
         )
-        print(f"\n{summary(segment.report, shown)}")
+        tell(f"\n{summary(segment.report, shown)}")
         if arguments.show_operations:
-            print(f"\n{operation_table(segment.report.operators)}")
+            tell(f"\n{explained(segment.report)}")
         else:
-            print("See the operation log file for individual operation details.")
-    print("Compilation child process completed within timeout period.")
-    print("Compilation succeeded!")
+            tell("See the operation log file for individual operation details.")
+    tell("Compilation child process completed within timeout period.")
+    if not any(segment.report.mapped_operators for segment in compiled):
+        tell("Compilation finished, but no operation is mapped to the Edge TPU!")
+    else:
+        tell("Compilation succeeded!")
+    if arguments.json:
+        print(json.dumps(_document(compiled, names, out_dir), indent=2))
+
+
+def _document(
+    compiled: Sequence[CompiledSegment], names: Sequence[OutputNames], out_dir: Path
+) -> dict[str, Any]:
+    return {
+        "version": version_line(),
+        "models": [
+            {
+                "input_model": name.input_model,
+                "output_model": str(out_dir / name.output_model),
+                "log": str(out_dir / name.log),
+                **as_data(segment.report),
+            }
+            for segment, name in zip(compiled, names, strict=True)
+        ],
+    }
 
 
 def _compile(

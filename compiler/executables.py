@@ -10,22 +10,46 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from compiler.cutting import extract
+from compiler.cutting import Boundary, extract
 from compiler.deadline import Deadline
-from compiler.mapping import Layer, Status, allocate, instruction_bytes, reserved_bytes
+from compiler.graph import NO_TENSOR
+from compiler.mapping import (
+    Layer,
+    Status,
+    Verdict,
+    allocate,
+    instruction_bytes,
+    operator_work,
+    reserved_bytes,
+)
 from compiler.planning import Plan
 from devices.chip import PARAMETER_MEMORY_BYTES
 from devices.executable import ExecutableInfo, seal
 
 
 @dataclass(frozen=True)
+class OperatorReport:
+    """Where one operator runs and why.
+
+    ``index`` counts the model's operators as they lie in the file; ``kind`` is ``CUSTOM`` for
+    custom operators; ``name`` is that of its first output.  The verdict's ``behind`` counts as
+    ``index`` does.
+    """
+
+    index: int
+    kind: str
+    name: str
+    macs: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
 class CompileReport:
     """What the compiler's log says about one executable.
 
-    ``input_bytes`` is the size of the model file, or of the uncompiled segment.
-    ``operators`` holds kind and status of each of the segment's operators in execution order,
-    custom operators as ``CUSTOM``; ``remaining_on_chip_bytes`` is what is left of the parameter
-    memory after this model's share.
+    ``input_bytes`` is the size of the model file, or of the uncompiled segment.  ``details`` holds
+    the segment's operators in execution order; ``remaining_on_chip_bytes`` is what is left of the
+    parameter memory after this model's share.
     """
 
     input_bytes: int
@@ -33,17 +57,30 @@ class CompileReport:
     used_on_chip_bytes: int
     remaining_on_chip_bytes: int
     off_chip_bytes: int
-    operators: tuple[tuple[str, Status], ...]
+    details: tuple[OperatorReport, ...]
+
+    @property
+    def operators(self) -> tuple[tuple[str, Status], ...]:
+        """Kind and status of each operator."""
+        return tuple((one.kind, one.verdict.status) for one in self.details)
 
     @property
     def mapped_operators(self) -> int:
         """Operators that run on the Edge TPU."""
-        return sum(status is Status.MAPPED for _, status in self.operators)
+        return sum(one.verdict.is_mapped for one in self.details)
 
     @property
     def cpu_operators(self) -> int:
         """Operators that run on the CPU."""
-        return len(self.operators) - self.mapped_operators
+        return len(self.details) - self.mapped_operators
+
+    @property
+    def mapped_share(self) -> float:
+        """Which part of the multiply-accumulates is mapped; of the operators where none has any."""
+        macs = sum(one.macs for one in self.details)
+        if not macs:
+            return self.mapped_operators / max(1, len(self.details))
+        return sum(one.macs for one in self.details if one.verdict.is_mapped) / macs
 
 
 @dataclass(frozen=True)
@@ -128,27 +165,40 @@ def _token(plans: Sequence[Plan], infos: Sequence[ExecutableInfo]) -> int:
 
 def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegment:
     deadline.check()
-    tree = extract(plan.graph, plan.mapping.tail, plan.edge.inputs, plan.edge.outputs)
+    head, tail = plan.mapping.head, plan.mapping.tail
+    tree = extract(plan.graph, (*head, *tail), plan.edge.inputs, plan.edge.outputs)
+    mapped_edge = plan.mapped_edge if plan.mapped_count else Boundary((), ())
     data = seal(
         info,
         tree.model,
         mapped_model=plan.mapped_model,
-        mapped_inputs=[tree.place[t] for t in plan.mapped_edge.inputs] if plan.mapped_count else (),
-        mapped_outputs=(
-            [tree.place[t] for t in plan.mapped_edge.outputs] if plan.mapped_count else ()
-        ),
+        mapped_inputs=[tree.place[t] for t in mapped_edge.inputs],
+        mapped_outputs=[tree.place[t] for t in mapped_edge.outputs],
+        position=len(head),
     )
     operators = plan.graph.operators
-    whole = len(plan.mapping.statuses) == len(operators)
+    whole = len(plan.mapping.verdicts) == len(operators)
     report = CompileReport(
         input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data),
         output_bytes=len(data),
         used_on_chip_bytes=info.on_chip_bytes,
         remaining_on_chip_bytes=info.available_on_chip_bytes - info.on_chip_bytes,
         off_chip_bytes=info.off_chip_bytes,
-        operators=tuple(
-            ("CUSTOM" if operators[i].is_custom else operators[i].kind, status)
-            for i, status in plan.mapping.statuses.items()
-        ),
+        details=tuple(_report(plan, i) for i in plan.mapping.verdicts),
     )
     return CompiledSegment(data=data, info=info, cpu_data=plan.cpu_data, report=report)
+
+
+def _report(plan: Plan, index: int) -> OperatorReport:
+    operator = plan.graph.operators[index]
+    made = [t for t in operator.outputs if t != NO_TENSOR]
+    verdict = plan.mapping.verdicts[index]
+    if verdict.behind is not None:
+        verdict = replace(verdict, behind=plan.graph.operators[verdict.behind].file_index)
+    return OperatorReport(
+        index=operator.file_index,
+        kind="CUSTOM" if operator.is_custom else operator.kind,
+        name=plan.graph.tensors[made[0]].name if made else "",
+        macs=operator_work(plan.graph, index, "cpu").macs,
+        verdict=verdict,
+    )

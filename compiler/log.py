@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import edgetpu_pipeline
+from compiler.reasons import reasons, share_line
 
 if TYPE_CHECKING:  # the version is told without importing what compiles
     from compiler.executables import CompileReport
@@ -76,6 +77,8 @@ def summary(report: CompileReport, names: OutputNames) -> str:
             f"Number of operations that will run on Edge TPU: {report.mapped_operators}",
             f"Number of operations that will run on CPU: {report.cpu_operators}",
         ]
+    if line := share_line(report):
+        lines += ["", line]
     return "\n".join(lines)
 
 
@@ -93,5 +96,12 @@ def operation_log(report: CompileReport, names: OutputNames) -> str:
         f"{version_line()}\n"
         f"Input: {names.input_model}\n"
         f"Output: {names.output_model}\n\n"
-        f"{operation_table(report.operators)}\n"
+        f"{explained(report)}\n"
     )
+
+
+def explained(report: CompileReport) -> str:
+    """Google's table, and below it why operators were left to the CPU."""
+    why = reasons(report)
+    table = operation_table(report.operators)
+    return f"{table}\n\n{why}" if why else table

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from compiler.cutting import Boundary, boundary_of, cut_operators, extract, flow, in_order
 from compiler.deadline import Deadline
 from compiler.graph import Graph
-from compiler.mapping import SegmentMapping, map_segment, operator_work
+from compiler.mapping import (
+    LARGEST_ACTIVATION_BYTES,
+    SegmentMapping,
+    largest_activation,
+    map_segment,
+    operator_name,
+    operator_work,
+)
 from compiler.options import CompileOptions
 from devices.errors import ConfigError, ModelError
 from devices.executable import OperatorWork, tflite_file
@@ -60,21 +67,19 @@ def plan_segment(
         options.min_runtime_version,
         _stop_tensors(graph, options.intermediate_tensors),
     )
+    _refuse_large_activations(graph, mapping.mapped)
     deadline.check()
     cpu_data = cut_operators(graph, operators)
     deadline.check()
     mapped_edge = edge
-    mapped_model: bytes | None = cpu_data
-    if mapping.tail:
-        reads, makes = flow(graph, frozenset(mapping.front))
+    mapped_model: bytes | None = None
+    if len(mapping.mapped) == len(operators):
+        mapped_model = cpu_data
+    elif mapping.mapped:
+        reads, makes = flow(graph, frozenset(mapping.mapped))
         mapped_edge = Boundary(*in_order(graph, reads, makes))
-        mapped_model = (
-            tflite_file.pack_model(
-                extract(graph, mapping.front, mapped_edge.inputs, mapped_edge.outputs).model
-            )
-            if mapping.mapped
-            else None
-        )
+        part = extract(graph, mapping.mapped, mapped_edge.inputs, mapped_edge.outputs)
+        mapped_model = tflite_file.pack_model(part.model)
         deadline.check()
     return Plan(
         graph=graph,
@@ -101,3 +106,18 @@ def _stop_tensors(graph: Graph, names: Sequence[str]) -> frozenset[int]:
             "computed at run time has this name."
         )
     return frozenset(by_name[name] for name in names)
+
+
+def _refuse_large_activations(graph: Graph, mapped: Sequence[int]) -> None:
+    """Raises ``ModelError`` where Google's compiler fails, too, but does not say why."""
+    for index in mapped:
+        tensor = largest_activation(graph, index)
+        if tensor is not None:
+            shape = "x".join(map(str, tensor.shape))
+            raise ModelError(
+                f"{graph.name}: compilation failed due to large activation tensors in model: "
+                f"{operator_name(graph, index)} works on {tensor.name!r}, {shape}, "
+                f"{tensor.size_bytes / 2**20:.1f} MiB, where up to "
+                f"{LARGEST_ACTIVATION_BYTES >> 20} MiB are assumed to be possible; use a smaller "
+                "input, or end the Edge TPU's part before it with --intermediate_tensors."
+            )

@@ -1,12 +1,21 @@
 """Which operators of a segment run on the Edge TPU.
 
-A compiled model has one custom operator at its front, standing for all mapped operators; the
-others follow on the CPU.  Coral's page says the compiler splits "at the first point in the model
-graph where an unsupported operation occurs".  In a graph with branches that can be read in two
-ways:
+A compiled model has one custom operator, standing for all mapped operators.  CPU operators may be
+in front of it (the *head*) and behind it (the *tail*)::
 
-order       every operator behind the first unsupported one *in the file* goes to the CPU,
-dependency  every operator that *needs a result of* an unmapped one goes to the CPU.
+    inputs ── head: until data are 8 bits ─► custom operator ─► tail ── outputs
+
+Coral's page says the compiler splits "at the first point in the model graph where an unsupported
+operation occurs", which leaves two things open.
+
+*Where it begins.*  Google's packages show CAST, QUANTIZE, DEQUANTIZE and float arithmetic in front:
+the custom operator begins where 8-bit data begin.  So an operator on data that are not 8 bits ends
+nothing as long as nothing in front of it is mapped; an unsupported operator on 8-bit data does.
+
+*What lies behind.*  In a graph with branches, "behind" can mean
+
+order       every operator behind the first unsupported one *in the file*,
+dependency  every operator that *needs a result of* an unmapped one.
 
 The first would let the accident of file order push a whole supported branch to the CPU; the
 second maps every operator that can run before the CPU starts, and is what is done here.  On a
@@ -15,40 +24,26 @@ DEQUANTIZE, DEQUANTIZE and TFLite_Detection_PostProcess follow the custom operat
 supported lies beside them.
 
 Operators that share a state (the two ends of a recurrent link) are mapped together or not at all.
-
-One exception to "no result of an unmapped operator": a QUANTIZE that turns an input of the segment
-into 8 bits and cannot map itself, because the input is float or the runtime too old.  Converters
-put one at the front of every model with float inputs; Google's compiler leaves it on the CPU, in
-front of the custom operator, and maps what follows.  Here it is the *head*: it counts as a CPU
-operator but travels with the mapped part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.graph import NO_TENSOR, Graph, state_groups
-from compiler.mapping.support import Status, status_of
+from compiler.mapping.support import judge, operator_name
+from compiler.mapping.verdict import Status, Verdict
 
 
 @dataclass(frozen=True)
 class SegmentMapping:
-    """Operator indices by where they run, each in execution order, and everyone's status.
-
-    ``head`` are the input converters in front of the mapped operators, ``tail`` the CPU operators
-    behind them.
-    """
+    """Operator indices by where they run, each in execution order, and the verdict on everyone."""
 
     head: tuple[int, ...]
     mapped: tuple[int, ...]
     tail: tuple[int, ...]
-    statuses: Mapping[int, Status]
-
-    @property
-    def front(self) -> tuple[int, ...]:
-        """What the custom operator stands for: head and mapped operators, in execution order."""
-        return tuple(sorted((*self.head, *self.mapped)))
+    verdicts: Mapping[int, Verdict]
 
 
 def map_segment(
@@ -62,74 +57,95 @@ def map_segment(
     ``operators`` are the segment's, in execution order.  No operator that reads one of
     ``stop_tensors``, or depends on one that does, is mapped (``--intermediate_tensors``).
     """
-    statuses = {i: status_of(graph, i, min_runtime_version) for i in operators}
-    converters = {
-        i
-        for i in operators
-        if statuses[i] is not Status.MAPPED
-        and _converts_input(graph, i, operators)
-        and not stop_tensors.intersection(graph.operators[i].inputs)
-    }
-    blocked = _blocked(graph, operators, statuses, stop_tensors, converters)
-    mapped = {i for i in operators if i not in blocked and i not in converters}
-    head = {
-        i
-        for i in converters
-        if any(reader in mapped for t in graph.operators[i].outputs for reader in graph.readers[t])
-    }
-    for index in operators:
-        if index in head:
-            statuses[index] = Status.LIMITATION
-        elif index in blocked and statuses[index] is Status.MAPPED:
-            statuses[index] = Status.SECOND_SUBGRAPH
+    verdicts = {i: judge(graph, i, min_runtime_version) for i in operators}
+    for i in operators:
+        stopped = stop_tensors.intersection(graph.operators[i].inputs)
+        if stopped and verdicts[i].is_mapped:
+            name = graph.tensors[min(stopped)].name
+            verdicts[i] = Verdict(
+                Status.SECOND_SUBGRAPH, f"reads {name!r}, which intermediate_tensors names"
+            )
+    groups = [
+        members for g in state_groups(graph) if (members := set(g.operators) & verdicts.keys())
+    ]
+    while True:
+        mapped, front = _spread(graph, operators, verdicts)
+        torn = next((g for g in groups if g & mapped and g - mapped), None)
+        if torn is None:
+            break
+        partner = min(torn - mapped)
+        for i in torn & mapped:
+            reason = f"shares a state with {operator_name(graph, partner)}"
+            verdicts[i] = Verdict(Status.SECOND_SUBGRAPH, reason, behind=partner)
+    head = _needed(graph, mapped, front)
+    for i in head:
+        verdicts[i] = _as_head(graph, i, verdicts[i])
     return SegmentMapping(
         head=tuple(sorted(head)),
         mapped=tuple(sorted(mapped)),
         tail=tuple(i for i in operators if i not in mapped and i not in head),
-        statuses=statuses,
+        verdicts=verdicts,
     )
 
 
-def _converts_input(graph: Graph, index: int, segment: Sequence[int]) -> bool:
-    """Whether the operator makes 8 bits of a tensor handed to the segment from outside."""
+def _spread(
+    graph: Graph, operators: Sequence[int], verdicts: dict[int, Verdict]
+) -> tuple[set[int], set[int]]:
+    """The mapped operators, and those that may stand in front of them.
+
+    Writes down why what could be mapped is not.
+    """
+    mapped: set[int] = set()
+    front: set[int] = set()
+    inside = verdicts.keys()
+    for i in operators:
+        makers = [
+            maker
+            for t in graph.operators[i].inputs
+            if t != NO_TENSOR and (maker := graph.makers[t]) in inside and maker is not None
+        ]
+        verdict = verdicts[i]
+        behind = [maker for maker in makers if maker not in mapped and maker not in front]
+        if verdict.is_mapped and behind:
+            first = verdicts[min(behind)].behind
+            blocker = min(behind) if first is None else first
+            verdicts[i] = Verdict(
+                Status.SECOND_SUBGRAPH, f"behind {operator_name(graph, blocker)}", behind=blocker
+            )
+        elif verdict.is_mapped:
+            mapped.add(i)
+        elif _leads_to_8_bits(graph, i, verdict) and all(maker in front for maker in makers):
+            front.add(i)
+    return mapped, front
+
+
+def _leads_to_8_bits(graph: Graph, index: int, verdict: Verdict) -> bool:
+    """Whether 8-bit data can begin behind this operator: it works on, or makes 8 bits of, others.
+
+    A QUANTIZE that the runtime is too old for turns 8 bits into other 8 bits.
+    """
+    if graph.operators[index].kind == "QUANTIZE":
+        return verdict.status in (Status.DATA_TYPE, Status.NOT_SUPPORTED)
+    return verdict.status is Status.DATA_TYPE
+
+
+def _needed(graph: Graph, mapped: set[int], front: set[int]) -> set[int]:
+    """Those of ``front`` whose results the mapped operators need, directly or not."""
+    needed: set[int] = set()
+    waiting = list(mapped)
+    while waiting:
+        for t in graph.operators[waiting.pop()].inputs:
+            maker = None if t == NO_TENSOR else graph.makers[t]
+            if maker is not None and maker in front and maker not in needed:
+                needed.add(maker)
+                waiting.append(maker)
+    return needed
+
+
+def _as_head(graph: Graph, index: int, verdict: Verdict) -> Verdict:
+    """Google's log gives a QUANTIZE in front the status of operators it could map."""
     operator = graph.operators[index]
-    if operator.kind != "QUANTIZE" or len(operator.inputs) != 1 or len(operator.outputs) != 1:
-        return False
-    source, result = operator.inputs[0], graph.tensors[operator.outputs[0]]
-    return (
-        source != NO_TENSOR
-        and graph.is_activation(source)
-        and graph.makers[source] not in segment
-        and graph.tensors[source].dtype in ("float32", "int8", "uint8")
-        and result.dtype in ("int8", "uint8")
-        and result.is_quantized
-    )
-
-
-def _blocked(
-    graph: Graph,
-    operators: Sequence[int],
-    statuses: Mapping[int, Status],
-    stop_tensors: frozenset[int],
-    converters: set[int],
-) -> set[int]:
-    """Operators that cannot be mapped, for their own sake or for another's."""
-    blocked: set[int] = set()
-    groups = [set(group.operators) for group in state_groups(graph)]
-    while True:
-        before = len(blocked)
-        for index in operators:
-            if index in converters:
-                continue
-            makers = (graph.makers[t] for t in graph.operators[index].inputs if t != NO_TENSOR)
-            if (
-                statuses[index] is not Status.MAPPED
-                or stop_tensors.intersection(graph.operators[index].inputs)
-                or any(maker in blocked for maker in makers)
-            ):
-                blocked.add(index)
-        for group in groups:
-            if group & blocked:
-                blocked |= group.intersection(operators)
-        if len(blocked) == before:
-            return blocked
+    reason = f"in front of the Edge TPU's part, for {verdict.reason}"
+    if operator.kind == "QUANTIZE":
+        return replace(verdict, status=Status.LIMITATION, reason=reason)
+    return replace(verdict, reason=reason)

@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import Literal
 
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
-from compiler.mapping.support import batch_dimensions
+from compiler.mapping.view import batch_dimensions
 from devices.executable import OperatorWork
 
 _LANES = 64

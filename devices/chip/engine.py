@@ -1,4 +1,4 @@
-"""Computing an executable's numbers with LiteRT: the mapped model, then the CPU tail.
+"""Computing an executable's numbers with LiteRT: the CPU head, the mapped model, the CPU tail.
 
 LiteRT is imported when the first engine is made, so a device that only keeps time never loads it.
 One resolver (XNNPACK) and one thread, always: another resolver differs in the last bit.
@@ -40,16 +40,16 @@ class ZeroEngine:
 
 
 class LiteRtEngine:
-    """The executable's two models in LiteRT interpreters of their own."""
+    """The executable's models in LiteRT interpreters of their own."""
 
     def __init__(self, executable: Executable) -> None:
-        """Load both models.  Raises ``DeviceError`` for an operator LiteRT does not have."""
+        """Load them.  Raises ``DeviceError`` for an operator LiteRT does not have."""
         inputs = {spec.name for spec in executable.inputs}
         self._what = str(executable.path)
         self._parts: list[_Part] = []
         self._kept: dict[str, Tensor] = {}
         source: dict[str, _Part] = {}
-        for model in (executable.mapped_model, executable.tail_model):
+        for model in (executable.head_model, executable.mapped_model, executable.tail_model):
             if model is None:
                 continue
             part = _Part(model, self._what)
@@ -88,7 +88,7 @@ class LiteRtEngine:
                 )
 
     def compute(self, inputs: Mapping[str, Tensor]) -> None:
-        """Run both models; each input is copied once."""
+        """Run the models in turn; each input is copied once."""
         for name, part in self._outputs.items():
             if part is None:
                 self._kept[name] = np.array(inputs[name])

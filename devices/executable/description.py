@@ -76,12 +76,12 @@ class ExecutableInfo:
 
 @dataclass(frozen=True)
 class Executable:
-    """An executable opened from a file: its description and the two models it is made of.
+    """An executable opened from a file: its description and the models it is made of.
 
     ``inputs``/``outputs`` are those of the whole file, in model order.  ``mapped_model`` is the
-    part that runs on the chip (``None`` if nothing mapped), ``tail_model`` the operators after it
-    (``None`` if there are none); both are complete ``.tflite`` files as bytes.  Tensors between
-    the two are matched by name.
+    part that runs on the chip (``None`` if nothing mapped), ``head_model`` and ``tail_model`` the
+    operators in front of and behind it (``None`` if there are none); all are complete ``.tflite``
+    files as bytes.  Tensors between them are matched by name.
     """
 
     path: Path
@@ -92,3 +92,4 @@ class Executable:
     mapped_outputs: tuple[TensorSpec, ...]
     mapped_model: bytes | None
     tail_model: bytes | None
+    head_model: bytes | None = None

@@ -8,7 +8,7 @@ be written, makes a model of its tail.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,14 +64,17 @@ def executable_from_bytes(data: bytes, path: Path) -> Executable:
     model = tflite.Model.GetRootAs(data, 0)
     subgraph = model.Subgraphs(0)
     count = subgraph.OperatorsLength()
-    head = subgraph.Operators(0) if count else None
-    mapped = head is not None and _is_custom_operator(model, head)
+    operators = [subgraph.Operators(place) for place in range(count)]
+    place = next((i for i in range(count) if _is_custom_operator(model, operators[i])), None)
+    head: bytes | None = None
     tail: bytes | None = data
-    if head is not None and mapped:
-        description = _read_map(_content(head.CustomOptionsAsNumpy()), path)
-        mapped_inputs = _specs(subgraph, _listed(head.InputsLength(), head.Inputs), path)
-        mapped_outputs = _specs(subgraph, _listed(head.OutputsLength(), head.Outputs), path)
-        tail = _tail(data) if count > 1 else None
+    if place is not None:
+        custom = operators[place]
+        description = _read_map(_content(custom.CustomOptionsAsNumpy()), path)
+        mapped_inputs = _specs(subgraph, _listed(custom.InputsLength(), custom.Inputs), path)
+        mapped_outputs = _specs(subgraph, _listed(custom.OutputsLength(), custom.Outputs), path)
+        head = _part(data, range(place), behind=()) if place else None
+        tail = _part(data, range(place + 1, count), behind=range(place + 1))
     else:
         description = _read_map(_metadata(model), path)
         mapped_inputs = mapped_outputs = ()
@@ -84,8 +87,9 @@ def executable_from_bytes(data: bytes, path: Path) -> Executable:
         outputs=outputs,
         mapped_inputs=mapped_inputs,
         mapped_outputs=mapped_outputs,
-        mapped_model=description["mapped_model"] if mapped else None,
+        mapped_model=None if place is None else description["mapped_model"],
         tail_model=tail,
+        head_model=head,
     )
 
 
@@ -192,26 +196,49 @@ def _specs(subgraph: Any, indices: Sequence[int], path: Path) -> tuple[TensorSpe
     return tuple(specs)
 
 
-def _tail(data: bytes) -> bytes:
-    """The CPU operators as a model: what the custom operator made becomes its input.
+def _part(data: bytes, places: range, behind: Iterable[int]) -> bytes | None:
+    """The operators at these places as a model; ``None`` if there are none.
 
-    Inputs of the file that the custom operator does not read belong to the tail, needed or not,
-    and so do outputs of the file that the custom operator does not make.
+    What those ``behind`` which they stand have made becomes an input of theirs, and so do inputs
+    of the file that they read.  Outputs are those of the file that they make, and what others
+    read.  In a tail, inputs of the file that nobody in front reads belong to it, needed or not,
+    and so do outputs of the file that are its inputs.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     subgraph = model.subgraphs[0]
-    head, *rest = subgraph.operators
-    mapped_in, mapped_out = _ints(head.inputs), _ints(head.outputs)
+    everyone = subgraph.operators
+    before = [everyone[place] for place in behind]
+    mine = [everyone[place] for place in places]
+    if not mine:
+        return None
+    others = [o for place, o in enumerate(everyone) if place not in places]
     file_in, file_out = _ints(subgraph.inputs), _ints(subgraph.outputs)
-    read = {index for operator in rest for index in _ints(operator.inputs)}
-    outputs = [index for index in file_out if index not in mapped_out]
-    inputs = [i for i in file_in if i in read or i in outputs or i not in mapped_in]
-    inputs += [index for index in mapped_out if index in read]
-    subgraph.operators = rest
+    read, made = _read(mine), _made(mine)
+    given = _made(before)
+    is_tail = bool(before)
+    if is_tail:
+        passed = [t for t in file_out if t not in given]
+        known = _read(before)
+        inputs = [t for t in file_in if t in read or t in passed or t not in known]
+        outputs = passed
+    else:
+        inputs = [t for t in file_in if t in read]
+        wanted = _read(others)
+        outputs = [t for t in made if t in wanted or t in file_out]
+    inputs += [t for t in given if t in read]
+    subgraph.operators = mine
     subgraph.inputs = np.array(inputs, np.int32)
     subgraph.outputs = np.array(outputs, np.int32)
     model.buffers = [tflite_file.aligned_buffer(buffer.data) for buffer in model.buffers]
     return tflite_file.pack_model(model)
+
+
+def _read(operators: Iterable[Any]) -> set[int]:
+    return {index for operator in operators for index in _ints(operator.inputs)}
+
+
+def _made(operators: Iterable[Any]) -> list[int]:
+    return [index for operator in operators for index in _ints(operator.outputs)]
 
 
 def _ints(indices: Any) -> list[int]:

@@ -5,7 +5,8 @@ An executable is a ``.tflite`` file that any TFLite tool can open and look at::
     with mapped operators                      with CPU operators only
     ─────────────────────                      ───────────────────────
     inputs                                     inputs
-      │ edgetpu-custom-op                        │ CPU operators
+      │ CPU operators, if any (the head)         │ CPU operators
+      │ edgetpu-custom-op                        │
       │   custom options: FlexBuffer map         │
       │ CPU operators, if any (the tail)       outputs
     outputs                                    metadata "edgetpu-pipeline": the same map
@@ -80,13 +81,15 @@ def seal(
     mapped_model: bytes | None = None,
     mapped_inputs: Sequence[int] = (),
     mapped_outputs: Sequence[int] = (),
+    position: int = 0,
 ) -> bytes:
     """The bytes of an executable file.
 
     ``frame`` is the schema object tree (``ModelT``, one subgraph) of the CPU operators with the
     inputs and outputs of the whole executable; it is taken over and changed.  With a
-    ``mapped_model``, the custom operator is put in front of them, reading and making the frame's
-    tensors ``mapped_inputs`` and ``mapped_outputs``.  The same arguments give the same bytes.
+    ``mapped_model``, the custom operator is put behind the first ``position`` of them, reading and
+    making the frame's tensors ``mapped_inputs`` and ``mapped_outputs``.  The same arguments give
+    the same bytes.
     """
     description = np.frombuffer(_describe(info, mapped_model), np.uint8)
     subgraph = frame.subgraphs[0]
@@ -105,7 +108,7 @@ def seal(
         frame.operatorCodes.append(
             tflite_file.operator_code(tflite_file.CUSTOM, CUSTOM_OPERATOR.encode())
         )
-        subgraph.operators = [operator, *subgraph.operators]
+        subgraph.operators.insert(position, operator)
     content = bytearray(tflite_file.pack_model(frame))
     start = content.index(_UNSEALED) + len(MARKER)
     content[start : start + DIGEST_BYTES] = hashlib.sha256(content).digest()

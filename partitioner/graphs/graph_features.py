@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.graph import NO_TENSOR, Graph
-from compiler.mapping import Layer, Status, allocate, available_bytes, operator_work, status_of
+from compiler.mapping import Layer, allocate, available_bytes, judge, operator_work
 from compiler.options import DEFAULT_RUNTIME_VERSION
 from devices.executable import OperatorWork
 from partitioner.problem import Array, Index, Mask, SegmentFeatures, Table
@@ -79,9 +79,7 @@ class OperatorFacts:
         self.graph = graph
         indices = range(len(graph))
         self.work = [operator_work(graph, i, "tpu") for i in indices]
-        self.supported = [
-            status_of(graph, i, DEFAULT_RUNTIME_VERSION) is Status.MAPPED for i in indices
-        ]
+        self.supported = [judge(graph, i, DEFAULT_RUNTIME_VERSION).is_mapped for i in indices]
         self.kinds = tuple(sorted({f"macs of {work.name}" for work in self.work if work.macs}))
         self.converters = {
             operator.index

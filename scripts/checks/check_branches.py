@@ -77,7 +77,7 @@ class Chip:
     def latency_ns(self, graph: Graph, operators: tuple[int, ...]) -> int:
         mapping = map_segment(graph, operators, DEFAULT_RUNTIME_VERSION)
         info = planned(graph, mapping)
-        reads, makes = flow(graph, frozenset(mapping.front))
+        reads, makes = flow(graph, frozenset(mapping.mapped))
         size_in, size_out = (
             sum(graph.tensors[t].size_bytes for t in tensors) for tensors in (reads, makes)
         )

@@ -40,8 +40,8 @@ Exit code 0 on success, 2 when a model or an option is not usable; then nothing 
 class Arguments:
     """What a command line asks for: models, each with its options, and how to compile them.
 
-    With ``help``, ``version`` or ``supported_ops`` (a format) nothing else is looked at.  Options that do not go together, or
-    have values that make no sense, never get this far.
+    With ``help``, ``version`` or ``supported_ops`` (a format) nothing else is looked at.  Options
+    that do not go together, or have values that make no sense, never get this far.
     """
 
     models: tuple[str, ...] = ()

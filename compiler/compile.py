@@ -138,6 +138,11 @@ def check_quantized(graph: Graph) -> None:
             and graph.is_activation(tensor.index)
         ):
             return
+    if any(tensor.is_quantized and tensor.dtype == "int16" for tensor in graph.tensors):
+        raise ModelError(
+            f"Invalid model: {graph.name}: Model is quantized to 16-bit activations; the Edge TPU "
+            "computes with 8 bits, convert it with full integer quantization to int8."
+        )
     raise ModelError(
         f"Invalid model: {graph.name}: Model not quantized; convert it to TensorFlow Lite with "
         "full integer quantization."

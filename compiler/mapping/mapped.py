@@ -97,6 +97,7 @@ def _spread(
     """
     mapped: set[int] = set()
     front: set[int] = set()
+    blocker: dict[int, int] = {}  # of each operator that is neither: where that began
     inside = verdicts.keys()
     for i in operators:
         makers = [
@@ -106,12 +107,14 @@ def _spread(
         ]
         verdict = verdicts[i]
         behind = [maker for maker in makers if maker not in mapped and maker not in front]
+        if behind and (verdict.is_mapped or verdict.status is Status.DATA_TYPE):
+            blocker[i] = blocker[min(behind)]
+        else:
+            blocker[i] = i
         if verdict.is_mapped and behind:
-            first = verdicts[min(behind)].behind
-            blocker = min(behind) if first is None else first
-            verdicts[i] = Verdict(
-                Status.SECOND_SUBGRAPH, f"behind {operator_name(graph, blocker)}", behind=blocker
-            )
+            first = blocker[i]
+            reason = f"behind {operator_name(graph, first)}"
+            verdicts[i] = Verdict(Status.SECOND_SUBGRAPH, reason, behind=first)
         elif verdict.is_mapped:
             mapped.add(i)
         elif _leads_to_8_bits(graph, i, verdict) and all(maker in front for maker in makers):

@@ -46,7 +46,7 @@ def judge(graph: Graph, index: int, min_runtime_version: int) -> Verdict:
     ]
     fixed = [tensor for tensor in view.inputs if tensor is not None and tensor.is_constant]
     return (
-        _types(operator.kind, handed_over, fixed)
+        _types("" if operator.is_custom else operator.kind, handed_over, fixed)
         or _is_copy(view, handed_over)
         or _in_table(operator.kind, operator.is_custom, row, min_runtime_version)
         or _shapes(view, handed_over, fixed)
@@ -82,7 +82,7 @@ def _types(kind: str, handed_over: list[Tensor], fixed: list[Tensor]) -> Verdict
             hint = "quantise the model fully to 8 bits"
         else:
             what = f"is {tensor.dtype}, not quantised to 8 bits"
-            hint = HINTS.get(kind, "quantise the model fully to 8 bits")
+            hint = HINTS.get(kind, "quantise the model fully to 8 bits") if kind else ""
         return Verdict(Status.DATA_TYPE, f"tensor {tensor.name!r} {what}", hint)
     for tensor in fixed:
         if tensor.dtype not in _CONSTANT_TYPES:

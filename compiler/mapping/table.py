@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from compiler.mapping import limits as l
+from compiler.mapping import layout_limits as layout
+from compiler.mapping import limits
 from compiler.mapping.limits import Limit, Source, constant
 
 LARGEST_ACTIVATION_BYTES = 32 << 20
@@ -31,30 +32,30 @@ class Row:
     note: str = ""
 
 
-_REDUCTION = (l.no_batch_reduction, l.z_reduction)
-_RESIZE = (constant("size", 1), l.three_dimensional_resize, l.resize_ratio)
+_REDUCTION = (limits.no_batch_reduction, limits.z_reduction)
+_RESIZE = (constant("size", 1), layout.three_dimensional_resize, layout.resize_ratio)
 
 SUPPORTED: Mapping[str, Row] = {
     "ADD": Row(),
-    "AVERAGE_POOL_2D": Row(limits=(l.no_fused_activation,)),
-    "CONCATENATION": Row(limits=(l.no_fused_activation, l.zero_padding_only)),
-    "CONV_2D": Row(limits=(constant("weights", 1, 2), l.same_dilation)),
+    "AVERAGE_POOL_2D": Row(limits=(limits.no_fused_activation,)),
+    "CONCATENATION": Row(limits=(limits.no_fused_activation, layout.zero_padding_only)),
+    "CONV_2D": Row(limits=(constant("weights", 1, 2), limits.same_dilation)),
     "DEPTHWISE_CONV_2D": Row(
-        limits=(constant("weights", 1, 2), l.same_dilation, l.no_dilation_before_13)
+        limits=(constant("weights", 1, 2), limits.same_dilation, limits.no_dilation_before_13)
     ),
     "EXPAND_DIMS": Row(13, (constant("axis", 1),)),
     "FULLY_CONNECTED": Row(
-        limits=(constant("weights", 1, 2), l.default_weights, l.output_one_dimensional)
+        limits=(constant("weights", 1, 2), limits.default_weights, limits.output_one_dimensional)
     ),
-    "L2_NORMALIZATION": Row(limits=(l.no_fused_activation,)),
+    "L2_NORMALIZATION": Row(limits=(limits.no_fused_activation,)),
     "LOGISTIC": Row(),
     "MAXIMUM": Row(),
-    "MAX_POOL_2D": Row(limits=(l.no_fused_activation,)),
+    "MAX_POOL_2D": Row(limits=(limits.no_fused_activation,)),
     "MEAN": Row(limits=_REDUCTION),
     "MINIMUM": Row(),
     "MUL": Row(),
-    "PACK": Row(13, (l.no_batch_packing,)),
-    "PAD": Row(limits=(l.no_batch_padding, l.z_padding)),
+    "PACK": Row(13, (layout.no_batch_packing,)),
+    "PAD": Row(limits=(layout.no_batch_padding, layout.z_padding)),
     "PRELU": Row(14, (constant("slopes", 1),), Source.MAINTAINER, "of the last compiler"),
     "QUANTIZE": Row(13),
     "REDUCE_MAX": Row(14, _REDUCTION, Source.MAINTAINER, "of the last compiler"),
@@ -66,16 +67,16 @@ SUPPORTED: Mapping[str, Row] = {
     "RESIZE_BILINEAR": Row(limits=_RESIZE),
     "RESIZE_NEAREST_NEIGHBOR": Row(limits=_RESIZE),
     "SLICE": Row(limits=(constant("begin and size", 1, 2),)),
-    "SOFTMAX": Row(limits=(l.softmax_one_dimensional, l.softmax_size)),
+    "SOFTMAX": Row(limits=(limits.softmax_one_dimensional, limits.softmax_size)),
     "SPACE_TO_DEPTH": Row(),
-    "SPLIT": Row(limits=(l.no_batch_split,)),
-    "SQUEEZE": Row(limits=(l.squeeze_keeps_layout,)),
-    "STRIDED_SLICE": Row(limits=(constant("range", 1, 2, 3), l.unit_strides, l.no_masks)),
+    "SPLIT": Row(limits=(layout.no_batch_split,)),
+    "SQUEEZE": Row(limits=(layout.squeeze_keeps_layout,)),
+    "STRIDED_SLICE": Row(limits=(constant("range", 1, 2, 3), layout.unit_strides, layout.no_masks)),
     "SUB": Row(),
-    "SUM": Row(13, (l.z_reduction_only,)),
+    "SUM": Row(13, (limits.z_reduction_only,)),
     "TANH": Row(),
-    "TILE": Row(14, (l.tile_of_one,), Source.PACKAGE, "the page does not list it"),
-    "TRANSPOSE": Row(14, (l.inner_transpose,), Source.PACKAGE, "seen for 1x20x20x144"),
+    "TILE": Row(14, (layout.tile_of_one,), Source.PACKAGE, "the page does not list it"),
+    "TRANSPOSE": Row(14, (layout.inner_transpose,), Source.PACKAGE, "seen for 1x20x20x144"),
     "TRANSPOSE_CONV": Row(13, (constant("weights and size", 0, 1, 3),)),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Row(
         12, source=Source.PACKAGE, note="keras_lstm_mnist_ptq, with its states"
@@ -93,6 +94,7 @@ HINTS: Mapping[str, str] = {
     "MIRROR_PAD": "PAD with zeros",
     "PADV2": "PAD with zeros",
     "TRANSPOSE": "export the model in NHWC layout, so that no axes change places",
+    "QUANTIZE": "give the model 8-bit inputs (inference_input_type of the converter)",
     "CAST": "quantise the whole model to 8 bits, inputs and outputs included",
     "DEQUANTIZE": "give the model 8-bit outputs (inference_output_type of the converter)",
 }

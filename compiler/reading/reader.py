@@ -12,6 +12,7 @@ neither STABLEHLO_CASE nor what may follow it.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,7 @@ class _Reader:
             quantization = tensor.quantization
             scales = _numbers(quantization, "scale")
             zero_points = _numbers(quantization, "zeroPoint")
+            self._check_scales(scales, where, activation=index in activations)
             tensors.append(
                 Tensor(
                     index=index,
@@ -214,6 +216,15 @@ class _Reader:
             )
         data = model.buffers[index].data
         return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
+
+    def _check_scales(self, scales: list[float], where: str, *, activation: bool) -> None:
+        """LiteRT refuses such a model, or dies of it, when it is prepared."""
+        for scale in scales:
+            if not math.isfinite(scale) or scale < 0 or (activation and scale == 0):
+                raise self._bad(
+                    f"{where} is quantised with scale {scale}, which must be a positive number; "
+                    "convert the model again with representative data"
+                )
 
     def _check_constant(self, tensor: Tensor, where: str, *, sparse: bool) -> None:
         known = tflite_file.element_bits(tensor.element_type) is not None

@@ -15,34 +15,65 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from compiler.deadline import Deadline
-from compiler.reading.refusal import unsound
+from compiler.reading.refusal import text, unsound
 from compiler.reading.structure import DamageError, check_structure
 from devices.errors import ModelError
 from devices.executable import tflite_file
+
+_LFS_POINTER = b"version https://git-lfs."
+"""What a pointer begins with (the specification of Git LFS)."""
 
 _INLINE_OFFSET = 1  # an offset of 0 or 1 means: stored in the flatbuffer, not behind it
 
 
 def read_tree(name: str, data: bytes, deadline: Deadline) -> Any:
-    """The ``ModelT`` of a file with one subgraph that has operators, all its bytes at hand.
+    """The ``ModelT`` of a file, its first subgraph alone, all its bytes at hand.
 
     Constants and options stored behind the flatbuffer are where all others are.  ``name`` is what
     messages call the model.  Raises ``ModelError``.
     """
     model = _parse(name, data, deadline)
     subgraphs = model.subgraphs or []
-    if len(subgraphs) != 1:
-        raise unsound(
-            name,
-            f"the model has {len(subgraphs)} subgraphs, exactly one is supported "
-            "(control flow such as IF, WHILE and CALL cannot be cut)",
-        )
+    if not subgraphs:
+        raise unsound(name, "the model has no subgraph, there is nothing to run")
+    if len(subgraphs) > 1:
+        _refuse_calls(name, model, subgraphs[0])
+        model.subgraphs = subgraphs[:1]  # nobody runs the others
     if not subgraphs[0].operators:
         raise unsound(name, "the model has no operators, there is nothing to run")
     subgraphs[0].tensors = subgraphs[0].tensors or []
     model.buffers = model.buffers or []
     _fetch_outside_data(name, model, data)
     return model
+
+
+def _refuse_calls(name: str, model: Any, subgraph: Any) -> None:
+    """Other subgraphs do no harm unless an operator runs them."""
+    for index, operator in enumerate(subgraph.operators or []):
+        for options in (operator.builtinOptions, operator.builtinOptions2):
+            for field, value in vars(options).items() if options is not None else ():
+                if field.lower().endswith("subgraphindex") or field == "subgraph":
+                    called = int(value)
+                    if 0 < called < len(model.subgraphs):
+                        raise unsound(
+                            name,
+                            f"operator {index} ({_kind(model, operator)}) runs subgraph {called}"
+                            f"{_named(model.subgraphs[called])}, but control flow and composites "
+                            "can neither be cut nor compiled; convert the model without them",
+                        )
+
+
+def _kind(model: Any, operator: Any) -> str:
+    if not 0 <= operator.opcodeIndex < len(model.operatorCodes or []):
+        return "of an unknown kind"
+    code = tflite_file.effective_code(model.operatorCodes[operator.opcodeIndex])
+    names = {number: kind for kind, number in vars(schema.BuiltinOperator).items()}
+    return str(names.get(code, code))
+
+
+def _named(subgraph: Any) -> str:
+    name = text(subgraph.name)
+    return f" ({name!r})" if name else ""
 
 
 class _Watched:
@@ -76,6 +107,12 @@ class _Watched:
 
 
 def _parse(name: str, data: bytes, deadline: Deadline) -> Any:
+    if data.startswith(_LFS_POINTER):
+        raise unsound(
+            name,
+            "this is not the model but a pointer to it, left by a clone without Git LFS; run "
+            "'git lfs pull' there, or fetch the file itself",
+        )
     if data[4:8] != tflite_file.FILE_IDENTIFIER:
         raise unsound(
             name,

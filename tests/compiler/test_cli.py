@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from compiler import cli, command, cut, read_graph
 from compiler.log import format_size
+from compiler.mapping import SUPPORTED
 from devices.errors import ConfigError
 from devices.executable.file import read_executable
 from devices.files import write_together
@@ -86,13 +88,17 @@ def test_one_model(capsys: Capture) -> None:
     assert "not all operations are supported by the Edge TPU" in out
     assert "HARD_SWISH" not in out
     log = Path("net.v1_edgetpu.log").read_text()
-    rows = {tuple(line.split(None, 2)) for line in log.splitlines()[6:]}
+    table, why = "\n".join(log.splitlines()[6:]).split("\n\n")
+    rows = {tuple(line.split(None, 2)) for line in table.splitlines()}
     assert rows == {
         ("RELU", "3", "Mapped to Edge TPU"),
         ("HARD_SWISH", "1", "Operation not supported"),
         ("RELU", "1", "More than one subgraph is not supported"),
         ("ADD", "1", "More than one subgraph is not supported"),
     }
+    assert "CPU: HARD_SWISH #1 " in why
+    assert "behind HARD_SWISH #1" in why
+    assert "hint: " in why
 
 
 def test_fully_mapped_model_has_no_word_about_the_cpu(capsys: Capture) -> None:
@@ -361,3 +367,38 @@ def test_zoo_model_by_name() -> None:
     graph = read_graph("zoo:mobilenet_v2_1.0_224")
     executable = read_executable(Path("mobilenet_v2_1.0_224_edgetpu.tflite"))
     assert executable.mapped_model == cut(graph, 0, len(graph))
+
+
+def test_json_tells_where_and_why(capsys: Capture) -> None:
+    assert cli.main([model_file(data=branches()[0].build()), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (model,) = document["models"]
+    assert Path(model["output_model"]).exists()
+    assert model["mapped_operators"] == 3
+    by_index = {one["index"]: one for one in model["operators"]}
+    assert by_index[1]["runs_on"] == "cpu"
+    assert "not among the operators" in by_index[1]["reason"]
+    assert by_index[2]["behind"] == 1
+
+
+def test_nothing_mapped_is_not_called_a_success(capsys: Capture) -> None:
+    tiny = Tiny()
+    x, y = tiny.tensor("x"), tiny.tensor("y")
+    tiny.operator("HARD_SWISH", [x], [y])
+    assert cli.main([model_file(data=tiny.ends([x], [y]).build())]) == 0
+    out = capsys.readouterr().out
+    assert "Nothing runs on the Edge TPU: all 1 operations stay on the CPU" in out
+    assert "no operation is mapped" in out
+    assert "Compilation succeeded!" not in out
+
+
+def test_the_table_is_printed_as_it_decides(capsys: Capture) -> None:
+    assert cli.main(["--supported_ops"]) == 0
+    text = capsys.readouterr().out
+    assert cli.main(["--supported-ops=markdown"]) == 0
+    markdown = capsys.readouterr().out
+    for kind in SUPPORTED:
+        assert f"\n{kind} " in text
+        assert f"| {kind} |" in markdown
+    assert "at most 16,000 elements" in text
+    assert "seen in Google's packages" in text

@@ -53,13 +53,13 @@ def opened(compiled: CompiledSegment) -> Executable:
 def run_executables(
     graph: Graph, segments: Sequence[CompiledSegment], inputs: Sequence[Array]
 ) -> list[Array]:
-    """Run executables one after the other: mapped part, then tail, tensors handed on by name."""
+    """Run executables one after the other: head, mapped part, tail, tensors handed on by name."""
     names = [graph.tensors[t].name for t in graph.inputs]
     values = dict(zip(names, inputs, strict=True))
     for segment in segments:
         executable = opened(segment)
         assert {spec.name for spec in executable.inputs} <= values.keys()
-        for part in (executable.mapped_model, executable.tail_model):
+        for part in (executable.head_model, executable.mapped_model, executable.tail_model):
             if part is not None:
                 run_segment(part, values)
         for spec in executable.outputs:

@@ -10,7 +10,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from compiler import Status, graph_from_bytes
-from compiler.mapping.support import SUPPORTED, status_of
+from compiler.mapping.limits import Source
+from compiler.mapping.support import judge
+from compiler.mapping.table import HINTS, LARGEST_ACTIVATION_BYTES, SUPPORTED
+from compiler.mapping.verdict import Verdict
 from tests.tiny import FLOAT32, Tiny
 
 INT32 = schema.TensorType.INT32
@@ -25,7 +28,7 @@ def options_of(kind: str, **fields: Any) -> Any:
     return options
 
 
-def status(
+def verdict(
     kind: str,
     inputs: Sequence[Sequence[int] | np.ndarray[Any, Any]],
     output: Sequence[int],
@@ -33,8 +36,8 @@ def status(
     *,
     runtime: int = 14,
     spoil: Callable[[Tiny], None] | None = None,
-) -> Status:
-    """Status of one operator; an array among ``inputs`` is a constant, a shape an activation."""
+) -> Verdict:
+    """The verdict on one operator; arrays among ``inputs`` are constants, shapes activations."""
     tiny = Tiny()
     places = []
     for n, found in enumerate(inputs):
@@ -54,7 +57,11 @@ def status(
     tiny.ends(given, [result])
     if spoil is not None:
         spoil(tiny)
-    return status_of(graph_from_bytes(tiny.build(), "m"), 0, runtime)
+    return judge(graph_from_bytes(tiny.build(), "m"), 0, runtime)
+
+
+def status(*case: Any, **more: Any) -> Status:
+    return verdict(*case, **more).status
 
 
 def ints(*values: int) -> np.ndarray[Any, Any]:
@@ -244,7 +251,7 @@ CASES: list[tuple[str, Status, tuple[Any, ...], int]] = [
     ),
     ("slice", MAPPED, ("SLICE", [IMAGE, ints(0, 0, 0, 0), ints(1, 4, 4, 4)], (1, 4, 4, 4)), 14),
     ("split", MAPPED, ("SPLIT", [ints(3), IMAGE], (1, 8, 8, 4), options_of("Split")), 14),
-    ("split batch", LIMIT, ("SPLIT", [ints(0), IMAGE], IMAGE, options_of("Split")), 14),
+    ("split batch", LIMIT, ("SPLIT", [ints(0), IMAGE], (1, 8, 8, 2), options_of("Split")), 14),
     ("squeeze leading", MAPPED, ("SQUEEZE", [(1, 1, 5, 10)], (5, 10), options_of("Squeeze")), 12),
     ("squeeze inner old", LIMIT, ("SQUEEZE", [(1, 5, 1, 10)], (5, 10), None), 12),
     ("squeeze inner", MAPPED, ("SQUEEZE", [(1, 5, 1, 10)], (5, 10), None), 13),
@@ -311,19 +318,116 @@ def test_custom_operator_is_never_taken_for_a_builtin_of_the_same_name() -> None
     x, y = tiny.tensor("x"), tiny.tensor("y")
     tiny.operator("CUSTOM", [x], [y], custom=b"RELU")
     graph = graph_from_bytes(tiny.ends([x], [y]).build(), "m")
-    assert status_of(graph, 0, 14) is Status.NOT_SUPPORTED
+    assert judge(graph, 0, 14).status is Status.NOT_SUPPORTED
 
 
 def test_table_is_corals() -> None:
-    """The operators Coral's page lists; LSTM is known from a compiled file only."""
+    """The operators Coral's page lists; all others say where they are known from."""
     page = """Add AveragePool2d Concatenation Conv2d DepthwiseConv2d ExpandDims FullyConnected
         L2Normalization Logistic Maximum MaxPool2d Mean Minimum Mul Pack Pad Quantize Relu Relu6
         ReluN1To1 Reshape ResizeBilinear ResizeNearestNeighbor Slice Softmax SpaceToDepth Split
         Squeeze StridedSlice Sub Sum Tanh TransposeConv""".lower().split()
-    ours = {kind.replace("_", "").lower() for kind in SUPPORTED}
-    assert ours - {"unidirectionalsequencelstm"} == set(page)
-    new = {kind for kind, support in SUPPORTED.items() if support.since_runtime == 13}
+    of_page = {kind for kind, row in SUPPORTED.items() if row.source is Source.PAGE}
+    assert {kind.replace("_", "").lower() for kind in of_page} == set(page)
+    new = {kind for kind in of_page if SUPPORTED[kind].since_runtime == 13}
     assert new == {"EXPAND_DIMS", "PACK", "QUANTIZE", "SUM", "TRANSPOSE_CONV"}
+    last = {kind for kind, row in SUPPORTED.items() if row.since_runtime == 14}
+    assert last == {"PRELU", "REDUCE_MAX", "REDUCE_MIN", "TILE", "TRANSPOSE"}
+
+
+REASONS: list[tuple[str, tuple[Any, ...], int, str]] = [
+    ("softmax", ("SOFTMAX", [(1, 21000)], (1, 21000)), 14, "over 21,000 elements; at most 16,000"),
+    ("softmax of a map", ("SOFTMAX", [(1, 6, 4, 9)], (1, 6, 4, 9)), 14, "9 of each of 24 places"),
+    ("batch", ("RELU", [(30, 8, 8, 4)], (30, 8, 8, 4)), 14, "30x8x8x4: batch 30, must be 1"),
+    ("runtime", ("TRANSPOSE", [IMAGE, ints(0, 2, 1, 3)], IMAGE), 13, "needs runtime 14"),
+    ("prelu", ("PRELU", [IMAGE, np.zeros((1, 1, 4), np.int8)], IMAGE), 13, "needs runtime 14"),
+    ("unknown", ("HARD_SWISH", [IMAGE], IMAGE), 14, "not among the operators"),
+    ("resize", ("RESIZE_BILINEAR", [(1, 33, 33, 21), ints(513, 513)], (1, 513, 513, 21),
+                schema.ResizeBilinearOptionsT()), 14, "33x33 to 513x513 is 15.55 times; at most 4"),
+    ("tile", ("TILE", [(1, 2, 2, 4), ints(1, 2, 2, 1)], (1, 4, 4, 4)), 14, "copies 1x2x2x4"),
+    ("mean", ("MEAN", [(1, 8, 8, 6), ints(3)], (1, 8, 8), schema.ReducerOptionsT()), 14,
+     "reduces 6 channels; reduction of the channels from runtime 13 on, their number a multiple"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "runtime", "reason"), REASONS, ids=[r[0] for r in REASONS]
+)
+def test_reasons_name_the_limit_and_the_number(
+    name: str, case: tuple[Any, ...], runtime: int, reason: str
+) -> None:
+    found = verdict(*case, runtime=runtime)
+    assert not found.is_mapped
+    assert reason in found.reason
+
+
+def test_a_parameter_that_is_computed_is_named_with_its_maker() -> None:
+    options = schema.ReshapeOptionsT()
+    tiny = Tiny()
+    x, y = tiny.tensor("x", (1, 8)), tiny.tensor("y", (8, 1))
+    shape = tiny.tensor("target", (2,), type_=INT32, scale=None)
+    tiny.operator("SHAPE", [x], [shape], schema.ShapeOptionsT())
+    tiny.operator("RESHAPE", [x, shape], [y], options)
+    found = judge(graph_from_bytes(tiny.ends([x], [y]).build(), "m"), 1, 14)
+    assert found.status is Status.LIMITATION
+    assert "shape 'target' not known before run time (from SHAPE #0)" in found.reason
+
+
+COPIES: list[tuple[str, tuple[Any, ...]]] = [
+    ("split into one", ("SPLIT", [ints(0), IMAGE], IMAGE, options_of("Split", numSplits=1))),
+    ("reshape to the same", ("RESHAPE", [IMAGE, ints(*IMAGE)], IMAGE, schema.ReshapeOptionsT())),
+    ("transpose of nothing", ("TRANSPOSE", [IMAGE, ints(0, 1, 2, 3)], IMAGE)),
+    ("pad by nothing", ("PAD", [IMAGE, np.zeros((4, 2), np.int32)], IMAGE, schema.PadOptionsT())),
+    ("slice of all", ("SLICE", [IMAGE, ints(0, 0, 0, 0), ints(-1, -1, -1, -1)], IMAGE)),
+    ("tile once", ("TILE", [IMAGE, ints(1, 1, 1, 1)], IMAGE)),
+    ("split v", ("SPLIT_V", [IMAGE, ints(1), ints(0)], IMAGE, options_of("SplitV", numSplits=1))),
+]
+
+
+@pytest.mark.parametrize(("name", "case"), COPIES, ids=[c[0] for c in COPIES])
+@pytest.mark.parametrize("runtime", [10, 14])
+def test_an_operator_that_changes_nothing_ends_nothing(
+    name: str, case: tuple[Any, ...], runtime: int
+) -> None:
+    assert status(*case, runtime=runtime) is MAPPED
+
+
+def test_what_looks_like_a_copy_and_is_none() -> None:
+    assert status("TRANSPOSE", [(1, 8, 8, 4), ints(0, 2, 1, 3)], (1, 8, 8, 4), runtime=13) is NO
+    backwards = ("STRIDED_SLICE", [(8,), ints(-1), ints(-9), ints(-1)], (8,))
+    options = options_of("StridedSlice", endMask=1)
+    assert status(*backwards, options) is LIMIT
+
+
+def test_enlarging_that_nobody_saw_is_marked() -> None:
+    def resized(times: int) -> Verdict:
+        return verdict(
+            "RESIZE_BILINEAR",
+            [(1, 8, 8, 4), ints(8 * times, 8 * times)],
+            (1, 8 * times, 8 * times, 4),
+            schema.ResizeBilinearOptionsT(),
+        )
+
+    assert (resized(2).status, resized(2).assumed) == (MAPPED, "")
+    assert resized(4).status is MAPPED
+    assert "taken to be mapped" in resized(4).assumed
+    assert resized(16).status is LIMIT
+
+
+def test_a_resize_with_an_output_too_large_stays_on_the_cpu() -> None:
+    side = int((LARGEST_ACTIVATION_BYTES / 64) ** 0.5) + 1
+    found = verdict(
+        "RESIZE_NEAREST_NEIGHBOR",
+        [(1, side, side, 64), ints(side, side)],
+        (1, side, side, 64),
+        schema.ResizeNearestNeighborOptionsT(),
+    )
+    assert found.status is LIMIT
+    assert "MiB; at most 32 MiB" in found.reason
+
+
+def test_hints_are_for_operators_the_converters_know() -> None:
+    assert set(HINTS) <= set(vars(schema.BuiltinOperator))
 
 
 def test_status_texts() -> None:

@@ -182,7 +182,35 @@ def compile_graph_on_cpu() -> bytes:
 
 
 def two_subgraphs(tiny: Tiny) -> None:
+    options = schema.WhileOptionsT()
+    options.condSubgraphIndex = options.bodySubgraphIndex = 1
+    tiny.operator("WHILE", [0], [tiny.tensor("again")], options)
     tiny.model.subgraphs.append(tiny.graph)
+
+
+def test_a_second_subgraph_that_nobody_runs_does_no_harm() -> None:
+    tiny = Tiny()
+    x, y = tiny.tensor("x"), tiny.tensor("y")
+    tiny.relu(x, y)
+    tiny.ends([x], [y])
+    alone = cut(graph_from_bytes(tiny.build(), "m"), 0, 1)
+    tiny.model.subgraphs.append(tiny.graph)
+    assert cut(graph_from_bytes(tiny.build(), "m"), 0, 1) == alone
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_scale_that_is_no_scale_is_refused(scale: float) -> None:
+    tiny = Tiny()
+    x, y = tiny.tensor("x"), tiny.tensor("y", scale=scale)
+    tiny.relu(x, y)
+    with pytest.raises(ModelError, match=r"tensor 1 \(y\) is quantised with scale"):
+        graph_from_bytes(tiny.ends([x], [y]).build(), "m")
+
+
+def test_a_pointer_of_git_lfs_is_called_one() -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+    with pytest.raises(ModelError, match="git lfs pull"):
+        graph_from_bytes(pointer, "m")
 
 
 def no_operators(tiny: Tiny) -> None:
@@ -265,7 +293,7 @@ def variable_as_output(tiny: Tiny) -> None:
 
 
 SPOILERS: dict[Callable[[Tiny], None], str] = {
-    two_subgraphs: "2 subgraphs, exactly one",
+    two_subgraphs: "runs subgraph 1, but control flow",
     no_operators: "no operators",
     no_outputs: "no outputs",
     bad_operator_code: "operator 1 has operator code 7",

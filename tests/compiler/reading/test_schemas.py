@@ -7,7 +7,7 @@ import tflite
 from ai_edge_litert import schema_py_generated as schema
 
 from compiler import cut, graph_from_bytes
-from compiler.mapping.support import SUPPORTED
+from compiler.mapping.table import SUPPORTED
 from tests.tiny import Tiny
 
 

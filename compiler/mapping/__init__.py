@@ -13,6 +13,7 @@ from compiler.mapping.allocation import (
     instruction_bytes,
     reserved_bytes,
 )
+from compiler.mapping.limits import Source
 from compiler.mapping.mapped import SegmentMapping, map_segment
 from compiler.mapping.support import judge, largest_activation, operator_name
 from compiler.mapping.table import LARGEST_ACTIVATION_BYTES, SUPPORTED
@@ -24,6 +25,7 @@ __all__ = [
     "SUPPORTED",
     "Layer",
     "SegmentMapping",
+    "Source",
     "Status",
     "Verdict",
     "allocate",

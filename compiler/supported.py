@@ -10,10 +10,10 @@ _HEADER = ("operator", "since runtime", "limits", "source")
 _LIMITS_WIDTH = 64
 
 GENERAL = (
-    "For all: activations are int8 or uint8 with scale and zero point; all dimensions but the three "
-    "innermost are 1; the operator works on 8-bit data only.",
-    f"Tensors above {LARGEST_ACTIVATION_BYTES >> 20} MiB do not compile [assumed], a resize to such "
-    "a size stays on the CPU.",
+    "For all: activations are int8 or uint8 with scale and zero point, and all dimensions but the "
+    "three innermost are 1.",
+    f"Tensors above {LARGEST_ACTIVATION_BYTES >> 20} MiB do not compile [assumed]; a resize to "
+    "such a size stays on the CPU.",
     "Operators that change nothing (SPLIT into one, RESHAPE to the same shape, ...) are mapped.",
     "The Edge TPU's part begins where data are 8 bits and ends at the first operator on them that "
     "is not supported, branch by branch.",

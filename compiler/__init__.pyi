@@ -15,6 +15,7 @@ from .cutting import (
     cut,
     cut_operators,
     parameter_count_cuts,
+    parameter_count_parts,
     segment_stem,
 )
 from .deadline import Deadline
@@ -52,6 +53,7 @@ __all__ = [
     "first_come",
     "graph_from_bytes",
     "parameter_count_cuts",
+    "parameter_count_parts",
     "read_graph",
     "segment_stem",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from compiler.flags import FlagParser
 from compiler.options import DEFAULT_RUNTIME_VERSION, CompileOptions
@@ -48,6 +49,7 @@ class Arguments:
     options: tuple[CompileOptions, ...] = ()
     num_segments: int = 1
     out_dir: str = "."
+    order: Literal["coral", "file"] = "coral"
     show_operations: bool = False
     json: bool = False
     supported_ops: str = ""
@@ -78,6 +80,7 @@ def parse(arguments: Sequence[str]) -> Arguments:
         options=tuple(replace(options, intermediate_tensors=names) for names in stops),
         num_segments=num_segments,
         out_dir=parsed.out_dir,
+        order=parsed.order,
         show_operations=parsed.show_operations,
         json=parsed.json,
     )
@@ -109,6 +112,13 @@ def parser() -> FlagParser:
         metavar="NUM",
         default="1",
         help="compile into this many segments, to be pipelined over as many Edge TPUs (default 1)",
+    )
+    add(
+        "--order",
+        choices=["coral", "file"],
+        default="coral",
+        help="in which order --num_segments counts the operations of branched models: as Google's "
+        "compiler does, heads last (coral, the default), or as they lie in the file",
     )
     add("-o", "--out_dir", metavar="DIR", default=".", help="where to write (default: here)")
     add(

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from compiler.arguments import Arguments
-from compiler.compile import compile_segments, compile_together
-from compiler.cutting import parameter_count_cuts, segment_stem
+from compiler.compile import compile_parts, compile_together
+from compiler.cutting import parameter_count_parts, segment_stem
 from compiler.deadline import Deadline
 from compiler.executables import CompiledSegment
 from compiler.graph import Graph
@@ -100,9 +100,9 @@ def _compile(
         jobs = list(zip(graphs, arguments.options, strict=True))
         return [graph.stem for graph in graphs], compile_together(jobs, deadline=deadline)
     (graph,), (options,) = graphs, arguments.options
-    cuts = parameter_count_cuts(graph, count)
+    parts = parameter_count_parts(graph, count, arguments.order)
     stems = [segment_stem(graph.stem, i, count) for i in range(count)]
-    return stems, compile_segments(graph, cuts, options, deadline=deadline)
+    return stems, compile_parts(graph, parts, options, deadline=deadline)
 
 
 def _output_names(models: Sequence[str], stems: Sequence[str]) -> list[OutputNames]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from compiler import Graph, compile_parts, parameter_count_cuts, read_graph, segment_stem
+from compiler import Graph, compile_parts, parameter_count_parts, read_graph, segment_stem
 from compiler.compile import check_quantized
 from devices.device import Device
 from partitioner.graphs import problem_of
 from partitioner.measuring import BuiltInCompiler, DeviceProfiler
-from partitioner.problem import Range, operators_of, ranges_of
+from partitioner.problem import Range, operators_of
 from partitioner.strategies import SearchOptions, ignore_round, search_optimal
 from pipeline.experiment import PartitionMethod, SegmentedModel
 
@@ -35,10 +35,9 @@ class FileSegmenter:
     ) -> SegmentedModel:
         """Cut ``model``.  Raises ``ModelError`` or ``ConfigError`` when that is impossible."""
         graph = self._read(model)
-        chosen = ranges_of(parameter_count_cuts(graph, segments), len(graph))
+        parts: Sequence[Sequence[int]] = parameter_count_parts(graph, segments)
         if method == "profiled" and segments > 1:
-            chosen = _profiled(graph, segments, devices)
-        parts = [operators_of(segment) for segment in chosen]
+            parts = [operators_of(segment) for segment in _profiled(graph, segments, devices)]
         compiled = compile_parts(graph, parts)
         folder = self._folder / f"{graph.stem}-{segments}"
         folder.mkdir(exist_ok=True)

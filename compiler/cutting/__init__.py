@@ -18,11 +18,18 @@ from compiler.cutting.cut import (
     flow,
     in_order,
 )
-from compiler.cutting.segments import first_output, parameter_count_cuts, segment_stem
+from compiler.cutting.segments import (
+    CutOrder,
+    first_output,
+    parameter_count_cuts,
+    parameter_count_parts,
+    segment_stem,
+)
 
 __all__ = [
     "Boundary",
     "Crossing",
+    "CutOrder",
     "boundary",
     "boundary_of",
     "check_range",
@@ -34,5 +41,6 @@ __all__ = [
     "flow",
     "in_order",
     "parameter_count_cuts",
+    "parameter_count_parts",
     "segment_stem",
 ]

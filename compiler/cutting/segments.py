@@ -4,14 +4,23 @@ This is the Edge TPU Compiler's own heuristic, as far as libcoral's
 ``ParameterCountBasedPartitioner`` restates it: fast, blind to time, and the baseline that
 profiling is measured against.  Unlike there, every request for up to as many segments as the
 model can be cut into succeeds.
+
+Google's compiler counts along :func:`~compiler.cutting.coral_order.coral_order`, which on graphs
+with branches is not the order of the file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
 
+from compiler.cutting.coral_order import coral_order
 from compiler.graph import Graph
 from devices.errors import ConfigError, ModelError
+
+CutOrder = Literal["coral", "file"]
+"""In which order operators are counted."""
 
 
 def segment_stem(stem: str, index: int, count: int) -> str:
@@ -19,21 +28,44 @@ def segment_stem(stem: str, index: int, count: int) -> str:
     return f"{stem}_segment_{index}_of_{count}"
 
 
+def parameter_count_parts(
+    graph: Graph, num_segments: int, order: CutOrder = "coral"
+) -> tuple[tuple[int, ...], ...]:
+    """The operators of each segment, ascending; segments have about equal parameter bytes.
+
+    ``order`` is that in which operators are counted: Coral's, or that of the file.  Raises as
+    :func:`parameter_count_cuts`.
+    """
+    along = coral_order(graph) if order == "coral" else tuple(range(len(graph)))
+    edges = (0, *_cuts(graph, num_segments, along), len(graph))
+    return tuple(tuple(sorted(along[first:end])) for first, end in pairwise(edges))
+
+
 def parameter_count_cuts(graph: Graph, num_segments: int) -> tuple[int, ...]:
-    """Where to cut a model into segments of about equal parameter bytes.
+    """Where to cut a model, in the order of the file, into segments of about equal parameter bytes.
 
     Gives the end positions of the first ``num_segments - 1`` segments, ascending.  Positions at
     which a state would be torn apart are avoided.  Raises ``ConfigError`` when ``num_segments``
     is below 1 or above the number of operators, ``ModelError`` when states leave too few places
     to cut.
     """
+    return _cuts(graph, num_segments, tuple(range(len(graph))))
+
+
+def _cuts(graph: Graph, num_segments: int, along: Sequence[int]) -> tuple[int, ...]:
     count = len(graph)
     if not 1 <= num_segments <= count:
+        most = f"choose 1 to {count}" if count > 1 else "it cannot be cut"
         raise ConfigError(
             f"num_segments is {num_segments}, but {graph.name} has {count} operators and every "
-            f"segment needs at least one; choose 1 to {count}."
+            f"segment needs at least one; {most}."
         )
-    places = [position for position in range(1, count) if graph.cuttable(position)]
+    position = {index: place for place, index in enumerate(along)}
+    torn: set[int] = set()
+    for together, _ in graph.inseparable:
+        spread = [position[index] for index in together]
+        torn.update(range(min(spread) + 1, max(spread) + 1))
+    places = [place for place in range(1, count) if place not in torn]
     if len(places) < num_segments - 1:
         raise ModelError(
             f"{graph.name} cannot be cut into {num_segments} segments: its operators share "
@@ -41,10 +73,9 @@ def parameter_count_cuts(graph: Graph, num_segments: int) -> tuple[int, ...]:
             f"{len(places) + 1} segments."
         )
     sizes = [
-        0 if operator.is_custom else graph.parameter_bytes(operator.index)
-        for operator in graph.operators
+        0 if graph.operators[index].is_custom else graph.parameter_bytes(index) for index in along
     ]
-    return balanced_cuts(sizes, num_segments, places, first_output(graph))
+    return balanced_cuts(sizes, num_segments, places, _first_output(graph, along))
 
 
 def first_output(graph: Graph) -> int:
@@ -53,10 +84,15 @@ def first_output(graph: Graph) -> int:
     The heuristic keeps it and all behind it in the last segment, because Coral's runner expects
     the model's outputs from there.
     """
-    for operator in graph.operators:
-        if not any(graph.readers[t] for t in operator.outputs):
-            return operator.index
-    return len(graph) - 1
+    return _first_output(graph, range(len(graph)))
+
+
+def _first_output(graph: Graph, along: Sequence[int]) -> int:
+    """The same as a place in another order."""
+    for place, index in enumerate(along):
+        if not any(graph.readers[t] for t in graph.operators[index].outputs):
+            return place
+    return len(along) - 1
 
 
 def balanced_cuts(

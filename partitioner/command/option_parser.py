@@ -10,7 +10,7 @@ _HELP = """\
 Cut a quantised TensorFlow Lite model into segments for a pipeline of Edge TPUs, so that no
 segment holds up the others.
 
-Starts from the split that edgetpu_compiler --num_segments makes (equal parameter bytes), then
+Starts from a split into equal parameter bytes (edgetpu_compiler --num_segments --order file), then
 compiles and measures segments and cuts again, until slowest minus fastest segment is under
 --diff_threshold_ns or no better cut exists, and says which of the two.  The best cut measured is
 always written.

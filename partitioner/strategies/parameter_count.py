@@ -1,8 +1,8 @@
 """The strategies that do not search: ``parameter-count`` and ``manual``.
 
 ``parameter-count`` keeps the starting split, which has equal parameter bytes: what
-``edgetpu_compiler --num_segments`` does.  ``manual`` keeps the cuts a user gave.  Both are
-measured and reported like any other, to see what searching is worth.
+``edgetpu_compiler --num_segments --order file`` does.  ``manual`` keeps the cuts a user gave.
+Both are measured and reported like any other, to see what searching is worth.
 """
 
 from __future__ import annotations

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler import graph_from_bytes, parameter_count_cuts, segment_stem
+from compiler import (
+    compile_parts,
+    graph_from_bytes,
+    parameter_count_cuts,
+    parameter_count_parts,
+    segment_stem,
+)
+from compiler.cutting.coral_order import coral_order
 from compiler.cutting.segments import balanced_cuts, first_output
 from devices.errors import ConfigError, ModelError
 from tests.compiler.cutting.test_cut import recurrent_model
@@ -125,3 +132,84 @@ def test_states_are_not_torn_apart() -> None:
 
 def test_segment_stem() -> None:
     assert segment_stem("a.b", 0, 4) == "a.b_segment_0_of_4"
+
+
+def detector() -> Tiny:
+    """A backbone a ─ b ─ c ─ d with a head behind b, c and d, in the order of a converter's file.
+
+    x ─ a ─ b ─┬─ h1(head)
+               └─ c ─┬─ h2(head)
+                     └─ d ─ h3(head)
+    """
+    tiny = Tiny()
+    x, a, b, c, d, h1, h2, h3 = (
+        tiny.tensor(n) for n in ("x", "a", "b", "c", "d", "h1", "h2", "h3")
+    )
+    tiny.relu(x, a)
+    tiny.relu(a, b)
+    tiny.relu(b, h1)
+    tiny.relu(b, c)
+    tiny.relu(c, h2)
+    tiny.relu(c, d)
+    tiny.relu(d, h3)
+    return tiny.ends([x], [h1, h2, h3])
+
+
+def test_heads_come_last_as_in_libcoral() -> None:
+    """By hand: taken are a, b; h1 goes to the bottom, c on top; then h2 and h3 below h1."""
+    graph = graph_from_bytes(detector().build(), "m")
+    assert coral_order(graph) == (0, 1, 3, 5, 2, 4, 6)
+
+
+def test_roots_are_taken_last_first() -> None:
+    tiny = Tiny()
+    x, y, a, b, c, z = (tiny.tensor(name) for name in "xyabcz")
+    tiny.relu(x, a)
+    tiny.relu(y, b)
+    tiny.add(a, b, c)
+    tiny.relu(c, z)
+    graph = graph_from_bytes(tiny.ends([x, y], [z]).build(), "m")
+    assert coral_order(graph) == (1, 0, 2, 3)
+
+
+@pytest.mark.parametrize("segments", [2, 3, 4, 7])
+def test_parts_along_corals_order_are_segments_of_a_pipeline(segments: int) -> None:
+    graph = graph_from_bytes(detector().build(), "m")
+    parts = parameter_count_parts(graph, segments)
+    assert len(parts) == segments
+    assert sorted(index for part in parts for index in part) == list(range(len(graph)))
+    done: set[int] = set()
+    for part in parts:
+        done.update(part)
+        for index in part:
+            makers = {graph.makers[t] for t in graph.operators[index].inputs}
+            assert makers <= {*done, None}
+    compile_parts(graph, parts)
+
+
+@given(st.integers(0, 500), st.integers(1, 12))
+def test_every_random_graph_is_cut_in_corals_order(seed: int, segments: int) -> None:
+    graph = graph_from_bytes(random_graph(seed, 12), "m")
+    order = coral_order(graph)
+    place = {index: at for at, index in enumerate(order)}
+    assert sorted(order) == list(range(len(graph)))
+    for operator in graph.operators:
+        for t in operator.inputs:
+            maker = None if t < 0 else graph.makers[t]
+            assert maker is None or place[maker] < place[operator.index]
+    parts = parameter_count_parts(graph, segments)
+    assert len(parts) == segments
+    assert all(parts)
+
+
+def test_the_order_of_the_file_stays_to_be_had() -> None:
+    graph = graph_from_bytes(random_graph(3, 12), "m")
+    edges = (0, *parameter_count_cuts(graph, 4), len(graph))
+    parts = tuple(tuple(range(a, b)) for a, b in pairwise(edges))
+    assert parameter_count_parts(graph, 4, "file") == parts
+
+
+def test_one_operator_cannot_be_cut() -> None:
+    graph = graph_from_bytes(tiny_chain(1), "one.tflite")
+    with pytest.raises(ConfigError, match=r"one.tflite has 1 operators .* it cannot be cut"):
+        parameter_count_parts(graph, 2)

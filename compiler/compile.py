@@ -29,7 +29,7 @@ from compiler.deadline import Deadline
 from compiler.executables import CompiledSegment, finish
 from compiler.graph import Graph
 from compiler.options import CompileOptions
-from compiler.planning import plan_segment
+from compiler.planning import check_ends, plan_segment
 from devices.errors import ModelError
 
 
@@ -130,7 +130,11 @@ def compile_together(
 
 
 def check_quantized(graph: Graph) -> None:
-    """Raise ``ModelError`` for a model in which nothing works on 8-bit integers."""
+    """Raise ``ModelError`` for a model in which nothing works on 8-bit integers.
+
+    And for one whose inputs or outputs cannot be handed to a device.
+    """
+    check_ends(graph, (*graph.inputs, *graph.outputs))
     for tensor in graph.tensors:
         if (
             tensor.is_quantized

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from compiler.cutting import Boundary, boundary_of, cut_operators, extract, flow, in_order
@@ -55,12 +55,7 @@ def plan_segment(
     """
     deadline.check()
     edge = boundary_of(graph, operators)
-    for t in (*edge.inputs, *edge.outputs):
-        if tflite_file.numpy_name(graph.tensors[t].element_type) is None:
-            raise ModelError(
-                f"{graph.name}: tensor {graph.tensors[t].name} of type {graph.tensors[t].dtype} "
-                "goes in or out of the model, but such values cannot be handed to a device."
-            )
+    check_ends(graph, (*edge.inputs, *edge.outputs))
     mapping = map_segment(
         graph,
         operators,
@@ -94,6 +89,16 @@ def plan_segment(
         mapped_edge=mapped_edge,
         mapped_model=mapped_model,
     )
+
+
+def check_ends(graph: Graph, tensors: Iterable[int]) -> None:
+    """Raise ``ModelError`` if values of one of these tensors cannot be handed to a device."""
+    for t in tensors:
+        if tflite_file.numpy_name(graph.tensors[t].element_type) is None:
+            raise ModelError(
+                f"{graph.name}: tensor {graph.tensors[t].name} of type {graph.tensors[t].dtype} "
+                "goes in or out of the model, but such values cannot be handed to a device."
+            )
 
 
 def _stop_tensors(graph: Graph, names: Sequence[str]) -> frozenset[int]:

@@ -1,7 +1,8 @@
 """Shapes that converters leave out of a file.
 
 What a custom operator makes has no shape in many files, for the converter does not know the
-operator.  Buffers are sized from shapes, so they have to be found.
+operator; some leave out the shapes behind an LSTM.  Buffers are sized from shapes, so they have to
+be found.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from devices.executable import tflite_file
 
 
 def with_missing_shapes(graph: Graph, deadline: Deadline) -> Graph:
-    """The graph with the missing shapes of its custom operators' results filled in.
+    """The graph with the missing shapes of its operators' results filled in.
 
-    LiteRT knows them for the custom operators it has (detection post-processing, for one) once
-    it has prepared the operator; for others the tensors stay scalars.
+    LiteRT knows them for the operators it has (detection post-processing is a custom one) once it
+    has prepared the operator; for others, and for what is a scalar indeed, they stay scalars.
     Raises ``ModelError`` once the deadline has passed.
     """
     for operator in graph.operators:
         missing = [t for t in operator.outputs if not graph.tensors[t].shape]
-        if not operator.is_custom or not missing:
+        if not missing or not (operator.is_custom or _reads_more_than_scalars(graph, operator)):
             continue
         deadline.check()
         shapes = _prepared_shapes(graph, operator)
@@ -36,6 +37,12 @@ def with_missing_shapes(graph: Graph, deadline: Deadline) -> Graph:
                 tensors[t] = replace(tensors[t], shape=shape)
         graph = replace(graph, tensors=tuple(tensors))
     return graph
+
+
+def _reads_more_than_scalars(graph: Graph, operator: Operator) -> bool:
+    return any(
+        graph.is_activation(t) and graph.tensors[t].shape for t in graph.read_by(operator.index)
+    )
 
 
 def _prepared_shapes(graph: Graph, operator: Operator) -> list[tuple[int, ...]]:

@@ -27,6 +27,7 @@ from compiler.reading.missing_shapes import with_missing_shapes
 from compiler.reading.refusal import text, unsound
 from compiler.reading.source import read_source
 from compiler.reading.tree import read_tree
+from compiler.reading.types import check_types
 from devices.errors import ModelError
 from devices.executable import CUSTOM_OPERATOR, METADATA_NAME, tflite_file
 
@@ -77,6 +78,7 @@ class _Reader:
         tensors = self._tensors(model, subgraph, raw, inputs)
         deadline.check()
         check_flow(self._name, raw, tensors, inputs, outputs)
+        check_types(self._name, raw, tensors)
         operators = in_order(self._name, raw, tensors)
         deadline.check()
         graph = Graph(

@@ -300,7 +300,8 @@ def make_float(tiny: Tiny) -> None:
 
 
 def make_16_bit(tiny: Tiny) -> None:
-    tiny.graph.tensors[0].type = schema.TensorType.INT16
+    for tensor in tiny.graph.tensors:
+        tensor.type = schema.TensorType.INT16
 
 
 def drop_scale(tiny: Tiny) -> None:

@@ -207,6 +207,24 @@ def test_a_scale_that_is_no_scale_is_refused(scale: float) -> None:
         graph_from_bytes(tiny.ends([x], [y]).build(), "m")
 
 
+def test_types_that_contradict_each_other_are_refused() -> None:
+    tiny = Tiny()
+    x, y = tiny.tensor("x"), tiny.tensor("y", type_=FLOAT32, scale=None)
+    tiny.add(x, x, y)
+    with pytest.raises(ModelError, match=r"operator 0 \(ADD\) contradict .* 'y' float32"):
+        graph_from_bytes(tiny.ends([x], [y]).build(), "m")
+
+
+def test_a_shape_left_out_behind_a_builtin_operator_is_found() -> None:
+    tiny = Tiny()
+    x, a = tiny.tensor("x", (1, 6)), tiny.tensor("a", ())
+    y = tiny.tensor("y", (), type_=FLOAT32, scale=None)
+    tiny.relu(x, a)
+    tiny.operator("DEQUANTIZE", [a], [y], version=2)
+    graph = graph_from_bytes(tiny.ends([x], [y]).build(), "m")
+    assert [graph.tensors[t].shape for t in (a, y)] == [(1, 6), (1, 6)]
+
+
 def test_a_pointer_of_git_lfs_is_called_one() -> None:
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
     with pytest.raises(ModelError, match="git lfs pull"):

@@ -24,8 +24,8 @@ from tests.tiny import Tiny
 def test_newest_element_types(number: int, name: str, size_bytes: int) -> None:
     tiny = Tiny()
     x, y, z = tiny.tensor("x"), tiny.tensor("y", (1, 5), type_=number), tiny.tensor("z")
-    tiny.relu(x, y)
-    tiny.relu(y, z)
+    tiny.operator("CAST", [x], [y])
+    tiny.operator("CAST", [y], [z])
     graph = graph_from_bytes(tiny.ends([x], [z]).build(), "m")
     assert (graph.tensors[y].dtype, graph.tensors[y].size_bytes) == (name, size_bytes)
     assert graph_from_bytes(cut(graph, 0, 2), "again").tensors[y].dtype == name

@@ -1,0 +1,52 @@
+"""Whether the types of tensors agree with the operators between them.
+
+LiteRT works some of them out anew when it prepares a model, and then the file describes tensors
+that do not exist; or it refuses the model, or dies of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compiler.graph import NO_TENSOR, Operator, Tensor
+from compiler.reading.refusal import unsound
+
+_ALL = None
+_ALIKE: dict[str, tuple[int, ...] | None] = {
+    **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM"), (0, 1)),
+    **dict.fromkeys(("CONCATENATION", "PACK"), _ALL),
+    "SPLIT": (1,),
+    **dict.fromkeys(
+        (
+            "AVERAGE_POOL_2D", "DEPTH_TO_SPACE", "EXPAND_DIMS", "L2_NORMALIZATION", "LOGISTIC",
+            "MAX_POOL_2D", "MEAN", "PAD", "REDUCE_MAX", "REDUCE_MIN", "RELU", "RELU6",
+            "RELU_N1_TO_1", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE",
+            "SOFTMAX", "SPACE_TO_DEPTH", "SQUEEZE", "STRIDED_SLICE", "SUM", "TANH", "TILE",
+            "TRANSPOSE",
+        ),
+        (0,),
+    ),
+}  # fmt: skip
+"""Operators whose results have the type of these inputs (``None``: of all)."""
+
+
+def check_types(name: str, operators: Sequence[Operator], tensors: Sequence[Tensor]) -> None:
+    """Raise ``ModelError`` where an operator's results have another type than its data."""
+    for operator in operators:
+        if operator.is_custom or operator.kind not in _ALIKE:
+            continue
+        places = _ALIKE[operator.kind]
+        read = (
+            operator.inputs
+            if places is None
+            else [operator.inputs[p] for p in places if p < len(operator.inputs)]
+        )
+        alike = [tensors[t] for t in (*read, *operator.outputs) if t != NO_TENSOR]
+        for tensor in alike:
+            if tensor.element_type != alike[0].element_type:
+                raise unsound(
+                    name,
+                    f"the types around operator {operator.file_index} ({operator.kind}) contradict "
+                    f"each other: {alike[0].name!r} is {alike[0].dtype} and {tensor.name!r} "
+                    f"{tensor.dtype}, where both must be the same; convert the model again",
+                )

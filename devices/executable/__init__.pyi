@@ -1,5 +1,5 @@
 from .description import CUSTOM_OPERATOR, Executable, ExecutableInfo, OperatorWork
-from .file import read_executable
+from .file import executable_from_bytes, read_executable
 from .google_package import describe_google_package
 from .sealing import METADATA_NAME, seal
 
@@ -10,6 +10,7 @@ __all__ = [
     "ExecutableInfo",
     "OperatorWork",
     "describe_google_package",
+    "executable_from_bytes",
     "read_executable",
     "seal",
 ]

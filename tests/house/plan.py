@@ -59,6 +59,7 @@ PLAN: dict[str, dict[str, str]] = {
         "arguments": "options flags",
         "command": "graph deadline cutting reading executables compile reasons log arguments",
         "cli": "supported log arguments command",
+        "accuracy": "reading compile",
     },
     "pipeline": {
         "errors": "",

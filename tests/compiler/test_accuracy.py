@@ -1,0 +1,60 @@
+"""What is said of models beside Google's packages, where those are at hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from compiler import accuracy
+from compiler.supported import as_markdown
+from tests.compiler.chain import shared_model
+from tests.tiny import tiny_chain
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "compiler.md"
+
+
+def test_operators_left_to_the_cpu_are_those_google_leaves() -> None:
+    """A segmentation network, a pose decoder, a recurrent one, a network behind float inputs."""
+    for name in (
+        "deeplabv3_mnv2_dm05_pascal_quant",
+        "keras_lstm_mnist_ptq",
+        "mobilenet_v1_0.25_128_quant",
+        "posenet_mobilenet_v1_075_353_481_16_quant_decoder",
+        "split_concat",
+        "yamnet_spectra_in",
+    ):
+        original = Path(shared_model(name))
+        (found,) = [one for one in accuracy.compare([original.parent]) if one.model == name]
+        assert found.ours is not None
+        assert found.google is not None
+        assert found.ours.cpu_operators == found.google.cpu_operators, name
+
+
+def test_a_model_without_a_package_is_shown_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.tflite").write_bytes(tiny_chain())
+    (tmp_path / "bad.tflite").write_bytes(b"nothing")
+    shutil.copy(tmp_path / "net.tflite", tmp_path / "net_edgetpu.tflite")  # not Google's
+    assert accuracy.main([str(tmp_path)]) == 0
+    table = capsys.readouterr().out
+    assert "| net | 0 / – | 0 / – | 0 / – |" in table
+    assert "| bad | refused: " in table
+    assert "median" not in table
+    assert accuracy.main([str(tmp_path), "--json"]) == 0
+    bad, net = json.loads(capsys.readouterr().out)
+    assert (bad["ours"], net["google"]) == (None, None)
+
+
+def test_a_folder_without_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert accuracy.main([str(tmp_path)]) == 2
+    assert "no .tflite file" in capsys.readouterr().err
+
+
+def test_the_page_shows_the_table_that_decides() -> None:
+    page = DOCS.read_text(encoding="utf-8")
+    shown = page.split("<!-- supported -->\n")[1].split("\n<!-- end -->")[0]
+    assert shown == as_markdown()

@@ -61,7 +61,7 @@ def planned(graph: Graph, mapping: SegmentMapping) -> ExecutableInfo:
         min_runtime_version=DEFAULT_RUNTIME_VERSION,
         caching_token=0,
         on_chip_offset_bytes=0,
-        instruction_bytes=instruction_bytes(tpu),
+        instruction_bytes=instruction_bytes(len(tpu)),
         available_on_chip_bytes=available,
         operators=(*placed, *cpu),
     )

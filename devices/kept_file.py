@@ -6,7 +6,6 @@ or the directory it was in is gone.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 from contextlib import suppress
@@ -41,6 +40,8 @@ class KeptFile:
             with os.fdopen(self._descriptor, "wb", closefd=False) as file:
                 file.write(content)
             return
+        import fcntl  # the compiler reads executables where there is none
+
         name = os.fsencode(self.original)[-_NAME_BYTES:].decode(errors="ignore")
         descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler import (
@@ -187,6 +187,7 @@ def test_parts_along_corals_order_are_segments_of_a_pipeline(segments: int) -> N
     compile_parts(graph, parts)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.integers(1, 12))
 def test_every_random_graph_is_cut_in_corals_order(seed: int, segments: int) -> None:
     graph = graph_from_bytes(random_graph(seed, 12), "m")

@@ -19,6 +19,10 @@ from devices.hosted import Deadlines, ProcessDevice, close_devices
 from devices.nursery import hold_nursery
 from devices.simulated import SimulatedDevice
 
+BEGIN_S = 1.0
+"""How long closing waits for a process that is being started to be known: far longer than that
+takes, unless who starts it is starved or stopped; then the process ends by itself."""
+
 
 class DevicePool:
     """Simulated devices by their configurations, named ``<link>:<number in the pool>``.
@@ -66,7 +70,11 @@ class DevicePool:
     def _begin(self, deadlines: Deadlines | None) -> None:
         self._closed = False
         self._deadlines = deadlines
-        self._lock = threading.Lock()
+        # Reentrant, because the collector may close a pool inside any call, even one of its own.
+        self._lock = threading.RLock()
+        self._beginning = 0
+        """Devices whose processes are being started and are not known yet."""
+        self._begun = threading.Condition(self._lock)
         self._starting: dict[SimulatedDevice, Device] = {}
         """Devices that are not ready yet, and in whose place they are to be."""
         self._successors: weakref.WeakKeyDictionary[Device, Device] = weakref.WeakKeyDictionary()
@@ -175,13 +183,24 @@ class DevicePool:
         return self.successor(device)
 
     def _start(self, lost: SimulatedDevice) -> SimulatedDevice:
-        fresh = SimulatedDevice(
-            lost.name, replace(lost.config, faults=()), deadlines=self._deadlines, wait=False
-        )
         with self._lock:
-            self._starting[fresh] = lost
+            if self._is_closed():
+                raise DeviceError(
+                    f"device {lost.name} is not started anew, because its pool is closed"
+                )
+            self._beginning += 1
         try:
-            if self._closed:  # by a thread that did not know the new one
+            fresh = SimulatedDevice(
+                lost.name, replace(lost.config, faults=()), deadlines=self._deadlines, wait=False
+            )
+            with self._lock:
+                self._starting[fresh] = lost
+        finally:
+            with self._lock:
+                self._beginning -= 1
+                self._begun.notify_all()
+        try:
+            if self._is_closed():  # by a thread that did not know the new one
                 fresh.kill()
             fresh.wait_ready()
         finally:
@@ -200,10 +219,14 @@ class DevicePool:
         known = any(device is own for own in self._devices)
         return known and isinstance(device, SimulatedDevice) and not self._closed
 
+    def _is_closed(self) -> bool:
+        return self._closed
+
     def close(self) -> None:
         """End all devices; safe to call twice."""
         with self._lock:
             self._closed = True
+            self._begun.wait_for(lambda: not self._beginning, BEGIN_S)
             devices = [*self._devices, *self._starting]
         try:
             _close_all(devices)

@@ -210,6 +210,51 @@ def test_a_replacement_stopped_while_it_starts_is_given_up(
     assert not any(device.alive for device in stopped)
 
 
+def test_closing_a_pool_waits_for_the_process_it_is_just_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody knows it yet, and yet it is gone when the pool is closed."""
+    pool_is_there, beginning, go_on = (threading.Event() for _ in range(3))
+    made: list[SimulatedDevice] = []
+
+    class Slow(SimulatedDevice):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            if pool_is_there.is_set():
+                beginning.set()
+                assert go_on.wait(20)
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr(devices.pool, "SimulatedDevice", Slow)
+    monkeypatch.setattr(devices.pool, "BEGIN_S", 20.0)
+    pool = DevicePool.simulated(1, compute="none")
+    pool_is_there.set()
+    first = pool.devices[0]
+    errors: list[Exception] = []
+
+    def restart() -> None:
+        try:
+            pool.restart(first)
+        except DeviceError as error:
+            errors.append(error)
+
+    starting = threading.Thread(target=restart)
+    starting.start()
+    assert beginning.wait(20)
+    closing = threading.Thread(target=pool.close)
+    closing.start()
+    while pool.can_restart(first):  # until it is being closed
+        threading.Event().wait(0.001)
+    go_on.set()
+    closing.join()
+    assert [device.alive for device in made] == [False, False]
+    starting.join()
+    assert len(errors) == 1
+    with pytest.raises(DeviceError, match="pool is closed"):
+        pool.restart(first)
+    assert len(made) == 2
+
+
 def test_a_pool_that_is_closed_ends_what_it_was_starting(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

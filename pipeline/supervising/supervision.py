@@ -82,7 +82,7 @@ class Supervisor:
         self._hung: dict[Seat, str] = {}
         self._waiting: deque[Loss] = deque()
         self._recoveries: dict[threading.Thread, Succession] = {}
-        self._watch = Watch(seating, source, sink, deadline_s)
+        self._watch = Watch(seating, source, sink, deadline_s, self._ask_all)
         self._loss: Callable[[], Exception] | None = None
         self._lose_at: float | None = None
         self._released = False
@@ -291,6 +291,14 @@ class Supervisor:
             self._seating.next_item(seat.segments[0]),
         )
         self._wake()
+
+    def _ask_all(self) -> None:
+        with self.lock:
+            ask = self._seating.repeat(tuple(range(self._seating.plan.num_stages)))
+        try:
+            threading.Thread(target=ask, name="pipeline question", daemon=True).start()
+        except RuntimeError:  # no thread to be had: they are counted as asked, so ask them here
+            ask()
 
     def _load(self, seat: Seat, device: Device, patience_s: float) -> list[Loaded]:
         loaded: list[Loaded] = []

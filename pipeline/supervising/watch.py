@@ -16,12 +16,20 @@ class Watch:
     """Looks after the seats of one pipeline.  Belongs to the pump thread."""
 
     def __init__(
-        self, seating: Seating, source: Source, sink: Sink, deadline_s: float | None
+        self,
+        seating: Seating,
+        source: Source,
+        sink: Sink,
+        deadline_s: float | None,
+        ask_all: Callable[[], None],
     ) -> None:
+        """``ask_all`` asks every stage to say again how far it is, and does not wait."""
         self._seating = seating
         self._source = source
         self._sink = sink
         self._deadline_s = deadline_s
+        self._ask_all = ask_all
+        self._end_since: float | None = None
         self._next_check: float | None = None
         self._stuck: dict[int, tuple[int, float]] = {}
 
@@ -46,6 +54,7 @@ class Watch:
             self._next_check = now + deadline_s
             if not first:
                 self._look(now, deadline_s, hangs)
+            self._press_for_the_end(now, deadline_s)
         return max(0.0, self._next_check - now)
 
     def _look(self, now: float, deadline_s: float, hangs: Callable[[Seat, str], None]) -> None:
@@ -59,6 +68,20 @@ class Watch:
                         f"it did not go on with item {item} of segment {segment} within "
                         f"{deadline_s:g} s",
                     )
+
+    def _press_for_the_end(self, now: float, deadline_s: float) -> None:
+        """Find who keeps the end back, which is no item that anybody could be late with.
+
+        Everyone is asked, and who does not answer is late with that.
+        """
+        left = self._source.ended and not self._sink.ended
+        if not left or self._source.pushed > self._sink.finished:
+            self._end_since = None
+        elif self._end_since is None:
+            self._end_since = now
+        elif now - self._end_since >= deadline_s:
+            self._end_since = now
+            self._ask_all()
 
     def _late_with(self, seat: Seat, segment: int, now: float, deadline_s: float) -> int | None:
         next_item = self._seating.next_item(segment)

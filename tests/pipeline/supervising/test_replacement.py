@@ -169,6 +169,24 @@ def test_a_stopped_process_is_found_by_its_deadline(start: Start, mortals: Any) 
     assert not devices[1].health().alive
 
 
+@pytest.mark.parametrize("stopped", [0, 1, 2])
+def test_a_process_stopped_with_nothing_but_the_end_to_hand_on(
+    start: Start, mortals: Any, stopped: int
+) -> None:
+    """The end is no item, so no stage can be seen to be late with it."""
+    devices = mortals(4)
+    scripts = line(3)
+    runner = start(scripts, devices[:3], spares=devices[3:], item_deadline_s=0.3)
+    for item in range(3):
+        runner.push(x(item))
+        check_next(runner, scripts, item)
+    stop(devices[stopped])
+    runner.push({})
+    assert runner.pop(timeout=20) is None
+    assert [stage.restarts for stage in runner.stats().stages].count(1) == 1
+    runner.close()
+
+
 def test_a_chip_that_hangs_in_an_item(start: Start, mortals: Any, tmp_path: Any) -> None:
     devices = mortals(4)
     scripts = line(3)

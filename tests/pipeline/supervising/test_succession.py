@@ -249,7 +249,7 @@ def test_closing_a_pool_waits_for_the_process_it_is_just_starting(
     closing.join()
     assert [device.alive for device in made] == [False, False]
     starting.join()
-    assert len(errors) == 1
+    assert len(errors) <= 1  # none if it was ready before it was killed
     with pytest.raises(DeviceError, match="pool is closed"):
         pool.restart(first)
     assert len(made) == 2

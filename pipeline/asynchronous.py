@@ -102,7 +102,7 @@ async def stream(
     it, before the end.
     """
     source, sink = running.source, running.sink
-    returns = sink.on_error == "return"
+    return_errors = return_errors or sink.on_error == "return"
     upstream = _Upstream(items)
     offer: Pushed | None = None
     in_flight = 0
@@ -122,7 +122,7 @@ async def stream(
                 result = sink.take(lane, 0) if in_flight else None
                 if result is not None:
                     in_flight -= 1
-                    if result.error is not None and not (return_errors or returns):
+                    if result.error is not None and not return_errors:
                         raise result.error
                     yield result.error or result.outputs
                 elif upstream.over and offer is None and not in_flight:

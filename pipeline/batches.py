@@ -25,7 +25,7 @@ def run(
     ``lane`` is this call's own.  ``owner``, the runner, must not be collected, which would cancel
     it, before the end.
     """
-    returns = running.sink.on_error == "return"
+    return_errors = return_errors or running.sink.on_error == "return"
     iterator = iter(items)
     item: Mapping[str, ArrayLike] | None = None  # taken from items, not pushed yet
     exhausted = False
@@ -54,7 +54,7 @@ def run(
                 if result is None:
                     break
                 in_flight -= 1
-                if result.error is not None and not (return_errors or returns):
+                if result.error is not None and not return_errors:
                     raise result.error
                 yield result.error or result.outputs
                 wait = False

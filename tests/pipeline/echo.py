@@ -1,4 +1,7 @@
-"""Devices that give back what they get, as threads of this process."""
+"""Devices that give back what they get, as threads of this process.
+
+Items say whose they are, so that a result tells who pushed it.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,15 @@ import numpy as np
 from devices import Clock, Compute, Loaded, LocalDevice, TensorSpec, Timing
 from devices.device import Tensor
 
-SHAPE = (1, 2)
+SHAPE = (1, 3)
 DTYPE = "int64"
 
 
 class EchoChip:
-    """Implements :class:`devices.Chip`: the output is the input, after ``work_s``."""
+    """Implements :class:`devices.Chip`: the output is the input, after ``work_s``.
+
+    An item that is marked so fails.
+    """
 
     clock: Clock = "virtual"
     compute: Compute = "exact"
@@ -37,7 +43,9 @@ class EchoChip:
 
     def execute(self, handle: int, inputs: Mapping[str, Tensor]) -> Timing:
         if self._work_s:
-            time.sleep(self._work_s)
+            time.sleep(self._work_s)  # the work of the chip; nothing is waited for
+        if inputs[self._sides[handle][0]][0, 2]:
+            raise ValueError("marked to fail")
         self._output[handle] = inputs[self._sides[handle][0]].copy()
         return Timing(compute_ns=1000)
 
@@ -48,9 +56,14 @@ class EchoChip:
         self._sides.pop(handle, None)
 
 
-def item(call: int, index: int) -> dict[str, Tensor]:
+def item(owner: int, index: int, fails: bool = False) -> dict[str, Tensor]:
     """An item that says who pushed it, and as which of his."""
-    return {"x": np.array([[call, index]], DTYPE)}
+    return {"x": np.array([[owner, index, fails]], DTYPE)}
+
+
+def told(outputs: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Whose result this is, and of which item."""
+    return int(outputs["y"][0, 0]), int(outputs["y"][0, 1])
 
 
 def line(directory: Path, stages: int, work_s: float) -> tuple[list[Path], list[LocalDevice]]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interruptions.echo import item, line
 from pipeline import InferenceError, PipelinedModelRunner
+from tests.pipeline.echo import item, line, told
 from tests.pipeline.interrupting import Abort, Fuse, Interruption, interrupted_after, interrupted_at
 
 PATIENCE_S = 8.0
@@ -168,11 +168,11 @@ class Trial:
         if self.rng.random() < 0.5:
             ended, result = self._try("pop_result", lambda: runner.pop_result(PATIENCE_S))
             if ended:
-                self._got(result.token, int(result.outputs["y"][0, 1]))
+                self._got(result.token, told(result.outputs)[1])
         else:
             ended, outputs = self._try("pop", lambda: runner.pop(PATIENCE_S))
             if ended:
-                self._got(None, int(outputs["y"][0, 1]))
+                self._got(None, told(outputs)[1])
 
     def _apop(self, runner: PipelinedModelRunner) -> None:
         if not any(pushed.certain for pushed in self._expected):
@@ -183,7 +183,7 @@ class Trial:
 
         ended, result = self._try("apop", lambda: asyncio.run(main()))
         if ended:
-            self._got(result.token, int(result.outputs["y"][0, 1]))
+            self._got(result.token, told(result.outputs)[1])
 
     def _got(self, token: int | None, index: int) -> None:
         """A result of plain pushes came out."""
@@ -205,7 +205,7 @@ class Trial:
 
     def _own(self, name: str, call: int, outputs: list[Any]) -> None:
         """These must be the first results of that call."""
-        got = [tuple(map(int, each["y"][0])) for each in outputs]
+        got = [told(each) for each in outputs]
         if got != [(call, index) for index in range(len(got))]:
             self._fault("mixed up", f"{name} {call} got {got}")
         self.counts["results"] += len(got)
@@ -291,7 +291,7 @@ class Trial:
                 continue
             if result is None:
                 break
-            self._got(result.token, int(result.outputs["y"][0, 1]))
+            self._got(result.token, told(result.outputs)[1])
         for pushed in self._expected:
             if pushed.certain:
                 self._fault("lost", f"{pushed.index} had not come out at the end")

@@ -4,74 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import os
 import random
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from devices import Loaded, LocalDevice, Timing
-from devices.device import Tensor
 from pipeline import InferenceError, PipelinedModelRunner
-from tests.pipeline.scripted import Script, ScriptedChip, line, tensor
+from tests.pipeline.echo import item, line, told
 
 pytestmark = pytest.mark.timeout(600)
 TRIALS = 10_000 if os.environ.get("EXHAUSTIVE") else 300
-START = Callable[..., PipelinedModelRunner]
 
 
-class EchoChip(ScriptedChip):
-    """Gives back what it gets, after ``work_s``; an item marked so fails."""
-
-    def __init__(self, name: str, work_s: float = 0.0) -> None:
-        super().__init__(name)
-        self._work_s = work_s
-
-    def load(self, executable: Any) -> Loaded:
-        return super().load(executable)
-
-    def execute(self, handle: int, inputs: Any) -> Timing:
-        if self._work_s:
-            time.sleep(self._work_s)
-        (value,) = inputs.values()
-        if value[0, 2]:
-            raise ValueError("marked to fail")
-        name = self._scripts[handle].outputs[0][0]
-        self._outputs[handle] = {name: value.copy()}
-        return Timing(compute_ns=1000)
-
-
-def echo(work_s: float = 0.0, stages: int = 2) -> tuple[list[Script], list[LocalDevice]]:
-    names = ["x", *(f"t{i}" for i in range(stages - 1)), "y"]
-    shape = (1, 3)
-    scripts = [
-        Script([tensor(a, "int64", shape)], [tensor(b, "int64", shape)])  # type: ignore[list-item]
-        for a, b in itertools.pairwise(names)
-    ]
-    return scripts, [LocalDevice(EchoChip(f"echo:{i}", work_s)) for i in range(stages)]
+Start = Callable[[float], PipelinedModelRunner]
 
 
 @pytest.fixture
-def runner(start: START) -> Iterator[PipelinedModelRunner]:
-    scripts, devices = echo()
-    runner = start(scripts, devices)
-    yield runner
-    runner.cancel()
-    for device in devices:
-        device.close()
+def start(tmp_path: Path) -> Iterator[Start]:
+    """``start(work_s)``: a runner over two devices that give back what they get."""
+    with ExitStack() as stack:
+
+        def start(work_s: float) -> PipelinedModelRunner:
+            paths, devices = line(tmp_path, 2, work_s)
+            for device in devices:
+                stack.callback(device.close)
+            runner = PipelinedModelRunner(paths, devices)
+            stack.callback(runner.cancel)
+            return runner
+
+        yield start
 
 
-def item(owner: int, index: int, fails: bool = False) -> dict[str, Tensor]:
-    return {"x": np.array([[owner, index, fails]], np.int64)}
-
-
-def told(outputs: Any) -> tuple[int, int]:
-    return int(outputs["y"][0, 0]), int(outputs["y"][0, 1])
+@pytest.fixture
+def runner(start: Start) -> PipelinedModelRunner:
+    return start(0.0)
 
 
 async def take(stream: AsyncIterator[Any], owner: int, count: int, most: int) -> int:
@@ -86,10 +57,9 @@ async def take(stream: AsyncIterator[Any], owner: int, count: int, most: int) ->
     return got
 
 
-def test_a_stream_after_one_that_was_left_gets_its_own(start: START) -> None:
+def test_a_stream_after_one_that_was_left_gets_its_own(start: Start) -> None:
     """What the first one pushed comes out while the second one runs, for a millisecond each."""
-    scripts, devices = echo(work_s=0.001)
-    runner = start(scripts, devices)
+    runner = start(0.001)
 
     async def main() -> None:
         for trial in range(20):
@@ -101,9 +71,6 @@ def test_a_stream_after_one_that_was_left_gets_its_own(start: START) -> None:
             await take(second, 2 * trial + 1, 4, 9)
 
     asyncio.run(main())
-    runner.cancel()
-    for device in devices:
-        device.close()
 
 
 def test_streams_at_once_nested_and_left_anywhere(runner: PipelinedModelRunner) -> None:
@@ -229,12 +196,12 @@ def test_the_failures_of_others_are_not_mine(runner: PipelinedModelRunner) -> No
     assert told(runner.pop(timeout=20)) == (4, 0)
 
 
-def test_results_nobody_can_want_any_more_are_counted_as_popped(start: START) -> None:
-    runner = start(line(2))
-    for results in (runner.run([{"x": np.zeros((1, 4), np.int8)}] * 5), None):
-        if results is not None:
-            next(results)
-    del results
+def test_results_nobody_can_want_any_more_are_counted_as_popped(
+    runner: PipelinedModelRunner,
+) -> None:
+    forgotten = runner.run([item(0, index) for index in range(5)])
+    next(forgotten)
+    del forgotten
     gc.collect()
     runner.push({})
     assert runner.pop(timeout=20) is None

@@ -6,19 +6,13 @@ import os
 import random
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import psutil
 import pytest
 
 from devices import DeviceError, DevicePool
 from devices.errors import ConfigError
-from devices.hosted.process_device import ProcessDevice
 from pipeline import InferenceError, PipelineBroken, PipelinedModelRunner
 from pipeline.observing.statistics import StatisticsPage
 from pipeline.supervising.seating import Seating
@@ -31,6 +25,7 @@ from tests.pipeline.scripted import (
     tensor,
     whole,
 )
+from tests.pipeline.supervising.pushing import check_next, push_all, x
 
 Start = Callable[..., PipelinedModelRunner]
 
@@ -39,44 +34,6 @@ BRANCHED = [
     Script([tensor("a")], [tensor("c")]),
     Script([tensor("b"), tensor("c"), tensor("x")], [tensor("y")]),
 ]
-
-
-def x(value: int) -> dict[str, Any]:
-    return {"x": np.full((1, 4), value % 128, np.int8)}
-
-
-@pytest.fixture
-def mortals() -> Iterator[Callable[[int], list[ProcessDevice]]]:
-    """Makes device processes that may die."""
-    with ExitStack() as stack:
-
-        def make(count: int, clock: Any = "virtual") -> list[ProcessDevice]:
-            devices = [process_device(f"mortal:{i}", clock) for i in range(count)]
-            for device in devices:
-                stack.callback(device.close)
-            for device in devices:
-                device.wait_ready()
-            return devices
-
-        yield make
-
-
-def push_all(runner: PipelinedModelRunner, count: int) -> threading.Thread:
-    def push() -> None:
-        for value in range(count):
-            runner.push(x(value))
-        runner.push({})
-
-    thread = threading.Thread(target=push)
-    thread.start()
-    return thread
-
-
-def check_next(runner: PipelinedModelRunner, scripts: list[Script], item: int) -> None:
-    result = runner.pop_result(timeout=30)
-    assert result is not None
-    assert result.item == item
-    np.testing.assert_array_equal(result.outputs["y"], whole(scripts, x(item))["y"])
 
 
 @pytest.mark.parametrize("clock", ["virtual", "realtime"])
@@ -148,168 +105,6 @@ def test_an_item_that_kills_its_devices_fails_alone(
     messages = [record.getMessage() for record in caplog.records]
     assert sum("lost device" in m and "item 7 in work" in m for m in messages) == 3
     assert sum("took over segment 1" in m for m in messages) == 3
-
-
-def test_a_stopped_process_is_found_by_its_deadline(start: Start, mortals: Any) -> None:
-    devices = mortals(5)
-    scripts = line(3)
-    runner = start(scripts, devices[:3], spares=devices[3:], item_deadline_s=0.5)
-    for item in range(3):
-        runner.push(x(item))
-        check_next(runner, scripts, item)
-    stop(devices[1])  # while it is idle
-    runner.push(x(3))
-    began = time.monotonic()
-    check_next(runner, scripts, 3)
-    assert 0.4 < time.monotonic() - began < 10
-    assert runner.devices[1] in devices[3:]  # the second one if the first lets wait
-    runner.push(x(4))
-    check_next(runner, scripts, 4)
-    runner.close()
-    assert not devices[1].health().alive
-
-
-@pytest.mark.parametrize("stopped", [0, 1, 2])
-def test_a_process_stopped_with_nothing_but_the_end_to_hand_on(
-    start: Start, mortals: Any, stopped: int
-) -> None:
-    """The end is no item, so no stage can be seen to be late with it."""
-    devices = mortals(4)
-    scripts = line(3)
-    runner = start(scripts, devices[:3], spares=devices[3:], item_deadline_s=0.3)
-    for item in range(3):
-        runner.push(x(item))
-        check_next(runner, scripts, item)
-    stop(devices[stopped])
-    runner.push({})
-    assert runner.pop(timeout=20) is None
-    assert [stage.restarts for stage in runner.stats().stages].count(1) == 1
-    runner.close()
-
-
-def test_a_chip_that_hangs_in_an_item(start: Start, mortals: Any, tmp_path: Any) -> None:
-    devices = mortals(4)
-    scripts = line(3)
-    gate = str(tmp_path / "gate")
-    os.mkfifo(gate)
-    scripts[0].gate_at, scripts[0].gate = 2, gate
-    runner = start(scripts, devices[:3], spares=devices[3:], item_deadline_s=0.5, max_replays=0)
-    pushing = push_all(runner, 4)
-    check_next(runner, scripts, 0)
-    check_next(runner, scripts, 1)
-    with pytest.raises(InferenceError, match="did not go on with item 2 of segment 0 within"):
-        runner.pop(timeout=30)
-    check_next(runner, scripts, 3)
-    pushing.join()
-    runner.close()
-
-
-@pytest.mark.parametrize("place", ["_send", "regrant"])
-def test_a_stage_stopped_before_it_tells_is_the_one_to_blame(
-    start: Start, mortals: Any, tmp_path: Any, place: str
-) -> None:
-    """Its neighbours' memory says they could go on, but nobody told them."""
-    devices = mortals(4)
-    devices[0].start_program = partial(stopping_at, devices[0].start_program, place)
-    runner = start(line(2), devices[:2], spares=devices[2:], item_deadline_s=0.5, queue_size=1)
-    pushing = push_all(runner, 60)
-    for item in range(60):
-        check_next(runner, line(2), item)
-    assert runner.pop(timeout=30) is None
-    pushing.join()
-    assert [stage.restarts for stage in runner.stats().stages] == [1, 0]
-
-
-def stop(device: Any) -> None:
-    """Stop its process, and wait until it has stopped: the signal takes its time."""
-    os.kill(device.pid, signal.SIGSTOP)
-    process = psutil.Process(device.pid)
-    while process.status() != psutil.STATUS_STOPPED:
-        pass
-
-
-def stopping_at(
-    start_program: Any, place: str, program: Any, *arguments: Any, **options: Any
-) -> Any:
-    return start_program(partial(stop_in, program, place), *arguments, **options)
-
-
-def stop_in(program: Any, place: str, context: Any) -> None:
-    """Runs in a device process of its own: stops it at its fourth item, before the pipe is told."""
-    from pipeline.channels import shared_memory as shared_memory_channel
-
-    end: Any = {
-        "_send": shared_memory_channel.SharedMemoryProducer,
-        "regrant": shared_memory_channel.SharedMemoryConsumer,
-    }[place]
-    told, calls = getattr(end, place), []
-
-    def tell(self: Any, *arguments: Any) -> None:
-        calls.append(1)
-        if len(calls) == 5:  # the first is said at the start
-            os.kill(os.getpid(), signal.SIGSTOP)
-        told(self, *arguments)
-
-    setattr(end, place, tell)
-    program(context)
-
-
-@pytest.mark.parametrize("stopped", [0, 2])
-def test_a_stopped_neighbour_that_should_repeat_is_the_one_to_blame(
-    start: Start, mortals: Any, stopped: int
-) -> None:
-    """Stage 1 dies and its successor learns from nobody how far a stopped neighbour is."""
-    devices = mortals(5)
-    runner = start(line(3), devices[:3], spares=devices[3:], item_deadline_s=0.5)
-    runner.push(x(0))
-    check_next(runner, line(3), 0)
-    stop(devices[stopped])
-    os.kill(devices[1].pid, signal.SIGKILL)
-    for item in range(1, 8):
-        runner.push(x(item))
-    for item in range(1, 8):
-        check_next(runner, line(3), item)
-    restarts = [stage.restarts for stage in runner.stats().stages]
-    assert restarts == ([1, 1, 0] if stopped == 0 else [0, 1, 1])
-
-
-def test_waiting_is_not_hanging(start: Start, mortals: Any) -> None:
-    """A stage may wait for inputs, for room, and for the realtime clock as long as it likes."""
-    scripts = line(2, latencies_ns=[900_000_000])
-    devices = mortals(3, "realtime")
-    runner = start(scripts, devices[:2], spares=devices[2:], item_deadline_s=0.2)
-    runner.push(x(0))
-    check_next(runner, scripts, 0)
-    assert [stage.restarts for stage in runner.stats().stages] == [0, 0]
-
-
-def test_results_nobody_pops_are_no_reason_to_kill(start: Start, mortals: Any) -> None:
-    scripts = line(2)
-    devices = mortals(3)
-    runner = start(
-        scripts, devices[:2], spares=devices[2:], item_deadline_s=0.1, output_queue_size=1
-    )
-    for value in range(12):
-        runner.push(x(value))
-    assert not threading.Event().wait(0.5)  # five deadlines
-    for item in range(12):
-        check_next(runner, scripts, item)
-    assert [stage.restarts for stage in runner.stats().stages] == [0, 0]
-
-
-def test_a_hanging_device_that_cannot_be_killed(start: Start, tmp_path: Any) -> None:
-    gate = str(tmp_path / "gate")
-    os.mkfifo(gate)
-    scripts = line(1)
-    scripts[0].gate_at, scripts[0].gate = 0, gate
-    devices, spare = [local_device("stuck")], local_device("spare")
-    runner = start(scripts, devices, spares=[spare], item_deadline_s=0.2)
-    runner.push(x(0))
-    with open(gate, "wb"), pytest.raises(PipelineBroken, match="did not go on with item 0"):
-        runner.pop(timeout=30)
-    runner.close()
-    for device in (*devices, spare):
-        device.close()
 
 
 def test_death_while_the_end_passes(start: Start, mortals: Any) -> None:

@@ -112,8 +112,9 @@ def text(report: Report, took_s: float) -> str:
         f"  {report.items} items right and in order, {report.failed_alone} failed alone at their "
         "place",
         f"  {report.restarts} stages restarted, {report.replays} items replayed",
-        f"  longest recovery {report.recovery_ms} ms, longest wait for a result "
-        f"{report.wait_s:.2f} s",
+        f"  {len(report.recoveries_ms)} recoveries: p50 {report.recovery_ms(0.5)}, "
+        f"p99 {report.recovery_ms(0.99)}, longest {report.recovery_ms(1)} ms; "
+        f"longest wait for a result {report.wait_s:.2f} s",
         f"  {report.log_lines} log lines, {report.log_lines_lost} of them reported as lost on the "
         "full disk",
         "  " + ", ".join(f"{kind} {report.violations[kind]}" for kind in VIOLATIONS),

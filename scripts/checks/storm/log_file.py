@@ -25,7 +25,7 @@ class StormLog:
     def __init__(self, path: Path) -> None:
         self.faults: Counter[str] = Counter()
         """By kind, those that devices said they had."""
-        self.recovery_ms = 0
+        self.recoveries_ms: list[int] = []
         self._path = path
         self._handler = configure_logging(logging.INFO, file=path)
         self._handler.addFilter(self._see)
@@ -61,7 +61,8 @@ class StormLog:
         if copy is not None:
             copy.write_bytes(self._path.read_bytes())
         os.ftruncate(self._file, 0)
-        self._handled = self.recovery_ms = 0
+        self._handled = 0
+        self.recoveries_ms = []
         self.faults.clear()
 
     def _see(self, record: logging.LogRecord) -> bool:
@@ -71,7 +72,7 @@ class StormLog:
             self.faults[kind] += 1
         took = _TOOK.search(record.getMessage())
         if took is not None:
-            self.recovery_ms = max(self.recovery_ms, int(took[1]))
+            self.recoveries_ms.append(int(took[1]))
         return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,9 +25,9 @@ VIOLATIONS = (
 class Report:
     """Of one pipeline, or of many added up.
 
-    ``faults`` counts what did happen by kind, ``violations`` what must not; ``recovery_ms`` is the
-    longest time between the loss of a device being noticed and another in its place,
-    ``wait_s`` the longest wait for a result.
+    ``faults`` counts what did happen by kind, ``violations`` what must not; ``recoveries_ms`` are
+    the times between the loss of a device being noticed and another in its place, ``wait_s`` is the
+    longest wait for a result.
     """
 
     pipelines: int = 0
@@ -34,12 +35,12 @@ class Report:
     failed_alone: int = 0
     restarts: int = 0
     replays: int = 0
-    recovery_ms: int = 0
     wait_s: float = 0.0
     log_lines: int = 0
     log_lines_lost: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     violations: Counter[str] = field(default_factory=Counter)
+    recoveries_ms: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def violate(self, kind: str, note: str) -> None:
@@ -53,16 +54,21 @@ class Report:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.log_lines += other.log_lines
         self.log_lines_lost += other.log_lines_lost
-        self.recovery_ms = max(self.recovery_ms, other.recovery_ms)
         self.wait_s = max(self.wait_s, other.wait_s)
         self.faults.update(other.faults)
         self.violations.update(other.violations)
+        self.recoveries_ms += other.recoveries_ms
         self.notes += other.notes
 
     @property
     def injected(self) -> int:
         """Faults of all kinds."""
         return sum(self.faults.values())
+
+    def recovery_ms(self, share: float) -> int:
+        """The time within which this share of the recoveries was done; 0 if there were none."""
+        ordered = sorted(self.recoveries_ms)
+        return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Report:

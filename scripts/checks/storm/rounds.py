@@ -82,7 +82,7 @@ def one_round(number: int, seed: int, models: Sequence[Model], log: StormLog) ->
         report.replays = sum(stage.replays for stage in stats.stages)
     storm.calm()
     report.faults.update(log.faults)
-    report.recovery_ms = log.recovery_ms
+    report.recoveries_ms = log.recoveries_ms
     handled, written, lost = log.balance()
     report.log_lines, report.log_lines_lost = handled, lost
     if handled != written + lost:

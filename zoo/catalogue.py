@@ -52,8 +52,9 @@ def names() -> tuple[str, ...]:
 def build(name: str, *, floating: bool = False, between: Callable[[], None] | None = None) -> bytes:
     """The model ``name`` as the bytes of a ``.tflite`` file, identical on every machine.
 
-    It is full int8, or float32 with the same weights when ``floating``.  ``between`` is called again and again meanwhile and may raise, to give up.  Raises
-    :class:`UnknownModelError` for a name not in :func:`names`.
+    It is full int8, or float32 with the same weights when ``floating``.  ``between`` is called
+    again and again meanwhile and may raise, to give up.  Raises :class:`UnknownModelError` for a
+    name not in :func:`names`.
     """
     return build_described(name, between, floating=floating)[0]
 

@@ -28,7 +28,7 @@ examples:
   python -m zoo --json                               the same for programs
   python -m zoo write resnet50_224 --output_dir out  makes out/resnet50_224.tflite
   python -m zoo write all --output_dir out           makes all of them
-  python -m zoo write resnet50_224 --float           makes resnet50_224_float.tflite, the same network
+  python -m zoo write resnet50_224 --float           makes resnet50_224_float.tflite: the same
                                                      before quantisation, for edgetpu-quantize
 
 Other commands of this project take a model of the zoo directly, as zoo:NAME.

@@ -1,4 +1,7 @@
-"""The command line of ``edgetpu-quantize``, read and checked.  Imports little, to answer at once."""
+"""The command line of ``edgetpu-quantize``, read and checked.
+
+Imports little, so that help and mistyped options are answered at once.
+."""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from typing import Literal
 from compiler.flags import FlagParser
 from devices.errors import ConfigError
 
-DEFAULT_SAMPLES = 200
-"""A few hundred samples are what Google's guide to post-training quantisation suggests."""
+DEFAULT_SAMPLES = 125
+"""About a hundred to calibrate with, which is what Google's guide to post-training quantisation
+suggests, and the default share held back."""
 FEWEST_SAMPLES = 10
 """With fewer, the ranges are those of a few pictures; unless --samples asks for as few."""
 
@@ -21,8 +25,8 @@ _HELP = """\
 Quantise a float TensorFlow Lite model to full int8, as the Edge TPU needs it.
 
 MODEL is a float32 .tflite file, converted without optimizations.  Samples of what it will see in
-use show which values occur in it; from these follow the scales.  Some samples are held back, and the
-quantised model is compared with the float one on them.
+use show which values occur in it; from these follow the scales.  Some samples are held back, and
+the quantised model is compared with the float one on them.
 
   edgetpu-quantize model.tflite --representative_data samples.npz -o model_quant.tflite
   edgetpu-quantize model.tflite --representative_data pictures/ --mean 127.5 --std 127.5
@@ -38,8 +42,8 @@ Needs the package ai-edge-quantizer: pip install "edgetpu-pipeline[quantize]".
 Long options take dashes or underscores and may be given as --name value or --name=value."""
 
 _EPILOG = """\
-Reading the comparison: SNR is the signal of the float output over the error, in decibels; 20 dB are
-an error of a tenth, 40 dB of a hundredth.  top-1 is how often the same class wins.  If they are low,
+Reading the comparison: SNR is the float output's signal over the error, in decibels; 20 dB are an
+error of a tenth, 40 dB of a hundredth.  top-1 is how often the same class wins.  If they are low,
 give more and more typical samples, and make sure they are scaled as in training (--mean, --std).
 Exit code 0 on success, 2 when the model, the data or an option is not usable; then nothing is
 written."""

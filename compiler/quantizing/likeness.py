@@ -58,7 +58,7 @@ class Comparison:
         if self._classes and b[a.argmax()] == b.max():
             # Eight bits may give the largest value to several classes; whoever chooses among
             # them finds the right one in so many of the cases.
-            self._agreeing += 1 / np.count_nonzero(b == b.max())
+            self._agreeing += 1 / int(np.count_nonzero(b == b.max()))
 
     def result(self) -> Likeness:
         """All samples together."""

@@ -1,7 +1,8 @@
 """A float model as the quantiser needs it: with a signature, and with no name given twice.
 
 The quantiser runs models by their signature, and keeps what it measured under tensors' names, so
-two tensors of one name would share a range.
+two tensors of one name would share a range.  It measures all tensors, also those that nobody makes
+or reads, which LiteRT has no memory for; so these are taken away.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from compiler.graph import Graph
+from compiler.graph import NO_TENSOR, Graph
 from compiler.quantizing.representative import ModelInput
 from devices.errors import ModelError
 from devices.executable import tflite_file
@@ -59,6 +61,7 @@ def prepare(graph: Graph) -> FloatModel:
         )
         for index in graph.inputs
     )
+    _drop_unused(model, subgraph)
     return FloatModel(tflite_file.pack_model(model), key, inputs)
 
 
@@ -75,9 +78,9 @@ def check_float(graph: Graph) -> None:
                 "give it to edgetpu_compiler as it is."
             )
         raise ModelError(
-            f"{graph.name} has quantised weights (tensor {tensor.name} is {tensor.dtype}) and float "
-            "activations; convert the original to TensorFlow Lite without optimizations and give "
-            "that."
+            f"{graph.name} has quantised weights (tensor {tensor.name} is {tensor.dtype}) and "
+            "float activations; convert the original to TensorFlow Lite without optimizations and "
+            "give that."
         )
     if not any(graph.tensors[t].dtype == "float32" for o in graph.operators for t in o.outputs):
         raise ModelError(
@@ -111,6 +114,23 @@ def _signature(model: Any, subgraph: Any) -> tuple[str, dict[int, str]]:
     made.outputs = [_entry(subgraph, index) for index in dict.fromkeys(subgraph.outputs)]
     model.signatureDefs = [made]
     return _SIGNATURE, {int(entry.tensorIndex): entry.name for entry in made.inputs}
+
+
+def _drop_unused(model: Any, subgraph: Any) -> None:
+    """Take away the tensors that nobody makes, reads, is given or gives."""
+    lists = [(subgraph, "inputs"), (subgraph, "outputs")]
+    for operator in subgraph.operators:
+        lists += [(operator, field) for field in ("inputs", "outputs", "intermediates")]
+    found = {one: getattr(*one) for one in lists}
+    used = sorted({int(i) for indices in found.values() if indices is not None for i in indices})
+    place = {index: at for at, index in enumerate(i for i in used if i != NO_TENSOR)}
+    place[NO_TENSOR] = NO_TENSOR
+    for (owner, field), indices in found.items():
+        if indices is not None:
+            setattr(owner, field, np.array([place[int(i)] for i in indices], np.int32))
+    for entry in (*model.signatureDefs[0].inputs, *model.signatureDefs[0].outputs):
+        entry.tensorIndex = place[int(entry.tensorIndex)]
+    subgraph.tensors = [subgraph.tensors[index] for index in used if index != NO_TENSOR]
 
 
 def _entry(subgraph: Any, index: int) -> Any:

@@ -38,7 +38,7 @@ class Scaling:
         if np.dtype(expected).kind == "f" and found.kind in "iu" and not self.given:
             raise ConfigError(
                 f"{path} has {found} values for the input {name}, which takes {expected}; save "
-                "them as the model is to see them, or say with --mean and --std how they are scaled."
+                "them as the model is to see them, or say how to scale them with --mean and --std."
             )
 
     def applied(self, path: Path, values: NDArray[Any], dtype: str) -> NDArray[Any]:

@@ -24,9 +24,6 @@ from compiler.quantizing.likeness import Comparison, Likeness
 Tell = Callable[[str, int, int], None]
 """Told of a step by its name, how much of it is done, and of how much."""
 
-_CHUNKS = 20
-"""Calibration is told of in so many parts; each prepares the model anew."""
-
 
 def main(directory: str, parent: int) -> None:
     """Quantise as the job in ``directory`` says.  ``parent`` is the descriptor of progress.
@@ -69,7 +66,8 @@ def run(place: Path, job: Job, tell: Tell) -> list[Likeness]:
 
 def _quantised(data: bytes, arrays: list[NDArray[Any]], job: Job, tell: Tell) -> bytes:
     tell("loading ai-edge-quantizer", 0, 1)
-    from ai_edge_quantizer import qtyping, quantizer, recipe
+    from ai_edge_quantizer import calibrator, qtyping, quantizer, recipe, recipe_manager
+    from ai_edge_quantizer.utils import qsv_utils
 
     worker = quantizer.Quantizer(bytearray(data), recipe.static_wi8_ai8())
     # One scale for all weights: the Edge TPU's own compiler is older than dense layers with more.
@@ -80,20 +78,28 @@ def _quantised(data: bytes, arrays: list[NDArray[Any]], job: Job, tell: Tell) ->
         weight_num_bits=8,
         weight_granularity=qtyping.QuantGranularity.TENSORWISE,
     )
-    threads = os.cpu_count() or 1
-    ranges = None
-    size = max(1, -(-job.calibrating // _CHUNKS))
-    for first in range(0, job.calibrating, size):
-        tell("calibrating", first, job.calibrating)
-        rows = range(first, min(first + size, job.calibrating))
-        samples = [
-            {name: np.asarray(array[row]) for name, array in zip(job.inputs, arrays, strict=True)}
-            for row in rows
-        ]
-        ranges = worker.calibrate({job.signature: samples}, ranges, num_threads=threads)
+    manager = recipe_manager.RecipeManager()
+    manager.load_quantization_recipe(worker.get_quantization_recipe())
+    # Ranges hold all that was seen, as with Google's converter. The package's own choice, a moving
+    # average, cuts off what few samples show: on the zoo's networks it costs 1.6 to 3 dB.
+    ranges = calibrator.Calibrator(
+        data, num_threads=_threads(), qsv_update_func=qsv_utils.min_max_update
+    )
+    for row in range(job.calibrating):
+        tell("calibrating", row, job.calibrating)
+        sample = {
+            name: np.asarray(array[row]) for name, array in zip(job.inputs, arrays, strict=True)
+        }
+        ranges.calibrate({job.signature: [sample]}, manager)
     tell("quantising", 0, 1)
-    result = worker.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    result = worker.quantize(
+        ranges.get_model_qsvs(), enable_progress_bar=False, enable_progress_report=False
+    )
     return bytes(result.quantized_model)
+
+
+def _threads() -> int:
+    return os.cpu_count() or 1
 
 
 def _compare(
@@ -122,7 +128,7 @@ class _Runner:
     def __init__(self, data: bytes) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter = Interpreter(model_content=data, num_threads=os.cpu_count() or 1)
+        self._interpreter = Interpreter(model_content=data, num_threads=_threads())
         self._interpreter.allocate_tensors()
         self._inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
@@ -148,10 +154,12 @@ def _as_fed(detail: Any, value: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(value, dtype)
     limits = np.iinfo(dtype)
     integers = np.rint(np.asarray(value, np.float64) / scale) + zero_point
-    return np.clip(integers, limits.min, limits.max).astype(dtype)
+    return np.asarray(np.clip(integers, limits.min, limits.max), dtype)
 
 
 def _as_meant(detail: Any, value: NDArray[Any]) -> NDArray[Any]:
     scale, zero_point = detail["quantization"]
-    real = value.astype(np.float64)
-    return (real - zero_point) * scale if scale and value.dtype.kind in "iu" else real
+    real: NDArray[np.float64] = value.astype(np.float64)
+    if scale and value.dtype.kind in "iu":
+        real = (real - zero_point) * scale
+    return real

@@ -104,9 +104,12 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         if path.suffix.lower() == ".npy":
             return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
-        with path.open("rb") as file, zipfile.ZipFile(file):  # numpy would leave a bad one open
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+        with (
+            path.open("rb") as file,
+            zipfile.ZipFile(file),  # asked first, because numpy leaves a bad one open
+            np.load(file, allow_pickle=False) as archive,
+        ):
+            return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, KeyError) as error:
         reason = str(getattr(error, "strerror", None) or error).partition("\n")[0].rstrip(".")
         raise ConfigError(

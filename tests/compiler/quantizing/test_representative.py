@@ -25,8 +25,7 @@ def values(*shape: int) -> np.ndarray:
 
 def refusal(source: Path, *inputs: ModelInput, scaling: Scaling = RAW) -> str:
     with pytest.raises(ConfigError) as caught:
-        for sample in read_samples(source, inputs, scaling):
-            sample()
+        [sample() for sample in read_samples(source, inputs, scaling)]
     return str(caught.value)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 
 from compiler import compile_graph, read_graph
 from compiler.quantizing import cli, command
@@ -238,13 +239,20 @@ def test_a_network_without_signature_becomes_one_that_maps_completely(place: Pat
 
 
 def with_exp(*, in_the_middle: bool) -> bytes:
-    """RELU, EXP (which has no 8-bit form in LiteRT), and perhaps RELU."""
+    """RELU, EXP (which the package does not quantise), and perhaps RELU; else with a signature."""
     tiny = Tiny()
     x, y, z, end = (tiny.tensor(name, type_=FLOAT32, scale=None) for name in ("x", "y", "z", ""))
     tiny.relu(x, y)
     tiny.operator("EXP", [y], [z], schema.ExpOptionsT())
     if in_the_middle:
         tiny.relu(z, end)
+    else:
+        signature = schema.SignatureDefT()
+        signature.signatureKey = "serve"
+        into, out = schema.TensorMapT(), schema.TensorMapT()
+        into.name, into.tensorIndex, out.name, out.tensorIndex = "keras_x", x, "keras_z", z
+        signature.inputs, signature.outputs = [into], [out]
+        tiny.model.signatureDefs = [signature]
     return tiny.ends([x], [end if in_the_middle else z]).build()
 
 
@@ -264,6 +272,13 @@ def test_operators_that_stay_in_float_are_named(
 
 @needs_quantizer
 def test_an_operator_behind_the_network_may_stay_in_float(place: Path) -> None:
-    told = quantised(place, with_exp(in_the_middle=False), x=(4,))
+    told = quantised(place, with_exp(in_the_middle=False), keras_x=(4,), label=())
     assert [one["kind"] for one in told["float_operators"]] == ["EXP"]
     assert [one["dtype"] for one in told["outputs"]] == ["float32"]
+    assert told["likeness"][0]["snr_db"] > 30
+    runner = Interpreter(model_path=str(place / "q.tflite")).get_signature_runner("serve")
+    assert list(runner.get_input_details()) == ["keras_x"]
+    assert runner.get_input_details()["keras_x"]["dtype"] == np.int8
+    made = runner(keras_x=np.full((1, 4), 127, np.int8))["keras_z"]
+    scale, zero_point = runner.get_input_details()["keras_x"]["quantization"]
+    assert made == pytest.approx(np.exp((127 - zero_point) * scale), rel=0.02)

@@ -40,13 +40,18 @@ def run_job(directory: Path, name: str, tell: Tell) -> list[dict[str, Any]]:
         )
     step = "starting"
     with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(_import_paths()), str(directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            start_new_session=True,  # Ctrl-C reaches the command alone, which then ends this
-        )
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _START, json.dumps(_import_paths()), str(directory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                start_new_session=True,  # Ctrl-C reaches the command alone, which then ends this
+            )
+        except OSError as error:
+            raise EdgeTpuError(
+                f"No process to quantise in can be started with {sys.executable} ({error})."
+            ) from None
         assert process.stdout is not None
         try:
             for line in process.stdout:

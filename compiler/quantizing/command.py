@@ -7,6 +7,7 @@ data ─► samples ───┘
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import tempfile
@@ -60,18 +61,11 @@ def run(arguments: Arguments) -> None:
         arguments.input_type,
         arguments.output_type,
     )
-    with Progress(sys.stderr) as progress:
-        try:
-            with tempfile.TemporaryDirectory(prefix="edgetpu-quantize-") as directory:
-                place = Path(directory)
-                _hand_over(place, prepared, samples, job, progress)
-                likeness = run_job(place, name, progress.tell)
-                made = (place / QUANTISED).read_bytes()
-        except OSError as error:
-            raise ConfigError(
-                f"files to quantise with cannot be kept in {tempfile.gettempdir()} "
-                f"({error.strerror or error}); make room there, or set TMPDIR."
-            ) from None
+    with Progress(sys.stderr) as progress, _room() as directory:
+        place = Path(directory)
+        _hand_over(place, prepared, samples, job, progress)
+        likeness = run_job(place, name, progress.tell)
+        made = (place / QUANTISED).read_bytes()
     graph = graph_from_bytes(made, str(output))
     _check_floats(graph, name, arguments)
     write_together(output.parent, {output.name: made}, option="output")
@@ -135,27 +129,45 @@ def _check_output(output: Path, arguments: Arguments) -> None:
         raise ConfigError(f"Quantising would write over the input {output}; choose another output.")
 
 
+def _room() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="edgetpu-quantize-")
+    except OSError as error:
+        raise _no_room(error) from None
+
+
+def _no_room(error: OSError) -> ConfigError:
+    return ConfigError(
+        f"The temporary files that quantising needs cannot be written ({error}); make room, or "
+        "set TMPDIR to another directory."
+    )
+
+
 def _hand_over(
     place: Path, model: FloatModel, samples: Sequence[Sample], job: Job, progress: Progress
 ) -> None:
-    (place / MODEL).write_bytes(model.data)
-    job.write(place)
-    files = [
-        np.lib.format.open_memmap(
-            samples_file(place, index),
-            mode="w+",
-            dtype=np.dtype(one.dtype),
-            shape=(len(samples), *one.shape),
-        )
-        for index, one in enumerate(model.inputs)
-    ]
-    for row, read in enumerate(samples):
-        progress.tell("reading samples", row, len(samples))
-        sample = read()
-        for file, one in zip(files, model.inputs, strict=True):
-            file[row] = sample[one.name]
-    for file in files:
-        file.flush()
+    try:
+        (place / MODEL).write_bytes(model.data)
+        job.write(place)
+        with contextlib.ExitStack() as opened:
+            files = []
+            for index, one in enumerate(model.inputs):
+                file = opened.enter_context(samples_file(place, index).open("wb"))
+                head = {
+                    "descr": np.lib.format.dtype_to_descr(np.dtype(one.dtype)),
+                    "fortran_order": False,
+                    "shape": (len(samples), *one.shape),
+                }
+                np.lib.format.write_array_header_2_0(file, head)
+                files.append(file)
+            for row, read in enumerate(samples):
+                progress.tell("reading samples", row, len(samples))
+                sample = read()
+                for file, one in zip(files, model.inputs, strict=True):
+                    # Written and not mapped: a full disk then is an error and no signal.
+                    file.write(np.ascontiguousarray(sample[one.name]).tobytes())
+    except OSError as error:
+        raise _no_room(error) from None
 
 
 def _check_floats(graph: Graph, name: str, arguments: Arguments) -> None:

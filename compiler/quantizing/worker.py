@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -28,10 +29,11 @@ Tell = Callable[[str, int, int], None]
 def main(directory: str, parent: int) -> None:
     """Quantise as the job in ``directory`` says.  ``parent`` is the descriptor of progress.
 
-    Standard input ends with the process that started this one, and this one with it.
+    Standard input ends with the process that started this one; then this one ends, and takes the
+    directory along.
     """
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
     place = Path(directory)
+    threading.Thread(target=_leave_with_parent, args=(place,), daemon=True).start()
     with os.fdopen(parent, "w", encoding="utf-8") as pipe:
 
         def tell(step: str, done: int, of: int) -> None:
@@ -46,9 +48,10 @@ def main(directory: str, parent: int) -> None:
             write_result(place, {"error": f"{type(error).__name__}: {text}"})
 
 
-def _leave_with_parent() -> None:
+def _leave_with_parent(place: Path) -> None:
     while sys.stdin.buffer.read(1):
         pass
+    shutil.rmtree(place, ignore_errors=True)  # who was killed could not do it
     os._exit(1)
 
 

@@ -187,6 +187,19 @@ def test_a_process_that_dies_is_a_sentence_that_says_while_doing_what(
     assert list((place.parent / "temporary").iterdir()) == []
 
 
+@pytest.mark.usefixtures("installed")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_is_a_sentence(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    float_model(place / "m.tflite")
+    samples(place / "data.npz", x=(4,))
+    monkeypatch.setattr(command, "samples_file", lambda directory, index: Path("/dev/full"))
+    said = refused(capsys, "m.tflite", "--representative_data", "data.npz")
+    assert "No space left" in said
+    assert "TMPDIR" in said
+
+
 def quantised(place: Path, data: bytes, *options: str, **shapes: tuple[int, ...]) -> Any:
     """Runs the command as a user does; the JSON it prints."""
     (place / "m.tflite").write_bytes(data)

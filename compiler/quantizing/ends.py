@@ -88,7 +88,7 @@ class _Model:
 
     def retype_outputs(self, wanted: EndType) -> None:
         for inner in self._ends("outputs") if wanted != "int8" else ():
-            if self._type(inner) == _INT8 and self._scaled(inner) and self._maker(inner):
+            if self._type(inner) == _INT8 and self._scaled(inner):
                 outer = self._outer(inner, wanted)
                 kind = _DEQUANTIZE if wanted == "float32" else _QUANTIZE
                 self._insert(kind, inner, outer, first=False)

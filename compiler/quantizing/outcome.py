@@ -58,10 +58,8 @@ def only_at_the_end(graph: Graph, operators: Sequence[Operator]) -> bool:
 
 
 def named(operators: Sequence[Operator], graph: Graph) -> str:
-    """Operators as messages name them, the first few."""
-    names = [
-        f"{o.kind} #{o.file_index} ({graph.tensors[o.outputs[0]].name})" for o in operators[:5]
-    ]
+    """Operators as messages name them, the first few, by what they make: numbers have changed."""
+    names = [f"{o.kind} ({graph.tensors[o.outputs[0]].name})" for o in operators[:5]]
     more = len(operators) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
 

@@ -69,18 +69,22 @@ def check_float(graph: Graph) -> None:
     """Raise ``ModelError`` for a model that is no float model."""
     if not graph.inputs:
         raise ModelError(f"{graph.name} has no inputs, so there is nothing to calibrate.")
-    for tensor in graph.tensors:
-        if not tensor.is_quantized or tensor.dtype not in ("int4", "int8", "uint8", "int16"):
-            continue
+    narrow = [
+        tensor
+        for tensor in graph.tensors
+        if tensor.is_quantized and tensor.dtype in ("int4", "int8", "uint8", "int16")
+    ]
+    for tensor in narrow:
         if graph.is_activation(tensor.index):
             raise ModelError(
                 f"{graph.name} is already quantised (tensor {tensor.name} is {tensor.dtype}); "
                 "give it to edgetpu_compiler as it is."
             )
+    if narrow:
+        found = f"tensor {narrow[0].name} is {narrow[0].dtype}"
         raise ModelError(
-            f"{graph.name} has quantised weights (tensor {tensor.name} is {tensor.dtype}) and "
-            "float activations; convert the original to TensorFlow Lite without optimizations and "
-            "give that."
+            f"{graph.name} has quantised weights ({found}) and float activations; convert the "
+            "original to TensorFlow Lite without optimizations and give that."
         )
     if not any(graph.tensors[t].dtype == "float32" for o in graph.operators for t in o.outputs):
         raise ModelError(

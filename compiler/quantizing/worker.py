@@ -83,6 +83,7 @@ def _quantised(data: bytes, arrays: list[NDArray[Any]], job: Job, tell: Tell) ->
     )
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(worker.get_quantization_recipe())
+    tell("calibrating", 0, job.calibrating)
     # Ranges hold all that was seen, as with Google's converter. The package's own choice, a moving
     # average, cuts off what few samples show: on the zoo's networks it costs 1.6 to 3 dB.
     ranges = calibrator.Calibrator(

@@ -104,6 +104,18 @@ def test_an_input_that_others_read_as_float_keeps_its_conversion() -> None:
     assert graph.tensors[graph.inputs[0]].dtype == "float32"
 
 
+def test_an_input_that_is_handed_out_again_can_have_another_type() -> None:
+    tiny = Tiny()
+    x, y = tiny.tensor("x"), tiny.tensor("y")
+    tiny.relu(x, y)
+    data = with_ends(tiny.ends([x], [x, y]).build(), "int8", "uint8")
+    graph = graph_from_bytes(data, "m")
+    assert [graph.tensors[t].dtype for t in (*graph.inputs, *graph.outputs)] == [
+        *("int8", "uint8", "uint8")
+    ]
+    assert sorted(kinds(data)) == ["QUANTIZE", "QUANTIZE", "RELU"]
+
+
 def test_integer_inputs_are_left_alone() -> None:
     tiny = Tiny()
     x = tiny.tensor("x", type_=schema.TensorType.INT32, scale=None)

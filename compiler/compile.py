@@ -148,6 +148,7 @@ def check_quantized(graph: Graph) -> None:
             "computes with 8 bits, convert it with full integer quantization to int8."
         )
     raise ModelError(
-        f"Invalid model: {graph.name}: Model not quantized; convert it to TensorFlow Lite with "
-        "full integer quantization."
+        f"Invalid model: {graph.name}: Model not quantized; edgetpu-quantize makes it full int8 "
+        "from samples of its input, or convert it to TensorFlow Lite with full integer "
+        "quantization."
     )

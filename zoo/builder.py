@@ -77,9 +77,13 @@ class GraphBuilder(PlainOperators):
         for tensor in tensors:
             self._draft.graph_output(tensor)
 
-    def build(self) -> bytes:
-        """The model as the bytes of a ``.tflite`` file."""
-        return self._draft.finish()
+    def build(self, *, floating: bool = False) -> bytes:
+        """The model as the bytes of a ``.tflite`` file.
+
+        ``floating`` gives the same network in float32, as it was before quantisation: weights are
+        what the int8 ones stand for, and QUANTIZE and DEQUANTIZE are gone.
+        """
+        return self._draft.finish(floating=floating)
 
     def can_tie(self, a: Tensor, b: Tensor) -> bool:
         """Whether one quantisation, as concat() gives, suits both tensors.

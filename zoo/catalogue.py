@@ -49,13 +49,14 @@ def names() -> tuple[str, ...]:
     return tuple(_RECIPES)
 
 
-def build(name: str, *, between: Callable[[], None] | None = None) -> bytes:
+def build(name: str, *, floating: bool = False, between: Callable[[], None] | None = None) -> bytes:
     """The model ``name`` as the bytes of a ``.tflite`` file, identical on every machine.
 
-    ``between`` is called again and again meanwhile and may raise, to give up.  Raises
-    :class:`UnknownModelError` for a name not in :func:`names`.
+    It is full int8, or float32 with the same weights when ``floating``.  ``between`` is called
+    again and again meanwhile and may raise, to give up.  Raises :class:`UnknownModelError` for a
+    name not in :func:`names`.
     """
-    return build_described(name, between)[0]
+    return build_described(name, between, floating=floating)[0]
 
 
 def describe(name: str) -> ZooModel:
@@ -75,13 +76,15 @@ def check_names(wanted: Iterable[str]) -> None:
             )
 
 
-def build_described(name: str, between: Callable[[], None] | None = None) -> tuple[bytes, ZooModel]:
+def build_described(
+    name: str, between: Callable[[], None] | None = None, *, floating: bool = False
+) -> tuple[bytes, ZooModel]:
     """:func:`build` and :func:`describe` in one go."""
     check_names([name])
     recipe = _RECIPES[name]
     graph = GraphBuilder(name, f"{recipe.summary} (random weights)", between)
     recipe.add_to(graph)
-    data = graph.build()
+    data = graph.build(floating=floating)
     model = ZooModel(
         name,
         recipe.summary,

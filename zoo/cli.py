@@ -28,6 +28,8 @@ examples:
   python -m zoo --json                               the same for programs
   python -m zoo write resnet50_224 --output_dir out  makes out/resnet50_224.tflite
   python -m zoo write all --output_dir out           makes all of them
+  python -m zoo write resnet50_224 --float           makes resnet50_224_float.tflite: the same
+                                                     before quantisation, for edgetpu-quantize
 
 Other commands of this project take a model of the zoo directly, as zoo:NAME.
 """
@@ -51,7 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "write":
-            _write(options.names, Path(options.output_dir), as_json=options.json)
+            _write(
+                options.names,
+                Path(options.output_dir),
+                as_json=options.json,
+                floating=options.float,
+            )
         else:
             _list(as_json=options.json)
     except (UnknownModelError, _OutputError) as error:
@@ -96,12 +103,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where to write, made if missing (default: here)",
     )
+    write.add_argument(
+        "--float",
+        action="store_true",
+        help="write the network in float32 as NAME_float.tflite, with the weights that the int8 "
+        "ones stand for",
+    )
     return parser
 
 
-def _built(name: str) -> _Built:
+def _built(name: str, *, floating: bool = False) -> _Built:
     start = time.perf_counter()
-    data, model = build_described(name)
+    data, model = build_described(name, floating=floating)
     return _Built(model, data, time.perf_counter() - start)
 
 
@@ -139,7 +152,7 @@ def _record(row: _Built) -> dict[str, object]:
     return {**asdict(row.model), "build_seconds": round(row.seconds, 3), "sha256": row.sha256}
 
 
-def _write(wanted: Sequence[str], directory: Path, *, as_json: bool) -> None:
+def _write(wanted: Sequence[str], directory: Path, *, as_json: bool, floating: bool) -> None:
     chosen = list(names()) if _ALL in wanted else list(dict.fromkeys(wanted))
     check_names(chosen)
     try:
@@ -150,8 +163,8 @@ def _write(wanted: Sequence[str], directory: Path, *, as_json: bool) -> None:
         ) from error
     written: list[dict[str, object]] = []
     for name in chosen:
-        row = _built(name)
-        path = directory / f"{name}.tflite"
+        row = _built(name, floating=floating)
+        path = directory / f"{name}{'_float' if floating else ''}.tflite"
         try:
             write_atomically(path, row.data)
         except OSError as error:

@@ -170,10 +170,16 @@ class Draft:
     def graph_output(self, tensor: Tensor) -> None:
         self._outputs.append(tensor.index)
 
-    def finish(self) -> bytes:
-        """The model as bytes of a ``.tflite`` file, every scale and bias now being known."""
+    def finish(self, *, floating: bool = False) -> bytes:
+        """The model as bytes of a ``.tflite`` file, every scale and bias now being known.
+
+        ``floating`` gives it as it was before quantisation: all int8 tensors are float32, with
+        the values that the integers stand for.
+        """
         if not self._inputs or not self._outputs or not self._operators:
             raise ValueError(f"model {self.name!r} needs an input, an operator and an output")
+        if floating:
+            return self._finish_floating()
         tensors = list(self._tensors)
         for index, group in enumerate(self._groups):
             if group is not None:
@@ -187,6 +193,59 @@ class Draft:
                 quantization=PerChannel(input_scale * pending.layer.scales, axis=0),
             )
         return serialize(tensors, self._operators, self._inputs, self._outputs, self.description)
+
+    def _finish_floating(self) -> bytes:
+        biases = {pending.tensor: pending.layer.bias for pending in self._pending}
+        tensors = [_floating(draft, biases.get(i)) for i, draft in enumerate(self._tensors)]
+        # A change of scale changes nothing here: who reads its result reads its source instead.
+        source = {
+            one.outputs[0]: one.inputs[0] for one in self._operators if one.code in _RESCALING
+        }
+
+        def origin(index: int) -> int:
+            while index in source:
+                index = source[index]
+            return index
+
+        operators = [
+            replace(one, inputs=tuple(map(origin, one.inputs)))
+            for one in self._operators
+            if one.code not in _RESCALING
+        ]
+        outputs = [origin(index) for index in self._outputs]
+        used = sorted({*self._inputs, *outputs}.union(*(o.inputs + o.outputs for o in operators)))
+        place = {index: at for at, index in enumerate(used)}
+        return serialize(
+            [tensors[index] for index in used],
+            [
+                replace(
+                    one,
+                    inputs=tuple(place[i] for i in one.inputs),
+                    outputs=tuple(place[i] for i in one.outputs),
+                )
+                for one in operators
+            ],
+            [place[index] for index in self._inputs],
+            [place[index] for index in dict.fromkeys(outputs)],
+            self.description,
+        )
+
+
+_RESCALING = frozenset({"QUANTIZE", "DEQUANTIZE"})
+
+
+def _floating(draft: TensorDraft, bias: NDArray[np.float64] | None) -> TensorDraft:
+    """A tensor with the real values of its integers; those without a scale stay as they are."""
+    if bias is not None:
+        return TensorDraft(draft.name, draft.shape, "float32", data=bias.astype(np.float32))
+    if draft.dtype != "int8":
+        return draft
+    if draft.data is None or not isinstance(draft.quantization, PerChannel):
+        return TensorDraft(draft.name, draft.shape, "float32")
+    along = [1] * len(draft.shape)
+    along[draft.quantization.axis] = draft.quantization.scales.size
+    real = draft.data * draft.quantization.scales.reshape(along)
+    return TensorDraft(draft.name, draft.shape, "float32", data=real.astype(np.float32))
 
 
 def int32(values: Sequence[int] | int) -> NDArray[np.int32]:

@@ -50,6 +50,7 @@ PLAN: dict[str, dict[str, str]] = {
         "cutting": "graph",
         "reading": "graph ordering deadline cutting",
         "mapping": "graph",
+        "quantizing": "graph flags reading",
         "planning": "graph deadline options cutting mapping",
         "executables": "graph deadline cutting mapping planning",
         "compile": "graph deadline options cutting planning executables",

@@ -173,6 +173,11 @@ def edgetpu_compiler() -> int:
     return _command("compiler.cli")
 
 
+def edgetpu_inspect() -> int:
+    """The command ``edgetpu-inspect``."""
+    return _command("compiler.inspecting.cli")
+
+
 def partition_with_profiling() -> int:
     """The command ``partition-with-profiling``."""
     return _command("partitioner.cli")

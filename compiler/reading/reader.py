@@ -12,7 +12,9 @@ neither STABLEHLO_CASE nor what may follow it.
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from compiler.reading.flow import check_flow, in_order
 from compiler.reading.missing_shapes import with_missing_shapes
 from compiler.reading.refusal import text, unsound
 from compiler.reading.source import read_source
-from compiler.reading.tree import read_tree
+from compiler.reading.tree import read_tree, read_whole_tree
 from compiler.reading.types import check_types
 from devices.errors import ModelError
 from devices.executable import CUSTOM_OPERATOR, METADATA_NAME, tflite_file
@@ -59,39 +61,74 @@ def graph_from_bytes(
     return _Reader(name).read(data, stem, deadline or Deadline())
 
 
-class _Reader:
-    """Reads one model; exists so that every complaint names it."""
+def graphs_to_look_at(
+    data: bytes, name: str, *, stem: str | None = None, deadline: Deadline | None = None
+) -> tuple[Graph, ...]:
+    """Every subgraph of a model as it lies in the file, also of one that cannot be compiled.
 
-    def __init__(self, name: str) -> None:
+    It may be compiled already, run other subgraphs, have sizes that are not known yet (-1) or
+    contradict itself; operators are in the order of the file, which need not be one in which they
+    can run.  The ``source`` of each graph is the tree with this subgraph alone.  Raises
+    ``ModelError`` for what is no undamaged ``.tflite`` file, and once the deadline has passed.
+    """
+    stem = Path(name).stem if stem is None else stem
+    deadline = deadline or Deadline()
+    tree = read_whole_tree(name, data, deadline)
+    reader = _Reader(name, strict=False)
+    found = []
+    for subgraph in tree.subgraphs:
+        alone = copy.copy(tree)
+        alone.subgraphs = [subgraph]
+        found.append(reader.graph(alone, stem, len(data), deadline))
+    return tuple(found)
+
+
+class _Reader:
+    """Reads one model; exists so that every complaint names it.
+
+    One that is not ``strict`` only complains of what cannot be read.
+    """
+
+    def __init__(self, name: str, *, strict: bool = True) -> None:
         self._name = name
+        self._strict = strict
 
     def _bad(self, found: str) -> ModelError:
         return unsound(self._name, found)
 
+    def _unfit(self, found: str) -> None:
+        """What can be looked at, but not compiled."""
+        if self._strict:
+            raise self._bad(found)
+
     def read(self, data: bytes, stem: str, deadline: Deadline) -> Graph:
         model = read_tree(self._name, data, deadline)
+        graph = self.graph(model, stem, len(data), deadline)
+        raw = graph.operators
+        check_flow(self._name, raw, graph.tensors, graph.inputs, graph.outputs)
+        check_types(self._name, raw, graph.tensors)
+        graph = replace(graph, operators=in_order(self._name, raw, graph.tensors))
+        deadline.check()
+        return with_missing_shapes(graph, deadline)
+
+    def graph(self, model: Any, stem: str, size_bytes: int, deadline: Deadline) -> Graph:
+        """The one subgraph of ``model``, in the order of the file."""
         subgraph = model.subgraphs[0]
-        raw = [self._operator(model, i) for i in range(len(subgraph.operators))]
-        self._refuse_compiled(model, raw)
+        operators = [self._operator(model, i) for i in range(len(subgraph.operators))]
+        self._refuse_compiled(model, operators)
         inputs = self._ends(subgraph, "inputs")
-        outputs = self._ends(subgraph, "outputs")
-        tensors = self._tensors(model, subgraph, raw, inputs)
+        tensors = self._tensors(model, subgraph, operators, inputs)
         deadline.check()
-        check_flow(self._name, raw, tensors, inputs, outputs)
-        check_types(self._name, raw, tensors)
-        operators = in_order(self._name, raw, tensors)
-        deadline.check()
-        graph = Graph(
+        return Graph(
             name=self._name,
             stem=stem,
-            operators=operators,
+            operators=tuple(operators),
             tensors=tensors,
             inputs=inputs,
-            outputs=outputs,
+            outputs=self._ends(subgraph, "outputs"),
             source=model,
-            source_bytes=len(data),
+            source_bytes=size_bytes,
         )
-        return with_missing_shapes(graph, deadline)
 
     def _operator(self, model: Any, index: int) -> Operator:
         operator = model.subgraphs[0].operators[index]
@@ -154,13 +191,13 @@ class _Reader:
             getattr(subgraph, which), len(subgraph.tensors), f"the list of graph {which} names"
         )
         if which == "outputs" and not found:
-            raise self._bad("the model has no outputs, there is nothing to compute")
+            self._unfit("the model has no outputs, there is nothing to compute")
         return tuple(dict.fromkeys(found))
 
     def _refuse_compiled(self, model: Any, operators: list[Operator]) -> None:
         names = [text(entry.name) for entry in model.metadata or ()]
         if METADATA_NAME in names or any(o.kind == CUSTOM_OPERATOR for o in operators):
-            raise self._bad(
+            self._unfit(
                 "the model is already compiled for the Edge TPU; give the .tflite it was made from"
             )
 
@@ -176,13 +213,13 @@ class _Reader:
             where = f"tensor {index} ({file_names[index]})"
             shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
             if any(n < 0 for n in shape):
-                raise self._bad(
+                self._unfit(
                     f"{where} has the dynamic shape {list(shape)}; the Edge TPU needs constant "
                     "sizes, convert the model with a fixed input shape"
                 )
             data = self._data(model, tensor, where)
             if data is not None and index in activations and not tensor.isVariable:
-                raise self._bad(f"{where} is a constant, yet it is written at run time")
+                self._unfit(f"{where} is a constant, yet it is written at run time")
             quantization = tensor.quantization
             scales = _numbers(quantization, "scale")
             zero_points = _numbers(quantization, "zeroPoint")
@@ -223,14 +260,15 @@ class _Reader:
         """LiteRT refuses such a model, or dies of it, when it is prepared."""
         for scale in scales:
             if not math.isfinite(scale) or scale < 0 or (activation and scale == 0):
-                raise self._bad(
+                self._unfit(
                     f"{where} is quantised with scale {scale}, which must be a positive number; "
                     "convert the model again with representative data"
                 )
 
     def _check_constant(self, tensor: Tensor, where: str, *, sparse: bool) -> None:
         known = tflite_file.element_bits(tensor.element_type) is not None
-        if tensor.data is None or not known or sparse:
+        unknown_size = any(n < 0 for n in tensor.shape)
+        if tensor.data is None or not known or sparse or unknown_size:
             return  # strings carry their own lengths, sparse constants are shorter than dense ones
         if tensor.data.size != tensor.size_bytes:
             raise self._bad(

@@ -32,16 +32,27 @@ def read_tree(name: str, data: bytes, deadline: Deadline) -> Any:
     Constants and options stored behind the flatbuffer are where all others are.  ``name`` is what
     messages call the model.  Raises ``ModelError``.
     """
-    model = _parse(name, data, deadline)
-    subgraphs = model.subgraphs or []
-    if not subgraphs:
-        raise unsound(name, "the model has no subgraph, there is nothing to run")
+    model = read_whole_tree(name, data, deadline)
+    subgraphs = model.subgraphs
     if len(subgraphs) > 1:
         _refuse_calls(name, model, subgraphs[0])
         model.subgraphs = subgraphs[:1]  # nobody runs the others
     if not subgraphs[0].operators:
         raise unsound(name, "the model has no operators, there is nothing to run")
-    subgraphs[0].tensors = subgraphs[0].tensors or []
+    return model
+
+
+def read_whole_tree(name: str, data: bytes, deadline: Deadline) -> Any:
+    """The same with all its subgraphs, whatever they do; there is at least one.
+
+    Raises ``ModelError``.
+    """
+    model = _parse(name, data, deadline)
+    if not model.subgraphs:
+        raise unsound(name, "the model has no subgraph, there is nothing to run")
+    for subgraph in model.subgraphs:
+        subgraph.operators = subgraph.operators or []
+        subgraph.tensors = subgraph.tensors or []
     model.buffers = model.buffers or []
     _fetch_outside_data(name, model, data)
     return model
@@ -148,7 +159,8 @@ def _fetch_outside_data(name: str, model: Any, data: bytes) -> None:
         if buffer.offset > _INLINE_OFFSET:
             buffer.data = _slice(name, everything, buffer.offset, buffer.size, f"buffer {index}")
         buffer.offset = buffer.size = 0
-    for index, operator in enumerate(model.subgraphs[0].operators):
+    everyone = [one for subgraph in model.subgraphs for one in subgraph.operators]
+    for index, operator in enumerate(everyone):
         if operator.largeCustomOptionsOffset > _INLINE_OFFSET:
             operator.customOptions = _slice(
                 name,

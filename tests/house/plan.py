@@ -43,6 +43,7 @@ PLAN: dict[str, dict[str, str]] = {
     },
     "compiler": {
         "graph": "",
+        "drawing": "graph",
         "ordering": "",
         "deadline": "",
         "options": "",
@@ -51,7 +52,7 @@ PLAN: dict[str, dict[str, str]] = {
         "reading": "graph ordering deadline cutting",
         "mapping": "graph",
         "planning": "graph deadline options cutting mapping",
-        "executables": "graph deadline cutting mapping planning",
+        "executables": "graph deadline options cutting mapping planning",
         "compile": "graph deadline options cutting planning executables",
         "reasons": "executables",
         "supported": "mapping",
@@ -59,6 +60,8 @@ PLAN: dict[str, dict[str, str]] = {
         "arguments": "options flags",
         "command": "graph deadline cutting reading executables compile reasons log arguments",
         "cli": "supported log arguments command",
+        "inspecting": "graph drawing deadline options flags reading mapping planning executables "
+        "compile log",
         "accuracy": "reading compile",
     },
     "pipeline": {

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler import graph_from_bytes
-from partitioner.reporting.graph_drawing import draw_graph
-from partitioner.reporting.graph_layout import edges_of, lay_out
+from compiler.drawing.graph_layout import edges_of, lay_out
 from zoo.random_graph import random_graph
 
 
@@ -38,13 +35,3 @@ def test_every_operator_has_a_place_behind_its_makers(seed: int, count: int) -> 
     layout = lay_out(len(graph), edges)
     assert len(set(layout.cells)) == len(graph)
     assert all(layout.cells[maker][0] < layout.cells[reader][0] for maker, reader in edges)
-
-
-def test_drawing_shows_every_operator_edge_and_cut() -> None:
-    graph = graph_from_bytes(random_graph(3, 60), "net")
-    svg = draw_graph(graph, ((0, 20), (20, 40), (40, 60)))
-    assert svg.count("<rect") == len(graph)
-    assert len(re.findall('class="(?:edge|cut)"', svg)) == len(edges_of(graph))
-    crossing = [e for e in edges_of(graph) if any(e[0] < cut <= e[1] for cut in (20, 40))]
-    assert svg.count('class="cut"') == len(crossing)
-    assert f"operator 25: {graph.operators[25].kind}, segment 1" in svg

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from compiler import Graph
+from compiler.graph import Graph
 
 Edge = tuple[int, int]
 """From the operator that makes a tensor to one that reads it."""

@@ -100,7 +100,7 @@ def _rows(layout: Layout, layers_per_band: int) -> dict[int, list[int]]:
 
 def _node(node: Node, x: float, y: float) -> str:
     small = (
-        f' style="font-size:{_NODE / len(node.label) * 1.6:.1f}px"' if len(node.label) > 2 else ""
+        f' style="font-size:{_NODE / len(node.label) * 1.4:.1f}px"' if len(node.label) > 2 else ""
     )
     drawn = (
         f"<g><title>{escape(node.note)}</title>"

@@ -52,7 +52,7 @@ def describe_bytes(
         main = subgraph_facts(first, digests=digests)
         if not is_float:
             options = options or CompileOptions()
-            prediction, main = with_prediction(data, name, main, options, deadline)
+            prediction, main = with_prediction(graphs, main, options, deadline)
     text = first.source.description
     metadata = metadata_of(first)
     return ModelDescription(

@@ -29,7 +29,7 @@ _NARROW_LAYERS = 12
 """Layers of the drawing that fit the width of a phone."""
 
 _MOST_TWICE = 1_500
-"""Operators up to which the graph is drawn a second time, for phones."""
+"""Operators up to which the graph is drawn a second time, for phones; more scroll in a box."""
 
 _MOST_REASONS = 40
 """Reasons listed below the drawing; the table has all."""
@@ -38,7 +38,9 @@ _STYLE = f"""
 a {{ color: var(--accent); }}
 svg.narrow {{ display: none; }}
 svg a:focus rect, svg a:hover rect {{ stroke: var(--ink); stroke-width: 2; }}
-table.facts th {{ vertical-align: top; white-space: nowrap; text-align: left; }}
+.tall {{ max-height: 90vh; overflow: auto; }}
+table.facts, table.ops {{ width: 100%; }}
+table.facts th {{ vertical-align: top; text-align: left; width: 190px; overflow-wrap: anywhere; }}
 table.facts td, table.ops td.wide {{ white-space: normal; overflow-wrap: anywhere;
   text-align: left; }}
 table.ops tr:target td {{ font-weight: 700; }}
@@ -52,7 +54,8 @@ ul.reasons {{ font-size: 13.5px; padding-left: 20px; overflow-wrap: anywhere; }}
   .tiles {{ grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); }}
   svg.both {{ display: none; }}
   svg.narrow {{ display: block; }}
-  table.facts tr, table.facts th, table.facts td {{ display: block; padding: 0; border: 0; }}
+  table.facts, table.facts tbody, table.facts tr, table.facts th, table.facts td {{
+    display: block; width: auto; padding: 0; border: 0; }}
   table.facts tr {{ border-bottom: 1px solid var(--rule); padding: 4px 0; }}
   table.ops tr:first-child {{ display: none; }}
   table.ops, table.ops tbody {{ display: block; }}
@@ -152,6 +155,8 @@ def _drawing(model: ModelDescription, graph: SubgraphFacts, number: int, at: int
     drawn = draw_layout(layout, nodes, label, css="both" if twice else "")
     if twice:
         drawn += draw_layout(layout, nodes, label, layers_per_band=_NARROW_LAYERS, css="narrow")
+    else:
+        drawn = f'<div class="tall">{drawn}</div>'
     places = [
         (_FILL[place], f"{name} ({graph.count(place)})")
         for place, name in _PLACES

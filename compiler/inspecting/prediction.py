@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from compiler.compile import check_quantized
 from compiler.deadline import Deadline
 from compiler.executables import operator_report, placed
+from compiler.graph import Graph
 from compiler.inspecting.description import OperatorFacts, Prediction, SubgraphFacts
 from compiler.inspecting.facts import on_the_chip
 from compiler.mapping import available_bytes
 from compiler.options import CompileOptions
 from compiler.planning import decide, work_of
-from compiler.reading import graph_from_bytes
+from compiler.reading import graph_to_compile
 from devices.errors import EdgeTpuError
 
 
 def with_prediction(
-    data: bytes, name: str, facts: SubgraphFacts, options: CompileOptions, deadline: Deadline
+    graphs: Sequence[Graph], facts: SubgraphFacts, options: CompileOptions, deadline: Deadline
 ) -> tuple[Prediction, SubgraphFacts]:
-    """The prediction, and the operators with where they would run.
+    """The prediction, and the operators of the first graph with where they would run.
 
     A model that the compiler refuses stays as it is; the prediction holds the compiler's sentence.
     """
     try:
-        graph = graph_from_bytes(data, name, deadline=deadline)
+        graph = graph_to_compile(graphs, deadline=deadline)
         check_quantized(graph)
         mapping = decide(graph, range(len(graph)), options)
     except EdgeTpuError as error:

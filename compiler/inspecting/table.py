@@ -19,10 +19,10 @@ from devices.executable import CUSTOM_OPERATOR
 _WIDTH = 80
 _INDENT = "  "
 _LABEL = 20
-_UNDER = " " * 7
+_UNDER = " " * 6
 """Where the lines under an operator begin."""
 
-_HEADER = f"{'#':>5}  {'operator':<22} {'result':>17} {'type':<8} {'MACs':>7} {'bytes':>10} runs on"
+_HEADER = f"{'#':>4}  {'operator':<20} {'result':>16} {'type':<7} {'MACs':>7} {'bytes':>10} runs on"
 
 
 def as_table(model: ModelDescription) -> str:
@@ -68,7 +68,7 @@ def _operators(graph: SubgraphFacts) -> Iterator[str]:
         macs = "-" if is_package else short_number(one.macs)
         size = one.chip_bytes if is_package and one.chip_bytes else one.parameter_bytes
         yield (
-            f"{one.index:>5}  {one.kind:<22} {shape:>17} {dtype:<8} {macs:>7} {size:>10,} "
+            f"{one.index:>4}  {one.kind:<20} {shape:>16} {dtype:<7} {macs:>7} {size:>10,} "
             f"{place_words(one)}"
         ).rstrip()
         yield from _names(one)

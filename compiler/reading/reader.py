@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from compiler.reading.flow import check_flow, in_order
 from compiler.reading.missing_shapes import with_missing_shapes
 from compiler.reading.refusal import text, unsound
 from compiler.reading.source import read_source
-from compiler.reading.tree import read_tree, read_whole_tree
+from compiler.reading.tree import keep_first, read_tree, read_whole_tree
 from compiler.reading.types import check_types
 from devices.errors import ModelError
 from devices.executable import CUSTOM_OPERATOR, METADATA_NAME, tflite_file
@@ -83,6 +84,19 @@ def graphs_to_look_at(
     return tuple(found)
 
 
+def graph_to_compile(graphs: Sequence[Graph], *, deadline: Deadline | None = None) -> Graph:
+    """The graph of a file that was looked at, if it can be compiled, without reading it again.
+
+    ``graphs`` are those of :func:`graphs_to_look_at`.  Raises as :func:`read_graph`.
+    """
+    first = graphs[0]
+    tree = copy.copy(first.source)
+    tree.subgraphs = [subgraph for graph in graphs for subgraph in graph.source.subgraphs]
+    keep_first(first.name, tree)
+    reader = _Reader(first.name)
+    return reader.sound(tree, first.stem, first.source_bytes, deadline or Deadline())
+
+
 class _Reader:
     """Reads one model; exists so that every complaint names it.
 
@@ -102,8 +116,11 @@ class _Reader:
             raise self._bad(found)
 
     def read(self, data: bytes, stem: str, deadline: Deadline) -> Graph:
-        model = read_tree(self._name, data, deadline)
-        graph = self.graph(model, stem, len(data), deadline)
+        return self.sound(read_tree(self._name, data, deadline), stem, len(data), deadline)
+
+    def sound(self, model: Any, stem: str, size_bytes: int, deadline: Deadline) -> Graph:
+        """The one subgraph of ``model``, its operators in an order in which they can run."""
+        graph = self.graph(model, stem, size_bytes, deadline)
         raw = graph.operators
         check_flow(self._name, raw, graph.tensors, graph.inputs, graph.outputs)
         check_types(self._name, raw, graph.tensors)

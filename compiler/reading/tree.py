@@ -33,13 +33,18 @@ def read_tree(name: str, data: bytes, deadline: Deadline) -> Any:
     messages call the model.  Raises ``ModelError``.
     """
     model = read_whole_tree(name, data, deadline)
+    keep_first(name, model)
+    return model
+
+
+def keep_first(name: str, model: Any) -> None:
+    """Leave a tree its first subgraph alone.  Raises ``ModelError`` if that runs others."""
     subgraphs = model.subgraphs
     if len(subgraphs) > 1:
         _refuse_calls(name, model, subgraphs[0])
         model.subgraphs = subgraphs[:1]  # nobody runs the others
     if not subgraphs[0].operators:
         raise unsound(name, "the model has no operators, there is nothing to run")
-    return model
 
 
 def read_whole_tree(name: str, data: bytes, deadline: Deadline) -> Any:

@@ -20,7 +20,8 @@ def as_text(comparison: Comparison) -> str:
         lines += _side("-", one.left) + _side("+", one.right)
     if comparison.differences:
         lines.append("")
-        lines += textwrap.wrap(f"Alike: {', '.join(comparison.alike) or 'nothing'}.", _WIDTH)
+        alike = f"Alike: {', '.join(comparison.alike) or 'nothing'}."
+        lines += textwrap.wrap(alike, _WIDTH, break_on_hyphens=False)
     return "\n".join([*lines, verdict(comparison)])
 
 

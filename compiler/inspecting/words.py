@@ -156,8 +156,8 @@ def tensor_words(tensor: TensorFacts) -> str:
 
 
 def shape_words(shape: Sequence[int]) -> str:
-    """``1x224x224x3``; ``?`` for what is not known before run time."""
-    return "x".join("?" if n < 0 else str(n) for n in shape) or "scalar"
+    """``1x224x224x3``; ``?`` for what is not known before run time, ``[]`` without any."""
+    return "x".join("?" if n < 0 else str(n) for n in shape) or "[]"
 
 
 def quantization_words(quantization: Quantization | None) -> str:

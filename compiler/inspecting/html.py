@@ -46,6 +46,8 @@ table.facts td, table.ops td.wide {{ white-space: normal; overflow-wrap: anywher
 table.ops tr:target td {{ font-weight: 700; }}
 td.tpu {{ color: {_FILL["tpu"]}; font-weight: 650; }}
 td.cpu {{ color: {_FILL["cpu"]}; font-weight: 650; }}
+table.ops td:last-child {{ min-width: 220px; }}
+section + h1 {{ margin-top: 34px; }}
 ul.reasons {{ font-size: 13.5px; padding-left: 20px; overflow-wrap: anywhere; }}
 .hint {{ color: var(--dim); display: block; }}
 @media (max-width: 700px) {{
@@ -64,7 +66,9 @@ ul.reasons {{ font-size: 13.5px; padding-left: 20px; overflow-wrap: anywhere; }}
     overflow-wrap: anywhere; }}
   table.ops td[data-label]::before {{ content: attr(data-label) ": "; color: var(--dim);
     font-weight: 400; }}
-  table.ops td:empty {{ display: none; }}
+  table.ops td:nth-child(-n+2) {{ display: inline; font-weight: 650; margin-right: 6px; }}
+  table.facts td[data-label]::before {{ content: attr(data-label) " "; color: var(--dim); }}
+  table.ops td:empty, table.facts td:empty {{ display: none; }}
 }}
 """
 
@@ -236,14 +240,16 @@ def _row(one: OperatorFacts, anchor: str) -> str:
 
 def _compared(comparison: Comparison) -> str:
     rows = "".join(
-        f"<tr><th>{escape(one.what)}</th><td data-label='left'>{escape(one.left)}</td>"
-        f"<td data-label='right'>{escape(one.right)}</td></tr>"
+        f"<tr><th>{escape(one.what)}</th><td data-label='-'>{escape(one.left)}</td>"
+        f"<td data-label='+'>{escape(one.right)}</td></tr>"
         for one in comparison.differences
     )
-    names = "".join(f"<th>{escape(_short(m))}</th>" for m in (comparison.left, comparison.right))
+    left, right = escape(_short(comparison.left)), escape(_short(comparison.right))
+    names = f"<th>- {left}</th><th>+ {right}</th>"
     table = f'<table class="facts"><tr><th></th>{names}</tr>{rows}</table>' if rows else ""
     alike = f'<p class="note">Alike: {escape(", ".join(comparison.alike))}.</p>' if rows else ""
     return (
+        f"<h1>{left} and {right}</h1>"
         f'<section><h2>What differs</h2><p class="advice">{verdict(comparison)}</p>{table}{alike}'
         "</section>"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -102,7 +103,7 @@ def _tensors(tensors: Sequence[TensorFacts]) -> list[dict[str, Any]]:
             "quantization": None
             if one.quantization is None
             else {
-                "scales": list(one.quantization.scales),
+                "scales": [s if math.isfinite(s) else None for s in one.quantization.scales],
                 "zero_points": list(one.quantization.zero_points),
                 "dimension": one.quantization.dimension,
             },

@@ -51,6 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        # A mistake of ours; with a traceback Python would say 1, which means "different".
+        reason = f"{type(error).__name__}: {error}"
+        print(f"edgetpu-inspect cannot go on, by a mistake of its own ({reason}).", file=sys.stderr)
+        return _BAD_INPUT
 
 
 def _parser() -> FlagParser:

@@ -150,6 +150,4 @@ def _passes_a_node(edge: Edge, layout: Layout) -> bool:
 
 def _row_is_free(edge: Edge, layout: Layout, row: int) -> bool:
     """Whether no operator stands in ``row`` between the two ends of ``edge``."""
-    first, last = layout.cells[edge[0]][0], layout.cells[edge[1]][0]
-    occupied = layout.occupied
-    return not any((layer, row) in occupied for layer in range(first + 1, last))
+    return layout.is_free(row, layout.cells[edge[0]][0], layout.cells[edge[1]][0])

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from compiler.deadline import Deadline
 from compiler.reading.refusal import text, unsound
-from compiler.reading.structure import DamageError, check_structure
 from devices.errors import ModelError
-from devices.executable import tflite_file
+from devices.executable import DamageError, check_structure, tflite_file
 
 _LFS_POINTER = b"version https://git-lfs."
 """What a pointer begins with (the specification of Git LFS)."""
@@ -120,7 +119,7 @@ def _parse(name: str, data: bytes, deadline: Deadline) -> Any:
             f"{tflite_file.FILE_IDENTIFIER!r} is expected",
         )
     try:
-        check_structure(data, deadline)
+        check_structure(data, deadline.check)
     except DamageError as error:
         raise unsound(
             name, f"the file is truncated or damaged ({error}); fetch or convert it again"

@@ -12,7 +12,6 @@ neither STABLEHLO_CASE nor what may follow it.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ from numpy.typing import NDArray
 from compiler.deadline import Deadline
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
 from compiler.reading.flow import check_flow, in_order
-from compiler.reading.missing_shapes import with_missing_shapes
+from compiler.reading.quantization import check_quantization, check_tensor
 from compiler.reading.refusal import text, unsound
+from compiler.reading.shapes import with_sound_shapes
 from compiler.reading.source import read_source
 from compiler.reading.tree import read_tree
 from compiler.reading.types import check_types
@@ -79,6 +79,7 @@ class _Reader:
         deadline.check()
         check_flow(self._name, raw, tensors, inputs, outputs)
         check_types(self._name, raw, tensors)
+        check_quantization(self._name, raw, tensors)
         operators = in_order(self._name, raw, tensors)
         deadline.check()
         graph = Graph(
@@ -91,7 +92,7 @@ class _Reader:
             source=model,
             source_bytes=len(data),
         )
-        return with_missing_shapes(graph, deadline)
+        return with_sound_shapes(graph, deadline)
 
     def _operator(self, model: Any, index: int) -> Operator:
         operator = model.subgraphs[0].operators[index]
@@ -186,7 +187,6 @@ class _Reader:
             quantization = tensor.quantization
             scales = _numbers(quantization, "scale")
             zero_points = _numbers(quantization, "zeroPoint")
-            self._check_scales(scales, where, activation=index in activations)
             tensors.append(
                 Tensor(
                     index=index,
@@ -206,6 +206,7 @@ class _Reader:
                     f"bytes where at most {_MAX_TENSOR_BYTES} are possible; the file is damaged"
                 )
             self._check_constant(tensors[-1], where, sparse=tensor.sparsity is not None)
+            check_tensor(self._name, tensors[-1])
         return tuple(tensors)
 
     def _data(self, model: Any, tensor: Any, where: str) -> NDArray[np.uint8] | None:
@@ -218,15 +219,6 @@ class _Reader:
             )
         data = model.buffers[index].data
         return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
-
-    def _check_scales(self, scales: list[float], where: str, *, activation: bool) -> None:
-        """LiteRT refuses such a model, or dies of it, when it is prepared."""
-        for scale in scales:
-            if not math.isfinite(scale) or scale < 0 or (activation and scale == 0):
-                raise self._bad(
-                    f"{where} is quantised with scale {scale}, which must be a positive number; "
-                    "convert the model again with representative data"
-                )
 
     def _check_constant(self, tensor: Tensor, where: str, *, sparse: bool) -> None:
         known = tflite_file.element_bits(tensor.element_type) is not None

@@ -29,6 +29,10 @@ _ALIKE: dict[str, tuple[int, ...] | None] = {
 }  # fmt: skip
 """Operators whose results have the type of these inputs (``None``: of all)."""
 
+_NARROWING = {"MUL": ("int16", ("int8", "uint8"))}
+"""Operators whose results may be of other types if their inputs are of this one: LiteRT's kernel
+has that for the cell of an old quantised LSTM, the product of a gate and a state."""
+
 
 def check_types(name: str, operators: Sequence[Operator], tensors: Sequence[Tensor]) -> None:
     """Raise ``ModelError`` where an operator's results have another type than its data."""
@@ -41,7 +45,11 @@ def check_types(name: str, operators: Sequence[Operator], tensors: Sequence[Tens
             if places is None
             else [operator.inputs[p] for p in places if p < len(operator.inputs)]
         )
-        alike = [tensors[t] for t in (*read, *operator.outputs) if t != NO_TENSOR]
+        alike = [tensors[t] for t in read if t != NO_TENSOR]
+        wide, narrow = _NARROWING.get(operator.kind, ("", ()))
+        for tensor in (tensors[t] for t in operator.outputs):
+            if not (tensor.dtype in narrow and all(one.dtype == wide for one in alike)):
+                alike.append(tensor)
         for tensor in alike:
             if tensor.element_type != alike[0].element_type:
                 raise unsound(

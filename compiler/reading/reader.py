@@ -69,7 +69,7 @@ class _Reader:
         return unsound(self._name, found)
 
     def read(self, data: bytes, stem: str, deadline: Deadline) -> Graph:
-        model = read_tree(self._name, data, deadline)
+        model, attached = read_tree(self._name, data, deadline)
         subgraph = model.subgraphs[0]
         raw = [self._operator(model, i) for i in range(len(subgraph.operators))]
         self._refuse_compiled(model, raw)
@@ -91,6 +91,7 @@ class _Reader:
             outputs=outputs,
             source=model,
             source_bytes=len(data),
+            attached=attached,
         )
         return with_sound_shapes(graph, deadline)
 

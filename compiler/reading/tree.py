@@ -25,13 +25,13 @@ _LFS_POINTER = b"version https://git-lfs."
 _INLINE_OFFSET = 1  # an offset of 0 or 1 means: stored in the flatbuffer, not behind it
 
 
-def read_tree(name: str, data: bytes, deadline: Deadline) -> Any:
-    """The ``ModelT`` of a file, its first subgraph alone, all its bytes at hand.
+def read_tree(name: str, data: bytes, deadline: Deadline) -> tuple[Any, bytes]:
+    """The ``ModelT`` of a file, its first subgraph alone, all its bytes at hand; and what follows.
 
     Constants and options stored behind the flatbuffer are where all others are.  ``name`` is what
     messages call the model.  Raises ``ModelError``.
     """
-    model = _parse(name, data, deadline)
+    model, end = _parse(name, data, deadline)
     subgraphs = model.subgraphs or []
     if not subgraphs:
         raise unsound(name, "the model has no subgraph, there is nothing to run")
@@ -42,8 +42,8 @@ def read_tree(name: str, data: bytes, deadline: Deadline) -> Any:
         raise unsound(name, "the model has no operators, there is nothing to run")
     subgraphs[0].tensors = subgraphs[0].tensors or []
     model.buffers = model.buffers or []
-    _fetch_outside_data(name, model, data)
-    return model
+    end = max(end, _fetch_outside_data(name, model, data))
+    return model, data[end:] if any(data[end:]) else b""
 
 
 def _refuse_calls(name: str, model: Any, subgraph: Any) -> None:
@@ -105,7 +105,8 @@ class _Watched:
         return entry
 
 
-def _parse(name: str, data: bytes, deadline: Deadline) -> Any:
+def _parse(name: str, data: bytes, deadline: Deadline) -> tuple[Any, int]:
+    """The tree, and where the flatbuffer ends."""
     if data.startswith(_LFS_POINTER):
         raise unsound(
             name,
@@ -119,13 +120,14 @@ def _parse(name: str, data: bytes, deadline: Deadline) -> Any:
             f"{tflite_file.FILE_IDENTIFIER!r} is expected",
         )
     try:
-        check_structure(data, deadline.check)
+        end = check_structure(data, deadline.check)
     except DamageError as error:
         raise unsound(
             name, f"the file is truncated or damaged ({error}); fetch or convert it again"
         ) from None
     try:
-        return schema.ModelT.InitFromObj(_Watched(schema.Model.GetRootAs(data, 0), deadline))
+        watched = _Watched(schema.Model.GetRootAs(data, 0), deadline)
+        return schema.ModelT.InitFromObj(watched), end
     except ModelError:
         raise
     except Exception as error:
@@ -138,14 +140,19 @@ def _parse(name: str, data: bytes, deadline: Deadline) -> Any:
         ) from None
 
 
-def _fetch_outside_data(name: str, model: Any, data: bytes) -> None:
-    """Make constants and options stored behind the flatbuffer look like all others."""
+def _fetch_outside_data(name: str, model: Any, data: bytes) -> int:
+    """Make constants and options stored behind the flatbuffer look like all others.
+
+    Returns where the last of them ends, 0 if there are none.
+    """
+    end = 0
     if model.externalBuffers or model.externalBufferGroups:
         raise unsound(name, "its constants are in other files, a self-contained model is needed")
     everything = np.frombuffer(data, np.uint8)
     for index, buffer in enumerate(model.buffers):
         if buffer.offset > _INLINE_OFFSET:
             buffer.data = _slice(name, everything, buffer.offset, buffer.size, f"buffer {index}")
+            end = max(end, buffer.offset + buffer.size)
         buffer.offset = buffer.size = 0
     for index, operator in enumerate(model.subgraphs[0].operators):
         if operator.largeCustomOptionsOffset > _INLINE_OFFSET:
@@ -156,7 +163,9 @@ def _fetch_outside_data(name: str, model: Any, data: bytes) -> None:
                 operator.largeCustomOptionsSize,
                 f"the options of operator {index}",
             )
+            end = max(end, operator.largeCustomOptionsOffset + operator.largeCustomOptionsSize)
         operator.largeCustomOptionsOffset = operator.largeCustomOptionsSize = 0
+    return end
 
 
 def _slice(

@@ -21,6 +21,9 @@ _LARGEST_FACTOR = 256.0
 """From products of input and weight to the output: XNNPACK's limit for convolutions."""
 
 _ZERO_POINTS = {"int8": (-128, 127), "uint8": (0, 255)}
+"""Of the types of activations; wider integers have zero point 0."""
+
+_WIDE = frozenset({"int16", "int32", "int64"})
 _WEIGHTS: dict[str, tuple[int, int, int, int]] = {
     "CONV_2D": (0, 1, 2, 0),
     "DEPTHWISE_CONV_2D": (0, 1, 2, 3),
@@ -42,6 +45,15 @@ _FIXED: dict[str, tuple[float, dict[str, int]]] = {
 }
 """Results whose scale and zero point are not free."""
 
+_UNCHANGED = frozenset(
+    {
+        *("CONCATENATION", "DEPTH_TO_SPACE", "MAX_POOL_2D", "PACK", "PAD", "RESIZE_BILINEAR"),
+        *("SLICE", "SPACE_TO_DEPTH", "SPLIT", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"),
+    }
+)
+"""Operators that move values or choose among them, so that their results are quantised as their
+data are: LiteRT refuses others, but for a uint8 CONCATENATION."""
+
 _FIXED_TOLERANCE = 1e-3  # relative; LiteRT's for SOFTMAX
 
 
@@ -57,15 +69,15 @@ def check_tensor(name: str, tensor: Tensor) -> None:
                 f"{where} is quantised with scale {scale:g}, which must be a positive number; "
                 "convert the model again with representative data",
             )
-    if len(scales) > 1:
-        axis = tensor.quantized_dimension
+    axis = tensor.quantized_dimension
+    if scales and tensor.shape:
         if not 0 <= axis < len(tensor.shape):
             raise unsound(
                 name,
                 f"{where} is quantised along axis {axis}, but has {len(tensor.shape)} dimensions; "
                 "the file is damaged",
             )
-        if len(scales) != tensor.shape[axis]:
+        if len(scales) not in (1, tensor.shape[axis]):
             raise unsound(
                 name,
                 f"{where} has {len(scales)} scales along axis {axis} of {list(tensor.shape)}, "
@@ -77,12 +89,12 @@ def check_tensor(name: str, tensor: Tensor) -> None:
             f"{where} has {len(tensor.zero_points)} zero points for {len(scales)} scales; the "
             "file is damaged",
         )
-    low, high = _ZERO_POINTS.get(tensor.dtype, (None, None))
+    low, high = (0, 0) if tensor.dtype in _WIDE else _ZERO_POINTS.get(tensor.dtype, (None, None))
     for zero_point in tensor.zero_points if scales else ():
         if low is not None and high is not None and not low <= zero_point <= high:
             raise unsound(
                 name,
-                f"{where} is {tensor.dtype} with zero point {zero_point}, which must be one of "
+                f"{where} is {tensor.dtype} with zero point {zero_point}, which must be from "
                 f"{low} to {high}; convert the model again",
             )
 
@@ -109,6 +121,8 @@ def check_quantization(name: str, operators: Sequence[Operator], tensors: Sequen
         elif operator.kind in _NEEDS_SCALES:
             around = (*operator.inputs, *operator.outputs)
             found = _without_scale([tensors[t] for t in around if t != NO_TENSOR])
+        elif operator.kind in _UNCHANGED:
+            found = _changed(operator, tensors)
         if found is None and operator.kind in _FIXED:
             found = _wrong_result(operator.kind, [tensors[t] for t in operator.outputs])
         if found is not None:
@@ -168,6 +182,20 @@ def _without_scale(around: Sequence[Tensor]) -> str | None:
             return (
                 f"tensor {tensor.name!r} is {tensor.dtype} without scale and zero point; convert "
                 "the model again with full integer quantization"
+            )
+    return None
+
+
+def _changed(operator: Operator, tensors: Sequence[Tensor]) -> str | None:
+    around = [tensors[t] for t in (*operator.inputs, *operator.outputs) if t != NO_TENSOR]
+    data = [tensor for tensor in around if tensor.dtype in _ZERO_POINTS]
+    for tensor in data:
+        first, mixed = data[0], operator.kind == "CONCATENATION" and tensor.dtype == "uint8"
+        if (tensor.scales, tensor.zero_points) != (first.scales, first.zero_points) and not mixed:
+            return (
+                f"{first.name!r} and {tensor.name!r} are quantised differently (scale "
+                f"{first.scales}, zero point {first.zero_points} and {tensor.scales}, "
+                f"{tensor.zero_points}), but it only moves values; convert the model again"
             )
     return None
 

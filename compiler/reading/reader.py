@@ -37,6 +37,7 @@ _KINDS: dict[int, str] = {
     if isinstance(value, int) and not name.startswith("_")
 }
 
+_LATEST_VERSION = 99  # of an operator; LiteRT 2.3 knows up to 14
 _MAX_TENSOR_BYTES = 1 << 31  # what a flatbuffer, and so any tensor shipped in one, can hold
 
 
@@ -117,6 +118,11 @@ class _Reader:
                     "the model needs a newer ai-edge-litert"
                 )
             kind = _KINDS[builtin]
+        if not 0 < int(code.version) <= _LATEST_VERSION:
+            raise self._bad(
+                f"operator {index} ({kind}) has version {code.version}, where 1 to "
+                f"{_LATEST_VERSION} are possible; the file is damaged"
+            )
         for number, options in (
             (operator.builtinOptionsType, operator.builtinOptions),
             (operator.builtinOptions2Type, operator.builtinOptions2),
@@ -201,6 +207,11 @@ class _Reader:
                     quantized_dimension=int(getattr(quantization, "quantizedDimension", 0)),
                 )
             )
+            if tensors[-1].element_type not in tflite_file.TYPE_NAMES:
+                raise self._bad(
+                    f"{where} has the unknown element type {tensor.type}; the model needs a newer "
+                    "ai-edge-litert"
+                )
             if tensors[-1].size_bytes > _MAX_TENSOR_BYTES:
                 raise self._bad(
                     f"{where} has shape {list(shape)}, which needs {tensors[-1].size_bytes} "

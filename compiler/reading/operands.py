@@ -67,14 +67,14 @@ class Inputs:
     def constant(self, place: int) -> tuple[int, ...] | None:
         """The integers of a constant input; ``None`` if it is computed."""
         tensor = self.tensor(place)
-        if tensor.dtype not in ("int32", "int64"):
-            raise ContradictionError(
-                f"{tensor.name!r} is {tensor.dtype} where int32 or int64 is needed"
-            )
         if tensor.is_variable or (tensor.data is None and tensor.elements):
             return None
         if tensor.data is None:
             return ()
+        if tensor.dtype not in ("int32", "int64"):
+            raise ContradictionError(
+                f"{tensor.name!r} is {tensor.dtype} where int32 or int64 is needed"
+            )
         return tuple(int(v) for v in tensor.values().reshape(-1))
 
     def axis(self, value: int, rank: int) -> int:

@@ -149,11 +149,9 @@ def _wrong_with_weights(operator: Operator, tensors: Sequence[Tensor]) -> str | 
         )
     if w.dtype != x.dtype and not (x.dtype == "int8" and w.dtype in ("int4", "int2")):
         return f"the weights {w.name!r} are {w.dtype}, while its input {x.name!r} is {x.dtype}"
-    if len(w.scales) > 1 and w.quantized_dimension != axis:
-        return (
-            f"the weights {w.name!r} have scales along axis {w.quantized_dimension}, which must "
-            f"be axis {axis}"
-        )
+    channels = w.shape[axis] if axis < len(w.shape) else 1
+    if len(w.scales) not in (1, channels):
+        return f"the weights {w.name!r} have {len(w.scales)} scales for {channels} channels"
     if operator.kind != "DEPTHWISE_CONV_2D" and w.dtype == "int8" and any(w.zero_points):
         return f"the weights {w.name!r} are int8 with a zero point, which must be 0"
     factor = x.scales[0] * max(w.scales) / y.scales[0]

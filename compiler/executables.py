@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from compiler.cutting import Boundary, extract
+from compiler.cutting import Boundary, attach, extract, keep
 from compiler.deadline import Deadline
 from compiler.graph import NO_TENSOR, Graph
 from compiler.mapping import (
@@ -181,6 +181,9 @@ def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegm
     deadline.check()
     head, tail = plan.mapping.head, plan.mapping.tail
     tree = extract(plan.graph, (*head, *tail), plan.edge.inputs, plan.edge.outputs)
+    operators = plan.graph.operators
+    whole = len(plan.mapping.verdicts) == len(operators)
+    keep(tree.model, plan.graph, whole=whole)
     mapped_edge = plan.mapped_edge if plan.mapped_count else Boundary((), ())
     data = seal(
         info,
@@ -190,8 +193,8 @@ def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegm
         mapped_outputs=[tree.place[t] for t in mapped_edge.outputs],
         position=len(head),
     )
-    operators = plan.graph.operators
-    whole = len(plan.mapping.verdicts) == len(operators)
+    if plan.graph.attached and plan.edge.outputs == plan.graph.outputs:
+        data = attach(data, plan.graph.attached)
     report = CompileReport(
         input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data),
         output_bytes=len(data),

@@ -13,7 +13,6 @@ neither STABLEHLO_CASE nor what may follow it.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +25,9 @@ from numpy.typing import NDArray
 from compiler.deadline import Deadline
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
 from compiler.reading.flow import check_flow, in_order
-from compiler.reading.missing_shapes import with_missing_shapes
+from compiler.reading.quantization import check_quantization, check_tensor
 from compiler.reading.refusal import text, unsound
+from compiler.reading.shapes import with_sound_shapes
 from compiler.reading.source import read_source
 from compiler.reading.tree import keep_first, read_tree, read_whole_tree
 from compiler.reading.types import check_types
@@ -40,6 +40,7 @@ _KINDS: dict[int, str] = {
     if isinstance(value, int) and not name.startswith("_")
 }
 
+_LATEST_VERSION = 99  # of an operator; LiteRT 2.3 knows up to 14
 _MAX_TENSOR_BYTES = 1 << 31  # what a flatbuffer, and so any tensor shipped in one, can hold
 
 
@@ -74,13 +75,13 @@ def graphs_to_look_at(
     """
     stem = Path(name).stem if stem is None else stem
     deadline = deadline or Deadline()
-    tree = read_whole_tree(name, data, deadline)
+    tree, attached = read_whole_tree(name, data, deadline)
     reader = _Reader(name, strict=False)
     found = []
     for subgraph in tree.subgraphs:
         alone = copy.copy(tree)
         alone.subgraphs = [subgraph]
-        found.append(reader.graph(alone, stem, len(data), deadline))
+        found.append(reader.graph(alone, stem, len(data), attached, deadline))
     return tuple(found)
 
 
@@ -94,7 +95,8 @@ def graph_to_compile(graphs: Sequence[Graph], *, deadline: Deadline | None = Non
     tree.subgraphs = [subgraph for graph in graphs for subgraph in graph.source.subgraphs]
     keep_first(first.name, tree)
     reader = _Reader(first.name)
-    return reader.sound(tree, first.stem, first.source_bytes, deadline or Deadline())
+    deadline = deadline or Deadline()
+    return reader.sound(tree, first.stem, first.source_bytes, first.attached, deadline)
 
 
 class _Reader:
@@ -116,19 +118,25 @@ class _Reader:
             raise self._bad(found)
 
     def read(self, data: bytes, stem: str, deadline: Deadline) -> Graph:
-        return self.sound(read_tree(self._name, data, deadline), stem, len(data), deadline)
+        model, attached = read_tree(self._name, data, deadline)
+        return self.sound(model, stem, len(data), attached, deadline)
 
-    def sound(self, model: Any, stem: str, size_bytes: int, deadline: Deadline) -> Graph:
+    def sound(
+        self, model: Any, stem: str, size_bytes: int, attached: bytes, deadline: Deadline
+    ) -> Graph:
         """The one subgraph of ``model``, its operators in an order in which they can run."""
-        graph = self.graph(model, stem, size_bytes, deadline)
+        graph = self.graph(model, stem, size_bytes, attached, deadline)
         raw = graph.operators
         check_flow(self._name, raw, graph.tensors, graph.inputs, graph.outputs)
         check_types(self._name, raw, graph.tensors)
+        check_quantization(self._name, raw, graph.tensors)
         graph = replace(graph, operators=in_order(self._name, raw, graph.tensors))
         deadline.check()
-        return with_missing_shapes(graph, deadline)
+        return with_sound_shapes(graph, deadline)
 
-    def graph(self, model: Any, stem: str, size_bytes: int, deadline: Deadline) -> Graph:
+    def graph(
+        self, model: Any, stem: str, size_bytes: int, attached: bytes, deadline: Deadline
+    ) -> Graph:
         """The one subgraph of ``model``, in the order of the file."""
         subgraph = model.subgraphs[0]
         operators = [self._operator(model, i) for i in range(len(subgraph.operators))]
@@ -145,6 +153,7 @@ class _Reader:
             outputs=self._ends(subgraph, "outputs"),
             source=model,
             source_bytes=size_bytes,
+            attached=attached,
         )
 
     def _operator(self, model: Any, index: int) -> Operator:
@@ -169,6 +178,11 @@ class _Reader:
                     "the model needs a newer ai-edge-litert"
                 )
             kind = _KINDS[builtin]
+        if not 0 < int(code.version) <= _LATEST_VERSION:
+            raise self._bad(
+                f"operator {index} ({kind}) has version {code.version}, where 1 to "
+                f"{_LATEST_VERSION} are possible; the file is damaged"
+            )
         for number, options in (
             (operator.builtinOptionsType, operator.builtinOptions),
             (operator.builtinOptions2Type, operator.builtinOptions2),
@@ -240,7 +254,6 @@ class _Reader:
             quantization = tensor.quantization
             scales = _numbers(quantization, "scale")
             zero_points = _numbers(quantization, "zeroPoint")
-            self._check_scales(scales, where, activation=index in activations)
             tensors.append(
                 Tensor(
                     index=index,
@@ -254,12 +267,19 @@ class _Reader:
                     quantized_dimension=int(getattr(quantization, "quantizedDimension", 0)),
                 )
             )
+            if tensors[-1].element_type not in tflite_file.TYPE_NAMES:
+                raise self._bad(
+                    f"{where} has the unknown element type {tensor.type}; the model needs a newer "
+                    "ai-edge-litert"
+                )
             if tensors[-1].size_bytes > _MAX_TENSOR_BYTES:
                 raise self._bad(
                     f"{where} has shape {list(shape)}, which needs {tensors[-1].size_bytes} "
                     f"bytes where at most {_MAX_TENSOR_BYTES} are possible; the file is damaged"
                 )
             self._check_constant(tensors[-1], where, sparse=tensor.sparsity is not None)
+            if self._strict:
+                check_tensor(self._name, tensors[-1])
         return tuple(tensors)
 
     def _data(self, model: Any, tensor: Any, where: str) -> NDArray[np.uint8] | None:
@@ -272,15 +292,6 @@ class _Reader:
             )
         data = model.buffers[index].data
         return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
-
-    def _check_scales(self, scales: list[float], where: str, *, activation: bool) -> None:
-        """LiteRT refuses such a model, or dies of it, when it is prepared."""
-        for scale in scales:
-            if not math.isfinite(scale) or scale < 0 or (activation and scale == 0):
-                self._unfit(
-                    f"{where} is quantised with scale {scale}, which must be a positive number; "
-                    "convert the model again with representative data"
-                )
 
     def _check_constant(self, tensor: Tensor, where: str, *, sparse: bool) -> None:
         known = tflite_file.element_bits(tensor.element_type) is not None

@@ -118,7 +118,7 @@ def test_what_is_no_file(capsys: Capture) -> None:
 
 def test_an_executable_cut_off(capsys: Capture) -> None:
     data = compile_graph(graph_from_bytes(random_graph(1, 12), "m.tflite")).data
-    for end in (len(data) - 1, len(data) // 2, 100):
+    for end in (len(data) // 2, 100, 4):
         assert refused(capsys, model_file("cut.tflite", data[:end])).startswith("cut.tflite")
 
 

@@ -178,6 +178,11 @@ def edgetpu_quantize() -> int:
     return _command("compiler.quantizing.cli")
 
 
+def edgetpu_inspect() -> int:
+    """The command ``edgetpu-inspect``."""
+    return _command("compiler.inspecting.cli")
+
+
 def partition_with_profiling() -> int:
     """The command ``partition-with-profiling``."""
     return _command("partitioner.cli")

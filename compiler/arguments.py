@@ -52,6 +52,7 @@ class Arguments:
     order: Literal["coral", "file"] = "coral"
     show_operations: bool = False
     json: bool = False
+    skip_load_check: bool = False
     supported_ops: str = ""
     help: bool = False
     version: bool = False
@@ -83,6 +84,7 @@ def parse(arguments: Sequence[str]) -> Arguments:
         order=parsed.order,
         show_operations=parsed.show_operations,
         json=parsed.json,
+        skip_load_check=parsed.skip_load_check,
     )
 
 
@@ -147,6 +149,12 @@ def parser() -> FlagParser:
         metavar="NUM",
         default="180",
         help="give up after this many seconds (default 180)",
+    )
+    add(
+        "--skip_load_check",
+        action="store_true",
+        help="do not try the result on a simulated device, which takes LiteRT a moment and finds "
+        "models that cannot run",
     )
     add(
         "--json",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -21,10 +22,13 @@ from compiler.reasons import as_data
 from devices.errors import ConfigError
 from devices.files import write_together
 
+_LONGEST_TRIAL_S = 60.0  # a hundred times what the largest model of the zoo takes
+
 
 def run(arguments: Arguments) -> None:
     """Compile the models and write the executables, all of them or none.
 
+    Before they are written a simulated device loads them, if there can be one.
     The time limit covers reading and compiling; what was compiled in time is written.  Raises
     ``ConfigError`` or ``ModelError``, after which nothing is written.
     """
@@ -51,6 +55,8 @@ def run(arguments: Arguments) -> None:
     out_dir = Path(arguments.out_dir)
     _spare_the_inputs(arguments.models, out_dir, files)
     deadline.check()
+    untried = _try(arguments, [name.input_model for name in names], compiled)
+    deadline.check()
     write_together(out_dir, files)
 
     tell(f"\nModel compiled successfully in {duration_ms:.0f} ms.")
@@ -65,20 +71,45 @@ def run(arguments: Arguments) -> None:
             tell(f"\n{explained(segment.report)}")
         else:
             tell("See the operation log file for individual operation details.")
+    if untried is not None:
+        tell(f"\nNot checked with LiteRT: {untried}.")
     tell("Compilation child process completed within timeout period.")
     if not any(segment.report.mapped_operators for segment in compiled):
         tell("Compilation finished, but no operation is mapped to the Edge TPU!")
     else:
         tell("Compilation succeeded!")
     if arguments.json:
-        print(json.dumps(_document(compiled, names, out_dir), indent=2))
+        print(json.dumps(_document(compiled, names, out_dir, untried), indent=2))
+
+
+def _try(
+    arguments: Arguments, names: Sequence[str], compiled: Sequence[CompiledSegment]
+) -> str | None:
+    """Load the executables on a simulated device; why that was not done, or ``None``.
+
+    Raises ``ModelError`` if it cannot be done.
+    """
+    if arguments.skip_load_check:
+        return "--skip_load_check was given"
+    if not hasattr(os, "fork"):
+        return "there are no device processes on this system"
+    from devices.trial import try_to_load  # the compiler also works where processes do not exist
+
+    limit = min(_LONGEST_TRIAL_S, arguments.options[0].timeout_sec)
+    return try_to_load(
+        [(name, segment.data) for name, segment in zip(names, compiled, strict=True)], limit
+    )
 
 
 def _document(
-    compiled: Sequence[CompiledSegment], names: Sequence[OutputNames], out_dir: Path
+    compiled: Sequence[CompiledSegment],
+    names: Sequence[OutputNames],
+    out_dir: Path,
+    untried: str | None,
 ) -> dict[str, Any]:
     return {
         "version": version_line(),
+        "not_checked_with_litert": untried,
         "models": [
             {
                 "input_model": name.input_model,

@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from compiler.cutting import Boundary, extract
+from compiler.cutting import Boundary, attach, extract, keep
 from compiler.deadline import Deadline
-from compiler.graph import NO_TENSOR
+from compiler.graph import NO_TENSOR, Graph
 from compiler.mapping import (
     Layer,
     Status,
@@ -22,9 +22,10 @@ from compiler.mapping import (
     operator_work,
     reserved_bytes,
 )
+from compiler.options import CompileOptions
 from compiler.planning import Plan
 from devices.chip import PARAMETER_MEMORY_BYTES
-from devices.executable import ExecutableInfo, seal
+from devices.executable import ExecutableInfo, OperatorWork, seal
 
 
 @dataclass(frozen=True)
@@ -131,27 +132,40 @@ def _place(plans: Sequence[Plan], *, shared_memory: bool) -> list[ExecutableInfo
     for plan in plans:
         reserve = shared_reserve if shared_memory else reserved_bytes(plan.mapped_count)
         available = PARAMETER_MEMORY_BYTES - reserve - offset
-        mapped_work = plan.work[: plan.mapped_count]
-        on_chip = allocate(
-            [Layer(w.parameter_bytes, w.name == "DEPTHWISE_CONV_2D") for w in mapped_work],
-            available,
-        )
-        placed = (
-            *(replace(w, on_chip=c) for w, c in zip(mapped_work, on_chip, strict=True)),
-            *plan.work[plan.mapped_count :],
-        )
-        info = ExecutableInfo(
-            min_runtime_version=plan.options.min_runtime_version,
-            caching_token=0,
-            on_chip_offset_bytes=offset,
-            instruction_bytes=instruction_bytes(plan.mapped_count),
-            available_on_chip_bytes=available,
-            operators=placed,
-        )
+        info = placed(plan.work, plan.mapped_count, plan.options, available, offset)
         infos.append(info)
         if shared_memory:
             offset += info.on_chip_bytes
     return infos
+
+
+def placed(
+    work: Sequence[OperatorWork],
+    mapped_count: int,
+    options: CompileOptions,
+    available_bytes: int,
+    offset_bytes: int = 0,
+) -> ExecutableInfo:
+    """The description of an executable but for its token, every parameter in its place.
+
+    The first ``mapped_count`` of ``work`` share ``available_bytes`` of parameter memory.
+    """
+    mapped_work = work[:mapped_count]
+    on_chip = allocate(
+        [Layer(w.parameter_bytes, w.name == "DEPTHWISE_CONV_2D") for w in mapped_work],
+        available_bytes,
+    )
+    return ExecutableInfo(
+        min_runtime_version=options.min_runtime_version,
+        caching_token=0,
+        on_chip_offset_bytes=offset_bytes,
+        instruction_bytes=instruction_bytes(mapped_count),
+        available_on_chip_bytes=available_bytes,
+        operators=(
+            *(replace(w, on_chip=c) for w, c in zip(mapped_work, on_chip, strict=True)),
+            *work[mapped_count:],
+        ),
+    )
 
 
 def _token(plans: Sequence[Plan], infos: Sequence[ExecutableInfo]) -> int:
@@ -167,6 +181,9 @@ def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegm
     deadline.check()
     head, tail = plan.mapping.head, plan.mapping.tail
     tree = extract(plan.graph, (*head, *tail), plan.edge.inputs, plan.edge.outputs)
+    operators = plan.graph.operators
+    whole = len(plan.mapping.verdicts) == len(operators)
+    keep(tree.model, plan.graph, whole=whole)
     mapped_edge = plan.mapped_edge if plan.mapped_count else Boundary((), ())
     data = seal(
         info,
@@ -176,29 +193,31 @@ def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegm
         mapped_outputs=[tree.place[t] for t in mapped_edge.outputs],
         position=len(head),
     )
-    operators = plan.graph.operators
-    whole = len(plan.mapping.verdicts) == len(operators)
+    if plan.graph.attached and plan.edge.outputs == plan.graph.outputs:
+        data = attach(data, plan.graph.attached)
     report = CompileReport(
         input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data),
         output_bytes=len(data),
         used_on_chip_bytes=info.on_chip_bytes,
         remaining_on_chip_bytes=info.available_on_chip_bytes - info.on_chip_bytes,
         off_chip_bytes=info.off_chip_bytes,
-        details=tuple(_report(plan, i) for i in plan.mapping.verdicts),
+        details=tuple(
+            operator_report(plan.graph, i, verdict) for i, verdict in plan.mapping.verdicts.items()
+        ),
     )
     return CompiledSegment(data=data, info=info, cpu_data=plan.cpu_data, report=report)
 
 
-def _report(plan: Plan, index: int) -> OperatorReport:
-    operator = plan.graph.operators[index]
+def operator_report(graph: Graph, index: int, verdict: Verdict) -> OperatorReport:
+    """What to say of an operator on which this is the verdict."""
+    operator = graph.operators[index]
     made = [t for t in operator.outputs if t != NO_TENSOR]
-    verdict = plan.mapping.verdicts[index]
     if verdict.behind is not None:
-        verdict = replace(verdict, behind=plan.graph.operators[verdict.behind].file_index)
+        verdict = replace(verdict, behind=graph.operators[verdict.behind].file_index)
     return OperatorReport(
         index=operator.file_index,
         kind="CUSTOM" if operator.is_custom else operator.kind,
-        name=plan.graph.tensors[made[0]].name if made else "",
-        macs=operator_work(plan.graph, index, "cpu").macs,
+        name=graph.tensors[made[0]].name if made else "",
+        macs=operator_work(graph, index, "cpu").macs,
         verdict=verdict,
     )

@@ -105,7 +105,11 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A model, read.  ``source`` is the schema object tree that cuts copy from: read only."""
+    """A model, read.
+
+    ``source`` is the schema object tree that cuts copy from: read only.  ``attached`` is what
+    follows the flatbuffer in the file, such as a zip archive of labels.
+    """
 
     name: str
     stem: str
@@ -115,6 +119,7 @@ class Graph:
     outputs: tuple[int, ...]
     source: Any
     source_bytes: int
+    attached: bytes = b""
 
     def read_by(self, index: int) -> tuple[int, ...]:
         """Tensors operator ``index`` reads, without the optional ones left out, each once."""

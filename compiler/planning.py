@@ -56,13 +56,7 @@ def plan_segment(
     deadline.check()
     edge = boundary_of(graph, operators)
     check_ends(graph, (*edge.inputs, *edge.outputs))
-    mapping = map_segment(
-        graph,
-        operators,
-        options.min_runtime_version,
-        _stop_tensors(graph, options.intermediate_tensors),
-    )
-    _refuse_large_activations(graph, mapping.mapped)
+    mapping = decide(graph, operators, options)
     deadline.check()
     cpu_data = cut_operators(graph, operators)
     deadline.check()
@@ -81,13 +75,29 @@ def plan_segment(
         options=options,
         edge=edge,
         mapping=mapping,
-        work=(
-            *(operator_work(graph, i, "tpu") for i in mapping.mapped),
-            *(operator_work(graph, i, "cpu") for i in (*mapping.head, *mapping.tail)),
-        ),
+        work=work_of(graph, mapping),
         cpu_data=cpu_data,
         mapped_edge=mapped_edge,
         mapped_model=mapped_model,
+    )
+
+
+def decide(graph: Graph, operators: Sequence[int], options: CompileOptions) -> SegmentMapping:
+    """Where each of a segment's operators runs.
+
+    Raises ``ConfigError`` for tensors that are not there and ``ModelError`` for those too large.
+    """
+    stops = _stop_tensors(graph, options.intermediate_tensors)
+    mapping = map_segment(graph, operators, options.min_runtime_version, stops)
+    _refuse_large_activations(graph, mapping.mapped)
+    return mapping
+
+
+def work_of(graph: Graph, mapping: SegmentMapping) -> tuple[OperatorWork, ...]:
+    """How much work everything is: the mapped operators first, then those on the CPU."""
+    return (
+        *(operator_work(graph, i, "tpu") for i in mapping.mapped),
+        *(operator_work(graph, i, "cpu") for i in (*mapping.head, *mapping.tail)),
     )
 
 

@@ -33,6 +33,10 @@ class DeviceError(EdgeTpuError, RuntimeError):
     """A device could not do what it was asked."""
 
 
+class UnknownOperator(DeviceError):
+    """A model has a custom operator that a simulated device cannot compute."""
+
+
 class DeviceDied(DeviceError):
     """The process behind a device ended without being asked to.
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from types import TracebackType
 
-from devices.chip import DeviceConfig
+from devices.chip import RUNTIME_VERSION, DeviceConfig
 from devices.config import PoolConfig
 from devices.coral import CoralDevice, list_coral_devices
 from devices.device import Clock, Compute, Device, Link
@@ -91,6 +91,7 @@ class DevicePool:
         noise_sigma: float = 0.0,
         noise_seed: int = 0,
         cpu_affinity: tuple[int, ...] | None = None,
+        runtime_version: int = RUNTIME_VERSION,
         deadlines: Deadlines | None = None,
     ) -> DevicePool:
         """A pool of ``count`` equal simulated devices.  Raises ``ConfigError``, ``DeviceError``."""
@@ -104,6 +105,7 @@ class DevicePool:
             noise_sigma=noise_sigma,
             noise_seed=noise_seed,
             cpu_affinity=cpu_affinity,
+            runtime_version=runtime_version,
         )
         return cls([config] * count, deadlines=deadlines)
 

@@ -61,12 +61,18 @@ class ModelFile:
             ) from None
 
     def is_compiled(self) -> bool:
-        """Whether a compiler has prepared the model for the Edge TPU."""
-        with (
-            open(self.path, "rb") as file,
-            mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as content,
-        ):
-            return any(content.find(mark) >= 0 for mark in _MARKS)
+        """Whether a compiler has prepared the model for the Edge TPU.
+
+        A file that cannot be read is not; :meth:`open` says why.
+        """
+        try:
+            with (
+                open(self.path, "rb") as file,
+                mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as content,
+            ):
+                return any(content.find(mark) >= 0 for mark in _MARKS)
+        except (OSError, ValueError):  # not there, or empty
+            return False
 
     def check_executable(self) -> None:
         """Check that this project's compiler made the file, and that it is whole.

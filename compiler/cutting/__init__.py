@@ -18,6 +18,7 @@ from compiler.cutting.cut import (
     flow,
     in_order,
 )
+from compiler.cutting.kept import attach, keep
 from compiler.cutting.segments import (
     CutOrder,
     first_output,
@@ -30,6 +31,7 @@ __all__ = [
     "Boundary",
     "Crossing",
     "CutOrder",
+    "attach",
     "boundary",
     "boundary_of",
     "check_range",
@@ -40,6 +42,7 @@ __all__ = [
     "first_output",
     "flow",
     "in_order",
+    "keep",
     "parameter_count_cuts",
     "parameter_count_parts",
     "segment_stem",

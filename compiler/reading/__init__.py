@@ -6,11 +6,18 @@ order in which they can run and works out shapes that converters leave out.
 
 from __future__ import annotations
 
-from compiler.reading.reader import graph_from_bytes, read_graph
+from compiler.reading.reader import (
+    graph_from_bytes,
+    graph_to_compile,
+    graphs_to_look_at,
+    read_graph,
+)
 from compiler.reading.source import read_source
 
 __all__ = [
     "graph_from_bytes",
+    "graph_to_compile",
+    "graphs_to_look_at",
     "read_graph",
     "read_source",
 ]

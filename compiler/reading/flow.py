@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from compiler.graph import NO_TENSOR, Operator, Tensor
@@ -11,7 +12,7 @@ from compiler.reading.refusal import unsound
 
 def check_flow(
     name: str,
-    operators: list[Operator],
+    operators: Sequence[Operator],
     tensors: tuple[Tensor, ...],
     inputs: tuple[int, ...],
     outputs: tuple[int, ...],
@@ -58,7 +59,7 @@ def check_flow(
 
 
 def in_order(
-    name: str, operators: list[Operator], tensors: tuple[Tensor, ...]
+    name: str, operators: Sequence[Operator], tensors: tuple[Tensor, ...]
 ) -> tuple[Operator, ...]:
     """The operators in an order in which they can run.  Raises ``ModelError`` for a circle."""
     order = execution_order(operators, [tensor.is_variable for tensor in tensors])

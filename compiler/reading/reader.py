@@ -12,7 +12,9 @@ neither STABLEHLO_CASE nor what may follow it.
 
 from __future__ import annotations
 
-import math
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,11 @@ from numpy.typing import NDArray
 from compiler.deadline import Deadline
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
 from compiler.reading.flow import check_flow, in_order
-from compiler.reading.missing_shapes import with_missing_shapes
+from compiler.reading.quantization import check_quantization, check_tensor
 from compiler.reading.refusal import text, unsound
+from compiler.reading.shapes import with_sound_shapes
 from compiler.reading.source import read_source
-from compiler.reading.tree import read_tree
+from compiler.reading.tree import keep_first, read_tree, read_whole_tree
 from compiler.reading.types import check_types
 from devices.errors import ModelError
 from devices.executable import CUSTOM_OPERATOR, METADATA_NAME, tflite_file
@@ -37,6 +40,7 @@ _KINDS: dict[int, str] = {
     if isinstance(value, int) and not name.startswith("_")
 }
 
+_LATEST_VERSION = 99  # of an operator; LiteRT 2.3 knows up to 14
 _MAX_TENSOR_BYTES = 1 << 31  # what a flatbuffer, and so any tensor shipped in one, can hold
 
 
@@ -59,39 +63,98 @@ def graph_from_bytes(
     return _Reader(name).read(data, stem, deadline or Deadline())
 
 
-class _Reader:
-    """Reads one model; exists so that every complaint names it."""
+def graphs_to_look_at(
+    data: bytes, name: str, *, stem: str | None = None, deadline: Deadline | None = None
+) -> tuple[Graph, ...]:
+    """Every subgraph of a model as it lies in the file, also of one that cannot be compiled.
 
-    def __init__(self, name: str) -> None:
+    It may be compiled already, run other subgraphs, have sizes that are not known yet (-1) or
+    contradict itself; operators are in the order of the file, which need not be one in which they
+    can run.  The ``source`` of each graph is the tree with this subgraph alone.  Raises
+    ``ModelError`` for what is no undamaged ``.tflite`` file, and once the deadline has passed.
+    """
+    stem = Path(name).stem if stem is None else stem
+    deadline = deadline or Deadline()
+    tree, attached = read_whole_tree(name, data, deadline)
+    reader = _Reader(name, strict=False)
+    found = []
+    for subgraph in tree.subgraphs:
+        alone = copy.copy(tree)
+        alone.subgraphs = [subgraph]
+        found.append(reader.graph(alone, stem, len(data), attached, deadline))
+    return tuple(found)
+
+
+def graph_to_compile(graphs: Sequence[Graph], *, deadline: Deadline | None = None) -> Graph:
+    """The graph of a file that was looked at, if it can be compiled, without reading it again.
+
+    ``graphs`` are those of :func:`graphs_to_look_at`.  Raises as :func:`read_graph`.
+    """
+    first = graphs[0]
+    tree = copy.copy(first.source)
+    tree.subgraphs = [subgraph for graph in graphs for subgraph in graph.source.subgraphs]
+    keep_first(first.name, tree)
+    reader = _Reader(first.name)
+    deadline = deadline or Deadline()
+    return reader.sound(tree, first.stem, first.source_bytes, first.attached, deadline)
+
+
+class _Reader:
+    """Reads one model; exists so that every complaint names it.
+
+    One that is not ``strict`` only complains of what cannot be read.
+    """
+
+    def __init__(self, name: str, *, strict: bool = True) -> None:
         self._name = name
+        self._strict = strict
 
     def _bad(self, found: str) -> ModelError:
         return unsound(self._name, found)
 
+    def _unfit(self, found: str) -> None:
+        """What can be looked at, but not compiled."""
+        if self._strict:
+            raise self._bad(found)
+
     def read(self, data: bytes, stem: str, deadline: Deadline) -> Graph:
-        model = read_tree(self._name, data, deadline)
+        model, attached = read_tree(self._name, data, deadline)
+        return self.sound(model, stem, len(data), attached, deadline)
+
+    def sound(
+        self, model: Any, stem: str, size_bytes: int, attached: bytes, deadline: Deadline
+    ) -> Graph:
+        """The one subgraph of ``model``, its operators in an order in which they can run."""
+        graph = self.graph(model, stem, size_bytes, attached, deadline)
+        raw = graph.operators
+        check_flow(self._name, raw, graph.tensors, graph.inputs, graph.outputs)
+        check_types(self._name, raw, graph.tensors)
+        check_quantization(self._name, raw, graph.tensors)
+        graph = replace(graph, operators=in_order(self._name, raw, graph.tensors))
+        deadline.check()
+        return with_sound_shapes(graph, deadline)
+
+    def graph(
+        self, model: Any, stem: str, size_bytes: int, attached: bytes, deadline: Deadline
+    ) -> Graph:
+        """The one subgraph of ``model``, in the order of the file."""
         subgraph = model.subgraphs[0]
-        raw = [self._operator(model, i) for i in range(len(subgraph.operators))]
-        self._refuse_compiled(model, raw)
+        operators = [self._operator(model, i) for i in range(len(subgraph.operators))]
+        self._refuse_compiled(model, operators)
         inputs = self._ends(subgraph, "inputs")
-        outputs = self._ends(subgraph, "outputs")
-        tensors = self._tensors(model, subgraph, raw, inputs)
+        tensors = self._tensors(model, subgraph, operators, inputs)
         deadline.check()
-        check_flow(self._name, raw, tensors, inputs, outputs)
-        check_types(self._name, raw, tensors)
-        operators = in_order(self._name, raw, tensors)
-        deadline.check()
-        graph = Graph(
+        return Graph(
             name=self._name,
             stem=stem,
-            operators=operators,
+            operators=tuple(operators),
             tensors=tensors,
             inputs=inputs,
-            outputs=outputs,
+            outputs=self._ends(subgraph, "outputs"),
             source=model,
-            source_bytes=len(data),
+            source_bytes=size_bytes,
+            attached=attached,
         )
-        return with_missing_shapes(graph, deadline)
 
     def _operator(self, model: Any, index: int) -> Operator:
         operator = model.subgraphs[0].operators[index]
@@ -115,6 +178,11 @@ class _Reader:
                     "the model needs a newer ai-edge-litert"
                 )
             kind = _KINDS[builtin]
+        if not 0 < int(code.version) <= _LATEST_VERSION:
+            raise self._bad(
+                f"operator {index} ({kind}) has version {code.version}, where 1 to "
+                f"{_LATEST_VERSION} are possible; the file is damaged"
+            )
         for number, options in (
             (operator.builtinOptionsType, operator.builtinOptions),
             (operator.builtinOptions2Type, operator.builtinOptions2),
@@ -154,13 +222,13 @@ class _Reader:
             getattr(subgraph, which), len(subgraph.tensors), f"the list of graph {which} names"
         )
         if which == "outputs" and not found:
-            raise self._bad("the model has no outputs, there is nothing to compute")
+            self._unfit("the model has no outputs, there is nothing to compute")
         return tuple(dict.fromkeys(found))
 
     def _refuse_compiled(self, model: Any, operators: list[Operator]) -> None:
         names = [text(entry.name) for entry in model.metadata or ()]
         if METADATA_NAME in names or any(o.kind == CUSTOM_OPERATOR for o in operators):
-            raise self._bad(
+            self._unfit(
                 "the model is already compiled for the Edge TPU; give the .tflite it was made from"
             )
 
@@ -176,17 +244,16 @@ class _Reader:
             where = f"tensor {index} ({file_names[index]})"
             shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
             if any(n < 0 for n in shape):
-                raise self._bad(
+                self._unfit(
                     f"{where} has the dynamic shape {list(shape)}; the Edge TPU needs constant "
                     "sizes, convert the model with a fixed input shape"
                 )
             data = self._data(model, tensor, where)
             if data is not None and index in activations and not tensor.isVariable:
-                raise self._bad(f"{where} is a constant, yet it is written at run time")
+                self._unfit(f"{where} is a constant, yet it is written at run time")
             quantization = tensor.quantization
             scales = _numbers(quantization, "scale")
             zero_points = _numbers(quantization, "zeroPoint")
-            self._check_scales(scales, where, activation=index in activations)
             tensors.append(
                 Tensor(
                     index=index,
@@ -200,12 +267,19 @@ class _Reader:
                     quantized_dimension=int(getattr(quantization, "quantizedDimension", 0)),
                 )
             )
+            if tensors[-1].element_type not in tflite_file.TYPE_NAMES:
+                raise self._bad(
+                    f"{where} has the unknown element type {tensor.type}; the model needs a newer "
+                    "ai-edge-litert"
+                )
             if tensors[-1].size_bytes > _MAX_TENSOR_BYTES:
                 raise self._bad(
                     f"{where} has shape {list(shape)}, which needs {tensors[-1].size_bytes} "
                     f"bytes where at most {_MAX_TENSOR_BYTES} are possible; the file is damaged"
                 )
             self._check_constant(tensors[-1], where, sparse=tensor.sparsity is not None)
+            if self._strict:
+                check_tensor(self._name, tensors[-1])
         return tuple(tensors)
 
     def _data(self, model: Any, tensor: Any, where: str) -> NDArray[np.uint8] | None:
@@ -219,18 +293,10 @@ class _Reader:
         data = model.buffers[index].data
         return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
 
-    def _check_scales(self, scales: list[float], where: str, *, activation: bool) -> None:
-        """LiteRT refuses such a model, or dies of it, when it is prepared."""
-        for scale in scales:
-            if not math.isfinite(scale) or scale < 0 or (activation and scale == 0):
-                raise self._bad(
-                    f"{where} is quantised with scale {scale}, which must be a positive number; "
-                    "convert the model again with representative data"
-                )
-
     def _check_constant(self, tensor: Tensor, where: str, *, sparse: bool) -> None:
         known = tflite_file.element_bits(tensor.element_type) is not None
-        if tensor.data is None or not known or sparse:
+        unknown_size = any(n < 0 for n in tensor.shape)
+        if tensor.data is None or not known or sparse or unknown_size:
             return  # strings carry their own lengths, sparse constants are shorter than dense ones
         if tensor.data.size != tensor.size_bytes:
             raise self._bad(

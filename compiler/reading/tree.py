@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from compiler.deadline import Deadline
 from compiler.reading.refusal import text, unsound
-from compiler.reading.structure import DamageError, check_structure
 from devices.errors import ModelError
-from devices.executable import tflite_file
+from devices.executable import DamageError, check_structure, tflite_file
 
 _LFS_POINTER = b"version https://git-lfs."
 """What a pointer begins with (the specification of Git LFS)."""
@@ -26,25 +25,41 @@ _LFS_POINTER = b"version https://git-lfs."
 _INLINE_OFFSET = 1  # an offset of 0 or 1 means: stored in the flatbuffer, not behind it
 
 
-def read_tree(name: str, data: bytes, deadline: Deadline) -> Any:
-    """The ``ModelT`` of a file, its first subgraph alone, all its bytes at hand.
+def read_tree(name: str, data: bytes, deadline: Deadline) -> tuple[Any, bytes]:
+    """The ``ModelT`` of a file, its first subgraph alone, all its bytes at hand; and what follows.
 
     Constants and options stored behind the flatbuffer are where all others are.  ``name`` is what
     messages call the model.  Raises ``ModelError``.
     """
-    model = _parse(name, data, deadline)
-    subgraphs = model.subgraphs or []
-    if not subgraphs:
-        raise unsound(name, "the model has no subgraph, there is nothing to run")
+    model, attached = read_whole_tree(name, data, deadline)
+    keep_first(name, model)
+    return model, attached
+
+
+def keep_first(name: str, model: Any) -> None:
+    """Leave a tree its first subgraph alone.  Raises ``ModelError`` if that runs others."""
+    subgraphs = model.subgraphs
     if len(subgraphs) > 1:
         _refuse_calls(name, model, subgraphs[0])
         model.subgraphs = subgraphs[:1]  # nobody runs the others
     if not subgraphs[0].operators:
         raise unsound(name, "the model has no operators, there is nothing to run")
-    subgraphs[0].tensors = subgraphs[0].tensors or []
+
+
+def read_whole_tree(name: str, data: bytes, deadline: Deadline) -> tuple[Any, bytes]:
+    """The same with all its subgraphs, whatever they do; there is at least one.
+
+    Raises ``ModelError``.
+    """
+    model, end = _parse(name, data, deadline)
+    if not model.subgraphs:
+        raise unsound(name, "the model has no subgraph, there is nothing to run")
+    for subgraph in model.subgraphs:
+        subgraph.operators = subgraph.operators or []
+        subgraph.tensors = subgraph.tensors or []
     model.buffers = model.buffers or []
-    _fetch_outside_data(name, model, data)
-    return model
+    end = max(end, _fetch_outside_data(name, model, data))
+    return model, data[end:] if any(data[end:]) else b""
 
 
 def _refuse_calls(name: str, model: Any, subgraph: Any) -> None:
@@ -106,7 +121,8 @@ class _Watched:
         return entry
 
 
-def _parse(name: str, data: bytes, deadline: Deadline) -> Any:
+def _parse(name: str, data: bytes, deadline: Deadline) -> tuple[Any, int]:
+    """The tree, and where the flatbuffer ends."""
     if data.startswith(_LFS_POINTER):
         raise unsound(
             name,
@@ -120,13 +136,14 @@ def _parse(name: str, data: bytes, deadline: Deadline) -> Any:
             f"{tflite_file.FILE_IDENTIFIER!r} is expected",
         )
     try:
-        check_structure(data, deadline)
+        end = check_structure(data, deadline.check)
     except DamageError as error:
         raise unsound(
             name, f"the file is truncated or damaged ({error}); fetch or convert it again"
         ) from None
     try:
-        return schema.ModelT.InitFromObj(_Watched(schema.Model.GetRootAs(data, 0), deadline))
+        watched = _Watched(schema.Model.GetRootAs(data, 0), deadline)
+        return schema.ModelT.InitFromObj(watched), end
     except ModelError:
         raise
     except Exception as error:
@@ -139,16 +156,22 @@ def _parse(name: str, data: bytes, deadline: Deadline) -> Any:
         ) from None
 
 
-def _fetch_outside_data(name: str, model: Any, data: bytes) -> None:
-    """Make constants and options stored behind the flatbuffer look like all others."""
+def _fetch_outside_data(name: str, model: Any, data: bytes) -> int:
+    """Make constants and options stored behind the flatbuffer look like all others.
+
+    Returns where the last of them ends, 0 if there are none.
+    """
+    end = 0
     if model.externalBuffers or model.externalBufferGroups:
         raise unsound(name, "its constants are in other files, a self-contained model is needed")
     everything = np.frombuffer(data, np.uint8)
     for index, buffer in enumerate(model.buffers):
         if buffer.offset > _INLINE_OFFSET:
             buffer.data = _slice(name, everything, buffer.offset, buffer.size, f"buffer {index}")
+            end = max(end, buffer.offset + buffer.size)
         buffer.offset = buffer.size = 0
-    for index, operator in enumerate(model.subgraphs[0].operators):
+    everyone = [one for subgraph in model.subgraphs for one in subgraph.operators]
+    for index, operator in enumerate(everyone):
         if operator.largeCustomOptionsOffset > _INLINE_OFFSET:
             operator.customOptions = _slice(
                 name,
@@ -157,7 +180,9 @@ def _fetch_outside_data(name: str, model: Any, data: bytes) -> None:
                 operator.largeCustomOptionsSize,
                 f"the options of operator {index}",
             )
+            end = max(end, operator.largeCustomOptionsOffset + operator.largeCustomOptionsSize)
         operator.largeCustomOptionsOffset = operator.largeCustomOptionsSize = 0
+    return end
 
 
 def _slice(

@@ -16,6 +16,8 @@ _ALIKE: dict[str, tuple[int, ...] | None] = {
     **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM"), (0, 1)),
     **dict.fromkeys(("CONCATENATION", "PACK"), _ALL),
     "SPLIT": (1,),
+    "TRANSPOSE_CONV": (2,),
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), (0,)),
     **dict.fromkeys(
         (
             "AVERAGE_POOL_2D", "DEPTH_TO_SPACE", "EXPAND_DIMS", "L2_NORMALIZATION", "LOGISTIC",
@@ -29,6 +31,17 @@ _ALIKE: dict[str, tuple[int, ...] | None] = {
 }  # fmt: skip
 """Operators whose results have the type of these inputs (``None``: of all)."""
 
+_OTHERS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("MUL", "int16"): ("int8", "uint8"),
+    ("FULLY_CONNECTED", "uint8"): ("int16",),
+    ("FULLY_CONNECTED", "int8"): ("int16",),
+}
+"""By operator and type of its data: which other types its results may have.  LiteRT's kernels have
+them for the cell of an old quantised LSTM: gates from its sums, and their product with a state."""
+
+_CONVOLVED = frozenset({"float32", "int8", "int16", "uint8"})
+"""Types that LiteRT's convolutions work on."""
+
 
 def check_types(name: str, operators: Sequence[Operator], tensors: Sequence[Tensor]) -> None:
     """Raise ``ModelError`` where an operator's results have another type than its data."""
@@ -41,7 +54,17 @@ def check_types(name: str, operators: Sequence[Operator], tensors: Sequence[Tens
             if places is None
             else [operator.inputs[p] for p in places if p < len(operator.inputs)]
         )
-        alike = [tensors[t] for t in (*read, *operator.outputs) if t != NO_TENSOR]
+        alike = [tensors[t] for t in read if t != NO_TENSOR]
+        if alike and "CONV" in operator.kind and alike[0].dtype not in _CONVOLVED:
+            raise unsound(
+                name,
+                f"operator {operator.file_index} ({operator.kind}) reads {alike[0].name!r}, which "
+                f"is {alike[0].dtype}, where one of {', '.join(sorted(_CONVOLVED))} is needed",
+            )
+        for tensor in (tensors[t] for t in operator.outputs):
+            others = [_OTHERS.get((operator.kind, one.dtype), ()) for one in alike]
+            if not alike or not all(tensor.dtype in other for other in others):
+                alike.append(tensor)
         for tensor in alike:
             if tensor.element_type != alike[0].element_type:
                 raise unsound(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from devices.chip.constants import OLDEST_RUNTIME_VERSION, RUNTIME_VERSION
 from devices.chip.faults import Fault
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
@@ -24,6 +25,8 @@ class DeviceConfig:
     ``noise_sigma`` is the relative standard deviation of a random factor on each inference,
     drawn from ``noise_seed`` and the device's name; ``faults`` are injected.  ``cpu_affinity`` are
     the CPUs of this machine on which the device's process may run (``None``: any).
+    ``runtime_version`` is that of the Edge TPU runtime on its host, which refuses packages that
+    need a newer one.
     """
 
     link: Link = "usb"
@@ -34,6 +37,7 @@ class DeviceConfig:
     noise_seed: int = 0
     faults: tuple[Fault, ...] = ()
     cpu_affinity: tuple[int, ...] | None = None
+    runtime_version: int = RUNTIME_VERSION
 
     def __post_init__(self) -> None:
         """Refuse values no device can have.  Raises ``ConfigError``."""
@@ -53,6 +57,12 @@ class DeviceConfig:
         if not isinstance(self.noise_seed, int) or isinstance(self.noise_seed, bool):
             raise ConfigError(
                 f"noise_seed of a device is {self.noise_seed!r} and must be a whole number"
+            )
+        version = self.runtime_version
+        if type(version) is not int or not OLDEST_RUNTIME_VERSION <= version <= RUNTIME_VERSION:
+            raise ConfigError(
+                f"runtime_version of a device is {version!r} and must be a whole number from "
+                f"{OLDEST_RUNTIME_VERSION} to {RUNTIME_VERSION}"
             )
         if not isinstance(self.faults, tuple) or not all(isinstance(f, Fault) for f in self.faults):
             raise ConfigError(f"faults of a device is {self.faults!r} and must be a tuple of Fault")

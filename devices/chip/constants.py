@@ -26,6 +26,9 @@ model may use depends on the model: 5.0 to 7.9 MiB have been seen in compiler lo
 RUNTIME_VERSION = 14
 """Newest package version that the last libedgetpu (16.0, "Grouper") accepts."""
 
+OLDEST_RUNTIME_VERSION = 10
+"""Oldest package version that libedgetpu takes without a warning (``kMinValidRuntimeVersion``)."""
+
 CYCLES_PER_CONV_STEP = 0.9953
 """Fit (0.977 to 1.018 over four refits): cycles for 4 x 4 positions, 64 output and 4 input
 channels and one kernel element, i.e. 4096 MACs."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from devices.device import Tensor, TensorSpec
-from devices.errors import DeviceError, ModelError
+from devices.errors import DeviceError, ModelError, UnknownOperator
 from devices.executable import Executable
 
 
@@ -56,6 +56,7 @@ class LiteRtEngine:
             for name in part.inputs:
                 if name in source:
                     part.fed_by[name] = source[name]
+                    _check_handover(name, source[name], part, executable)
                 elif name not in inputs:
                     raise ModelError(
                         f"{executable.path} needs a tensor {name!r} inside that neither its inputs "
@@ -104,6 +105,17 @@ class LiteRtEngine:
             np.copyto(target, part.view(name))
 
 
+def _check_handover(name: str, maker: _Part, reader: _Part, executable: Executable) -> None:
+    """Raise ``ModelError`` where one part would be handed another tensor than it takes."""
+    made, taken = maker.outputs[name], reader.inputs[name]
+    if (made.dtype, made.shape) != (taken.dtype, taken.shape):
+        raise ModelError(
+            f"{executable.path} hands on tensor {name!r} inside as {np.dtype(made.dtype).name} "
+            f"{made.shape} where {np.dtype(taken.dtype).name} {taken.shape} is taken; compile the "
+            "model again"
+        )
+
+
 class _Detail:
     """Index, dtype and shape of one tensor of an interpreter (asking for them costs 5 us)."""
 
@@ -138,7 +150,7 @@ class _Part:
             )
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise DeviceError(_explain(what, str(error))) from error
+            raise _refusal(what, str(error)) from error
         self.inputs = _by_name(self._interpreter.get_input_details(), what)
         self.outputs = _by_name(self._interpreter.get_output_details(), what)
         self.fed_by: dict[str, _Part] = {}
@@ -165,12 +177,12 @@ class _Part:
             ) from error
 
 
-def _explain(what: str, error: str) -> str:
+def _refusal(what: str, error: str) -> DeviceError:
     marker = "unresolved custom op: "
     if marker in error:
         operator = error.split(marker, 1)[1].split(".", 1)[0].split("\n", 1)[0].strip()
-        return (
+        return UnknownOperator(
             f"{what} contains the custom operator {operator}, which LiteRT cannot compute; cut the "
             "model before it, or use a device with compute: none to simulate its time only"
         )
-    return f"{what} cannot be prepared by LiteRT: {' '.join(error.split())}"
+    return DeviceError(f"{what} cannot be prepared by LiteRT: {' '.join(error.split())}")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from devices.chip.config import DeviceConfig
-from devices.chip.constants import LINKS, PARAMETER_MEMORY_BYTES, RUNTIME_VERSION
+from devices.chip.constants import LINKS, PARAMETER_MEMORY_BYTES
 from devices.chip.engine import Engine, LiteRtEngine, ZeroEngine
 from devices.chip.faults import Fault, Jitter, scaled
 from devices.chip.latency import LatencyModel
@@ -90,7 +90,7 @@ class SimulatedChip:
         """
         opened = self._read(Path(executable))
         info = opened.info
-        _check(opened)
+        _check(opened, self._config.runtime_version)
         engine: Engine = ZeroEngine() if self.compute == "none" else LiteRtEngine(opened)
         handle = self._next_handle
         self._next_handle += 1
@@ -219,14 +219,17 @@ class SimulatedChip:
                 )
 
 
-def _check(executable: Executable) -> None:
-    """Refuse what this chip could not take.  Raises ``ModelError``."""
+def _check(executable: Executable, runtime_version: int) -> None:
+    """Refuse what this chip and its runtime could not take.  Raises ``ModelError``.
+
+    What is said of the runtime's version is what libedgetpu says.
+    """
     info, path = executable.info, executable.path
-    if info.min_runtime_version > RUNTIME_VERSION:
+    if info.min_runtime_version > runtime_version:
         raise ModelError(
-            f"{path} requires runtime version {info.min_runtime_version}, which is newer than "
-            f"this runtime version {RUNTIME_VERSION}; compile it with --min_runtime_version "
-            f"{RUNTIME_VERSION}"
+            f"{path}: Package requires runtime version ({info.min_runtime_version}), which is "
+            f"newer than this runtime version ({runtime_version}). Compile it with "
+            f"--min_runtime_version {runtime_version}, or use a newer runtime"
         )
     if info.caching_token == 0 and info.on_chip_bytes:
         raise ModelError(

@@ -17,7 +17,8 @@ from devices.device import TensorSpec
 CUSTOM_OPERATOR = "edgetpu-custom-op"
 """Custom code of the operator that stands for the mapped part, as in Google's files."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 sealed the whole file, so that nothing could be added to it."""
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,18 @@
-"""The executable file: reading one, only after its seal has been checked.
+"""The executable file: reading one, the sealed part only after its seal has been checked.
 
 What it looks like is in :mod:`devices.executable.sealing`.  ``tflite`` reads it, taking the few
-tables that are needed from where they lie; the schema of ``ai_edge_litert``, whose object trees can
-be written, makes a model of its tail.
+tables that are needed from where they lie.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import tflite
-from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
 from devices.device import TensorSpec
@@ -28,6 +26,7 @@ from devices.executable.description import (
     OperatorWork,
 )
 from devices.executable.google_package import GOOGLE_IDENTIFIER
+from devices.executable.parts import part
 from devices.executable.sealing import (
     DIGEST_BYTES,
     INFO_NUMBERS,
@@ -35,6 +34,7 @@ from devices.executable.sealing import (
     METADATA_NAME,
     NUMBER_COLUMNS,
 )
+from devices.executable.surroundings import damaged, open_surroundings
 from devices.kept_file import shown_path
 
 
@@ -60,53 +60,100 @@ def read_executable(path: Path) -> Executable:
 
 def executable_from_bytes(data: bytes, path: Path) -> Executable:
     """As :func:`read_executable`, for bytes already in memory; ``path`` is only kept and named."""
-    _check_seal(data, path)
-    model = tflite.Model.GetRootAs(data, 0)
+    if MARKER not in data:
+        raise ModelError(f"{path} {_what_else(data)}")
+    model = open_surroundings(data, path)
     subgraph = model.Subgraphs(0)
     count = subgraph.OperatorsLength()
     operators = [subgraph.Operators(place) for place in range(count)]
-    place = next((i for i in range(count) if _is_custom_operator(model, operators[i])), None)
+    places = [i for i in range(count) if _is_custom_operator(model, operators[i])]
+    if len(places) > 1:
+        raise ModelError(
+            f"{path} has {len(places)} operators {CUSTOM_OPERATOR}, and a device takes one; "
+            "give each its own file."
+        )
+    place = places[0] if places else None
     head: bytes | None = None
     tail: bytes | None = data
+    mapped_model: bytes | None = None
     if place is not None:
         custom = operators[place]
-        description = _read_map(_content(custom.CustomOptionsAsNumpy()), path)
-        mapped_inputs = _specs(subgraph, _listed(custom.InputsLength(), custom.Inputs), path)
-        mapped_outputs = _specs(subgraph, _listed(custom.OutputsLength(), custom.Outputs), path)
-        head = _part(data, range(place), behind=()) if place else None
-        tail = _part(data, range(place + 1, count), behind=range(place + 1))
+        description = _read_map(_unsealed(_content(custom.CustomOptionsAsNumpy()), path), path)
+        mapped_model = description["mapped_model"]
+        reads = _listed(custom.InputsLength(), custom.Inputs)
+        makes = _listed(custom.OutputsLength(), custom.Outputs)
+        _check_ends(subgraph, reads, makes, mapped_model, path)
+        mapped_inputs, mapped_outputs = _specs(subgraph, reads, path), _specs(subgraph, makes, path)
+        head = part(data, range(place), (), path)
+        tail = part(data, range(place + 1, count), range(place + 1), path)
     else:
-        description = _read_map(_metadata(model), path)
+        description = _read_map(_unsealed(_metadata(model), path), path)
         mapped_inputs = mapped_outputs = ()
     inputs = _specs(subgraph, _listed(subgraph.InputsLength(), subgraph.Inputs), path)
     outputs = _specs(subgraph, _listed(subgraph.OutputsLength(), subgraph.Outputs), path)
     return Executable(
         path=path,
-        info=_info(description, path),
+        info=_info(description),
         inputs=inputs,
         outputs=outputs,
         mapped_inputs=mapped_inputs,
         mapped_outputs=mapped_outputs,
-        mapped_model=None if place is None else description["mapped_model"],
+        mapped_model=mapped_model,
         tail_model=tail,
         head_model=head,
     )
 
 
-def _check_seal(data: bytes, path: Path) -> None:
-    marker = data.find(MARKER)
-    if marker < 0:
-        raise ModelError(f"{path} {_what_else(data)}")
-    start = marker + len(MARKER)
-    digest = hashlib.sha256()
-    view = memoryview(data)
-    digest.update(view[:start])
-    digest.update(bytes(DIGEST_BYTES))
-    digest.update(view[start + DIGEST_BYTES :])
-    if digest.digest() != data[start : start + DIGEST_BYTES]:
+def _unsealed(package: bytes, path: Path) -> bytes:
+    """The content of a package, once its seal has been checked."""
+    start = len(MARKER) + DIGEST_BYTES
+    if not package.startswith(MARKER):
+        if MARKER in package:
+            raise _other_format(1, path)
+        raise ModelError(f"{path} is a damaged executable: its seal is gone; compile it again.")
+    content = package[start:]
+    if hashlib.sha256(content).digest() != package[len(MARKER) : start]:
         raise ModelError(
-            f"{path} is damaged: its contents do not match its SHA-256 seal; compile it again."
+            f"{path} is damaged: its package does not match its SHA-256 seal; compile it again."
         )
+    return content
+
+
+def _check_ends(
+    subgraph: Any, reads: Sequence[int], makes: Sequence[int], mapped_model: bytes, path: Path
+) -> None:
+    """Raise ``ModelError`` unless the tensors around the custom operator are its package's."""
+    inside = tflite.Model.GetRootAs(mapped_model, 0).Subgraphs(0)
+    for what, found, expected in (
+        ("reads", reads, _listed(inside.InputsLength(), inside.Inputs)),
+        ("makes", makes, _listed(inside.OutputsLength(), inside.Outputs)),
+    ):
+        if len(found) != len(expected):
+            raise damaged(
+                path,
+                f"{CUSTOM_OPERATOR} {what} {len(found)} tensors and its package {len(expected)}",
+            )
+        for outer, inner in zip(found, expected, strict=True):
+            if outer < 0 or _identity(subgraph.Tensors(outer)) != _identity(inside.Tensors(inner)):
+                name = (inside.Tensors(inner).Name() or b"").decode("utf-8", "replace")
+                raise damaged(
+                    path,
+                    f"tensor {outer}, which {CUSTOM_OPERATOR} {what}, is not {name!r} as in its "
+                    "package",
+                )
+
+
+def _identity(tensor: Any) -> tuple[Any, ...]:
+    """What tells a tensor from another: name, type, shape and quantisation."""
+    quantization = tensor.Quantization()
+    numbers: tuple[Any, ...] = ()
+    if quantization is not None:
+        numbers = (
+            _content(quantization.ScaleAsNumpy(), "<f4"),
+            _content(quantization.ZeroPointAsNumpy(), "<i8"),
+            quantization.QuantizedDimension(),
+        )
+    return tensor.Name(), tensor.Type(), _content(tensor.ShapeAsNumpy(), "<i4"), numbers
 
 
 def _what_else(data: bytes) -> str:
@@ -143,9 +190,9 @@ def _listed(length: int, entry: Callable[[int], Any]) -> list[Any]:
     return [entry(index) for index in range(length)]
 
 
-def _content(found: Any) -> bytes:
-    """A list of bytes of the file; for an absent one the reader gives the number 0."""
-    return b"" if isinstance(found, int) else bytes(found)
+def _content(found: Any, dtype: str = "u1") -> bytes:
+    """A list of the file as bytes; for an absent one the reader gives the number 0."""
+    return b"" if isinstance(found, int) else np.asarray(found, dtype).tobytes()
 
 
 def _read_map(content: bytes, path: Path) -> Mapping[str, Any]:
@@ -154,14 +201,18 @@ def _read_map(content: bytes, path: Path) -> Mapping[str, Any]:
     description: Mapping[str, Any] = flexbuffers.GetRoot(content).AsMap.Value
     version = description.get("format_version")
     if version != FORMAT_VERSION:
-        raise ModelError(
-            f"{path} has executable format {version}, this version reads format "
-            f"{FORMAT_VERSION}; compile it again."
-        )
+        raise _other_format(version, path)
     return description
 
 
-def _info(description: Mapping[str, Any], path: Path) -> ExecutableInfo:
+def _other_format(version: Any, path: Path) -> ModelError:
+    return ModelError(
+        f"{path} has executable format {version}, this version reads format "
+        f"{FORMAT_VERSION}; compile it again."
+    )
+
+
+def _info(description: Mapping[str, Any]) -> ExecutableInfo:
     columns = description["operators"]
     operators = []
     for row in range(len(columns["name"])):
@@ -194,52 +245,3 @@ def _specs(subgraph: Any, indices: Sequence[int], path: Path) -> tuple[TensorSpe
         shape = tuple(_listed(tensor.ShapeLength(), tensor.Shape))
         specs.append(TensorSpec(name, dtype, shape))
     return tuple(specs)
-
-
-def _part(data: bytes, places: range, behind: Iterable[int]) -> bytes | None:
-    """The operators at these places as a model; ``None`` if there are none.
-
-    What those ``behind`` which they stand have made becomes an input of theirs, and so do inputs
-    of the file that they read.  Outputs are those of the file that they make, and what others
-    read.  In a tail, inputs of the file that nobody in front reads belong to it, needed or not,
-    and so do outputs of the file that are its inputs.
-    """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    subgraph = model.subgraphs[0]
-    everyone = subgraph.operators
-    before = [everyone[place] for place in behind]
-    mine = [everyone[place] for place in places]
-    if not mine:
-        return None
-    others = [o for place, o in enumerate(everyone) if place not in places]
-    file_in, file_out = _ints(subgraph.inputs), _ints(subgraph.outputs)
-    read, made = _read(mine), _made(mine)
-    given = _made(before)
-    is_tail = bool(before)
-    if is_tail:
-        passed = [t for t in file_out if t not in given]
-        known = _read(before)
-        inputs = [t for t in file_in if t in read or t in passed or t not in known]
-        outputs = passed
-    else:
-        inputs = [t for t in file_in if t in read]
-        wanted = _read(others)
-        outputs = [t for t in made if t in wanted or t in file_out]
-    inputs += [t for t in given if t in read]
-    subgraph.operators = mine
-    subgraph.inputs = np.array(inputs, np.int32)
-    subgraph.outputs = np.array(outputs, np.int32)
-    model.buffers = [tflite_file.aligned_buffer(buffer.data) for buffer in model.buffers]
-    return tflite_file.pack_model(model)
-
-
-def _read(operators: Iterable[Any]) -> set[int]:
-    return {index for operator in operators for index in _ints(operator.inputs)}
-
-
-def _made(operators: Iterable[Any]) -> list[int]:
-    return [index for operator in operators for index in _ints(operator.outputs)]
-
-
-def _ints(indices: Any) -> list[int]:
-    return [] if indices is None else [int(index) for index in indices]

@@ -100,6 +100,17 @@ def describe_google_package(path: Path) -> GooglePackage:
         raise ModelError(f"{path} cannot be read ({error.strerror or error}).") from None
     if GOOGLE_IDENTIFIER not in data or CUSTOM_OPERATOR.encode() not in data:
         raise ModelError(f"{path} was not compiled by Google's Edge TPU compiler.")
+    packages = google_packages(data, path)
+    if len(packages) != 1:
+        raise ModelError(f"{path} has {len(packages)} operators {CUSTOM_OPERATOR}, one expected.")
+    return packages[0]
+
+
+def google_packages(data: bytes, path: Path | str) -> tuple[GooglePackage, ...]:
+    """Every package of a file made by Google's compiler, in the order of its operators.
+
+    ``path`` is only named.  Raises :class:`~devices.errors.ModelError` for a damaged file.
+    """
     try:
         return _describe(data)
     except Exception as error:
@@ -110,7 +121,7 @@ def describe_google_package(path: Path) -> GooglePackage:
         ) from None
 
 
-def _describe(data: bytes) -> GooglePackage:
+def _describe(data: bytes) -> tuple[GooglePackage, ...]:
     model = tflite.Model.GetRootAs(data, 0)
     if model.SubgraphsLength() != 1:
         raise ValueError(f"{model.SubgraphsLength()} subgraphs, one expected")
@@ -121,14 +132,16 @@ def _describe(data: bytes) -> GooglePackage:
         for operator in operators
         if model.OperatorCodes(operator.OpcodeIndex()).CustomCode() == CUSTOM_OPERATOR.encode()
     ]
-    if len(custom) != 1:
-        raise ValueError(f"{len(custom)} operators {CUSTOM_OPERATOR}, one expected")
-    content = (
-        flexbuffers.GetRoot(bytes(custom[0].CustomOptionsAsNumpy()))
+    cpu_operators = len(operators) - len(custom)
+    return tuple(_package(operator, len(data), cpu_operators) for operator in custom)
+
+
+def _package(operator: Any, file_bytes: int, cpu_operators: int) -> GooglePackage:
+    content = bytes(
+        flexbuffers.GetRoot(bytes(operator.CustomOptionsAsNumpy()))
         .AsMap[_PACKAGE_KEY]
         .AsStringBytes
     )
-    content = bytes(content)
     if content[4:8] != GOOGLE_IDENTIFIER:
         raise ValueError(f"the package starts with {content[4:8]!r}")
     package = _root(content)
@@ -139,7 +152,7 @@ def _describe(data: bytes) -> GooglePackage:
         raise ValueError("the package has no executable that runs an inference")
     caching = executables.get("parameter-caching")
     return GooglePackage(
-        file_bytes=len(data),
+        file_bytes=file_bytes,
         package_bytes=len(content),
         min_runtime_version=_number(package, _PACKAGE_MIN_RUNTIME, number_types.Int32Flags),
         compiler_version=_bytes(package, _PACKAGE_COMPILER_VERSION).decode("utf-8", "replace"),
@@ -150,7 +163,7 @@ def _describe(data: bytes) -> GooglePackage:
         instruction_bytes=_instructions(main),
         caching_instruction_bytes=0 if caching is None else _instructions(caching),
         narrow_memory_bytes=_number(main, _EXECUTABLE_NARROW_MEMORY, number_types.Int32Flags),
-        cpu_operators=len(operators) - 1,
+        cpu_operators=cpu_operators,
         inputs=_layers(main, _EXECUTABLE_INPUTS),
         outputs=_layers(main, _EXECUTABLE_OUTPUTS),
     )

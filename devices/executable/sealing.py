@@ -11,17 +11,17 @@ An executable is a ``.tflite`` file that any TFLite tool can open and look at::
       │ CPU operators, if any (the tail)       outputs
     outputs                                    metadata "edgetpu-pipeline": the same map
 
-The FlexBuffer map holds
+The FlexBuffer map, with the seal in front of it (such a map is read from its end), holds
 
     ``mapped_model``            the mapped operators as a complete ``.tflite`` (absent on the right)
     ``format_version``, ``min_runtime_version``, ``caching_token``, ``on_chip_offset_bytes``,
     ``instruction_bytes``, ``available_on_chip_bytes``     see :class:`ExecutableInfo`
     ``operators``               the work and parameter table, one list per column
-    ``seal``                    32 marker bytes, then the SHA-256 of the whole file computed with
-                                these last 32 bytes zero
 
-The seal covers every byte of the file, so a flipped bit, a missing end or an added one is refused
-before anything else in the file is looked at.
+The seal is 32 marker bytes and the SHA-256 of the map.  It covers that package and nothing else, so
+that other tools may add metadata, append operators and attach files; a flipped bit in the package
+is found before it is looked at, one in the weights of CPU operators is not found.  That the tensors
+around the custom operator are those of its package is seen by comparing the two.
 
 It is written with the schema of ``ai_edge_litert``, which has object trees that can be written.
 """
@@ -49,12 +49,10 @@ METADATA_NAME = "edgetpu-pipeline"
 """Metadata entry that describes an executable in which no operator is mapped."""
 
 MARKER = hashlib.sha256(b"edgetpu-pipeline: the digest of this file follows").digest()
-"""What stands in front of the digest, by which it is found."""
+"""What a package begins with; format 1 has it inside."""
 
 DIGEST_BYTES = 32
 """A SHA-256."""
-
-_UNSEALED = MARKER + bytes(DIGEST_BYTES)
 
 _TEXT_COLUMNS = ("name", "target")
 NUMBER_COLUMNS = tuple(
@@ -91,14 +89,14 @@ def seal(
     making the frame's tensors ``mapped_inputs`` and ``mapped_outputs``.  The same arguments give
     the same bytes.
     """
-    description = np.frombuffer(_describe(info, mapped_model), np.uint8)
+    description = np.frombuffer(sealed(_describe(info, mapped_model)), np.uint8)
     subgraph = frame.subgraphs[0]
     if mapped_model is None:
         entry = schema.MetadataT()
         entry.name = METADATA_NAME
         entry.buffer = len(frame.buffers)
         frame.buffers.append(tflite_file.aligned_buffer(description))
-        frame.metadata = [entry]
+        frame.metadata = [*(frame.metadata or ()), entry]
     else:
         operator = schema.OperatorT()
         operator.opcodeIndex = len(frame.operatorCodes)
@@ -109,10 +107,12 @@ def seal(
             tflite_file.operator_code(tflite_file.CUSTOM, CUSTOM_OPERATOR.encode())
         )
         subgraph.operators.insert(position, operator)
-    content = bytearray(tflite_file.pack_model(frame))
-    start = content.index(_UNSEALED) + len(MARKER)
-    content[start : start + DIGEST_BYTES] = hashlib.sha256(content).digest()
-    return bytes(content)
+    return tflite_file.pack_model(frame)
+
+
+def sealed(content: bytes) -> bytes:
+    """The content of a package behind its seal."""
+    return MARKER + hashlib.sha256(content).digest() + content
 
 
 def _describe(info: ExecutableInfo, mapped_model: bytes | None) -> bytes:
@@ -125,7 +125,6 @@ def _describe(info: ExecutableInfo, mapped_model: bytes | None) -> bytes:
     with builder.Map():
         if mapped_model is not None:
             builder.Blob("mapped_model", mapped_model)
-        builder.Blob("seal", _UNSEALED)
         builder.UInt("format_version", FORMAT_VERSION)
         for field in INFO_NUMBERS:
             builder.UInt(field, getattr(info, field))

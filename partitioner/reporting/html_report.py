@@ -5,16 +5,15 @@ from __future__ import annotations
 from html import escape
 
 from compiler import Graph
+from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
 from compiler.log import format_size
 from devices.device import Timing
 from partitioner.measuring import Measurement
 from partitioner.problem import FILE_ORDER, ONLY_ORDER, Round, named
-from partitioner.reporting.charts import Bar, Part, Series, legend, line_chart, stacked_bars
-from partitioner.reporting.graph_drawing import colour, draw_graph
-from partitioner.reporting.html_page import page
 from partitioner.reporting.html_sweep import how_many_section
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report
+from partitioner.reporting.segment_drawing import colour, draw_graph
 from partitioner.reporting.why import why
 
 _PARTS = (
@@ -49,7 +48,7 @@ def partition_page(report: Report, graph: Graph) -> str:
     if report.sweep is not None:
         parts.append(how_many_section(report.sweep, report.recommendation))
     parts.append(_details(report))
-    return page(report.model, parts)
+    return page(f"{report.model}: partition", parts)
 
 
 def _tiles(report: Report) -> str:
@@ -59,7 +58,7 @@ def _tiles(report: Report) -> str:
     if partition.order in (FILE_ORDER, ONLY_ORDER):  # in any order there are many more
         of = f"of {report.num_operators * (report.num_operators + 1) // 2:,} "
     rate = "unlimited" if report.throughput is None else f"{report.throughput:.1f}"
-    tiles = [
+    entries = [
         ("items per second", rate),
         ("of one TPU's rate", "-" if report.speed_up is None else f"{report.speed_up:.2f} x"),
         ("bottleneck", milliseconds(partition.bottleneck_ns)),
@@ -67,11 +66,7 @@ def _tiles(report: Report) -> str:
         ("slowest minus fastest", milliseconds(partition.gap_ns)),
         (f"{of}segments measured", str(partition.measurements)),
     ]
-    return (
-        '<div class="tiles">'
-        + "".join(f'<div class="tile"><b>{v}</b><span>{n}</span></div>' for n, v in tiles)
-        + "</div>"
-    )
+    return tiles(entries)
 
 
 def _noticed(report: Report) -> str:

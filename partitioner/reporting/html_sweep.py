@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from partitioner.reporting.charts import Series, legend, line_chart
-from partitioner.reporting.html_page import page
+from compiler.drawing import Series, legend, line_chart, page
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.sweep_report import SweepReport
 from partitioner.sizing import Recommendation, Sweep, describe
@@ -15,7 +14,7 @@ def sweep_page(report: SweepReport) -> str:
     """The page on numbers of TPUs alone."""
     noticed = [*(report.lost_devices or {}).values(), *report.warnings]
     return page(
-        report.model,
+        f"{report.model}: partition",
         [
             f"<h1>{escape(report.model)}</h1>",
             '<p class="dim">How many TPUs are worth it</p>',

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from compiler.drawing import json_text
 from partitioner.certificate import certificate_of
 from partitioner.problem import pairs_of
-from partitioner.reporting.json_text import json_text
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import sweep_content
 from partitioner.reporting.why import why

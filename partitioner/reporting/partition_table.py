@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compiler.drawing import aligned
 from compiler.log import format_size
 from partitioner.problem import Partition, Range, pairs_of
-from partitioner.reporting.columns import aligned
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import sweep_table

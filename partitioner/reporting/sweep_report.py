@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from partitioner.reporting.columns import aligned
-from partitioner.reporting.json_text import json_text
+from compiler.drawing import aligned, json_text
 from partitioner.sizing import Plan, Recommendation, Sweep, describe
 
 

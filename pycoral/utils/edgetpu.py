@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.chip import RUNTIME_VERSION
+from devices.chip import RUNTIME_VERSION, DeviceConfig
 from devices.coral import LIBRARY
 from devices.errors import DeviceError
 from pycoral import raw_input
@@ -41,8 +41,22 @@ def list_edge_tpus() -> list[dict[str, str]]:
 
 
 def get_runtime_version() -> str:
-    """Name the runtime and the newest compiled format it takes, in libedgetpu's form."""
-    return f"BuildLabel(edgetpu-pipeline), RuntimeVersion({RUNTIME_VERSION})"
+    """Name the runtime and the newest compiled format it takes, in libedgetpu's form.
+
+    Simulated devices may be told to have an older runtime; the oldest of them is named.
+
+    Raises:
+        ConfigError: ``EDGETPU_PIPELINE_DEVICES`` cannot be understood.
+    """
+    version = min(
+        (
+            device.source.runtime_version
+            for device in edge_tpus().present()
+            if isinstance(device.source, DeviceConfig)
+        ),
+        default=RUNTIME_VERSION,
+    )
+    return f"BuildLabel(edgetpu-pipeline), RuntimeVersion({version})"
 
 
 def set_verbosity(verbosity: int) -> bool:
@@ -109,11 +123,10 @@ def make_interpreter(
     if not isinstance(delegate, EdgeTpuDelegate):
         interpreter = model.open(experimental_delegates=[delegate])
     else:
-        interpreter = model.open()
-        if model.is_compiled():
-            if delegate.device.simulated:
-                model.check_executable()
-            interpreter = EdgeTpuInterpreter(model, delegate.device)
+        compiled = model.is_compiled()
+        if compiled and delegate.device.simulated:
+            model.check_executable()  # before LiteRT is given it, which does not expect damage
+        interpreter = EdgeTpuInterpreter(model, delegate.device) if compiled else model.open()
     raw_input.remember(interpreter)
     return interpreter
 

@@ -402,3 +402,38 @@ def test_the_table_is_printed_as_it_decides(capsys: Capture) -> None:
         assert f"| {kind} |" in markdown
     assert "at most 16,000 elements" in text
     assert "seen in Google's packages" in text
+
+
+# ----------------------------------------------------------------------- tried on a device
+
+
+def of_an_unknown_version() -> bytes:
+    """Nothing contradicts anything, but LiteRT has no such RELU."""
+    tiny = Tiny()
+    x, y = tiny.tensor("x"), tiny.tensor("y")
+    tiny.operator("RELU", [x], [y], version=99)
+    return tiny.ends([x], [y]).build()
+
+
+def test_what_litert_refuses_is_not_written(capsys: Capture) -> None:
+    model = model_file("m.tflite", of_an_unknown_version())
+    sentence = refused(capsys, model)
+    assert sentence.startswith("m.tflite cannot be prepared by LiteRT: ")
+    assert "RELU" in sentence
+    assert cli.main(["--skip_load_check", model]) == 0
+    assert "Not checked with LiteRT: --skip_load_check was given." in capsys.readouterr().out
+
+
+def test_whether_it_was_tried_is_in_the_document(capsys: Capture) -> None:
+    model = model_file()
+    assert cli.main(["--json", model]) == 0
+    assert json.loads(capsys.readouterr().out)["not_checked_with_litert"] is None
+
+
+def test_without_device_processes_the_own_checks_decide(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "fork")
+    assert cli.main([model_file()]) == 0
+    out = capsys.readouterr().out
+    assert "Not checked with LiteRT: there are no device processes on this system." in out

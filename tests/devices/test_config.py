@@ -23,6 +23,7 @@ def test_defaults_lists_counts_and_faults() -> None:
             latency_scale: 1.25
             noise_sigma: 0.02
             noise_seed: 7
+            runtime_version: 13
             faults:
               - {kind: die, at: 100}
               - {kind: slow, at: 5, factor: 3, count: null}
@@ -35,6 +36,7 @@ def test_defaults_lists_counts_and_faults() -> None:
         latency_scale=1.25,
         noise_sigma=0.02,
         noise_seed=7,
+        runtime_version=13,
         faults=(Fault("die", 100), Fault("slow", 5, 3, None)),
     )
     assert pool_config_from_mapping(mapping, "x.yaml") == PoolConfig((usb, usb, pcie))
@@ -55,7 +57,8 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"clocks": "virtual"},
             "x.yaml: unknown key 'clocks'; the keys allowed are link, clock, compute, "
-            "latency_scale, noise_sigma, noise_seed, faults, cpu_affinity, devices",
+            "latency_scale, noise_sigma, noise_seed, faults, cpu_affinity, runtime_version, "
+            "devices",
         ),
         (
             {"devices": "many"},
@@ -74,7 +77,8 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"devices": [{"nois": 1}]},
             "x.yaml: devices[0]: unknown key 'nois'; the keys allowed are link, clock, compute, "
-            "latency_scale, noise_sigma, noise_seed, faults, cpu_affinity, count",
+            "latency_scale, noise_sigma, noise_seed, faults, cpu_affinity, runtime_version, "
+            "count",
         ),
         (
             {"compute": False},
@@ -92,6 +96,11 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"noise_sigma": float("nan")},
             "x.yaml: devices[0]: noise_sigma of a device is nan and must be a number from 0 to 1",
+        ),
+        (
+            {"runtime_version": 15},
+            "x.yaml: devices[0]: runtime_version of a device is 15 and must be a whole number from "
+            "10 to 14",
         ),
         (
             {"noise_seed": 1.5},

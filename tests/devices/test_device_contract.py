@@ -181,7 +181,11 @@ def test_wrong_tensors_are_refused_and_leave_no_trace(
         ("misnamed", ModelError, "needs a tensor 'x' inside"),
         ("misshaped", ModelError, r"describes tensor 'x' as int8 \(1, 5\)"),
         ("twins", ModelError, "inputs of equal name"),
-        ("too_new", ModelError, "runtime version 15, which is newer than this runtime version 14"),
+        (
+            "too_new",
+            ModelError,
+            r"too_new: Package requires runtime version \(15\), which is newer",
+        ),
         ("too_big", ModelError, "up to byte 8388609 of the chip's parameter memory"),
         ("no_token", ModelError, "caching token 0, which stands for caching nothing"),
         ("custom", DeviceError, "custom operator fake-op-double, which LiteRT cannot compute"),
@@ -196,6 +200,18 @@ def test_executables_that_cannot_run_are_refused(
     assert "\n" not in str(caught.value)
     assert device.health().loaded == 0
     device.load(Path("double"))
+
+
+def test_an_older_runtime_refuses_what_a_newer_one_takes(make: Make) -> None:
+    """In libedgetpu's words."""
+    newest, older = make("usb:0"), make("usb:1", runtime_version=12)
+    newest.load(Path("double"))
+    with pytest.raises(ModelError) as caught:
+        older.load(Path("double"))
+    assert (
+        "Package requires runtime version (13), which is newer than this runtime version (12)."
+        in str(caught.value)
+    )
 
 
 def test_compute_none_gives_zeros_and_the_same_time(make: Make) -> None:

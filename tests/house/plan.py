@@ -23,6 +23,7 @@ PLAN: dict[str, dict[str, str]] = {
         "local": "errors device chip process",
         "coral": "errors device executable hosted",
         "simulated": "chip hosted",
+        "trial": "errors hosted simulated",
         "pool": "errors device chip nursery hosted config coral simulated",
     },
     "zoo": {
@@ -43,6 +44,7 @@ PLAN: dict[str, dict[str, str]] = {
     },
     "compiler": {
         "graph": "",
+        "drawing": "graph",
         "ordering": "",
         "deadline": "",
         "options": "",
@@ -52,7 +54,7 @@ PLAN: dict[str, dict[str, str]] = {
         "mapping": "graph",
         "quantizing": "graph flags reading",
         "planning": "graph deadline options cutting mapping",
-        "executables": "graph deadline cutting mapping planning",
+        "executables": "graph deadline options cutting mapping planning",
         "compile": "graph deadline options cutting planning executables",
         "reasons": "executables",
         "supported": "mapping",
@@ -60,6 +62,8 @@ PLAN: dict[str, dict[str, str]] = {
         "arguments": "options flags",
         "command": "graph deadline cutting reading executables compile reasons log arguments",
         "cli": "supported log arguments command",
+        "inspecting": "graph drawing deadline options flags reading mapping planning executables "
+        "compile log",
         "accuracy": "reading compile",
     },
     "pipeline": {

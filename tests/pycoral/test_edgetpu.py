@@ -381,6 +381,23 @@ def test_runtime_version():
     assert edgetpu.get_runtime_version() == "BuildLabel(edgetpu-pipeline), RuntimeVersion(14)"
 
 
+def test_a_pool_of_older_runtimes(tmp_path, devices_of, small_model):
+    pool = tmp_path / "pool.yaml"
+    pool.write_text("devices: [{runtime_version: 13}, {runtime_version: 12}]\n")
+    devices_of(str(pool))
+    assert edgetpu.get_runtime_version().endswith("RuntimeVersion(12)")
+    compiled = [
+        compile_graph(graph_from_bytes(small_model, "m"), CompileOptions(min_runtime_version=v))
+        for v in (12, 13)
+    ]
+    old, new = (make_interpreter(one.data, device=":1") for one in compiled)
+    old.allocate_tensors()
+    with pytest.raises(
+        ValueError, match=r"Package requires runtime version \(13\), which is newer"
+    ):
+        new.allocate_tensors()
+
+
 def test_verbosity_sets_what_the_devices_log():
     loggers = [logging.getLogger(name) for name in ("edgetpu", "pycoral")]
     before = [logger.level for logger in loggers]

@@ -89,7 +89,9 @@ def test_transpose_conv_counts_every_input_element_once_per_tap() -> None:
     shape = tiny.tensor("shape", (4,), data=np.array([1, 8, 8, 5], np.int32), type_=2, scale=None)
     w = tiny.tensor("w", (5, 3, 3, 4), data=np.zeros((5, 3, 3, 4), np.int8))
     x, y = tiny.tensor("x", (1, 4, 4, 4)), tiny.tensor("y", (1, 8, 8, 5))
-    tiny.operator("TRANSPOSE_CONV", [shape, w, x], [y], schema.TransposeConvOptionsT())
+    options = schema.TransposeConvOptionsT()
+    options.strideH = options.strideW = 2
+    tiny.operator("TRANSPOSE_CONV", [shape, w, x], [y], options)
     graph = graph_from_bytes(tiny.ends([x], [y]).build(), "m")
     assert operator_work(graph, 0, "tpu").macs == 4 * 4 * 4 * 3 * 3 * 5
 

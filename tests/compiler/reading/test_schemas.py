@@ -23,7 +23,8 @@ from tests.tiny import Tiny
 )
 def test_newest_element_types(number: int, name: str, size_bytes: int) -> None:
     tiny = Tiny()
-    x, y, z = tiny.tensor("x"), tiny.tensor("y", (1, 5), type_=number), tiny.tensor("z")
+    x, y, z = (tiny.tensor(name, (1, 5)) for name in "xyz")
+    tiny.graph.tensors[y].type = number
     tiny.operator("CAST", [x], [y])
     tiny.operator("CAST", [y], [z])
     graph = graph_from_bytes(tiny.ends([x], [z]).build(), "m")

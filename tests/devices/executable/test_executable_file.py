@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import io
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tflite
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from flatbuffers import flexbuffers
@@ -17,8 +20,9 @@ from hypothesis import strategies as st
 from devices.device import TensorSpec
 from devices.errors import ModelError
 from devices.executable import METADATA_NAME, seal, tflite_file
-from devices.executable.description import ExecutableInfo, OperatorWork
+from devices.executable.description import Executable, ExecutableInfo, OperatorWork
 from devices.executable.file import executable_from_bytes, read_executable
+from devices.executable.sealing import MARKER
 
 INT8 = schema.TensorType.INT8
 ROW = OperatorWork(
@@ -211,37 +215,178 @@ def test_same_arguments_same_bytes() -> None:
     assert cpu_only() == cpu_only()
 
 
-@pytest.mark.parametrize("made", ["tail", "cpu"])
-def test_every_single_flipped_byte_is_refused(made: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = with_tail()[0] if made == "tail" else cpu_only()
+Made = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def made() -> Made:
+    return {"tail": with_tail()[0], "cpu": cpu_only()}
+
+
+def sealed_part(executable: Executable) -> tuple[object, ...]:
+    return (
+        executable.info,
+        executable.mapped_model,
+        executable.mapped_inputs,
+        executable.mapped_outputs,
+    )
+
+
+def package_of(data: bytes) -> range:
+    """Where the sealed package lies in a file."""
+    start = data.index(MARKER)
+    (length,) = struct.unpack_from("<I", data, start - 4)
+    return range(start, start + length)
+
+
+@pytest.mark.parametrize("kind", ["tail", "cpu"])
+def test_every_flipped_byte_of_the_package_is_found_before_it_is_looked_at(
+    kind: str, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = made[kind]
+    place = package_of(data)
+    assert len(place) > 500
 
     def parsed(*_: object) -> None:
-        raise AssertionError("the file was parsed before its seal was checked")
+        raise AssertionError("the package was parsed before its seal was checked")
 
-    executable_from_bytes(data, Path("sound"))
-    for reader in (tflite, schema):
-        monkeypatch.setattr(reader.Model, "GetRootAs", parsed)
-    for place in range(len(data)):
+    monkeypatch.setattr(flexbuffers, "GetRoot", parsed)
+    for at in place:
         damaged = bytearray(data)
-        damaged[place] ^= 1 << (place % 8)
-        with pytest.raises(ModelError, match=r"damaged|not compiled|not a compiled"):
+        damaged[at] ^= 1 << (at % 8)
+        with pytest.raises(ModelError, match=r"damaged|is not compiled"):
             executable_from_bytes(bytes(damaged), Path("bad"))
 
 
-@pytest.mark.parametrize("made", ["tail", "cpu"])
-def test_every_truncation_and_any_extension_is_refused(made: str) -> None:
-    data = with_tail()[0] if made == "tail" else cpu_only()
+@pytest.mark.parametrize("kind", ["tail", "cpu"])
+def test_a_flipped_byte_elsewhere_is_refused_or_leaves_the_package_as_it_is(
+    kind: str, made: Made
+) -> None:
+    data = made[kind]
+    sound = sealed_part(executable_from_bytes(data, Path("x")))
+    refused = 0
+    for at in sorted(set(range(len(data))) - set(package_of(data))):
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << (at % 8)
+        try:
+            found = sealed_part(executable_from_bytes(bytes(damaged), Path("x")))
+        except ModelError:
+            refused += 1
+        else:
+            assert found == sound
+    assert refused > 100
+
+
+@pytest.mark.parametrize("what", ["name", "shape", "type", "scale", "zero point", "order", "count"])
+def test_what_binds_the_package_to_the_graph(what: str) -> None:
+    """The tensors around the custom operator are those of its package, or the file is damaged."""
+    two_inputs = tflite_file.pack_model(of_two())
+    cpu = of_two()
+    cpu.subgraphs[0].operators = []
+    tensor = cpu.subgraphs[0].tensors[1]
+    reads = [0, 1]
+    if what == "name":
+        tensor.name = "t9"
+    elif what == "shape":
+        tensor.shape = np.array([4, 1], np.int32)
+    elif what == "type":
+        tensor.type = schema.TensorType.UINT8
+    elif what == "scale":
+        tensor.quantization = copy.copy(tensor.quantization)
+        tensor.quantization.scale = np.array([0.25], np.float32)
+    elif what == "zero point":
+        tensor.quantization = copy.copy(tensor.quantization)
+        tensor.quantization.zeroPoint = np.array([1], np.int64)
+    elif what == "order":
+        reads = [1, 0]
+    else:
+        reads = [0]
+    data = seal(INFO, cpu, mapped_model=two_inputs, mapped_inputs=reads, mapped_outputs=[2])
+    with pytest.raises(ModelError, match=r"x is damaged \(.*edgetpu-custom-op.*\); compile it"):
+        executable_from_bytes(data, Path("x"))
+
+
+def of_two() -> Any:
+    """t2 is the sum of t0 and t1."""
+    model = frame(2)
+    model.operatorCodes = [tflite_file.operator_code(schema.BuiltinOperator.ADD, version=2)]
+    graph = model.subgraphs[0]
+    graph.operators = graph.operators[:1]
+    graph.operators[0].inputs = np.array([0, 1], np.int32)
+    graph.operators[0].outputs = np.array([2], np.int32)
+    graph.inputs = np.array([0, 1], np.int32)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["tail", "cpu"])
+def test_every_truncation_is_refused(kind: str, made: Made) -> None:
+    data = made[kind]
     for length in range(len(data)):
         with pytest.raises(ModelError):
             executable_from_bytes(data[:length], Path("short"))
-    with pytest.raises(ModelError, match="SHA-256 seal; compile it again"):
-        executable_from_bytes(data + b"\0", Path("long"))
+
+
+# ------------------------------------------------------------------------------- other tools
+
+
+@pytest.mark.parametrize("kind", ["tail", "cpu"])
+def test_other_tools_may_add_metadata_operators_and_files(kind: str, made: Made) -> None:
+    """Metadata, a RELU behind all that is there, and a zip of labels."""
+    data = made[kind]
+    sound = executable_from_bytes(data, Path("x"))
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = "TFLITE_METADATA", len(tree.buffers)
+    tree.buffers.append(tflite_file.aligned_buffer(b"labels of the classes"))
+    tree.metadata = [entry, *(tree.metadata or ())]
+    graph = tree.subgraphs[0]
+    (last,) = graph.outputs
+    tensor = copy.copy(graph.tensors[last])
+    tensor.name = "appended"
+    graph.tensors.append(tensor)
+    operator = schema.OperatorT()
+    operator.opcodeIndex = len(tree.operatorCodes)
+    tree.operatorCodes.append(tflite_file.operator_code(schema.BuiltinOperator.RELU6, version=2))
+    operator.inputs = np.array([last], np.int32)
+    operator.outputs = np.array([len(graph.tensors) - 1], np.int32)
+    graph.operators.append(operator)
+    graph.outputs = operator.outputs
+    attached = io.BytesIO(tflite_file.pack_model(tree))
+    with zipfile.ZipFile(attached, "a") as archive:
+        archive.writestr("labels.txt", "cat\ndog\n")
+
+    changed = executable_from_bytes(attached.getvalue(), Path("x"))
+    assert sealed_part(changed) == sealed_part(sound)
+    assert changed.inputs == sound.inputs
+    assert [spec.name for spec in changed.outputs] == ["appended"]
+    assert changed.tail_model is not None
+    value = np.array([[-1, 2, 11, 127]], np.int8)
+    between = value if changed.mapped_model is None else run(changed.mapped_model, value)
+    assert run(changed.tail_model, between).tolist() == [[0, 2, 11, 12]]  # 6 / 0.5
+
+
+def test_two_custom_operators_are_one_too_many(made: Made) -> None:
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(made["tail"], 0))
+    operators = tree.subgraphs[0].operators
+    operators.append(operators[0])
+    with pytest.raises(ModelError, match="has 2 operators edgetpu-custom-op, and a device takes"):
+        executable_from_bytes(tflite_file.pack_model(tree), Path("x"))
+
+
+def test_a_file_of_format_1_is_to_be_compiled_again() -> None:
+    """It had its seal inside the package, over the whole file."""
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(with_tail()[0], 0))
+    custom = tree.subgraphs[0].operators[0]
+    content = custom.customOptions[len(MARKER) + 32 :].tobytes()
+    custom.customOptions = np.frombuffer(b"mapped" + MARKER + bytes(32) + content, np.uint8)
+    with pytest.raises(ModelError, match=r"format 1, this version reads format 2; compile it"):
+        executable_from_bytes(tflite_file.pack_model(tree), Path("old"))
 
 
 def test_other_format_version_is_refused() -> None:
     data = bytearray(with_tail()[0])
     changed = pack_with_version(99)
-    with pytest.raises(ModelError, match="format 99, this version reads format 1"):
+    with pytest.raises(ModelError, match="format 99, this version reads format 2"):
         executable_from_bytes(changed, Path("new"))
     assert executable_from_bytes(bytes(data), Path("x"))
 

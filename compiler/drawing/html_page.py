@@ -65,11 +65,24 @@ code { font-size: 13px; overflow-wrap: anywhere; }
 """
 
 
-def page(title: str, parts: Sequence[str]) -> str:
-    """The page made of ``parts``, which are HTML; ``title`` is text."""
+def page(title: str, parts: Sequence[str], style: str = "") -> str:
+    """The page made of ``parts``, which are HTML; ``title`` is text, what the browser calls it.
+
+    ``style`` is what a kind of page adds to the look.
+    """
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}: partition</title><style>{_STYLE}</style></head>"
+        '<link rel="icon" href="data:,">'
+        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>\n"
+    )
+
+
+def tiles(entries: Sequence[tuple[str, str]]) -> str:
+    """The figures a page begins with: ``(name, value)``, both HTML."""
+    return (
+        '<div class="tiles">'
+        + "".join(f'<div class="tile"><b>{v}</b><span>{n}</span></div>' for n, v in entries)
+        + "</div>"
     )

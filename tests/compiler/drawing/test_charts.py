@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from partitioner.reporting.charts import (
+from compiler.drawing.charts import (
     Bar,
     Part,
     Series,

@@ -2,23 +2,25 @@
 
 The Python flatbuffer reader follows whatever offsets it finds.  In a damaged file that ends in
 any of a dozen exceptions, in a reader busy for minutes with a vector of a billion tables, or,
-worst, in a model that reads fine and is wrong.  So every offset of every table the compiler
-reads is checked here first, against the length of the file and against a budget of work.
+worst, in a model that reads fine and is wrong.  So every offset of every table that is read, of a
+model or of what surrounds an executable's sealed part, is checked here first, against the length of
+the file and against a budget of work.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
-
-from compiler.deadline import Deadline
 
 _U16 = struct.Struct("<H").unpack_from
 _U32 = struct.Struct("<I").unpack_from
 _I32 = struct.Struct("<i").unpack_from
+
+_NOT_PADDING = re.compile(rb"[^\0]").search
 
 _MAX_TABLES = 1_000_000  # the limit of the C++ flatbuffer verifier
 _TEXT_BUDGET_FACTOR = 16  # names may be shared, but not so that they outgrow the file manyfold
@@ -113,9 +115,9 @@ _LAYOUT: Mapping[str, tuple[_Field, ...]] = {
 class _Walk:
     """One pass over the tables of a file, remembering how far into it they reach."""
 
-    def __init__(self, data: bytes, deadline: Deadline) -> None:
+    def __init__(self, data: bytes, between: Callable[[], None]) -> None:
         self._data = data
-        self._deadline = deadline
+        self._between = between
         self._size = len(data)
         self._tables_left = _MAX_TABLES
         self._text_left = max(1 << 20, _TEXT_BUDGET_FACTOR * len(data))
@@ -135,7 +137,7 @@ class _Walk:
 
     def table(self, position: int, name: str) -> None:
         """Check the table at ``position``, then everything it points to."""
-        self._deadline.check()
+        self._between()
         self._tables_left -= 1
         if self._tables_left < 0:
             raise DamageError(f"it holds more than {_MAX_TABLES} tables")
@@ -181,19 +183,21 @@ class _Walk:
                 self.table(self._target(start + 4 * index), field.table)
 
 
-def check_structure(data: bytes, deadline: Deadline) -> None:
-    """Raise :class:`DamageError` unless ``data`` is a complete TFLite flatbuffer.
+def check_structure(data: bytes, between: Callable[[], None] = lambda: None) -> int:
+    """Where the flatbuffer of a TFLite file ends: behind it, other files may be attached.
 
-    Raises ``ModelError`` once the deadline has passed.
+    ``between`` is called at every table; what it raises is passed on.  Raises :class:`DamageError`
+    unless ``data`` begins with a complete TFLite flatbuffer.
 
-    A zip archive may follow the flatbuffer (TFLite metadata attaches label files so); a file cut
-    off inside that archive is damaged too.
+    TFLite metadata attaches label files as a zip archive; a file cut off inside it is damaged too.
     """
-    walk = _Walk(data, deadline)
+    walk = _Walk(data, between)
     try:
         walk.table(int(_U32(data, 0)[0]), "Model")
     except struct.error:
         raise DamageError(f"an offset points past the end at byte {len(data)}") from None
-    attached = data[walk.end :].lstrip(b"\0")
-    if attached.startswith(b"PK\3\4") and not zipfile.is_zipfile(io.BytesIO(attached)):
+    behind = _NOT_PADDING(data, walk.end)  # nothing is copied: it may be gigabytes of constants
+    start = len(data) if behind is None else behind.start()
+    if data[start : start + 4] == b"PK\3\4" and not zipfile.is_zipfile(io.BytesIO(data)):
         raise DamageError("the files attached behind the model break off")
+    return walk.end

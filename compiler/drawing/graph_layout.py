@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from compiler import Graph
+from compiler.graph import Graph
 
 Edge = tuple[int, int]
 """From the operator that makes a tensor to one that reads it."""
@@ -22,10 +23,18 @@ class Layout:
     cells: tuple[Cell, ...]
     edges: tuple[Edge, ...]
 
+    def is_free(self, row: int, first: int, last: int) -> bool:
+        """Whether no operator stands in a row between two layers."""
+        layers = self._layers_by_row.get(row, [])
+        place = bisect_right(layers, first)
+        return place == len(layers) or layers[place] >= last
+
     @cached_property
-    def occupied(self) -> frozenset[Cell]:
-        """Cells in which an operator stands."""
-        return frozenset(self.cells)
+    def _layers_by_row(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for layer, row in sorted(self.cells):
+            found.setdefault(row, []).append(layer)
+        return found
 
     @property
     def layers(self) -> int:
@@ -58,18 +67,38 @@ def lay_out(count: int, edges: Sequence[Edge]) -> Layout:
     layer = [0] * count
     for index in range(count):
         layer[index] = 1 + max((layer[b] for b in before[index]), default=-1)
-    taken: set[Cell] = set()
-    reserved: dict[Cell, int] = {}
+    rows: dict[int, _Row] = {}
     row = [0] * count
+    layer_before = -1
+    skips: dict[int, int] = {}
     for index in sorted(range(count), key=lambda i: (layer[i], i)):
+        if layer[index] != layer_before:
+            layer_before, skips = layer[index], {}
         wanted = _trunk([row[b] for b in before[index]])
-        row[index] = _free_row(layer[index], wanted, index, taken, reserved)
-        taken.add((layer[index], row[index]))
+        row[index] = _free_row(layer[index], wanted, index, rows, skips)
+        found = rows.setdefault(row[index], _Row())
+        found.last_layer = layer[index]
         if behind[index]:
             last = max(behind[index], key=lambda r: layer[r])
-            for way in range(layer[index] + 1, layer[last]):
-                reserved.setdefault((way, row[index]), last)
+            found.ways.append((layer[index] + 1, layer[last], last))
     return Layout(tuple(zip(layer, row, strict=True)), tuple(edges))
+
+
+@dataclass
+class _Row:
+    """What is known of a row while layers are filled one after the other.
+
+    ``last_layer`` is the last in which an operator stands; ``ways`` are kept free: from a layer to
+    before another, for the operator there.
+    """
+
+    last_layer: int = -1
+    ways: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def kept_for(self, layer: int) -> int | None:
+        """For whom this row is kept free in a layer, if it is; the first who asked counts."""
+        self.ways = [way for way in self.ways if way[1] > layer]
+        return next((owner for start, _, owner in self.ways if start <= layer), None)
 
 
 def _trunk(rows: Sequence[int]) -> int:
@@ -78,13 +107,21 @@ def _trunk(rows: Sequence[int]) -> int:
 
 
 def _free_row(
-    layer: int, wanted: int, index: int, taken: set[Cell], reserved: dict[Cell, int]
+    layer: int, wanted: int, index: int, rows: dict[int, _Row], skips: dict[int, int]
 ) -> int:
-    """The nearest free row, below before above."""
-    distance = 0
+    """The nearest free row, below before above.
+
+    ``skips`` says how far from a wanted row all rows of this layer are taken already.
+    """
+    distance = skips.get(wanted, 0)
+    all_taken = True
     while True:
         for row in dict.fromkeys((wanted + distance, wanted - distance)):
-            cell = (layer, row)
-            if cell not in taken and reserved.get(cell, index) == index:
-                return row
+            found = rows.get(row)
+            if found is None or found.last_layer != layer:
+                all_taken = False
+                if found is None or found.kept_for(layer) in (None, index):
+                    return row
         distance += 1
+        if all_taken:
+            skips[wanted] = distance

@@ -46,7 +46,8 @@ table.facts td, table.ops td.wide {{ white-space: normal; overflow-wrap: anywher
 table.ops tr:target td {{ font-weight: 700; }}
 td.tpu {{ color: {_FILL["tpu"]}; font-weight: 650; }}
 td.cpu {{ color: {_FILL["cpu"]}; font-weight: 650; }}
-table.ops td:last-child {{ min-width: 220px; }}
+table.ops td:nth-child(3) {{ min-width: 340px; }}
+table.ops td:last-child {{ min-width: 200px; }}
 section + h1 {{ margin-top: 34px; }}
 ul.reasons {{ font-size: 13.5px; padding-left: 20px; overflow-wrap: anywhere; }}
 .hint {{ color: var(--dim); display: block; }}
@@ -66,6 +67,7 @@ ul.reasons {{ font-size: 13.5px; padding-left: 20px; overflow-wrap: anywhere; }}
     overflow-wrap: anywhere; }}
   table.ops td[data-label]::before {{ content: attr(data-label) ": "; color: var(--dim);
     font-weight: 400; }}
+  table.ops td:nth-child(3) {{ min-width: 0; }}
   table.ops td:nth-child(-n+2) {{ display: inline; font-weight: 650; margin-right: 6px; }}
   table.facts td[data-label]::before {{ content: attr(data-label) " "; color: var(--dim); }}
   table.ops td:empty, table.facts td:empty {{ display: none; }}

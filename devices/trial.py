@@ -6,6 +6,7 @@ where its death does no harm.
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from devices.errors import DeviceDied, DeviceError, ModelError, UnknownOperator
 from devices.hosted import Deadlines
 from devices.simulated import SimulatedDevice
+
+_ADVICE = "; compile the model again"  # what devices say, which would not help here
 
 
 def try_to_load(executables: Sequence[tuple[str, bytes]], timeout_sec: float) -> str | None:
@@ -33,15 +36,15 @@ def try_to_load(executables: Sequence[tuple[str, bytes]], timeout_sec: float) ->
                         device.unload(device.load(path).handle)
                     except DeviceDied as error:
                         raise ModelError(
-                            f"{name}: LiteRT cannot prepare the model, of which its process dies "
-                            f"({error}); no device could run it, convert the model again."
+                            f"{name}: LiteRT dies of the model when it prepares it "
+                            f"({_how(error)}); no device could run it, convert the model again."
                         ) from None
                     except UnknownOperator as error:
                         return str(error).replace(str(path), name)
                     except (ModelError, DeviceError) as error:
+                        found = str(error).replace(str(path), name).removesuffix(_ADVICE)
                         raise ModelError(
-                            f"{str(error).replace(str(path), name)}; no device could run it, "
-                            "convert the model again."
+                            f"{found}; no device could run it, convert the model again."
                         ) from None
             finally:
                 device.close()
@@ -50,3 +53,10 @@ def try_to_load(executables: Sequence[tuple[str, bytes]], timeout_sec: float) ->
     except (OSError, DeviceError) as error:
         return f"no device process could be used ({error})"
     return None
+
+
+def _how(death: DeviceDied) -> str:
+    code = death.exit_code
+    if code is None:
+        return "for an unknown reason"
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"

@@ -76,6 +76,8 @@ def test_an_operator_litert_does_not_have_is_not_its_refusal() -> None:
     tiny.relu(x, y)
     tiny.operator("CUSTOM", [y], [z], custom=b"of-somebody")
     data = compile_graph(graph_from_bytes(tiny.ends([x], [z]).build(), "m")).data
-    reason = try_to_load([("m", data)], 60)
+    reason = try_to_load([("m", data), ("n", cpu_only())], 60)
     assert reason is not None
     assert reason.startswith("m contains the custom operator of-somebody")
+    with pytest.raises(ModelError, match=r"^n: LiteRT dies"):  # the others are tried all the same
+        try_to_load([("m", data), ("n", added(scale=None))], 60)

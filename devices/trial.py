@@ -6,6 +6,7 @@ where its death does no harm.
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from devices.errors import DeviceDied, DeviceError, ModelError, UnknownOperator
 from devices.hosted import Deadlines
 from devices.simulated import SimulatedDevice
+
+_ADVICE = "; compile the model again"  # what devices say, which would not help here
 
 
 def try_to_load(executables: Sequence[tuple[str, bytes]], timeout_sec: float) -> str | None:
@@ -22,6 +25,7 @@ def try_to_load(executables: Sequence[tuple[str, bytes]], timeout_sec: float) ->
     ``ModelError`` where LiteRT refuses a model, dies of it, or finds other shapes or types at its
     ends than the file says, and where it takes longer than ``timeout_sec``.
     """
+    unknown: str | None = None
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "executable.tflite")
@@ -33,15 +37,16 @@ def try_to_load(executables: Sequence[tuple[str, bytes]], timeout_sec: float) ->
                         device.unload(device.load(path).handle)
                     except DeviceDied as error:
                         raise ModelError(
-                            f"{name}: LiteRT cannot prepare the model, of which its process dies "
-                            f"({error}); no device could run it, convert the model again."
+                            f"{name}: LiteRT dies of the model when it prepares it "
+                            f"({_how(error, timeout_sec)}); no device could "
+                            "run it, convert the model again."
                         ) from None
                     except UnknownOperator as error:
-                        return str(error).replace(str(path), name)
+                        unknown = unknown or str(error).replace(str(path), name)
                     except (ModelError, DeviceError) as error:
+                        found = str(error).replace(str(path), name).removesuffix(_ADVICE)
                         raise ModelError(
-                            f"{str(error).replace(str(path), name)}; no device could run it, "
-                            "convert the model again."
+                            f"{found}; no device could run it, convert the model again."
                         ) from None
             finally:
                 device.close()
@@ -49,4 +54,13 @@ def try_to_load(executables: Sequence[tuple[str, bytes]], timeout_sec: float) ->
         raise
     except (OSError, DeviceError) as error:
         return f"no device process could be used ({error})"
-    return None
+    return unknown
+
+
+def _how(death: DeviceDied, timeout_sec: float) -> str:
+    code = death.exit_code
+    if code == -signal.SIGKILL:
+        return f"killed, because it took longer than {timeout_sec:g} s or for want of memory"
+    if code is None:
+        return "for an unknown reason"
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"

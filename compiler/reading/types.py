@@ -39,37 +39,51 @@ _OTHERS: dict[tuple[str, str], tuple[str, ...]] = {
 """By operator and type of its data: which other types its results may have.  LiteRT's kernels have
 them for the cell of an old quantised LSTM: gates from its sums, and their product with a state."""
 
+_MAKES = {"DEQUANTIZE": ("float16", "float32")}
+"""Types that results can have, whatever the data are."""
+
 _CONVOLVED = frozenset({"float32", "int8", "int16", "uint8"})
 """Types that LiteRT's convolutions work on."""
 
 
 def check_types(name: str, operators: Sequence[Operator], tensors: Sequence[Tensor]) -> None:
-    """Raise ``ModelError`` where an operator's results have another type than its data."""
+    """Raise ``ModelError`` where an operator cannot read or make what it does by their types."""
     for operator in operators:
-        if operator.is_custom or operator.kind not in _ALIKE:
-            continue
-        places = _ALIKE[operator.kind]
-        read = (
-            operator.inputs
-            if places is None
-            else [operator.inputs[p] for p in places if p < len(operator.inputs)]
-        )
-        alike = [tensors[t] for t in read if t != NO_TENSOR]
-        if alike and "CONV" in operator.kind and alike[0].dtype not in _CONVOLVED:
+        found = None if operator.is_custom else _contradiction(operator, tensors)
+        if found is not None:
             raise unsound(
                 name,
-                f"operator {operator.file_index} ({operator.kind}) reads {alike[0].name!r}, which "
-                f"is {alike[0].dtype}, where one of {', '.join(sorted(_CONVOLVED))} is needed",
+                f"the types around operator {operator.file_index} ({operator.kind}) contradict "
+                f"each other: {found}; convert the model again",
             )
-        for tensor in (tensors[t] for t in operator.outputs):
-            others = [_OTHERS.get((operator.kind, one.dtype), ()) for one in alike]
-            if not alike or not all(tensor.dtype in other for other in others):
-                alike.append(tensor)
-        for tensor in alike:
-            if tensor.element_type != alike[0].element_type:
-                raise unsound(
-                    name,
-                    f"the types around operator {operator.file_index} ({operator.kind}) contradict "
-                    f"each other: {alike[0].name!r} is {alike[0].dtype} and {tensor.name!r} "
-                    f"{tensor.dtype}, where both must be the same; convert the model again",
-                )
+
+
+def _contradiction(operator: Operator, tensors: Sequence[Tensor]) -> str | None:
+    made = [tensors[t] for t in operator.outputs]
+    possible = _MAKES.get(operator.kind)
+    for tensor in made:
+        if possible is not None and tensor.dtype not in possible:
+            return f"{tensor.name!r} is {tensor.dtype}, where {' or '.join(possible)} is made"
+    if operator.kind not in _ALIKE:
+        return None
+    places = _ALIKE[operator.kind]
+    read = (
+        operator.inputs
+        if places is None
+        else [operator.inputs[p] for p in places if p < len(operator.inputs)]
+    )
+    alike = [tensors[t] for t in read if t != NO_TENSOR]
+    if "CONV" in operator.kind and alike and alike[0].dtype not in _CONVOLVED:
+        allowed = ", ".join(sorted(_CONVOLVED))
+        return f"{alike[0].name!r} is {alike[0].dtype}, where one of {allowed} is needed"
+    for tensor in made:
+        others = [_OTHERS.get((operator.kind, one.dtype), ()) for one in alike]
+        if not alike or not all(tensor.dtype in other for other in others):
+            alike.append(tensor)
+    for tensor in alike:
+        if tensor.element_type != alike[0].element_type:
+            return (
+                f"{alike[0].name!r} is {alike[0].dtype} and {tensor.name!r} {tensor.dtype}, where "
+                "both must be the same"
+            )
+    return None

@@ -215,6 +215,14 @@ def test_types_that_contradict_each_other_are_refused() -> None:
         graph_from_bytes(tiny.ends([x], [y]).build(), "m")
 
 
+def test_what_dequantize_makes_is_a_float() -> None:
+    tiny = Tiny()
+    x, y = tiny.tensor("x"), tiny.tensor("y")
+    tiny.operator("DEQUANTIZE", [x], [y], version=2)
+    with pytest.raises(ModelError, match="'y' is int8, where float16 or float32 is made"):
+        graph_from_bytes(tiny.ends([x], [y]).build(), "m")
+
+
 def test_a_shape_left_out_behind_a_builtin_operator_is_found() -> None:
     tiny = Tiny()
     x, a = tiny.tensor("x", (1, 6)), tiny.tensor("a", ())

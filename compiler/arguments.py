@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from compiler.flags import FlagParser
 from compiler.options import DEFAULT_RUNTIME_VERSION, CompileOptions
@@ -24,7 +23,8 @@ MODEL_edgetpu.tflite, with a log that says of each operation where it runs and w
   one model       edgetpu_compiler model.tflite
   a pipeline      edgetpu_compiler --num_segments 4 model.tflite
                   cuts it into 4 segments of about equal parameter size, one per Edge TPU;
-                  partition-with-profiling balances their time instead
+                  partition-with-profiling balances their time instead;
+                  --cut_at 12,add_3 cuts before operation #12 and behind tensor add_3
   several models  edgetpu_compiler often_used.tflite seldom_used.tflite
                   on one Edge TPU: they share its parameter memory, the first one served first
 
@@ -47,9 +47,7 @@ class Arguments:
 
     models: tuple[str, ...] = ()
     options: tuple[CompileOptions, ...] = ()
-    num_segments: int = 1
     out_dir: str = "."
-    order: Literal["coral", "file"] = "coral"
     show_operations: bool = False
     json: bool = False
     supported_ops: str = ""
@@ -66,21 +64,21 @@ def parse(arguments: Sequence[str]) -> Arguments:
         )
     if not parsed.models:
         raise ConfigError("No model was given; name a .tflite file, see edgetpu_compiler --help.")
+    _refuse_combinations(parsed)
     options = CompileOptions(
         min_runtime_version=_whole_number(parsed, "min_runtime_version"),
         search_delegate=parsed.search_delegate,
         delegate_search_step=_whole_number(parsed, "delegate_search_step"),
         timeout_sec=_number(parsed, "timeout_sec"),
+        num_segments=_whole_number(parsed, "num_segments"),
+        cut_at=_listed(parsed, "cut_at"),
+        order=parsed.order,
     )
-    num_segments = _whole_number(parsed, "num_segments")
     stops = _stop_lists(parsed.intermediate_tensors, len(parsed.models))
-    _refuse_combinations(parsed, num_segments)
     return Arguments(
         models=tuple(parsed.models),
         options=tuple(replace(options, intermediate_tensors=names) for names in stops),
-        num_segments=num_segments,
         out_dir=parsed.out_dir,
-        order=parsed.order,
         show_operations=parsed.show_operations,
         json=parsed.json,
     )
@@ -114,11 +112,18 @@ def parser() -> FlagParser:
         help="compile into this many segments, to be pipelined over as many Edge TPUs (default 1)",
     )
     add(
+        "--cut_at",
+        metavar="MARKS",
+        help="cut where these comma-separated marks say instead: the number of an operation, as "
+        "the log counts them, begins a segment with it; the name of a tensor ends one with the "
+        "operation that makes it",
+    )
+    add(
         "--order",
         choices=["coral", "file"],
-        default="coral",
-        help="in which order --num_segments counts the operations of branched models: as Google's "
-        "compiler does, heads last (coral, the default), or as they lie in the file",
+        help="in which order the operations of branched models are counted: as Google's compiler "
+        "does, heads last (coral, the default of --num_segments), or as they lie in the file "
+        "(file, the default of --cut_at)",
     )
     add("-o", "--out_dir", metavar="DIR", default=".", help="where to write (default: here)")
     add(
@@ -183,6 +188,15 @@ def _number(parsed: argparse.Namespace, option: str) -> float:
         raise ConfigError(f"{option} is {text!r}, a number is needed.") from None
 
 
+def _listed(parsed: argparse.Namespace, option: str) -> tuple[str, ...]:
+    """What an option lists, separated by commas; nothing if it is not given."""
+    text = getattr(parsed, option)
+    found = () if text is None else tuple(one.strip() for one in text.split(",") if one.strip())
+    if text is not None and not found:
+        raise ConfigError(f"{option} is empty; name at least one.")
+    return found
+
+
 def _stop_lists(text: str | None, model_count: int) -> list[tuple[str, ...]]:
     """Tensor names per model.  For a single model a colon may be part of a name."""
     if text is None:
@@ -199,14 +213,17 @@ def _stop_lists(text: str | None, model_count: int) -> list[tuple[str, ...]]:
     return names
 
 
-def _refuse_combinations(parsed: argparse.Namespace, num_segments: int) -> None:
-    if num_segments != 1 and len(parsed.models) > 1:
-        raise ConfigError(
-            "num_segments cannot be used with several models; compile one model at a time."
-        )
-    if num_segments != 1 and parsed.intermediate_tensors is not None:
-        raise ConfigError("num_segments cannot be combined with intermediate_tensors; drop one.")
-    if parsed.search_delegate and len(parsed.models) > 1:
-        raise ConfigError(
-            "search_delegate cannot be used with several models; compile one model at a time."
-        )
+def _refuse_combinations(parsed: argparse.Namespace) -> None:
+    """What several models cannot be combined with."""
+    if len(parsed.models) == 1:
+        return
+    given = {
+        "num_segments": parsed.num_segments != "1",
+        "cut_at": parsed.cut_at is not None,
+        "search_delegate": parsed.search_delegate,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise ConfigError(
+                f"{option} cannot be used with several models; compile one model at a time."
+            )

@@ -53,6 +53,10 @@ def plan_segment(
     Raises ``ConfigError`` or ``ModelError`` where the segment cannot be compiled, and
     ``ModelError`` once the deadline has passed.
     """
+    if options.cuts:
+        raise ConfigError(
+            "num_segments and cut_at are for compile_file; give compile_parts the segments instead."
+        )
     deadline.check()
     edge = boundary_of(graph, operators)
     check_ends(graph, (*edge.inputs, *edge.outputs))

@@ -1,6 +1,7 @@
 """Cutting: any set of operators of a graph becomes a valid ``.tflite`` model of its own.
 
-Also where ``--num_segments`` cuts.  What the chip can run and what it costs is not known here.
+Also where ``--num_segments`` and ``--cut_at`` cut.  What the chip can run and what it costs is not
+known here.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from compiler.cutting.cut import (
     flow,
     in_order,
 )
+from compiler.cutting.marks import Mark, parts_at
 from compiler.cutting.segments import (
     CutOrder,
     first_output,
@@ -30,6 +32,7 @@ __all__ = [
     "Boundary",
     "Crossing",
     "CutOrder",
+    "Mark",
     "boundary",
     "boundary_of",
     "check_range",
@@ -42,5 +45,6 @@ __all__ = [
     "in_order",
     "parameter_count_cuts",
     "parameter_count_parts",
+    "parts_at",
     "segment_stem",
 ]

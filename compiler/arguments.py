@@ -7,8 +7,10 @@ reads and compiles models takes longer to import than all else here takes.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from compiler.flags import FlagParser
 from compiler.options import DEFAULT_RUNTIME_VERSION, CompileOptions
@@ -26,7 +28,8 @@ MODEL_edgetpu.tflite, with a log that says of each operation where it runs and w
                   partition-with-profiling balances their time instead;
                   --cut_at 12,add_3 cuts before operation #12 and behind tensor add_3
   several models  edgetpu_compiler often_used.tflite seldom_used.tflite
-                  on one Edge TPU: they share its parameter memory, the first one served first
+                  on one Edge TPU: they share its parameter memory, the first one served first;
+                  --optimize_order finds the order
 
 Long options take dashes or underscores and may be given as --name value or --name=value."""
 
@@ -41,12 +44,16 @@ Exit code 0 on success, 2 when a model or an option is not usable; then nothing 
 class Arguments:
     """What a command line asks for: models, each with its options, and how to compile them.
 
+    ``weights`` says of each model how often it runs, for ``optimize_order``.
+
     With ``help``, ``version`` or ``supported_ops`` (a format) nothing else is looked at.  Options
     that do not go together, or have values that make no sense, never get this far.
     """
 
     models: tuple[str, ...] = ()
     options: tuple[CompileOptions, ...] = ()
+    optimize_order: bool = False
+    weights: tuple[Fraction, ...] = ()
     out_dir: str = "."
     show_operations: bool = False
     json: bool = False
@@ -75,9 +82,12 @@ def parse(arguments: Sequence[str]) -> Arguments:
         order=parsed.order,
     )
     stops = _stop_lists(parsed.intermediate_tensors, len(parsed.models))
+    weights = _weights(parsed)
     return Arguments(
         models=tuple(parsed.models),
         options=tuple(replace(options, intermediate_tensors=names) for names in stops),
+        optimize_order=parsed.optimize_order,
+        weights=weights,
         out_dir=parsed.out_dir,
         show_operations=parsed.show_operations,
         json=parsed.json,
@@ -124,6 +134,17 @@ def parser() -> FlagParser:
         help="in which order the operations of branched models are counted: as Google's compiler "
         "does, heads last (coral, the default of --num_segments), or as they lie in the file "
         "(file, the default of --cut_at)",
+    )
+    add(
+        "--optimize_order",
+        action="store_true",
+        help="co-compile several models not in the order given but in that which streams least "
+        "(the best of all up to 7 models), and print what each streams in both",
+    )
+    add(
+        "--weights",
+        metavar="NUMS",
+        help="with --optimize_order: how often each model runs, as 3,1 (default: all alike)",
     )
     add("-o", "--out_dir", metavar="DIR", default=".", help="where to write (default: here)")
     add(
@@ -211,6 +232,35 @@ def _stop_lists(text: str | None, model_count: int) -> list[tuple[str, ...]]:
     if not any(names):
         raise ConfigError("intermediate_tensors is empty; name at least one tensor.")
     return names
+
+
+def _weights(parsed: argparse.Namespace) -> tuple[Fraction, ...]:
+    """How often each model runs, for ``--optimize_order``."""
+    if not parsed.optimize_order:
+        if parsed.weights is not None:
+            raise ConfigError("weights is for optimize_order; add --optimize_order or drop it.")
+        return ()
+    count = len(parsed.models)
+    if count < 2:
+        raise ConfigError("optimize_order is for several models, but one was given; name them all.")
+    if parsed.weights is None:
+        return (Fraction(1),) * count
+    texts = parsed.weights.split(",")
+    if len(texts) != count:
+        raise ConfigError(
+            f"weights has {len(texts)} numbers, but there are {count} models; give one for each."
+        )
+    return tuple(map(_weight, texts))
+
+
+def _weight(text: str) -> Fraction:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight < math.inf:
+        raise ConfigError(f"weights has {text.strip()!r}, numbers above 0 are needed, as in 3,1.")
+    return Fraction(weight)
 
 
 def _refuse_combinations(parsed: argparse.Namespace) -> None:

@@ -15,7 +15,15 @@ from compiler.deadline import Deadline
 from compiler.executables import CompiledSegment
 from compiler.graph import Graph
 from compiler.log import OutputNames, explained, summary, version_line
-from compiler.models import CompiledModel, compile_model, spare_the_models
+from compiler.models import (
+    BestOrder,
+    CompiledModel,
+    compile_in_best_order,
+    compile_model,
+    order_data,
+    order_text,
+    spare_the_models,
+)
 from compiler.reading import read_graph
 from compiler.reasons import as_data
 from devices.errors import ConfigError
@@ -41,7 +49,7 @@ def run(arguments: Arguments) -> None:
     if options.search_delegate:
         tell(f"Searching for valid delegate with step {options.delegate_search_step}")
         tell(f"Try to compile segment with {len(graphs[0])} ops")
-    models = _compile(graphs, arguments, deadline)
+    models, best = _compile(graphs, arguments, deadline)
     duration_ms = (time.perf_counter() - started) * 1e3
     compiled = [segment for model in models for segment in model.segments]
     names = [name for model in models for name in model.names]
@@ -53,6 +61,8 @@ def run(arguments: Arguments) -> None:
     write_together(out_dir, files)
 
     tell(f"\nModel compiled successfully in {duration_ms:.0f} ms.")
+    if best is not None:
+        tell(f"\n{order_text(best, arguments.models)}")
     for segment, name in zip(compiled, names, strict=True):
         shown = replace(
             name,
@@ -70,7 +80,10 @@ def run(arguments: Arguments) -> None:
     else:
         tell("Compilation succeeded!")
     if arguments.json:
-        print(json.dumps(_document(compiled, names, out_dir), indent=2))
+        document = _document(compiled, names, out_dir)
+        if best is not None:
+            document["order"] = order_data(best, arguments.models)
+        print(json.dumps(document, indent=2))
 
 
 def _document(
@@ -92,16 +105,21 @@ def _document(
 
 def _compile(
     graphs: Sequence[Graph], arguments: Arguments, deadline: Deadline
-) -> list[CompiledModel]:
+) -> tuple[list[CompiledModel], BestOrder | None]:
+    """The models in the order in which they share a device, and how that was chosen, if it was."""
     if len(graphs) == 1:
-        return [compile_model(graphs[0], arguments.options[0], deadline=deadline)]
-    together = compile_together(
-        list(zip(graphs, arguments.options, strict=True)), deadline=deadline
-    )
+        return [compile_model(graphs[0], arguments.options[0], deadline=deadline)], None
+    jobs = list(zip(graphs, arguments.options, strict=True))
+    best = None
+    if arguments.optimize_order:
+        best, together = compile_in_best_order(jobs, arguments.weights, deadline)
+        graphs = [graphs[model] for model in best.order]
+    else:
+        together = compile_together(jobs, deadline=deadline)
     return [
         CompiledModel(graph.name, (graph.stem,), (segment,))
         for graph, segment in zip(graphs, together, strict=True)
-    ]
+    ], best
 
 
 def _refuse_one_name_for_two(names: Sequence[OutputNames]) -> None:

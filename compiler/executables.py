@@ -125,33 +125,41 @@ def finish(
 
 
 def _place(plans: Sequence[Plan], *, shared_memory: bool) -> list[ExecutableInfo]:
-    infos = []
-    shared_reserve = max(reserved_bytes(plan.mapped_count) for plan in plans)
-    offset = 0
+    if not shared_memory:
+        return [place(plan, reserved_bytes(plan.mapped_count), 0) for plan in plans]
+    infos: list[ExecutableInfo] = []
+    reserve, offset = shared_reserve_bytes(plans), 0
     for plan in plans:
-        reserve = shared_reserve if shared_memory else reserved_bytes(plan.mapped_count)
-        available = PARAMETER_MEMORY_BYTES - reserve - offset
-        mapped_work = plan.work[: plan.mapped_count]
-        on_chip = allocate(
-            [Layer(w.parameter_bytes, w.name == "DEPTHWISE_CONV_2D") for w in mapped_work],
-            available,
-        )
-        placed = (
-            *(replace(w, on_chip=c) for w, c in zip(mapped_work, on_chip, strict=True)),
-            *plan.work[plan.mapped_count :],
-        )
-        info = ExecutableInfo(
-            min_runtime_version=plan.options.min_runtime_version,
-            caching_token=0,
-            on_chip_offset_bytes=offset,
-            instruction_bytes=instruction_bytes(plan.mapped_count),
-            available_on_chip_bytes=available,
-            operators=placed,
-        )
-        infos.append(info)
-        if shared_memory:
-            offset += info.on_chip_bytes
+        infos.append(place(plan, reserve, offset))
+        offset += infos[-1].on_chip_bytes
     return infos
+
+
+def shared_reserve_bytes(plans: Sequence[Plan]) -> int:
+    """Parameter memory set aside for the executables of models that share a device."""
+    return max(reserved_bytes(plan.mapped_count) for plan in plans)
+
+
+def place(plan: Plan, reserve_bytes: int, offset_bytes: int) -> ExecutableInfo:
+    """Which parameters stay on chip behind others of ``offset_bytes``; the token is left open."""
+    available = PARAMETER_MEMORY_BYTES - reserve_bytes - offset_bytes
+    mapped_work = plan.work[: plan.mapped_count]
+    on_chip = allocate(
+        [Layer(w.parameter_bytes, w.name == "DEPTHWISE_CONV_2D") for w in mapped_work],
+        available,
+    )
+    placed = (
+        *(replace(w, on_chip=c) for w, c in zip(mapped_work, on_chip, strict=True)),
+        *plan.work[plan.mapped_count :],
+    )
+    return ExecutableInfo(
+        min_runtime_version=plan.options.min_runtime_version,
+        caching_token=0,
+        on_chip_offset_bytes=offset_bytes,
+        instruction_bytes=instruction_bytes(plan.mapped_count),
+        available_on_chip_bytes=available,
+        operators=placed,
+    )
 
 
 def _token(plans: Sequence[Plan], infos: Sequence[ExecutableInfo]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, SupportsFloat, SupportsIndex
 
 from devices.errors import ConfigError
 
@@ -46,6 +46,17 @@ class CompileOptions:
         return self.num_segments != 1 or bool(self.cut_at)
 
     def __post_init__(self) -> None:
+        for option in ("min_runtime_version", "delegate_search_step", "num_segments"):
+            if not isinstance(getattr(self, option), SupportsIndex):
+                raise ConfigError(
+                    f"{option} is {getattr(self, option)!r}, a whole number is needed."
+                )
+        if not isinstance(self.timeout_sec, SupportsFloat):
+            raise ConfigError(f"timeout_sec is {self.timeout_sec!r}, a number is needed.")
+        for option, kinds in (("intermediate_tensors", str), ("cut_at", (str, SupportsIndex))):
+            value = getattr(self, option)
+            if isinstance(value, str) or not all(isinstance(one, kinds) for one in value):
+                raise ConfigError(f"{option} is {value!r}, a tuple of names is needed.")
         if not OLDEST_RUNTIME_VERSION <= self.min_runtime_version <= DEFAULT_RUNTIME_VERSION:
             raise ConfigError(
                 f"min_runtime_version is {self.min_runtime_version}, a runtime version from "
@@ -57,11 +68,6 @@ class CompileOptions:
             )
         if not self.timeout_sec > 0:
             raise ConfigError(f"timeout_sec is {self.timeout_sec}, it must be more than 0.")
-        for option in ("intermediate_tensors", "cut_at"):
-            if isinstance(getattr(self, option), str):
-                raise ConfigError(
-                    f"{option} is the text {getattr(self, option)!r}, a tuple of names is needed."
-                )
         if self.num_segments != 1 and self.cut_at:
             raise ConfigError(
                 "num_segments cannot be combined with cut_at, which says both how often and where "

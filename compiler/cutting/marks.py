@@ -74,7 +74,9 @@ def _place(graph: Graph, mark: Mark, position: Mapping[int, int]) -> int:
     place = 0 if index is None else position[index]
     if place == 0:
         found = (
-            f"has operations #0 to #{len(graph) - 1}" if index is None else "begins with that one"
+            f"has operations #0 to #{len(graph) - 1}"
+            if index is None
+            else "begins with that one in this order"
         )
         raise ConfigError(
             f"cut_at names operation {mark!r}, but {graph.name} {found}; a number is that of the "

@@ -139,7 +139,7 @@ def spare_the_models(models: Iterable[str], directory: Path, files: Iterable[str
         if (directory / name).resolve() in sources:
             raise ConfigError(
                 f"Compiling would write over the input {directory / name}; "
-                "choose another out_dir or rename it."
+                "choose another directory, or rename it."
             )
 
 

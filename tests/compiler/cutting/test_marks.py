@@ -102,7 +102,7 @@ def test_a_tensor_ends_a_segment_in_either_order() -> None:
 @pytest.mark.parametrize(
     ("marks", "sentence"),
     [
-        (["0"], "cut_at names operation '0', but m.tflite begins with that one"),
+        (["0"], "cut_at names operation '0', but m.tflite begins with that one in this order"),
         (["5"], "cut_at names operation '5', but m.tflite has operations #0 to #4"),
         ([-1], "cut_at names operation -1, but m.tflite has operations #0 to #4"),
         (["t"], "'t', but no operation of m.tflite makes a tensor of this name"),

@@ -23,6 +23,8 @@ from compiler.cutting.marks import Mark, parts_at
 from compiler.cutting.segments import (
     CutOrder,
     first_output,
+    obstacles_along,
+    order_of,
     parameter_count_cuts,
     parameter_count_parts,
     segment_stem,
@@ -43,6 +45,8 @@ __all__ = [
     "first_output",
     "flow",
     "in_order",
+    "obstacles_along",
+    "order_of",
     "parameter_count_cuts",
     "parameter_count_parts",
     "parts_at",

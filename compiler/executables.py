@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from compiler.cutting import Boundary, extract
 from compiler.deadline import Deadline
@@ -85,15 +85,17 @@ class CompileReport:
 
 @dataclass(frozen=True)
 class CompiledSegment:
-    """An executable in memory: its file's bytes, its description, the segment it was made from.
-
-    ``cpu_data`` is the uncompiled segment, a plain ``.tflite``.
-    """
+    """An executable in memory: its file's bytes, its description, what it was made from."""
 
     data: bytes
     info: ExecutableInfo
-    cpu_data: bytes
     report: CompileReport
+    plan: Plan = field(repr=False, compare=False)
+
+    @property
+    def cpu_data(self) -> bytes:
+        """The uncompiled segment, a plain ``.tflite``, made when it is asked for."""
+        return self.plan.cpu_data()
 
 
 def finish(
@@ -166,7 +168,7 @@ def _token(plans: Sequence[Plan], infos: Sequence[ExecutableInfo]) -> int:
     """64 bits of a SHA-256 over what will lie in parameter memory and where; never 0."""
     digest = hashlib.sha256()
     for plan, info in zip(plans, infos, strict=True):
-        digest.update(hashlib.sha256(plan.mapped_model or b"").digest())
+        digest.update(hashlib.sha256(plan.mapped_model() or b"").digest())
         digest.update(repr(info).encode())
     return int.from_bytes(digest.digest()[:8], "little") or 1
 
@@ -179,22 +181,22 @@ def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegm
     data = seal(
         info,
         tree.model,
-        mapped_model=plan.mapped_model,
+        mapped_model=plan.mapped_model(),
         mapped_inputs=[tree.place[t] for t in mapped_edge.inputs],
         mapped_outputs=[tree.place[t] for t in mapped_edge.outputs],
         position=len(head),
     )
     operators = plan.graph.operators
-    whole = len(plan.mapping.verdicts) == len(operators)
+    whole = len(plan.operators) == len(operators)
     report = CompileReport(
-        input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data),
+        input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data()),
         output_bytes=len(data),
         used_on_chip_bytes=info.on_chip_bytes,
         remaining_on_chip_bytes=info.available_on_chip_bytes - info.on_chip_bytes,
         off_chip_bytes=info.off_chip_bytes,
         details=tuple(_report(plan, i) for i in plan.mapping.verdicts),
     )
-    return CompiledSegment(data=data, info=info, cpu_data=plan.cpu_data, report=report)
+    return CompiledSegment(data=data, info=info, report=report, plan=plan)
 
 
 def _report(plan: Plan, index: int) -> OperatorReport:

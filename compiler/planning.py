@@ -25,24 +25,35 @@ from devices.executable import OperatorWork, tflite_file
 class Plan:
     """One segment: what runs where, how much work it is, and the models it is made of.
 
-    ``work`` lists the mapped operators first, then those on the CPU.  ``cpu_data`` is the whole
-    segment as a plain ``.tflite``, ``mapped_model`` what the custom operator will stand for
-    (``None`` if nothing maps); ``edge`` and ``mapped_edge`` are the tensors at their ends.
+    ``work`` lists the mapped operators first, then those on the CPU; ``edge`` and ``mapped_edge``
+    are the tensors at the ends of the segment and of what is mapped.
+
+    The models are made when they are asked for: kept, each would take the model's size once more.
     """
 
     graph: Graph
+    operators: Sequence[int]
     options: CompileOptions
     edge: Boundary
     mapping: SegmentMapping
     work: tuple[OperatorWork, ...]
-    cpu_data: bytes
     mapped_edge: Boundary
-    mapped_model: bytes | None
 
     @property
     def mapped_count(self) -> int:
         """Operators that run on the Edge TPU."""
         return len(self.mapping.mapped)
+
+    def cpu_data(self) -> bytes:
+        """The whole segment as a plain ``.tflite``."""
+        return cut_operators(self.graph, self.operators)
+
+    def mapped_model(self) -> bytearray | None:
+        """What the custom operator will stand for; ``None`` if nothing maps."""
+        mapped, edge = self.mapping.mapped, self.mapped_edge
+        if not mapped:
+            return None
+        return tflite_file.packed(extract(self.graph, mapped, edge.inputs, edge.outputs).model)
 
 
 def plan_segment(
@@ -68,20 +79,14 @@ def plan_segment(
     )
     _refuse_large_activations(graph, mapping.mapped)
     deadline.check()
-    cpu_data = cut_operators(graph, operators)
-    deadline.check()
     mapped_edge = edge
-    mapped_model: bytes | None = None
-    if len(mapping.mapped) == len(operators):
-        mapped_model = cpu_data
-    elif mapping.mapped:
+    if mapping.mapped and len(mapping.mapped) < len(operators):
         reads, makes = flow(graph, frozenset(mapping.mapped))
         mapped_edge = Boundary(*in_order(graph, reads, makes))
-        part = extract(graph, mapping.mapped, mapped_edge.inputs, mapped_edge.outputs)
-        mapped_model = tflite_file.pack_model(part.model)
-        deadline.check()
+    deadline.check()
     return Plan(
         graph=graph,
+        operators=operators,
         options=options,
         edge=edge,
         mapping=mapping,
@@ -89,9 +94,7 @@ def plan_segment(
             *(operator_work(graph, i, "tpu") for i in mapping.mapped),
             *(operator_work(graph, i, "cpu") for i in (*mapping.head, *mapping.tail)),
         ),
-        cpu_data=cpu_data,
         mapped_edge=mapped_edge,
-        mapped_model=mapped_model,
     )
 
 

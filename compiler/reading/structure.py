@@ -9,6 +9,7 @@ reads is checked here first, against the length of the file and against a budget
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from compiler.deadline import Deadline
 _U16 = struct.Struct("<H").unpack_from
 _U32 = struct.Struct("<I").unpack_from
 _I32 = struct.Struct("<i").unpack_from
+
+_ATTACHED = re.compile(rb"\x00*(PK\x03\x04)").match  # a zip archive, behind padding
 
 _MAX_TABLES = 1_000_000  # the limit of the C++ flatbuffer verifier
 _TEXT_BUDGET_FACTOR = 16  # names may be shared, but not so that they outgrow the file manyfold
@@ -194,6 +197,6 @@ def check_structure(data: bytes, deadline: Deadline) -> None:
         walk.table(int(_U32(data, 0)[0]), "Model")
     except struct.error:
         raise DamageError(f"an offset points past the end at byte {len(data)}") from None
-    attached = data[walk.end :].lstrip(b"\0")
-    if attached.startswith(b"PK\3\4") and not zipfile.is_zipfile(io.BytesIO(attached)):
+    attached = _ATTACHED(data, walk.end)
+    if attached is not None and not zipfile.is_zipfile(io.BytesIO(data[attached.start(1) :])):
         raise DamageError("the files attached behind the model break off")

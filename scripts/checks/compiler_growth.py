@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How time and memory of the compiler grow with models: by operators, and by bytes (markdown).
 
-    python scripts/checks/compiler_growth.py                        # 10 to 10,000 operators, 1 to 600 MB
-    python scripts/checks/compiler_growth.py --size 2000x1 10x2000  # operators x megabytes
+    python scripts/checks/compiler_growth.py                   # to 10,000 operators, to 600 MB
+    python scripts/checks/compiler_growth.py --size 2000x1     # operators x megabytes
 
 Models are chains of FULLY_CONNECTED of equal size, written to a temporary directory.  Each is
 compiled by a process of its own, like ``edgetpu_compiler``, which is asked for its peak memory when
@@ -25,16 +25,17 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from devices.executable import tflite_file
 
+ROOT = Path(__file__).resolve().parents[2]
 BY_OPERATORS = ((10, 1), (100, 1), (1_000, 1), (3_000, 1), (10_000, 1))
 BY_SIZE = ((50, 10), (50, 50), (50, 200), (50, 600))
 MEGABYTE = 10**6
@@ -123,9 +124,9 @@ def measured(operators: int, size_bytes: int, num_segments: int, directory: Path
     maker = [sys.executable, "-c", MAKER, str(path), str(operators), str(size_bytes)]
     subprocess.run(maker, cwd=ROOT, check=True)
     file_bytes = path.stat().st_size
+    options = ["--timeout_sec=inf", "-n", str(num_segments), "-o", str(directory)]
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, "--timeout_sec=inf", "-n", str(num_segments)]
-        + ["-o", str(directory), str(path)],
+        [sys.executable, "-c", CHILD, *options, str(path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -145,9 +146,9 @@ def complaints(rows: Sequence[Row], most: float) -> list[str]:
         f"{row.operators:,} operators, {row.file_bytes / MEGABYTE:,.0f} MB: {row.factor:.1f} times "
         f"its size, at most {most:g} are allowed"
         for row in rows
-        if row.file_bytes >= JUDGED_BYTES and row.factor > most
+        if row.file_bytes >= JUDGED_BYTES and round(row.factor, 1) > most
     ]
-    for small, large in zip(rows, rows[1:], strict=False):
+    for small, large in pairwise(rows):
         work = max(large.operators / small.operators, large.file_bytes / small.file_bytes)
         if large.seconds > JUDGED_SECONDS and large.seconds > MOST_GROWTH * work * small.seconds:
             found.append(

@@ -80,6 +80,7 @@ def parse(arguments: Sequence[str]) -> Arguments:
         num_segments=_whole_number(parsed, "num_segments"),
         cut_at=_listed(parsed, "cut_at"),
         order=parsed.order,
+        enable_multiple_subgraphs=parsed.enable_multiple_subgraphs,
     )
     stops = _stop_lists(parsed.intermediate_tensors, len(parsed.models))
     weights = _weights(parsed)
@@ -152,6 +153,13 @@ def parser() -> FlagParser:
         "--show_operations",
         action="store_true",
         help="also print the operation log, which is always written beside the model",
+    )
+    add(
+        "-a",
+        "--enable_multiple_subgraphs",
+        action="store_true",
+        help="map what is supported again behind CPU operations, too: accepted for compatibility "
+        "and not followed, one part is mapped as without it; the log says where that matters",
     )
     add(
         "-d",

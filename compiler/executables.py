@@ -49,7 +49,8 @@ class CompileReport:
 
     ``input_bytes`` is the size of the model file, or of the uncompiled segment.  ``details`` holds
     the segment's operators in execution order; ``remaining_on_chip_bytes`` is what is left of the
-    parameter memory after this model's share.
+    parameter memory after this model's share.  ``note`` is a sentence on an option that was not
+    followed, empty if all were.
     """
 
     input_bytes: int
@@ -58,6 +59,7 @@ class CompileReport:
     remaining_on_chip_bytes: int
     off_chip_bytes: int
     details: tuple[OperatorReport, ...]
+    note: str = ""
 
     @property
     def operators(self) -> tuple[tuple[str, Status], ...]:
@@ -195,8 +197,21 @@ def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegm
         remaining_on_chip_bytes=info.available_on_chip_bytes - info.on_chip_bytes,
         off_chip_bytes=info.off_chip_bytes,
         details=tuple(_report(plan, i) for i in plan.mapping.verdicts),
+        note=_note(plan),
     )
     return CompiledSegment(data=data, info=info, report=report, plan=plan)
+
+
+def _note(plan: Plan) -> str:
+    statuses = [verdict.status for verdict in plan.mapping.verdicts.values()]
+    left = statuses.count(Status.SECOND_SUBGRAPH)
+    if not (plan.options.enable_multiple_subgraphs and left):
+        return ""
+    return (
+        f"enable_multiple_subgraphs was not followed: this compiler maps one part of a model, so "
+        f"{left} operations behind it stay on the CPU, as without the option; compile them as a "
+        "segment of their own (--cut_at) to have them mapped."
+    )
 
 
 def _report(plan: Plan, index: int) -> OperatorReport:

@@ -28,6 +28,9 @@ class CompileOptions:
     ``file``, the default for ``cut_at``.  Only :func:`~compiler.models.compile_file` cuts
     models; the functions that compile graphs or segments refuse these.
 
+    ``enable_multiple_subgraphs`` changes nothing yet but the report, which then says so where a
+    second part could have been mapped.
+
     Raises ``ConfigError`` for values that make no sense.
     """
 
@@ -39,6 +42,7 @@ class CompileOptions:
     num_segments: int = 1
     cut_at: tuple[str | int, ...] = ()
     order: Literal["coral", "file"] | None = None
+    enable_multiple_subgraphs: bool = False
 
     @property
     def cuts(self) -> bool:

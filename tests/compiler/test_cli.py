@@ -190,6 +190,23 @@ def test_any_long_time_limit(seconds: str) -> None:
     assert cli.main(["-t", seconds, model_file()]) == 0
 
 
+@pytest.mark.parametrize("flags", ["-a", "-sa", "-dsa", "--enable_multiple_subgraphs", "-as"])
+def test_several_subgraphs_are_asked_for_in_vain_but_not_in_silence(
+    capsys: Capture, flags: str
+) -> None:
+    data = branches()[0].build()
+    assert cli.main([model_file(data=data)]) == 0
+    without = Path("m_edgetpu.tflite").read_bytes()
+    assert "Note:" not in capsys.readouterr().out
+    assert cli.main([flags, "m.tflite"]) == 0
+    sentence = "Note: enable_multiple_subgraphs was not followed"
+    assert sentence in capsys.readouterr().out
+    assert sentence in Path("m_edgetpu.log").read_text()
+    assert Path("m_edgetpu.tflite").read_bytes() == without
+    assert cli.main([flags, model_file("whole.tflite", tiny_chain())]) == 0
+    assert "Note:" not in capsys.readouterr().out  # nothing is left to map
+
+
 def test_search_delegate_is_accepted(capsys: Capture) -> None:
     assert cli.main(["-d", "-k", "4", model_file()]) == 0
     out = capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from compiler.cutting import Boundary, boundary_of, cut_operators, extract, flow, in_order
 from compiler.deadline import Deadline
@@ -20,6 +21,9 @@ from compiler.options import CompileOptions
 from devices.errors import ConfigError, ModelError
 from devices.executable import OperatorWork, tflite_file
 
+_KEPT_BYTES = 32 * 2**20
+"""Up to this size of a model its segments are kept: packing them again takes a third longer."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -28,7 +32,8 @@ class Plan:
     ``work`` lists the mapped operators first, then those on the CPU; ``edge`` and ``mapped_edge``
     are the tensors at the ends of the segment and of what is mapped.
 
-    The models are made when they are asked for: kept, each would take the model's size once more.
+    The models are made when they are asked for, and kept where the whole model is small: of a large
+    one, each would take its size once more.
     """
 
     graph: Graph
@@ -46,10 +51,19 @@ class Plan:
 
     def cpu_data(self) -> bytes:
         """The whole segment as a plain ``.tflite``."""
+        if self.mapped_count == len(self.operators) and self._kept is not None:
+            return bytes(self._kept)
         return cut_operators(self.graph, self.operators)
 
     def mapped_model(self) -> bytearray | None:
-        """What the custom operator will stand for; ``None`` if nothing maps."""
+        """What the custom operator will stand for, read only; ``None`` if nothing maps."""
+        return self._packed() if self._kept is None else self._kept
+
+    @cached_property
+    def _kept(self) -> bytearray | None:
+        return self._packed() if self.graph.source_bytes <= _KEPT_BYTES else None
+
+    def _packed(self) -> bytearray | None:
         mapped, edge = self.mapping.mapped, self.mapped_edge
         if not mapped:
             return None

@@ -18,7 +18,7 @@ from tests.tiny import tiny_chain
 def test_three_times_the_size_of_the_model(tmp_path: Path, num_segments: int) -> None:
     """Allocated by Python; a list of bytes that is built may be taken for an eighth larger."""
     path = tmp_path / "m.tflite"
-    path.write_bytes(chain(20, 20_000_000))
+    path.write_bytes(chain(20, 40_000_000))
     compile_file("zoo:mobilenet_v2_1.0_224")  # imports are not counted
     tracemalloc.start()
     try:

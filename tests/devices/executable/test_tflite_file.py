@@ -27,7 +27,7 @@ def test_sized_builder_never_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     def grown(builder: flatbuffers.Builder) -> None:
         pytest.fail(f"{len(builder.Bytes)} bytes were not enough")
 
-    monkeypatch.setattr(flatbuffers.Builder, "growByteBuffer", grown)
+    monkeypatch.setattr(flatbuffers.Builder, "GrowByteBuffer", grown)
     model = frame(60)
     model.buffers.append(tflite_file.aligned_buffer(bytes(3_000_000)))
     assert len(tflite_file.pack_model(model)) > 3_000_000

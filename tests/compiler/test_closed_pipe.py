@@ -45,16 +45,13 @@ COMMANDS = {
     "compile": ["-c", ENTRY, "m.tflite", "--show_operations"],
     "module": ["-m", "compiler.cli", "--version"],
     "json": ["-m", "compiler.cli", "--json", "m.tflite"],
-    "supported": ["-m", "compiler.cli", "--supported_ops"],
     "accuracy": ["-m", "compiler.accuracy", "."],
     "partition": [
         *("-m", "partitioner.cli", "--model_path", "m.tflite", "--num_segments", "2"),
         *("--output_dir", "out", "--no-verify", "--quiet"),
     ],
-    "partition help": ["-m", "partitioner.cli", "--help"],
     "experiment help": ["-m", "partitioner.experiment", "--help"],
     "rooms": ["-m", "edgetpu_pipeline"],
-    "zoo list": ["-m", "zoo", "list"],
     "zoo help": ["-m", "zoo", "--help"],
     "zoo write": ["-m", "zoo", "write", "mobilenet_v2_1.0_224"],
 }

@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler import Graph, Mark, cut_operators, graph_from_bytes, parts_at
+from compiler import Graph, Mark, cut_operators, graph_from_bytes, parts_at, read_graph
 from compiler.cutting import CutOrder
 from devices.errors import ConfigError, ModelError
-from tests.compiler.chain import Array, assert_same, inputs_of, run_segment, run_uncut
+from tests.compiler.chain import (
+    Array,
+    assert_same,
+    inputs_of,
+    run_segment,
+    run_uncut,
+    shared_model,
+)
 from tests.compiler.cutting.test_cut import recurrent_model
 from tests.tiny import Tiny, tiny_chain
 from zoo.random_graph import random_graph
@@ -141,3 +148,15 @@ def test_shared_states_are_not_torn() -> None:
             parts_at(graph, [mark])
         assert f"cannot be cut at {mark!r}: operators 0 and 2 share the state" in str(refusal.value)
     assert parts_at(graph, ["3"]) == ((0, 1, 2), (3,))
+
+
+def test_a_model_of_uint8() -> None:
+    path = shared_model("mobilenet_v1_0.25_128_quant")
+    graph = read_graph(path)
+    name = graph.tensors[graph.operators[19].outputs[0]].name
+    parts = parts_at(graph, [name, 7])
+    assert [len(part) for part in parts] == [7, 13, len(graph) - 20]
+    model = path.read_bytes()
+    inputs = inputs_of(model)
+    assert inputs[0].dtype == "uint8"
+    assert_same(run_parts(graph, parts, inputs), run_uncut(model, inputs))

@@ -9,6 +9,7 @@ from .compile import (
 from .cutting import (
     Boundary,
     Crossing,
+    Mark,
     boundary,
     boundary_of,
     crossing,
@@ -16,6 +17,7 @@ from .cutting import (
     cut_operators,
     parameter_count_cuts,
     parameter_count_parts,
+    parts_at,
     segment_stem,
 )
 from .deadline import Deadline
@@ -23,6 +25,7 @@ from .executables import CompiledSegment, CompileReport
 from .flags import FlagParser
 from .graph import Graph, Operator, Tensor
 from .mapping import Status
+from .models import CompiledModel, compile_file
 from .options import CompileOptions
 from .ordering import first_come
 from .reading import graph_from_bytes, read_graph
@@ -31,16 +34,19 @@ __all__ = [
     "Boundary",
     "CompileOptions",
     "CompileReport",
+    "CompiledModel",
     "CompiledSegment",
     "Crossing",
     "Deadline",
     "FlagParser",
     "Graph",
+    "Mark",
     "Operator",
     "Status",
     "Tensor",
     "boundary",
     "boundary_of",
+    "compile_file",
     "compile_graph",
     "compile_operators",
     "compile_parts",
@@ -54,6 +60,7 @@ __all__ = [
     "graph_from_bytes",
     "parameter_count_cuts",
     "parameter_count_parts",
+    "parts_at",
     "read_graph",
     "segment_stem",
 ]

@@ -7,9 +7,10 @@ reads and compiles models takes longer to import than all else here takes.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from fractions import Fraction
 
 from compiler.flags import FlagParser
 from compiler.options import DEFAULT_RUNTIME_VERSION, CompileOptions
@@ -24,9 +25,11 @@ MODEL_edgetpu.tflite, with a log that says of each operation where it runs and w
   one model       edgetpu_compiler model.tflite
   a pipeline      edgetpu_compiler --num_segments 4 model.tflite
                   cuts it into 4 segments of about equal parameter size, one per Edge TPU;
-                  partition-with-profiling balances their time instead
+                  partition-with-profiling balances their time instead;
+                  --cut_at 12,add_3 cuts before operation #12 and behind tensor add_3
   several models  edgetpu_compiler often_used.tflite seldom_used.tflite
-                  on one Edge TPU: they share its parameter memory, the first one served first
+                  on one Edge TPU: they share its parameter memory, the first one served first;
+                  --optimize_order finds the order
 
 Long options take dashes or underscores and may be given as --name value or --name=value."""
 
@@ -41,15 +44,17 @@ Exit code 0 on success, 2 when a model or an option is not usable; then nothing 
 class Arguments:
     """What a command line asks for: models, each with its options, and how to compile them.
 
+    ``weights`` says of each model how often it runs, for ``optimize_order``.
+
     With ``help``, ``version`` or ``supported_ops`` (a format) nothing else is looked at.  Options
     that do not go together, or have values that make no sense, never get this far.
     """
 
     models: tuple[str, ...] = ()
     options: tuple[CompileOptions, ...] = ()
-    num_segments: int = 1
+    optimize_order: bool = False
+    weights: tuple[Fraction, ...] = ()
     out_dir: str = "."
-    order: Literal["coral", "file"] = "coral"
     show_operations: bool = False
     json: bool = False
     skip_load_check: bool = False
@@ -67,21 +72,25 @@ def parse(arguments: Sequence[str]) -> Arguments:
         )
     if not parsed.models:
         raise ConfigError("No model was given; name a .tflite file, see edgetpu_compiler --help.")
+    _refuse_combinations(parsed)
     options = CompileOptions(
         min_runtime_version=_whole_number(parsed, "min_runtime_version"),
         search_delegate=parsed.search_delegate,
         delegate_search_step=_whole_number(parsed, "delegate_search_step"),
         timeout_sec=_number(parsed, "timeout_sec"),
+        num_segments=_whole_number(parsed, "num_segments"),
+        cut_at=_listed(parsed, "cut_at"),
+        order=parsed.order,
+        enable_multiple_subgraphs=parsed.enable_multiple_subgraphs,
     )
-    num_segments = _whole_number(parsed, "num_segments")
     stops = _stop_lists(parsed.intermediate_tensors, len(parsed.models))
-    _refuse_combinations(parsed, num_segments)
+    weights = _weights(parsed)
     return Arguments(
         models=tuple(parsed.models),
         options=tuple(replace(options, intermediate_tensors=names) for names in stops),
-        num_segments=num_segments,
+        optimize_order=parsed.optimize_order,
+        weights=weights,
         out_dir=parsed.out_dir,
-        order=parsed.order,
         show_operations=parsed.show_operations,
         json=parsed.json,
         skip_load_check=parsed.skip_load_check,
@@ -116,11 +125,29 @@ def parser() -> FlagParser:
         help="compile into this many segments, to be pipelined over as many Edge TPUs (default 1)",
     )
     add(
+        "--cut_at",
+        metavar="MARKS",
+        help="cut where these comma-separated marks say instead: the number of an operation, as "
+        "the log counts them, begins a segment with it; the name of a tensor ends one with the "
+        "operation that makes it",
+    )
+    add(
         "--order",
         choices=["coral", "file"],
-        default="coral",
-        help="in which order --num_segments counts the operations of branched models: as Google's "
-        "compiler does, heads last (coral, the default), or as they lie in the file",
+        help="in which order the operations of branched models are counted: as Google's compiler "
+        "does, heads last (coral, the default of --num_segments), or as they lie in the file "
+        "(file, the default of --cut_at)",
+    )
+    add(
+        "--optimize_order",
+        action="store_true",
+        help="co-compile several models not in the order given but in that which streams least "
+        "(the best of all up to 7 models), and print what each streams in both",
+    )
+    add(
+        "--weights",
+        metavar="NUMS",
+        help="with --optimize_order: how often each model runs, as 3,1 (default: all alike)",
     )
     add("-o", "--out_dir", metavar="DIR", default=".", help="where to write (default: here)")
     add(
@@ -128,6 +155,13 @@ def parser() -> FlagParser:
         "--show_operations",
         action="store_true",
         help="also print the operation log, which is always written beside the model",
+    )
+    add(
+        "-a",
+        "--enable_multiple_subgraphs",
+        action="store_true",
+        help="map what is supported again behind CPU operations, too: accepted for compatibility "
+        "and not followed, one part is mapped as without it; the log says where that matters",
     )
     add(
         "-d",
@@ -191,6 +225,15 @@ def _number(parsed: argparse.Namespace, option: str) -> float:
         raise ConfigError(f"{option} is {text!r}, a number is needed.") from None
 
 
+def _listed(parsed: argparse.Namespace, option: str) -> tuple[str, ...]:
+    """What an option lists, separated by commas; nothing if it is not given."""
+    text = getattr(parsed, option)
+    found = () if text is None else tuple(one.strip() for one in text.split(",") if one.strip())
+    if text is not None and not found:
+        raise ConfigError(f"{option} is empty; name at least one.")
+    return found
+
+
 def _stop_lists(text: str | None, model_count: int) -> list[tuple[str, ...]]:
     """Tensor names per model.  For a single model a colon may be part of a name."""
     if text is None:
@@ -207,14 +250,46 @@ def _stop_lists(text: str | None, model_count: int) -> list[tuple[str, ...]]:
     return names
 
 
-def _refuse_combinations(parsed: argparse.Namespace, num_segments: int) -> None:
-    if num_segments != 1 and len(parsed.models) > 1:
+def _weights(parsed: argparse.Namespace) -> tuple[Fraction, ...]:
+    """How often each model runs, for ``--optimize_order``."""
+    if not parsed.optimize_order:
+        if parsed.weights is not None:
+            raise ConfigError("weights is for optimize_order; add --optimize_order or drop it.")
+        return ()
+    count = len(parsed.models)
+    if count < 2:
+        raise ConfigError("optimize_order is for several models, but one was given; name them all.")
+    if parsed.weights is None:
+        return (Fraction(1),) * count
+    texts = parsed.weights.split(",")
+    if len(texts) != count:
         raise ConfigError(
-            "num_segments cannot be used with several models; compile one model at a time."
+            f"weights has {len(texts)} numbers, but there are {count} models; give one for each."
         )
-    if num_segments != 1 and parsed.intermediate_tensors is not None:
-        raise ConfigError("num_segments cannot be combined with intermediate_tensors; drop one.")
-    if parsed.search_delegate and len(parsed.models) > 1:
-        raise ConfigError(
-            "search_delegate cannot be used with several models; compile one model at a time."
-        )
+    return tuple(map(_weight, texts))
+
+
+def _weight(text: str) -> Fraction:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight < math.inf:
+        raise ConfigError(f"weights has {text.strip()!r}, numbers above 0 are needed, as in 3,1.")
+    return Fraction(weight)
+
+
+def _refuse_combinations(parsed: argparse.Namespace) -> None:
+    """What several models cannot be combined with."""
+    if len(parsed.models) == 1:
+        return
+    given = {
+        "num_segments": parsed.num_segments != "1",
+        "cut_at": parsed.cut_at is not None,
+        "search_delegate": parsed.search_delegate,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise ConfigError(
+                f"{option} cannot be used with several models; compile one model at a time."
+            )

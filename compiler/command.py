@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from compiler.arguments import Arguments
-from compiler.compile import compile_parts, compile_together
-from compiler.cutting import parameter_count_parts, segment_stem
+from compiler.compile import compile_together
 from compiler.deadline import Deadline
 from compiler.executables import CompiledSegment
 from compiler.graph import Graph
-from compiler.log import OutputNames, explained, operation_log, summary, version_line
+from compiler.log import OutputNames, explained, summary, version_line
+from compiler.models import (
+    BestOrder,
+    CompiledModel,
+    compile_in_best_order,
+    compile_model,
+    order_data,
+    order_text,
+    spare_the_models,
+)
 from compiler.reading import read_graph
 from compiler.reasons import as_data
 from devices.errors import ConfigError
@@ -45,21 +53,22 @@ def run(arguments: Arguments) -> None:
     if options.search_delegate:
         tell(f"Searching for valid delegate with step {options.delegate_search_step}")
         tell(f"Try to compile segment with {len(graphs[0])} ops")
-    stems, compiled = _compile(graphs, arguments, deadline)
+    models, best = _compile(graphs, arguments, deadline)
     duration_ms = (time.perf_counter() - started) * 1e3
-    names = _output_names(arguments.models, stems)
-    files: dict[str, bytes] = {}
-    for segment, name in zip(compiled, names, strict=True):
-        files[name.output_model] = segment.data
-        files[name.log] = operation_log(segment.report, name).encode()
+    compiled = [segment for model in models for segment in model.segments]
+    names = [name for model in models for name in model.names]
+    _refuse_one_name_for_two(names)
+    files = {name: content for model in models for name, content in model.files().items()}
     out_dir = Path(arguments.out_dir)
-    _spare_the_inputs(arguments.models, out_dir, files)
+    spare_the_models(arguments.models, out_dir, files)
     deadline.check()
     untried = _try(arguments, [name.input_model for name in names], compiled)
     deadline.check()
     write_together(out_dir, files)
 
     tell(f"\nModel compiled successfully in {duration_ms:.0f} ms.")
+    if best is not None:
+        tell(f"\n{order_text(best, arguments.models)}")
     for segment, name in zip(compiled, names, strict=True):
         shown = replace(
             name,
@@ -79,7 +88,10 @@ def run(arguments: Arguments) -> None:
     else:
         tell("Compilation succeeded!")
     if arguments.json:
-        print(json.dumps(_document(compiled, names, out_dir, untried), indent=2))
+        document = _document(compiled, names, out_dir, untried)
+        if best is not None:
+            document["order"] = order_data(best, arguments.models)
+        print(json.dumps(document, indent=2))
 
 
 def _try(
@@ -124,38 +136,25 @@ def _document(
 
 def _compile(
     graphs: Sequence[Graph], arguments: Arguments, deadline: Deadline
-) -> tuple[list[str], tuple[CompiledSegment, ...]]:
-    """Output stems and executables."""
-    count = arguments.num_segments
-    if count == 1:
-        jobs = list(zip(graphs, arguments.options, strict=True))
-        return [graph.stem for graph in graphs], compile_together(jobs, deadline=deadline)
-    (graph,), (options,) = graphs, arguments.options
-    parts = parameter_count_parts(graph, count, arguments.order)
-    stems = [segment_stem(graph.stem, i, count) for i in range(count)]
-    return stems, compile_parts(graph, parts, options, deadline=deadline)
-
-
-def _output_names(models: Sequence[str], stems: Sequence[str]) -> list[OutputNames]:
-    """File names of the outputs; one model may have many stems (its segments)."""
-    inputs = models if len(models) == len(stems) else [models[0]] * len(stems)
-    repeated = [stem for stem in stems if stems.count(stem) > 1]
-    if repeated:
-        raise ConfigError(
-            f"Two models would both be written to {repeated[0]}_edgetpu.tflite; rename one."
-        )
+) -> tuple[list[CompiledModel], BestOrder | None]:
+    """The models in the order in which they share a device, and how that was chosen, if it was."""
+    if len(graphs) == 1:
+        return [compile_model(graphs[0], arguments.options[0], deadline=deadline)], None
+    jobs = list(zip(graphs, arguments.options, strict=True))
+    best = None
+    if arguments.optimize_order:
+        best, together = compile_in_best_order(jobs, arguments.weights, deadline)
+        graphs = [graphs[model] for model in best.order]
+    else:
+        together = compile_together(jobs, deadline=deadline)
     return [
-        OutputNames(model, f"{stem}_edgetpu.tflite", f"{stem}_edgetpu.log")
-        for model, stem in zip(inputs, stems, strict=True)
-    ]
+        CompiledModel(graph.name, (graph.stem,), (segment,))
+        for graph, segment in zip(graphs, together, strict=True)
+    ], best
 
 
-def _spare_the_inputs(models: Sequence[str], out_dir: Path, files: Iterable[str]) -> None:
-    """Never write over a model that was read."""
-    sources = {Path(model).resolve() for model in models}
-    for name in files:
-        if (out_dir / name).resolve() in sources:
-            raise ConfigError(
-                f"Compiling would write over the input {out_dir / name}; "
-                "choose another out_dir or rename it."
-            )
+def _refuse_one_name_for_two(names: Sequence[OutputNames]) -> None:
+    outputs = [name.output_model for name in names]
+    repeated = [output for output in outputs if outputs.count(output) > 1]
+    if repeated:
+        raise ConfigError(f"Two models would both be written to {repeated[0]}; rename one.")

@@ -29,7 +29,7 @@ from compiler.deadline import Deadline
 from compiler.executables import CompiledSegment, finish
 from compiler.graph import Graph
 from compiler.options import CompileOptions
-from compiler.planning import check_ends, plan_segment
+from compiler.planning import Plan, check_ends, plan_segment
 from devices.errors import ModelError
 
 
@@ -122,11 +122,20 @@ def compile_together(
     deadline the shortest ``timeout_sec`` counts for all.  Raises ``ModelError`` when one is not
     quantised.
     """
+    deadline = deadline or Deadline(min(options.timeout_sec for _, options in models))
+    plans = plan_models(models, deadline)
+    return finish(plans, deadline, grouped=len(plans) > 1, shared_memory=True)
+
+
+def plan_models(
+    models: Sequence[tuple[Graph, CompileOptions]], deadline: Deadline
+) -> tuple[Plan, ...]:
+    """Plan whole models.  Raises as :func:`compile_graph`."""
     for graph, _ in models:
         check_quantized(graph)
-    deadline = deadline or Deadline(min(options.timeout_sec for _, options in models))
-    plans = [plan_segment(graph, range(len(graph)), options, deadline) for graph, options in models]
-    return finish(plans, deadline, grouped=len(plans) > 1, shared_memory=True)
+    return tuple(
+        plan_segment(graph, range(len(graph)), options, deadline) for graph, options in models
+    )
 
 
 def check_quantized(graph: Graph) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from compiler.cutting import Boundary, attach, extract, keep
 from compiler.deadline import Deadline
@@ -50,7 +50,8 @@ class CompileReport:
 
     ``input_bytes`` is the size of the model file, or of the uncompiled segment.  ``details`` holds
     the segment's operators in execution order; ``remaining_on_chip_bytes`` is what is left of the
-    parameter memory after this model's share.
+    parameter memory after this model's share.  ``note`` is a sentence on an option that was not
+    followed, empty if all were.
     """
 
     input_bytes: int
@@ -59,6 +60,7 @@ class CompileReport:
     remaining_on_chip_bytes: int
     off_chip_bytes: int
     details: tuple[OperatorReport, ...]
+    note: str = ""
 
     @property
     def operators(self) -> tuple[tuple[str, Status], ...]:
@@ -86,15 +88,17 @@ class CompileReport:
 
 @dataclass(frozen=True)
 class CompiledSegment:
-    """An executable in memory: its file's bytes, its description, the segment it was made from.
-
-    ``cpu_data`` is the uncompiled segment, a plain ``.tflite``.
-    """
+    """An executable in memory: its file's bytes, its description, what it was made from."""
 
     data: bytes
     info: ExecutableInfo
-    cpu_data: bytes
     report: CompileReport
+    plan: Plan = field(repr=False, compare=False)
+
+    @property
+    def cpu_data(self) -> bytes:
+        """The uncompiled segment, a plain ``.tflite``, made when it is asked for."""
+        return self.plan.cpu_data()
 
 
 def finish(
@@ -126,17 +130,25 @@ def finish(
 
 
 def _place(plans: Sequence[Plan], *, shared_memory: bool) -> list[ExecutableInfo]:
-    infos = []
-    shared_reserve = max(reserved_bytes(plan.mapped_count) for plan in plans)
-    offset = 0
+    if not shared_memory:
+        return [place(plan, reserved_bytes(plan.mapped_count), 0) for plan in plans]
+    infos: list[ExecutableInfo] = []
+    reserve, offset = shared_reserve_bytes(plans), 0
     for plan in plans:
-        reserve = shared_reserve if shared_memory else reserved_bytes(plan.mapped_count)
-        available = PARAMETER_MEMORY_BYTES - reserve - offset
-        info = placed(plan.work, plan.mapped_count, plan.options, available, offset)
-        infos.append(info)
-        if shared_memory:
-            offset += info.on_chip_bytes
+        infos.append(place(plan, reserve, offset))
+        offset += infos[-1].on_chip_bytes
     return infos
+
+
+def shared_reserve_bytes(plans: Sequence[Plan]) -> int:
+    """Parameter memory set aside for the executables of models that share a device."""
+    return max(reserved_bytes(plan.mapped_count) for plan in plans)
+
+
+def place(plan: Plan, reserve_bytes: int, offset_bytes: int) -> ExecutableInfo:
+    """Which parameters stay on chip behind others of ``offset_bytes``; the token is left open."""
+    available = PARAMETER_MEMORY_BYTES - reserve_bytes - offset_bytes
+    return placed(plan.work, plan.mapped_count, plan.options, available, offset_bytes)
 
 
 def placed(
@@ -172,7 +184,7 @@ def _token(plans: Sequence[Plan], infos: Sequence[ExecutableInfo]) -> int:
     """64 bits of a SHA-256 over what will lie in parameter memory and where; never 0."""
     digest = hashlib.sha256()
     for plan, info in zip(plans, infos, strict=True):
-        digest.update(hashlib.sha256(plan.mapped_model or b"").digest())
+        digest.update(hashlib.sha256(plan.mapped_model() or b"").digest())
         digest.update(repr(info).encode())
     return int.from_bytes(digest.digest()[:8], "little") or 1
 
@@ -188,15 +200,17 @@ def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegm
     data = seal(
         info,
         tree.model,
-        mapped_model=plan.mapped_model,
+        mapped_model=plan.mapped_model(),
         mapped_inputs=[tree.place[t] for t in mapped_edge.inputs],
         mapped_outputs=[tree.place[t] for t in mapped_edge.outputs],
         position=len(head),
     )
     if plan.graph.attached and plan.edge.outputs == plan.graph.outputs:
         data = attach(data, plan.graph.attached)
+    operators = plan.graph.operators
+    whole = len(plan.operators) == len(operators)
     report = CompileReport(
-        input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data),
+        input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data()),
         output_bytes=len(data),
         used_on_chip_bytes=info.on_chip_bytes,
         remaining_on_chip_bytes=info.available_on_chip_bytes - info.on_chip_bytes,
@@ -204,8 +218,21 @@ def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegm
         details=tuple(
             operator_report(plan.graph, i, verdict) for i, verdict in plan.mapping.verdicts.items()
         ),
+        note=_note(plan),
     )
-    return CompiledSegment(data=data, info=info, cpu_data=plan.cpu_data, report=report)
+    return CompiledSegment(data=data, info=info, report=report, plan=plan)
+
+
+def _note(plan: Plan) -> str:
+    statuses = [verdict.status for verdict in plan.mapping.verdicts.values()]
+    left = statuses.count(Status.SECOND_SUBGRAPH)
+    if not (plan.options.enable_multiple_subgraphs and left):
+        return ""
+    return (
+        f"enable_multiple_subgraphs was not followed: this compiler maps one part of a model, so "
+        f"{left} operations behind it stay on the CPU, as without the option; compile them as a "
+        "segment of their own (--cut_at) to have them mapped."
+    )
 
 
 def operator_report(graph: Graph, index: int, verdict: Verdict) -> OperatorReport:

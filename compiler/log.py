@@ -77,6 +77,8 @@ def summary(report: CompileReport, names: OutputNames) -> str:
             f"Number of operations that will run on Edge TPU: {report.mapped_operators}",
             f"Number of operations that will run on CPU: {report.cpu_operators}",
         ]
+    if report.note:
+        lines += ["", f"Note: {report.note}"]
     if line := share_line(report):
         lines += ["", line]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from compiler.cutting import Boundary, boundary_of, cut_operators, extract, flow, in_order
 from compiler.deadline import Deadline
@@ -20,29 +21,53 @@ from compiler.options import CompileOptions
 from devices.errors import ConfigError, ModelError
 from devices.executable import OperatorWork, tflite_file
 
+_KEPT_BYTES = 32 * 2**20
+"""Up to this size of a model its segments are kept: packing them again takes a third longer."""
+
 
 @dataclass(frozen=True)
 class Plan:
     """One segment: what runs where, how much work it is, and the models it is made of.
 
-    ``work`` lists the mapped operators first, then those on the CPU.  ``cpu_data`` is the whole
-    segment as a plain ``.tflite``, ``mapped_model`` what the custom operator will stand for
-    (``None`` if nothing maps); ``edge`` and ``mapped_edge`` are the tensors at their ends.
+    ``work`` lists the mapped operators first, then those on the CPU; ``edge`` and ``mapped_edge``
+    are the tensors at the ends of the segment and of what is mapped.
+
+    The models are made when they are asked for, and kept where the whole model is small: of a large
+    one, each would take its size once more.
     """
 
     graph: Graph
+    operators: Sequence[int]
     options: CompileOptions
     edge: Boundary
     mapping: SegmentMapping
     work: tuple[OperatorWork, ...]
-    cpu_data: bytes
     mapped_edge: Boundary
-    mapped_model: bytes | None
 
     @property
     def mapped_count(self) -> int:
         """Operators that run on the Edge TPU."""
         return len(self.mapping.mapped)
+
+    def cpu_data(self) -> bytes:
+        """The whole segment as a plain ``.tflite``."""
+        if self.mapped_count == len(self.operators) and self._kept is not None:
+            return bytes(self._kept)
+        return cut_operators(self.graph, self.operators)
+
+    def mapped_model(self) -> bytearray | None:
+        """What the custom operator will stand for, read only; ``None`` if nothing maps."""
+        return self._packed() if self._kept is None else self._kept
+
+    @cached_property
+    def _kept(self) -> bytearray | None:
+        return self._packed() if self.graph.source_bytes <= _KEPT_BYTES else None
+
+    def _packed(self) -> bytearray | None:
+        mapped, edge = self.mapping.mapped, self.mapped_edge
+        if not mapped:
+            return None
+        return tflite_file.packed(extract(self.graph, mapped, edge.inputs, edge.outputs).model)
 
 
 def plan_segment(
@@ -53,32 +78,28 @@ def plan_segment(
     Raises ``ConfigError`` or ``ModelError`` where the segment cannot be compiled, and
     ``ModelError`` once the deadline has passed.
     """
+    if options.cuts:
+        raise ConfigError(
+            "num_segments and cut_at are for compile_file; give compile_parts the segments instead."
+        )
     deadline.check()
     edge = boundary_of(graph, operators)
     check_ends(graph, (*edge.inputs, *edge.outputs))
     mapping = decide(graph, operators, options)
     deadline.check()
-    cpu_data = cut_operators(graph, operators)
-    deadline.check()
     mapped_edge = edge
-    mapped_model: bytes | None = None
-    if len(mapping.mapped) == len(operators):
-        mapped_model = cpu_data
-    elif mapping.mapped:
+    if mapping.mapped and len(mapping.mapped) < len(operators):
         reads, makes = flow(graph, frozenset(mapping.mapped))
         mapped_edge = Boundary(*in_order(graph, reads, makes))
-        part = extract(graph, mapping.mapped, mapped_edge.inputs, mapped_edge.outputs)
-        mapped_model = tflite_file.pack_model(part.model)
-        deadline.check()
+    deadline.check()
     return Plan(
         graph=graph,
+        operators=operators,
         options=options,
         edge=edge,
         mapping=mapping,
         work=work_of(graph, mapping),
-        cpu_data=cpu_data,
         mapped_edge=mapped_edge,
-        mapped_model=mapped_model,
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import edgetpu_pipeline
 from partitioner.certificate import check_report
 from partitioner.reporting import milliseconds
 
@@ -77,4 +78,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(edgetpu_pipeline.run_command(main))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
+import edgetpu_pipeline
 from devices.errors import EdgeTpuError
 from partitioner.command import Arguments, parse, parser, run
 
@@ -74,4 +75,4 @@ def _run_and_print(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(edgetpu_pipeline.run_command(main))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import edgetpu_pipeline
 import pipeline.cli
 from partitioner.segmenter import FileSegmenter
 
@@ -15,4 +16,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(edgetpu_pipeline.run_command(main))

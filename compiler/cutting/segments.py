@@ -36,9 +36,30 @@ def parameter_count_parts(
     ``order`` is that in which operators are counted: Coral's, or that of the file.  Raises as
     :func:`parameter_count_cuts`.
     """
-    along = coral_order(graph) if order == "coral" else tuple(range(len(graph)))
-    edges = (0, *_cuts(graph, num_segments, along), len(graph))
+    along = order_of(graph, order)
+    return parts_between(along, _cuts(graph, num_segments, along))
+
+
+def order_of(graph: Graph, order: CutOrder) -> tuple[int, ...]:
+    """The operators in an order in which they can run."""
+    return coral_order(graph) if order == "coral" else tuple(range(len(graph)))
+
+
+def parts_between(along: Sequence[int], cuts: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The operators between cuts along an order, ascending in each segment."""
+    edges = (0, *cuts, len(along))
     return tuple(tuple(sorted(along[first:end])) for first, end in pairwise(edges))
+
+
+def obstacles_along(graph: Graph, along: Sequence[int]) -> dict[int, str]:
+    """The places of an order at which the graph cannot be cut, and why."""
+    position = {index: place for place, index in enumerate(along)}
+    found: dict[int, str] = {}
+    for together, reason in graph.inseparable:
+        spread = [position[index] for index in together]
+        for place in range(min(spread) + 1, max(spread) + 1):
+            found.setdefault(place, reason)
+    return found
 
 
 def parameter_count_cuts(graph: Graph, num_segments: int) -> tuple[int, ...]:
@@ -60,11 +81,7 @@ def _cuts(graph: Graph, num_segments: int, along: Sequence[int]) -> tuple[int, .
             f"num_segments is {num_segments}, but {graph.name} has {count} operators and every "
             f"segment needs at least one; {most}."
         )
-    position = {index: place for place, index in enumerate(along)}
-    torn: set[int] = set()
-    for together, _ in graph.inseparable:
-        spread = [position[index] for index in together]
-        torn.update(range(min(spread) + 1, max(spread) + 1))
+    torn = obstacles_along(graph, along)
     places = [place for place in range(1, count) if place not in torn]
     if len(places) < num_segments - 1:
         raise ModelError(

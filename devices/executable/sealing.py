@@ -76,7 +76,7 @@ def seal(
     info: ExecutableInfo,
     frame: Any,
     *,
-    mapped_model: bytes | None = None,
+    mapped_model: bytes | bytearray | None = None,
     mapped_inputs: Sequence[int] = (),
     mapped_outputs: Sequence[int] = (),
     position: int = 0,
@@ -90,8 +90,10 @@ def seal(
     the same bytes.
     """
     description = np.frombuffer(sealed(_describe(info, mapped_model)), np.uint8)
+    is_mapped = mapped_model is not None
+    del mapped_model  # which takes as much memory as the description it has become part of
     subgraph = frame.subgraphs[0]
-    if mapped_model is None:
+    if not is_mapped:
         entry = schema.MetadataT()
         entry.name = METADATA_NAME
         entry.buffer = len(frame.buffers)
@@ -107,21 +109,33 @@ def seal(
             tflite_file.operator_code(tflite_file.CUSTOM, CUSTOM_OPERATOR.encode())
         )
         subgraph.operators.insert(position, operator)
-    return tflite_file.pack_model(frame)
+    content = tflite_file.packed(frame)
+    if is_mapped:
+        operator.customOptions = None
+    del description  # written
+    return bytes(content)
 
 
-def sealed(content: bytes) -> bytes:
-    """The content of a package behind its seal."""
-    return MARKER + hashlib.sha256(content).digest() + content
+def sealed(content: bytearray) -> bytearray:
+    """The content of a package behind its seal, which is put in front of it where it is."""
+    content[:0] = MARKER + hashlib.sha256(content).digest()
+    return content
 
 
-def _describe(info: ExecutableInfo, mapped_model: bytes | None) -> bytes:
+class _Builder(flexbuffers.Builder):  # type: ignore[misc]
+    """Reads a key alone, not with all that lies behind it: a copy of the whole model."""
+
+    def _ReadKey(self, offset: int) -> bytes:  # noqa: N802 - the library's name
+        return bytes(self._buf[offset : self._buf.index(0, offset)])
+
+
+def _describe(info: ExecutableInfo, mapped_model: bytes | bytearray | None) -> bytearray:
     """The FlexBuffer map.
 
     The large blob goes first: the Python reader copies the rest of the file for every key it
     looks at, and so copies little.
     """
-    builder = flexbuffers.Builder()
+    builder = _Builder()
     with builder.Map():
         if mapped_model is not None:
             builder.Blob("mapped_model", mapped_model)
@@ -140,4 +154,5 @@ def _describe(info: ExecutableInfo, mapped_model: bytes | None) -> bytes:
                 with builder.Vector():
                     for work in info.operators:
                         builder.UInt(int(getattr(work, field)))
-    return bytes(builder.Finish())
+    content: bytearray = builder.Finish()
+    return content

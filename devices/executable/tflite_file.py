@@ -9,11 +9,15 @@ reads where neither is needed (:mod:`devices.executable.file`).
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers.builder import BuilderSizeError
+
+from devices.errors import ModelError
 
 FILE_IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every TFLite file (TFLite schema, ``file_identifier``)."""
@@ -70,13 +74,19 @@ class AlignedBuffer(schema.BufferT):  # type: ignore[misc]
             builder.StartVector(1, content.size, _ALIGNMENT)
             start = builder.head - content.size
             builder.head = start
-            builder.Bytes[start : start + content.size] = content.tobytes()
+            _put(builder, start, content)
             builder.vectorNumElems = content.size
             vector = builder.EndVector()
         schema.BufferStart(builder)
         if vector is not None:
             schema.BufferAddData(builder, vector)
         return int(schema.BufferEnd(builder))
+
+
+def _put(builder: Any, start: int, content: Any) -> None:
+    """Copy an array of bytes into a builder; a bytearray itself would copy it twice."""
+    with memoryview(builder.Bytes) as place:
+        place[start : start + content.size] = content.data
 
 
 def aligned_buffer(data: Any = None) -> AlignedBuffer:
@@ -104,10 +114,31 @@ def effective_code(code: Any) -> int:
     return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
-def pack_model(model: Any) -> bytes:
-    """The bytes of a ``ModelT`` tree.
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+    """Writes long lists of bytes without copying them first."""
 
-    The builder is sized beforehand: growing it would copy every constant several times.
+    def CreateNumpyVector(self, x: Any) -> int:  # noqa: N802 - the library's name
+        if x.dtype != np.uint8:
+            return int(super().CreateNumpyVector(x))
+        content = np.ascontiguousarray(x)
+        self.StartVector(1, content.size, 1)
+        start = int(self.Head()) - content.size
+        self.head = start
+        _put(self, start, content)
+        self.vectorNumElems = content.size
+        return int(self.EndVector())
+
+
+def pack_model(model: Any) -> bytes:
+    """The bytes of a ``ModelT`` tree.  Raises as :func:`packed`."""
+    return bytes(packed(model))
+
+
+def packed(model: Any) -> bytearray:
+    """The same where it was written, which spares a copy of a large model.
+
+    The builder is sized beforehand: growing it would copy every constant several times.  Raises
+    ``ModelError`` for more than a file can hold.
     """
     size = 4096
     for buffer in model.buffers or ():
@@ -116,6 +147,17 @@ def pack_model(model: Any) -> bytes:
         size += 512 * len(subgraph.tensors or ()) + 256 * len(subgraph.operators or ())
         for operator in subgraph.operators or ():
             size += 0 if operator.customOptions is None else len(operator.customOptions)
-    builder = flatbuffers.Builder(size)
-    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
-    return bytes(builder.Output())
+    most = int(_Builder.MAX_BUFFER_SIZE)
+    try:
+        builder = _Builder(min(size, most))
+        builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
+    except (BuilderSizeError, ValueError, struct.error) as error:
+        if size < most:
+            raise
+        raise ModelError(
+            f"The file to be written would have about {size:,} bytes, but a .tflite file holds "
+            f"{most:,} at most; cut the model into segments (--num_segments)."
+        ) from error
+    content: bytearray = builder.Bytes
+    del content[: builder.head]  # moves nothing: a bytearray may begin later
+    return content

@@ -11,7 +11,13 @@ from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
 from partitioner.command.how_many_command import answer_how_many, asked_how_many
-from partitioner.graphs import MOST_ASSIGNED, MOST_IDEALS, MOST_MEASURED, problem_of
+from partitioner.graphs import (
+    MOST_ASSIGNED,
+    MOST_IDEALS,
+    MOST_MEASURED,
+    OrderChoice,
+    problem_of,
+)
 from partitioner.measuring import (
     Confidence,
     DeviceKind,
@@ -206,15 +212,20 @@ class Decider:
     def _problem(self, segments: int) -> Problem:
         """The problem in the orders asked for.
 
-        Strategies that follow Google's tool know that of the file alone.
+        Bisection and cuts of one's own know that of the file alone; the split by parameter count
+        is that of ``edgetpu_compiler``, in the order of Coral's tools unless that of the file is
+        asked for.
         """
         strategy = self._arguments.strategy
+        order: OrderChoice = self._arguments.order
+        if order == "any" and strategy not in ("optimal", "exhaustive"):
+            order = "coral" if strategy == "parameter-count" else "file"
         most = MOST_MEASURED if strategy == "exhaustive" else MOST_IDEALS
         return problem_of(
             self._graph,
             segments,
             partition_search_step=self._arguments.partition_search_step,
             start_cuts=self._arguments.cuts,
-            order=self._arguments.order if strategy in ("optimal", "exhaustive") else "file",
+            order=order,
             most_ideals=MOST_ASSIGNED if self.unequal else most,
         )

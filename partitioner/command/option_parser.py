@@ -10,7 +10,7 @@ _HELP = """\
 Cut a quantised TensorFlow Lite model into segments for a pipeline of Edge TPUs, so that no
 segment holds up the others.
 
-Starts from a split into equal parameter bytes (edgetpu_compiler --num_segments --order file), then
+Starts from a split into equal parameter bytes (edgetpu_compiler --num_segments), then
 compiles and measures segments and cuts again, until slowest minus fastest segment is under
 --diff_threshold_ns or no better cut exists, and says which of the two.  The best cut measured is
 always written.
@@ -132,7 +132,7 @@ def parser() -> FlagParser:
         "--order",
         "ORDER",
         "orders of the operators to cut in: any (default; parallel branches may come in either "
-        "order) or file",
+        "order) or file; parameter-count counts in Coral's order, with file in the file's",
         "any",
     )
     add(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import accumulate
 from typing import Literal
 
-from compiler import Graph, parameter_count_cuts
-from compiler.cutting import first_output
+from compiler import Graph, parameter_count_cuts, parameter_count_parts
+from compiler.cutting import first_output, obstacles_along, order_of
 from devices.errors import ConfigError, ModelError
 from partitioner.graphs.graph_features import cut_bytes, graph_features
 from partitioner.graphs.graph_set_features import graph_set_features, ideal_bytes
 from partitioner.graphs.precedence import precedence_of
 from partitioner.problem import (
+    CORAL_ORDER,
     FILE_ORDER,
     ONLY_ORDER,
     Ideals,
@@ -31,8 +33,8 @@ MOST_ASSIGNED = 200
 MOST_MEASURED = 150
 """The same where all segments between them are to be measured."""
 
-OrderChoice = Literal["any", "file"]
-"""Which orders of the operators to cut in."""
+OrderChoice = Literal["any", "file", "coral"]
+"""Which orders of the operators to cut in; ``coral`` is for the split by parameter count alone."""
 
 
 def problem_of(
@@ -48,8 +50,10 @@ def problem_of(
 
     ``start_cuts`` are other cuts to begin with.  With ``order`` ``any``, cuts may be behind any
     ideal of the graph, so that either of parallel branches may come first; where there are more
-    than ``most_ideals`` of them, behind those that some orders pass through.  That needs a
-    ``partition_search_step`` of 1, else the order is that of the file.
+    than ``most_ideals`` of them, behind those that some orders pass through, among them the
+    starting split.  That needs a ``partition_search_step`` of 1, else the order is that of the
+    file.  The starting split is counted in the order of Coral's tools where the order is ``any``
+    or ``coral`` (which has no other places to cut), else in that of the file.
 
     In the order of the file, only positions a multiple of ``partition_search_step`` operators away
     from the starting cuts are tried, and none that would tear a state apart.  Raises
@@ -62,23 +66,30 @@ def problem_of(
         raise ConfigError(
             f"partition_search_step is {partition_search_step}, it must be 1 or more."
         )
-    if start_cuts is None:
+    start = None if start_cuts is None else _checked(graph, start_cuts)
+    words = FILE_ORDER
+    if start is None and (order == "coral" or (order == "any" and partition_search_step == 1)):
+        done = _coral_split(graph, num_segments)
+        ideals = None
+        if order == "any":
+            ideals, words = _ideals_of(graph, most_ideals)
+        elif not _in_file_order(done):
+            ideals, words = Ideals((0, *done), len(graph), complete=False), CORAL_ORDER
+        cuts = tuple(ideal.bit_count() for ideal in done[:-1])
+        if ideals is not None:
+            return Problem(
+                num_operators=len(graph),
+                num_segments=num_segments,
+                start_cuts=cuts,
+                cut_bytes=ideal_bytes(graph, ideals),
+                features=_set_features(graph, ideals) if order == "any" else None,
+                ideals=ideals,
+                start_ideals=done,
+                order=words,
+            )
+        start = cuts if _in_file_order(done) else None
+    if start is None:
         start = parameter_count_cuts(graph, num_segments)
-    else:
-        start = _checked(graph, start_cuts)
-    ideals, words = None, FILE_ORDER
-    if order == "any" and partition_search_step == 1:
-        ideals, words = _ideals_of(graph, most_ideals)
-    if ideals is not None:
-        return Problem(
-            num_operators=len(graph),
-            num_segments=num_segments,
-            start_cuts=start,
-            cut_bytes=ideal_bytes(graph, ideals),
-            features=_set_features(graph, ideals),
-            ideals=ideals,
-            order=words,
-        )
     choices = None
     if partition_search_step > 1 or not all(graph.cuttable(p) for p in range(1, len(graph))):
         choices = tuple(
@@ -99,10 +110,27 @@ def problem_of(
     )
 
 
+def _coral_split(graph: Graph, num_segments: int) -> tuple[int, ...]:
+    """What has run behind each segment that ``edgetpu_compiler --num_segments`` makes.
+
+    In the order of the file where states leave too few places to cut in that of Coral's tools.
+    """
+    try:
+        parts = parameter_count_parts(graph, num_segments)
+    except ModelError:
+        parts = parameter_count_parts(graph, num_segments, "file")
+    return tuple(accumulate(sum(1 << index for index in part) for part in parts))
+
+
+def _in_file_order(done: tuple[int, ...]) -> bool:
+    """Whether these ideals are beginnings of the file."""
+    return all(ideal & (ideal + 1) == 0 for ideal in done)
+
+
 @lru_cache(maxsize=2)
 def _ideals_of(graph: Graph, most: int) -> tuple[Ideals | None, str]:
     """Places to cut in any order, ``None`` where the file's order will do, and which orders in
-    words."""
+    words.  Those that Coral's order passes through are among them."""
     units = precedence_of(graph)
     if all(number - 1 in before for number, before in enumerate(units.before) if number):
         return None, ONLY_ORDER
@@ -119,17 +147,25 @@ def _ideals_of(graph: Graph, most: int) -> tuple[Ideals | None, str]:
                 sizes[unit] += sum(graph.tensors[t].size_bytes for t in made)
     found: set[int] = set()
     orders = set()
-    for order in units.orders(sizes):
-        prefixes = found.union(units.prefixes(order))
+    for passed in (_coral_prefixes(graph), *map(units.prefixes, units.orders(sizes))):
+        prefixes = found.union(passed)
         if len(prefixes) > most:
             break
         found = prefixes
-        orders.add(order)
+        orders.add(passed)
     words = (
         f"{len(orders)} order{'s' * (len(orders) > 1)} and what they combine to "
         f"({len(found):,} ideals of more than {most:,})"
     )
     return Ideals(found, len(graph), complete=False), words
+
+
+def _coral_prefixes(graph: Graph) -> tuple[int, ...]:
+    """The ideals that the order of Coral's tools passes through, but where it cannot be cut."""
+    along = order_of(graph, "coral")
+    torn = obstacles_along(graph, along)
+    done = accumulate((1 << index for index in along), initial=0)
+    return tuple(ideal for place, ideal in enumerate(done) if place not in torn)
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,7 @@ from partitioner.problem.partition import (
 from partitioner.problem.places import Line, Places
 from partitioner.problem.problem import Problem
 from partitioner.problem.ranges import (
+    CORAL_ORDER,
     FILE_ORDER,
     ONLY_ORDER,
     Range,
@@ -38,6 +39,7 @@ from partitioner.problem.segments import Segments
 from partitioner.problem.set_features import SetFeatures
 
 __all__ = [
+    "CORAL_ORDER",
     "FILE_ORDER",
     "ONLY_ORDER",
     "Array",

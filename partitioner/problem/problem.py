@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 from partitioner.problem.features import Features
 from partitioner.problem.ideals import Ideals
 from partitioner.problem.places import Line, Places
-from partitioner.problem.ranges import FILE_ORDER, Range, check_cuts, cuts_of, ranges_of, set_of
+from partitioner.problem.ranges import (
+    FILE_ORDER,
+    Range,
+    check_cuts,
+    cuts_of,
+    ranges_of,
+    runs_of,
+    set_of,
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,8 @@ class Problem:
     whatever order that takes, and ``cut_choices`` must not be given.  ``order`` says in words which
     orders those are.
 
-    ``start_cuts`` are the ``num_segments - 1`` cuts of the split to begin with.  ``cut_choices``
+    ``start_cuts`` are the ``num_segments - 1`` cuts of the split to begin with, in the order of the
+    file unless ``start_ideals`` says what has run behind each of its segments.  ``cut_choices``
     gives, for each of the cuts, the positions it may take (``None``: every position).
     ``cut_bytes[p]`` is what crosses a cut at position ``p`` (length ``num_operators + 1``), or at
     each of the ideals, used to choose among cuts that are equally fast and equally balanced.
@@ -51,6 +60,7 @@ class Problem:
     first_output: int | None = None
     step: int = 1
     ideals: Ideals | None = field(default=None, compare=False)
+    start_ideals: tuple[int, ...] | None = None
     order: str = FILE_ORDER
 
     @cached_property
@@ -61,7 +71,10 @@ class Problem:
     @property
     def start(self) -> tuple[Range, ...]:
         """The segments of the split to begin with."""
-        return ranges_of(self.start_cuts, self.num_operators)
+        if self.start_ideals is None:
+            return ranges_of(self.start_cuts, self.num_operators)
+        edges = (0, *self.start_ideals)
+        return tuple(runs_of(end & ~first) for first, end in pairwise(edges))
 
     @property
     def whole(self) -> Range:
@@ -128,7 +141,7 @@ class Problem:
         if self.ideals is not None:
             expected = len(self.ideals)
             if self.cut_choices is not None or not all(
-                (1 << cut) - 1 in self.ideals.sets for cut in self.start_cuts
+                done in self.ideals.sets for done in accumulate(map(set_of, self.start))
             ):
                 raise ValueError("with ideals, cuts are chosen among them from the start")
         if self.cut_bytes is not None and len(self.cut_bytes) != expected:

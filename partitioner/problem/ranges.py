@@ -17,6 +17,7 @@ another branch lie in the file."""
 
 
 FILE_ORDER = "the order of the file"
+CORAL_ORDER = "the order of Coral's tools"
 ONLY_ORDER = "the only order there is"
 
 

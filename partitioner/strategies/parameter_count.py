@@ -1,8 +1,8 @@
 """The strategies that do not search: ``parameter-count`` and ``manual``.
 
 ``parameter-count`` keeps the starting split, which has equal parameter bytes: what
-``edgetpu_compiler --num_segments --order file`` does.  ``manual`` keeps the cuts a user gave.
-Both are measured and reported like any other, to see what searching is worth.
+``edgetpu_compiler --num_segments`` does, with its ``--order``.  ``manual`` keeps the cuts a user
+gave.  Both are measured and reported like any other, to see what searching is worth.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def keep_start(
     options: SearchOptions = NO_LIMITS,
     on_round: OnRound = ignore_round,
 ) -> Partition:
-    """Measure the split by parameter count, ``problem.start_cuts``.
+    """Measure the split by parameter count, ``problem.start``.
 
     Raises :class:`NoFeasiblePartition` when a segment of it does not compile.
     """
@@ -33,7 +33,7 @@ def keep_given(
     options: SearchOptions = NO_LIMITS,
     on_round: OnRound = ignore_round,
 ) -> Partition:
-    """Measure the cuts a user gave, ``problem.start_cuts``.
+    """Measure the cuts a user gave, ``problem.start``.
 
     Raises :class:`NoFeasiblePartition` when a segment between them does not compile.
     """

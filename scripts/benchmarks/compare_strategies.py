@@ -5,7 +5,8 @@
     python compare_strategies.py                                # zoo and ../shared/models
     python compare_strategies.py zoo:resnet50_224 my.tflite --segments 2 4 --json rows.json
 
-`optimal` cuts in any order of the operators, the others in the file's, as Google's tools do.
+`optimal` cuts in any order of the operators, `parameter-count` in that of Coral's tools, as
+`edgetpu_compiler --num_segments`, and `bisection` in the file's.
 Every segment is compiled and measured once per model, whichever strategy asks for it first, and
 each strategy is told the latency measured then.  What it would have cost it alone is added up
 from what compiling and measuring took for the segments it asked for:
@@ -41,13 +42,19 @@ from compiler.compile import check_quantized
 from devices import DevicePool
 from devices.device import Device
 from devices.errors import EdgeTpuError
-from partitioner.graphs import problem_of
+from partitioner.graphs import OrderChoice, problem_of
 from partitioner.measuring import BuiltInCompiler, DeviceProfiler
 from partitioner.problem import Partition, Range, Round, SegmentFacts, ranges_of
 from partitioner.strategies import STRATEGIES, LatencyOracle, SearchOptions
 from scripts.benchmarks.strategy_claims import COMPARED, Row, claims, table
 
 ROOT = Path(__file__).resolve().parents[2]
+
+ORDERS: dict[str, OrderChoice] = {
+    "optimal": "any",
+    "parameter-count": "coral",
+    "bisection": "file",
+}
 
 
 class Remembered:
@@ -101,8 +108,7 @@ def compare(
         oracle = Asking(remembered)
         told: list[tuple[int, Round]] = []
         elsewhere, started = remembered.spent, time.perf_counter()
-        # The others keep to the order of the file, as Google's tools do.
-        problem = problem_of(graph, segments, order="any" if name == "optimal" else "file")
+        problem = problem_of(graph, segments, order=ORDERS[name])
         found = STRATEGIES[name](
             problem,
             oracle,

@@ -121,6 +121,20 @@ def test_segments(option: str) -> None:
     assert len({e.info.caching_token for e in executables} - {0}) == 1
 
 
+@pytest.mark.parametrize("mark", ["4", "#4", "-o . --order coral 4"])
+def test_segments_cut_by_hand_are_named_as_the_others(mark: str) -> None:
+    *options, mark = mark.split()
+    assert cli.main([*options, "--cut-at", mark, model_file(data=tiny_chain(6))]) == 0
+    stems = [f"m_segment_{i}_of_2_edgetpu" for i in range(2)]
+    assert files() == {
+        "m.tflite",
+        *(f"{s}.{suffix}" for s in stems for suffix in ("tflite", "log")),
+    }
+    executables = [read_executable(Path(f"{stem}.tflite")) for stem in stems]
+    assert [len(e.info.operators) for e in executables] == [4, 2]
+    assert len({e.info.caching_token for e in executables}) == 1
+
+
 def test_one_segment_is_the_whole_model_under_its_plain_name() -> None:
     assert cli.main(["--num_segments=1", model_file()]) == 0
     assert "m_edgetpu.tflite" in files()
@@ -174,6 +188,23 @@ def test_minimum_runtime_decides_what_maps(capsys: Capture) -> None:
 @pytest.mark.parametrize("seconds", ["0.5e3", "1e30", "inf"])
 def test_any_long_time_limit(seconds: str) -> None:
     assert cli.main(["-t", seconds, model_file()]) == 0
+
+
+@pytest.mark.parametrize("flags", ["-a", "-sa", "-dsa", "--enable_multiple_subgraphs", "-as"])
+def test_several_subgraphs_are_asked_for_in_vain_but_not_in_silence(
+    capsys: Capture, flags: str
+) -> None:
+    data = branches()[0].build()
+    assert cli.main([model_file(data=data)]) == 0
+    without = Path("m_edgetpu.tflite").read_bytes()
+    assert "Note:" not in capsys.readouterr().out
+    assert cli.main([flags, "m.tflite"]) == 0
+    sentence = "Note: enable_multiple_subgraphs was not followed"
+    assert sentence in capsys.readouterr().out
+    assert sentence in Path("m_edgetpu.log").read_text()
+    assert Path("m_edgetpu.tflite").read_bytes() == without
+    assert cli.main([flags, model_file("whole.tflite", tiny_chain())]) == 0
+    assert "Note:" not in capsys.readouterr().out  # nothing is left to map
 
 
 def test_search_delegate_is_accepted(capsys: Capture) -> None:
@@ -242,6 +273,11 @@ def test_as_a_process() -> None:
         ("-n many m.tflite", "num_segments is 'many', a whole number is needed"),
         ("-n 2 m.tflite n.tflite", "num_segments cannot be used with several models"),
         ("-n 2 -i x m.tflite", "num_segments cannot be combined with intermediate_tensors"),
+        ("--cut_at 3 m.tflite n.tflite", "cut_at cannot be used with several models"),
+        ("--cut_at 3 -n 2 m.tflite", "num_segments cannot be combined with cut_at"),
+        ("--cut_at 3 -i x m.tflite", "cut_at cannot be combined with intermediate_tensors"),
+        ("--cut_at , m.tflite", "cut_at is empty"),
+        ("--cut_at nix m.tflite", "cut_at names 'nix', but no operation of m.tflite makes"),
         ("-d m.tflite n.tflite", "search_delegate cannot be used with several models"),
         ("-k 0 m.tflite", "delegate_search_step is 0"),
         ("-m 99 m.tflite", "min_runtime_version is 99, a runtime version from 10 to 14"),

@@ -44,6 +44,14 @@ COMMANDS = {
     "version": ["-c", ENTRY, "--version"],
     "compile": ["-c", ENTRY, "m.tflite", "--show_operations"],
     "module": ["-m", "compiler.cli", "--version"],
+    "json": ["-m", "compiler.cli", "--json", "m.tflite"],
+    "accuracy": ["-m", "compiler.accuracy", "."],
+    "partition": [
+        *("-m", "partitioner.cli", "--model_path", "m.tflite", "--num_segments", "2"),
+        *("--output_dir", "out", "--no-verify", "--quiet"),
+    ],
+    "experiment help": ["-m", "partitioner.experiment", "--help"],
+    "rooms": ["-m", "edgetpu_pipeline"],
     "zoo help": ["-m", "zoo", "--help"],
     "zoo write": ["-m", "zoo", "write", "mobilenet_v2_1.0_224"],
 }

@@ -59,8 +59,9 @@ PLAN: dict[str, dict[str, str]] = {
         "reasons": "executables",
         "supported": "mapping",
         "log": "mapping executables reasons",
+        "models": "graph deadline options cutting reading executables compile reasons log",
         "arguments": "options flags",
-        "command": "graph deadline cutting reading executables compile reasons log arguments",
+        "command": "graph deadline reading executables compile reasons log models arguments",
         "cli": "supported log arguments command",
         "inspecting": "graph drawing deadline options flags reading mapping planning executables "
         "compile log",

@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 
 import partitioner
-from compiler import graph_from_bytes, parameter_count_cuts, read_graph
+from compiler import (
+    Graph,
+    graph_from_bytes,
+    parameter_count_cuts,
+    parameter_count_parts,
+    read_graph,
+)
 from devices import ConfigError
 from partitioner import problem_of
+from partitioner.graphs import OrderChoice
+from partitioner.problem import operators_of
+from zoo.builder import GraphBuilder
 from zoo.random_graph import random_graph
 
 PACKAGE = Path(partitioner.__file__).parent
@@ -23,6 +32,43 @@ def test_starts_from_the_compilers_split() -> None:
     assert problem.positions == tuple(range(len(graph) + 1))
     assert problem.cut_bytes is not None
     assert problem.features is not None
+
+
+def branched() -> Graph:
+    """A head that lies before the trunk's end in the file and comes last in Coral's order."""
+    graph = GraphBuilder("branched")
+    trunk = graph.conv(graph.input("x", (1, 8, 8, 8)), 16, 1, name="first")
+    head = graph.conv(trunk, 32, 1, name="head")
+    for number in range(4):
+        trunk = graph.conv(trunk, 16, 1, name=f"trunk{number}")
+    graph.output(head, trunk)
+    return graph_from_bytes(graph.build(), "branched")
+
+
+@pytest.mark.parametrize("order", ["any", "coral", "file"])
+@pytest.mark.parametrize("segments", [2, 3, 4])
+def test_starts_from_the_compilers_split_in_graphs_with_branches(
+    order: OrderChoice, segments: int
+) -> None:
+    """As the compiler counts: like Coral's tools, unless the order of the file is asked for."""
+    graph = branched()
+    expected = parameter_count_parts(graph, segments, "file" if order == "file" else "coral")
+    problem = problem_of(graph, segments, order=order)
+    assert tuple(map(operators_of, problem.start)) == expected
+    assert problem.bytes_across(problem.start) > 0
+    in_file = parameter_count_parts(graph, segments, "file")
+    assert in_file != parameter_count_parts(graph, segments, "coral")
+
+
+def test_the_start_is_among_the_places_where_there_are_too_many_of_them() -> None:
+    graph = graph_from_bytes(random_graph(3, 30), "random")
+    for segments in (2, 5):
+        problem = problem_of(graph, segments, order="any", most_ideals=80)
+        assert problem.ideals is not None
+        assert not problem.ideals.complete
+        starts = tuple(map(operators_of, problem.start))
+        assert starts == parameter_count_parts(graph, segments)
+        assert all(problem.places.find(segment) is not None for segment in problem.start)
 
 
 def test_steps_lead_away_from_the_starting_cuts() -> None:

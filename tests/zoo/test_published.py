@@ -8,6 +8,7 @@ are built with ``EXHAUSTIVE=1`` only.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 import zoo
+from compiler import compile_graph, graph_from_bytes
 from tests.zoo.conftest import EXHAUSTIVE
 
 Read = Callable[[bytes], Any]
@@ -295,3 +297,28 @@ def test_unet_is_the_tutorials(reading: Read) -> None:
 def test_chains_are_those_that_were_measured(name: str, macs: int) -> None:
     """Multiply-accumulates as published with the measurements (EdgeTPU-QuantRL-Evaluation)."""
     assert zoo.describe(name).macs == macs
+
+
+def test_as_much_of_deeplab_is_mapped_as_google_maps() -> None:
+    """64 of 72 operators: what stays is what depends on the first resize."""
+    name = "deeplabv3_mnv2_dm05_513"
+    compiled = compile_graph(graph_from_bytes(zoo.build(name, weights="zeros"), name))
+    on_cpu = [work.name for work in compiled.info.operators if work.target == "cpu"]
+    assert compiled.report.mapped_operators == 64
+    assert on_cpu[0] == "RESIZE_BILINEAR"
+    assert len(on_cpu) == 8
+
+
+@pytest.mark.skipif(not EXHAUSTIVE, reason="compiling all takes minutes: EXHAUSTIVE=1 does it")
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_network_is_mapped_but_for_its_tail(name: str) -> None:
+    compiled = compile_graph(graph_from_bytes(zoo.build(name, weights="zeros"), name))
+    on_cpu = Counter(work.name for work in compiled.info.operators if work.target == "cpu")
+    if name.startswith("deeplab"):
+        assert on_cpu.total() == 8
+    elif name in zoo.groups()["detectors"]:
+        assert on_cpu == {"DEQUANTIZE": 2, "TFLite_Detection_PostProcess": 1}
+    elif name.startswith(("posenet", "bodypix")):
+        assert on_cpu == {"PosenetDecoderOp": 1}
+    else:
+        assert not on_cpu

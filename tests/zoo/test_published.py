@@ -76,6 +76,7 @@ PUBLISHED = [
     Published("squeezenet_1.1_224", 39, 349, 0.001, TORCHVISION),
     Published("vgg16_224", 23, 15_470, 0.001, TORCHVISION, large=True),
     Published("deeplabv3_mnv2_513", 72, 2750, 0.004, "Sandler et al. 2018, table 7 (OS 16)"),
+    Published("mobilenet_edgetpu_1.0_224", 78, 990, 0.005, "TensorFlow-Slim's MobileNetEdgeTPU"),
     Published("ssdlite_mobiledet", 126, 1530, 0.003, "Xiong et al. 2021, table 3"),
 ]
 

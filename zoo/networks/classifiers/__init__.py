@@ -10,6 +10,7 @@ from zoo.networks.classifiers import (
     inception_v2,
     inception_v3,
     inception_v4,
+    mobilenet_edgetpu,
     mobilenet_v1,
     mobilenet_v2,
     resnet,
@@ -21,6 +22,7 @@ from zoo.networks.classifiers import (
 NETWORKS = (
     *mobilenet_v2.NETWORKS,
     *mobilenet_v1.NETWORKS,
+    *mobilenet_edgetpu.NETWORKS,
     *resnet.NETWORKS,
     *resnet_v2.NETWORKS,
     *inception_v1.NETWORKS,

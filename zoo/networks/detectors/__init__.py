@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from zoo.networks.detectors import efficientdet, mobiledet, ssd, ssd_fpn
+from zoo.networks.detectors import efficientdet, ssd, ssd_fpn, ssdlite
 
 NETWORKS = (
     *ssd.NETWORKS,
     *ssd_fpn.NETWORKS,
-    *mobiledet.NETWORKS,
+    *ssdlite.NETWORKS,
     *efficientdet.NETWORKS,
 )

@@ -16,7 +16,6 @@ from functools import partial
 from zoo.builder import GraphBuilder
 from zoo.draft import Tensor
 from zoo.layers import Target
-from zoo.networks.classifiers.efficientnet_lite import features
 from zoo.networks.detectors.detection import (
     BOX_CODE_SIZE,
     BOXES,
@@ -24,6 +23,7 @@ from zoo.networks.detectors.detection import (
     COCO_CLASSES,
     detections,
 )
+from zoo.networks.detectors.efficientnet_lite import features
 from zoo.networks.detectors.pyramid import pyramid_anchors
 from zoo.networks.network import LINEAR, RELU6, Network, square
 

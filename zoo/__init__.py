@@ -12,8 +12,8 @@ tests.
 from __future__ import annotations
 
 import edgetpu_pipeline
-from zoo.catalogue import UnknownModelError, ZooModel, build, describe, names
+from zoo.catalogue import UnknownModelError, ZooModel, build, describe, groups, names
 
 edgetpu_pipeline.check("zoo")
 
-__all__ = ["UnknownModelError", "ZooModel", "build", "describe", "names"]
+__all__ = ["UnknownModelError", "ZooModel", "build", "describe", "groups", "names"]

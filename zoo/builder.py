@@ -28,11 +28,19 @@ from typing import Any
 from numpy.typing import NDArray
 
 from zoo import statistics as expect
-from zoo.draft import Tensor
-from zoo.layers import Target, dense_layer, depthwise_layer
+from zoo.draft import Tensor, int32
+from zoo.layers import Target, dense_layer, depthwise_layer, normalization
 from zoo.operators import PlainOperators
 from zoo.quantization import Quantization, Range
-from zoo.shapes import ACTIVATION_CODE, Activation, Padding, window_options, window_shape
+from zoo.shapes import (
+    ACTIVATION_CODE,
+    PADDING_CODE,
+    Activation,
+    Padding,
+    enlarged_shape,
+    window_options,
+    window_shape,
+)
 
 _IMAGE = Quantization(1 / 128, 0)
 _IMAGE_MEAN, _IMAGE_DEVIATION = -0.08, 0.5
@@ -121,6 +129,7 @@ class GraphBuilder(PlainOperators):
             x.statistics,
             target,
             per_channel=True,
+            weights_are=self._weights_are,
         )
         weights, bias = self._draft.parameters_of(name, layer, x, axis=0)
         out = self._activated(name, shape, layer.statistics, activation)
@@ -143,14 +152,26 @@ class GraphBuilder(PlainOperators):
         name: str,
         stride: int = 1,
         padding: Padding = "same",
+        dilation: int = 1,
+        multiplier: int = 1,
         activation: Activation = "none",
         target: Target = _DEFAULT_TARGET,
     ) -> Tensor:
-        """DEPTHWISE_CONV_2D with one filter per channel, bias and activation."""
+        """DEPTHWISE_CONV_2D with ``multiplier`` filters per channel, bias and activation.
+
+        A ``dilation`` other than 1 needs padding "same" and stride 1.
+        """
+        if dilation != 1 and (padding, stride) != ("same", 1):
+            raise ValueError(f'{name}: a dilation of {dilation} needs padding "same" and stride 1')
         height, width = _pair(kernel)
-        shape = window_shape(name, x.shape, (height, width), stride, padding, x.shape[-1])
+        channels = multiplier * x.shape[-1]
+        shape = window_shape(name, x.shape, (height, width), stride, padding, channels)
         layer = depthwise_layer(
-            f"{self.name}/{name}", (1, height, width, x.shape[3]), x.statistics, target
+            f"{self.name}/{name}",
+            (1, height, width, channels),
+            expect.repeated(x.statistics, multiplier),
+            target,
+            weights_are=self._weights_are,
         )
         weights, bias = self._draft.parameters_of(name, layer, x, axis=3)
         out = self._activated(name, shape, layer.statistics, activation)
@@ -160,7 +181,12 @@ class GraphBuilder(PlainOperators):
             (x, weights, bias),
             (out,),
             "DepthwiseConv2DOptions",
-            {"depthMultiplier": 1, **window_options(stride, padding, activation)},
+            {
+                "depthMultiplier": multiplier,
+                "dilationHFactor": dilation,
+                "dilationWFactor": dilation,
+                **window_options(stride, padding, activation),
+            },
             macs=math.prod(shape) * height * width,
         )
         return out
@@ -178,7 +204,12 @@ class GraphBuilder(PlainOperators):
         if len(x.shape) != 2:
             raise ValueError(f"{name}: fully_connected needs a (1, n) input, not {x.shape}")
         layer = dense_layer(
-            f"{self.name}/{name}", (channels, x.shape[1]), x.statistics, target, per_channel=False
+            f"{self.name}/{name}",
+            (channels, x.shape[1]),
+            x.statistics,
+            target,
+            per_channel=False,
+            weights_are=self._weights_are,
         )
         weights, bias = self._draft.parameters_of(name, layer, x, axis=0)
         out = self._activated(name, (x.shape[0], channels), layer.statistics, activation)
@@ -191,6 +222,69 @@ class GraphBuilder(PlainOperators):
             {"fusedActivationFunction": ACTIVATION_CODE[activation]},
             macs=math.prod(out.shape) * x.shape[1],
         )
+        return out
+
+    def transpose_conv(
+        self,
+        x: Tensor,
+        channels: int,
+        kernel: int,
+        *,
+        name: str,
+        stride: int = 2,
+        target: Target = _DEFAULT_TARGET,
+    ) -> Tensor:
+        """TRANSPOSE_CONV to ``stride`` times the size, padding "same", with a bias."""
+        shape = enlarged_shape(x.shape, stride, channels)
+        size = self._draft.constant(f"{name}/size", int32(list(shape)))
+        layer = dense_layer(
+            f"{self.name}/{name}",
+            (channels, kernel, kernel, x.shape[3]),
+            x.statistics,
+            target,
+            per_channel=True,
+            weights_are=self._weights_are,
+        )
+        weights, bias = self._draft.parameters_of(name, layer, x, axis=0)
+        out = self._activated(name, shape, layer.statistics, "none")
+        options = {"padding": PADDING_CODE["same"], "strideH": stride, "strideW": stride}
+        self._draft.operator(
+            "TRANSPOSE_CONV",
+            3,
+            (size, weights, x, bias),
+            (out,),
+            "TransposeConvOptions",
+            options,
+            macs=math.prod(x.shape) * kernel * kernel * channels,
+        )
+        return out
+
+    def normalize(
+        self,
+        x: Tensor,
+        *,
+        name: str,
+        activation: Activation = "none",
+        target: Target = _DEFAULT_TARGET,
+    ) -> Tensor:
+        """A batch normalisation that no convolution can take in: MUL and ADD of constants.
+
+        They are (1, 1, 1, channels); the activation is the ADD's.
+        """
+        factors, offsets = normalization(
+            f"{self.name}/{name}", x.statistics, target, weights_are=self._weights_are
+        )
+        by = self._draft.vector(f"{name}/factors", factors)
+        plus = self._draft.vector(f"{name}/offsets", offsets)
+        flat, one = 0.0 * offsets.real(), 0.0 * offsets.real() + 1.0
+        multiplied = expect.affine(x.statistics, factors.real(), flat)
+        y = self._activated(f"{name}/mul", x.shape, multiplied, "none")
+        options = {"fusedActivationFunction": ACTIVATION_CODE["none"]}
+        self._draft.operator("MUL", 2, (x, by), (y,), "MulOptions", options)
+        shifted = expect.affine(multiplied, one, offsets.real())
+        out = self._activated(name, x.shape, shifted, activation)
+        options = {"fusedActivationFunction": ACTIVATION_CODE[activation]}
+        self._draft.operator("ADD", 2, (y, plus), (out,), "AddOptions", options)
         return out
 
     # -- everything else ----------------------------------------------------------------------

@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from zoo.catalogue import UnknownModelError, ZooModel, build_described, check_names, names
+from zoo.catalogue import (
+    UnknownModelError,
+    ZooModel,
+    build_described,
+    check_names,
+    describe,
+    groups,
+    names,
+)
 
 _ALL = "all"
 _MEGA = 1e6
@@ -32,7 +40,12 @@ examples:
                                                      before quantisation, for edgetpu-quantize
 
 Other commands of this project take a model of the zoo directly, as zoo:NAME.
+
+Chains come in any size: synthetic_conv5x3x3_64x64_F452 is 5 convolutions 3x3 of 452 filters on
+64 x 64 pixels, dense100x100_x300layers 300 fully connected layers of 100. The list has some.
 """
+_COLUMNS = (("input", 13), ("operators", 9), ("MACs", 10), ("parameters", 11), ("file", 8))
+"""Of the list, after the model's name, with their widths."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         parents=[for_programs],
         help="write models as NAME.tflite",
         description="Write models of the zoo as NAME.tflite; a file already there is replaced.",
-        epilog=f"names: {', '.join(names())}, or all",
+        epilog="python -m zoo lists the names",
     )
     write.add_argument("names", nargs="+", metavar="NAME", help="a model's name, or all")
     write.add_argument(
@@ -119,33 +132,28 @@ def _built(name: str, *, floating: bool = False) -> _Built:
 
 
 def _list(*, as_json: bool) -> None:
-    rows = [_built(name) for name in names()]
     if as_json:
-        print(json.dumps([_record(row) for row in rows], indent=2))
+        print(json.dumps([asdict(describe(name)) for name in names()], indent=2))
         return
-    head = ("model", "input", "operators", "MACs", "parameters", "file", "build", "")
-    table = [head]
-    for row in rows:
-        model = row.model
-        table.append(
-            (
-                model.name,
+    name_width = max(map(len, names()))
+    print(_line("model", [column for column, _ in _COLUMNS], "", name_width))
+    for group, members in groups().items():
+        print(f"\n{group}")
+        for name in members:  # one by one, because building all of them takes a while
+            model = describe(name)
+            cells = [
                 "x".join(str(size) for size in model.input_shape),
                 str(model.operators),
                 f"{model.macs / _MEGA:,.1f} M",
                 f"{model.parameters:,}",
                 f"{model.size_bytes / _MEGA:.1f} MB",
-                f"{row.seconds:.2f} s",
-                model.summary,
-            )
-        )
-    widths = [max(len(line[column]) for line in table) for column in range(len(head))]
-    for line in table:
-        cells = [
-            cell.ljust(width) if column in (0, len(head) - 1) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
+            ]
+            print(_line(name, cells, model.summary, name_width), flush=True)
+
+
+def _line(name: str, cells: Sequence[str], summary: str, name_width: int) -> str:
+    aligned = [cell.rjust(width) for cell, (_, width) in zip(cells, _COLUMNS, strict=True)]
+    return "  ".join([name.ljust(name_width), *aligned, summary]).rstrip()
 
 
 def _record(row: _Built) -> dict[str, object]:

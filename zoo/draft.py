@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.layers import Layer
+from zoo.layers import Layer, Vector
 from zoo.quantization import Quantization, Range, Ties
 from zoo.serialize import OperatorDraft, PerChannel, TensorDraft, serialize
 from zoo.statistics import Statistics
@@ -110,6 +110,15 @@ class Draft:
     def constant(self, name: str, data: NDArray[Any]) -> int:
         """An unquantised constant (a shape, paddings, anchors); returns its tensor index."""
         return self._append(TensorDraft(name, data.shape, data.dtype.name, data=data), None)
+
+    def vector(self, name: str, vector: Vector) -> int:
+        """A constant (1, 1, 1, channels), quantised as weights are; counts as parameters."""
+        shape = (1, 1, 1, vector.values.size)
+        quantization = PerChannel(np.array([vector.scale]), axis=0)
+        self.parameters += vector.values.size
+        return self._append(
+            TensorDraft(name, shape, "int8", quantization, vector.values.reshape(shape)), None
+        )
 
     def parameters_of(
         self, name: str, layer: Layer, source: Tensor, *, axis: int

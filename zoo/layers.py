@@ -9,12 +9,18 @@ expected deviation, the bias subtracts its expected mean and adds the channel's 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.randomness import BELL_DEVIATION, bell, seed_of
-from zoo.statistics import Floats, Statistics, affine, average, weighted
+from zoo.statistics import Floats, Statistics, affine, average, uniform, weighted
+
+Weights = Literal["random", "zeros"]
+"""``random``: bell-shaped, and the network computes something.  ``zeros``: nothing is drawn, and
+layers count on their targets being met; same shapes, kinds of scales and size of the file, for
+those who only want to know how long the network takes."""
 
 _SMALLEST_DEVIATION = 0.1
 """No channel is amplified more than this share of the layer's typical deviation asks for. A
@@ -55,14 +61,35 @@ class Layer:
         return np.minimum(np.maximum(units, -limit), limit).astype(np.int32)
 
 
+@dataclass(frozen=True)
+class Vector:
+    """One number per channel: int8 ``values`` in units of ``scale``, a float32 value."""
+
+    values: NDArray[np.int8]
+    scale: float
+
+    def real(self) -> Floats:
+        """The numbers that the integers stand for."""
+        return self.values.astype(np.float64) * self.scale
+
+
 def dense_layer(
-    seed_name: str, shape: tuple[int, ...], inputs: Statistics, target: Target, *, per_channel: bool
+    seed_name: str,
+    shape: tuple[int, ...],
+    inputs: Statistics,
+    target: Target,
+    *,
+    per_channel: bool,
+    weights_are: Weights = "random",
 ) -> Layer:
     """A layer in which every output channel sees every input channel.
 
     ``shape`` is (output channels, ..., input channels): OHWI of CONV_2D, or OI of
     FULLY_CONNECTED.
     """
+    if weights_are == "zeros":
+        summed = int(np.prod(shape[1:]))
+        return _hollow(shape, shape[0], summed, inputs, target, per_channel=per_channel)
     weights = _draw(seed_name, shape)
     taps = weights.reshape(shape[0], -1, shape[-1]).astype(np.int64)
     before = weighted(inputs, taps.sum(axis=1), (taps * taps).sum(axis=1))
@@ -70,9 +97,17 @@ def dense_layer(
 
 
 def depthwise_layer(
-    seed_name: str, shape: tuple[int, int, int, int], inputs: Statistics, target: Target
+    seed_name: str,
+    shape: tuple[int, int, int, int],
+    inputs: Statistics,
+    target: Target,
+    *,
+    weights_are: Weights = "random",
 ) -> Layer:
     """A layer in which each channel sees itself only; ``shape`` is (1, height, width, channels)."""
+    if weights_are == "zeros":
+        summed = shape[1] * shape[2]
+        return _hollow(shape, shape[3], summed, inputs, target, per_channel=True)
     weights = _draw(seed_name, shape)
     taps = weights.reshape(-1, shape[-1]).astype(np.int64)
     sums, squares = taps.sum(axis=0), (taps * taps).sum(axis=0)
@@ -80,6 +115,50 @@ def depthwise_layer(
         inputs.mean * sums.astype(np.float64), inputs.variance * squares.astype(np.float64)
     )
     return _scaled(seed_name, weights, before, target, per_channel=True)
+
+
+def normalization(
+    seed_name: str, inputs: Statistics, target: Target, *, weights_are: Weights
+) -> tuple[Vector, Vector]:
+    """What each channel is multiplied with, and what is added then, to meet ``target``."""
+    typical = np.sqrt(average(inputs.variance))
+    deviation = np.maximum(inputs.deviation(), _SMALLEST_DEVIATION * typical)
+    if not typical > 0.0:
+        deviation = np.ones_like(deviation)
+    factors = _vector(target.deviation / deviation)
+    means = np.full(inputs.channels, target.mean)
+    if weights_are == "random":
+        means += target.mean_deviation * _bells(seed_name, inputs.channels)
+    return factors, _vector(means - inputs.mean * factors.real())
+
+
+def _vector(values: Floats) -> Vector:
+    largest = float(np.abs(values).max())
+    scale = float(np.float32(largest / 127)) if largest > 0.0 else 1.0
+    limited = np.minimum(np.maximum(np.rint(values / scale), -127), 127)
+    return Vector(limited.astype(np.int8), scale)
+
+
+def _bells(seed_name: str, channels: int) -> Floats:
+    return bell(seed_of(seed_name, "bias"), channels).astype(np.float64) / BELL_DEVIATION
+
+
+def _hollow(
+    shape: tuple[int, ...],
+    channels: int,
+    summed: int,
+    inputs: Statistics,
+    target: Target,
+    *,
+    per_channel: bool,
+) -> Layer:
+    """Zeros with the scale that random weights would have, leaving what is aimed at."""
+    power = summed * average(inputs.variance + inputs.mean * inputs.mean)
+    scale = target.deviation / (BELL_DEVIATION * float(np.sqrt(power))) if power > 0.0 else 1.0
+    scales = np.full(channels if per_channel else 1, float(np.float32(scale)))
+    spread = float(np.sqrt(target.deviation**2 + target.mean_deviation**2))
+    after = uniform(channels, target.mean, spread)
+    return Layer(np.zeros(shape, np.int8), scales, np.full(channels, target.mean), after)
 
 
 def _draw(seed_name: str, shape: tuple[int, ...]) -> NDArray[np.int8]:
@@ -101,7 +180,6 @@ def _scaled(
     if not typical > 0.0:  # a constant input: any scale will do
         deviation = np.ones_like(deviation)
     scales = (target.deviation / deviation).astype(np.float32).astype(np.float64)
-    offsets = bell(seed_of(seed_name, "bias"), before.channels).astype(np.float64) / BELL_DEVIATION
-    means = target.mean + target.mean_deviation * offsets
+    means = target.mean + target.mean_deviation * _bells(seed_name, before.channels)
     bias = means - before.mean * scales
     return Layer(weights, scales, bias, affine(before, np.broadcast_to(scales, means.shape), bias))

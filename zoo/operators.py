@@ -7,13 +7,15 @@ what users make.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from zoo import statistics as expect
 from zoo.draft import Draft, Tensor, int32
+from zoo.layers import Weights
 from zoo.quantization import PROBABILITY, Range
+from zoo.serialize import TYPE_CODES
 from zoo.shapes import (
     ACTIVATION_CODE,
     ACTIVATION_RANGE,
@@ -36,9 +38,15 @@ class PlainOperators:
     """The operators a graph can have without weights; tensors in, tensors out."""
 
     def __init__(
-        self, name: str, description: str = "", between: Callable[[], None] | None = None
+        self,
+        name: str,
+        description: str = "",
+        between: Callable[[], None] | None = None,
+        *,
+        weights: Weights = "random",
     ) -> None:
         self.name = name
+        self._weights_are = weights
         self._draft = Draft(name, description, between)
 
     # -- elementwise --------------------------------------------------------------------------
@@ -139,15 +147,27 @@ class PlainOperators:
         self._draft.operator("MEAN", 2, (x, axes), (out,), "ReducerOptions", options)
         return out
 
-    def resize_bilinear(self, x: Tensor, height: int, width: int, *, name: str) -> Tensor:
-        """RESIZE_BILINEAR to ``height`` x ``width``, pixel centres at half positions."""
-        size = self._draft.constant(f"{name}/size", int32([height, width]))
-        shape = (x.shape[0], height, width, x.shape[3])
-        out = self._draft.activation(name, shape, x.statistics, x.values, tied_to=(x,))
+    def resize_bilinear(
+        self, x: Tensor, height: int, width: int, *, name: str, align_corners: bool = False
+    ) -> Tensor:
+        """RESIZE_BILINEAR to ``height`` x ``width``, pixel centres at half positions, or the
+        corners' centres on each other when ``align_corners``."""
+        options = {"alignCorners": align_corners, "halfPixelCenters": not align_corners}
+        return self._resized("RESIZE_BILINEAR", x, height, width, name, "Bilinear", options)
+
+    def resize_nearest(self, x: Tensor, height: int, width: int, *, name: str) -> Tensor:
+        """RESIZE_NEAREST_NEIGHBOR to ``height`` x ``width``."""
         options = {"alignCorners": False, "halfPixelCenters": True}
-        self._draft.operator(
-            "RESIZE_BILINEAR", 3, (x, size), (out,), "ResizeBilinearOptions", options
-        )
+        kind = "RESIZE_NEAREST_NEIGHBOR"
+        return self._resized(kind, x, height, width, name, "NearestNeighbor", options)
+
+    def arg_max(self, x: Tensor, *, name: str) -> Tensor:
+        """ARG_MAX over the last axis, as int32; the Edge TPU leaves it to the CPU."""
+        axis = self._draft.constant(f"{name}/axis", int32(len(x.shape) - 1))
+        statistics = expect.uniform(x.shape[-2], 0.0, 1.0)
+        out = self._draft.activation(name, x.shape[:-1], statistics, Range(-1, 1), dtype="int32")
+        options = {"outputType": TYPE_CODES["int32"]}
+        self._draft.operator("ARG_MAX", 2, (x, axis), (out,), "ArgMaxOptions", options)
         return out
 
     # -- moving values ------------------------------------------------------------------------
@@ -231,6 +251,22 @@ class PlainOperators:
         if activation != "none":
             after = expect.clipped(before, limits.low, limits.high)
         return self._draft.activation(name, shape, after, values)
+
+    def _resized(
+        self,
+        code: str,
+        x: Tensor,
+        height: int,
+        width: int,
+        name: str,
+        kind: str,
+        options: Mapping[str, bool],
+    ) -> Tensor:
+        size = self._draft.constant(f"{name}/size", int32([height, width]))
+        shape = (x.shape[0], height, width, x.shape[3])
+        out = self._draft.activation(name, shape, x.statistics, x.values, tied_to=(x,))
+        self._draft.operator(code, 3, (x, size), (out,), f"Resize{kind}Options", options)
+        return out
 
     def _pool(
         self,

@@ -19,11 +19,12 @@ from zoo.quantization import Quantization
 _BUFFER_ALIGNMENT = 16  # `force_align: 16` of Buffer.data in the TFLite schema
 _SCHEMA_VERSION = 3
 _SUBGRAPH_NAME = "main"
-_TYPE_CODES: Mapping[str, int] = {
+TYPE_CODES: Mapping[str, int] = {
     "float32": schema.TensorType.FLOAT32,
     "int8": schema.TensorType.INT8,
     "int32": schema.TensorType.INT32,
 }
+"""Element types that a drafted tensor may have, by numpy's names."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def serialize(
         tensor = schema.TensorT()
         tensor.name = draft.name
         tensor.shape = np.array(draft.shape, "<i4")
-        tensor.type = _TYPE_CODES[draft.dtype]
+        tensor.type = TYPE_CODES[draft.dtype]
         tensor.hasRank = True
         tensor.quantization = _quantization(draft.quantization)
         if draft.data is not None:
@@ -176,6 +177,8 @@ def serialize(
             tensor.buffer = len(model.buffers)
             model.buffers.append(buffer)
             size_bytes += draft.data.nbytes + 64
+        if isinstance(draft.quantization, PerChannel):
+            size_bytes += 12 * draft.quantization.scales.size  # a float32 and an int64 for each
         graph.tensors.append(tensor)
 
     codes: dict[tuple[str, int, str | None], int] = {}

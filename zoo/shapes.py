@@ -53,6 +53,11 @@ def window_shape(
     return (shape[0], sizes[0], sizes[1], channels)
 
 
+def enlarged_shape(shape: Sequence[int], stride: int, channels: int) -> tuple[int, int, int, int]:
+    """What a transposed convolution with padding "same" makes of (1, height, width, ...)."""
+    return (shape[0], shape[1] * stride, shape[2] * stride, channels)
+
+
 def window_options(stride: int, padding: Padding, activation: Activation) -> dict[str, int]:
     """The option fields all operators with a window have."""
     return {

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,10 +63,19 @@ class Statistics:
         """Standard deviation per channel."""
         return np.sqrt(self.variance)
 
+    def alike(self) -> bool:
+        """Whether all channels have the same mean and the same variance."""
+        return bool((self.mean == self.mean[0]).all() and (self.variance == self.variance[0]).all())
+
 
 def uniform(channels: int, mean: float, deviation: float) -> Statistics:
     """``channels`` channels that all look alike."""
     return Statistics(np.full(channels, mean), np.full(channels, deviation * deviation))
+
+
+def repeated(statistics: Statistics, times: int) -> Statistics:
+    """Every channel ``times`` times in a row."""
+    return Statistics(np.repeat(statistics.mean, times), np.repeat(statistics.variance, times))
 
 
 def average(values: Floats) -> float:
@@ -83,6 +93,9 @@ def pooled(statistics: Statistics, channels: int) -> Statistics:
 
 def clipped(before: Statistics, low: float, high: float) -> Statistics:
     """``min(max(x, low), high)`` of a Gaussian: ReLU is (0, inf), ReLU6 is (0, 6)."""
+    if before.channels > 1 and before.alike():  # one channel tells what all of them do
+        mean, variance = _clipped_one(float(before.mean[0]), float(before.variance[0]), low, high)
+        return Statistics(np.full(before.channels, mean), np.full(before.channels, variance))
     deviation = before.deviation()
     first = np.zeros(before.channels)
     second = np.zeros(before.channels)
@@ -92,6 +105,12 @@ def clipped(before: Statistics, low: float, high: float) -> Statistics:
         first = first + share
         second = second + share * value
     return Statistics(first, np.maximum(second - first * first, 0.0))
+
+
+@lru_cache(maxsize=256)
+def _clipped_one(mean: float, variance: float, low: float, high: float) -> tuple[float, float]:
+    after = clipped(Statistics(np.full(1, mean), np.full(1, variance)), low, high)
+    return float(after.mean[0]), float(after.variance[0])
 
 
 def weighted(inputs: Statistics, sums: NDArray[np.int64], squares: NDArray[np.int64]) -> Statistics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,16 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 OPERATOR_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
 }
+
+EXHAUSTIVE = "EXHAUSTIVE" in os.environ
+WEIGHED = (
+    "mobilenet_v2_1.0_224",
+    "mobilenet_v1_0.25_128",
+    "resnet50_224",
+    "inception_v3_299",
+    "ssd_mobilenet_v2_300",
+)
+"""What tests build with its weights and run; to run every network would take hours."""
 
 Image = NDArray[np.int8]
 

@@ -15,6 +15,7 @@ import pytest
 from flatbuffers import flexbuffers
 
 import zoo
+from tests.zoo.conftest import WEIGHED
 
 Build = Callable[[str], bytes]
 Read = Callable[[bytes], Any]
@@ -291,7 +292,7 @@ def test_anchors_and_options_are_those_of_corals_detector(
 # -- all --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", WEIGHED)
 def test_files_are_full_int8_with_nothing_the_edge_tpu_refuses(
     name: str, model_bytes: Build, reading: Read
 ) -> None:
@@ -320,7 +321,7 @@ def test_files_are_full_int8_with_nothing_the_edge_tpu_refuses(
     assert all(names)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", WEIGHED)
 def test_the_listing_tells_what_is_in_the_file(
     name: str, model_bytes: Build, reading: Read
 ) -> None:
@@ -334,6 +335,22 @@ def test_the_listing_tells_what_is_in_the_file(
     assert model.size_bytes == len(data)
 
 
-def test_an_unknown_name_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(zoo.UnknownModelError, match=r"no model 'vgg'.*resnet50_224"):
-        zoo.build("vgg")
+def test_an_unknown_name_is_refused_with_the_names_that_come_closest() -> None:
+    with pytest.raises(zoo.UnknownModelError, match=r"no model 'vgg16'.*vgg16_224.*lists"):
+        zoo.build("vgg16")
+    with pytest.raises(zoo.UnknownModelError, match=r"no model '~'.*mobilenet_v2_1.0_224.*lists"):
+        zoo.build("~")
+
+
+def test_chains_come_in_any_size_within_reason() -> None:
+    assert zoo.describe("dense7x5_x3layers").macs == 7 * 5 + 2 * 5 * 5
+    assert zoo.describe("conv3x1x8_6x4_x2layers").macs == 6 * 4 * 3 * (3 * 8 + 8 * 8)
+    for name in ("dense7x5_x0layers", "dense7x5_x10000layers", "conv3x1x8_6x4_x2layersx"):
+        with pytest.raises(zoo.UnknownModelError):
+            zoo.describe(name)
+
+
+def test_names_are_in_one_group_each() -> None:
+    grouped = [name for members in zoo.groups().values() for name in members]
+    assert grouped == list(zoo.names())
+    assert len(set(grouped)) == len(grouped)

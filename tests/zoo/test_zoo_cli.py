@@ -15,30 +15,43 @@ from zoo.cli import main, write_atomically
 SMALL = "mobilenet_v2_1.0_224"
 
 
-def test_lists_every_model_with_its_size(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, ...]]:
+    """A zoo of three, because building all of it takes a while."""
+    groups = {"classifiers": (SMALL, "mobilenet_v1_0.25_128"), "chains": ("synthetic_fc5_N100",)}
+    names = tuple(name for group in groups.values() for name in group)
+    monkeypatch.setattr("zoo.cli.groups", lambda: groups)
+    monkeypatch.setattr("zoo.cli.names", lambda: names)
+    return groups
+
+
+def test_lists_models_in_groups_with_their_sizes(
+    few: dict[str, tuple[str, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == [
-        "model",
-        "input",
-        "operators",
-        "MACs",
-        "parameters",
-        "file",
-        "build",
-    ]
-    assert [line.split()[0] for line in lines[1:]] == list(zoo.names())
-    assert "1x224x224x3" in lines[1]
-    assert "300.8 M" in lines[1]
-    assert "3,487,816" in lines[1]
+    head, *blocks = capsys.readouterr().out.split("\n\n")
+    assert head.split() == ["model", "input", "operators", "MACs", "parameters", "file"]
+    for block, (group, names) in zip(blocks, few.items(), strict=True):
+        title, *lines = block.splitlines()
+        assert title == group
+        assert [line.split()[0] for line in lines] == list(names)
+    first = blocks[0].splitlines()[1]
+    assert "1x224x224x3" in first
+    assert "300.8 M" in first
+    assert "3,487,816" in first
 
 
 @pytest.mark.parametrize("arguments", [["--json"], ["list", "--json"], ["--json", "list"]])
-def test_lists_as_json(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_as_json(
+    arguments: list[str],
+    few: dict[str, tuple[str, ...]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(arguments) == 0
     records = json.loads(capsys.readouterr().out)
-    assert [record["name"] for record in records] == list(zoo.names())
-    assert all(record["build_seconds"] > 0 for record in records)
+    assert [record["name"] for record in records] == [n for names in few.values() for n in names]
+    assert [record["group"] for record in records] == ["classifiers", "classifiers", "chains"]
+    assert records[0]["size_bytes"] == len(zoo.build(SMALL))
 
 
 def test_writes_the_model_and_nothing_else(
@@ -51,10 +64,14 @@ def test_writes_the_model_and_nothing_else(
     assert capsys.readouterr().out.count("sha256") == 1
 
 
-def test_writes_all_and_says_so_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_all_and_says_so_in_json(
+    tmp_path: Path, few: dict[str, tuple[str, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["write", "all", "--output_dir", str(tmp_path), "--json"]) == 0
     records = json.loads(capsys.readouterr().out)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"{n}.tflite" for n in zoo.names())
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        f"{name}.tflite" for names in few.values() for name in names
+    )
     for record in records:
         assert Path(record["path"]).stat().st_size == record["size_bytes"]
 
@@ -68,7 +85,7 @@ def test_an_unknown_name_writes_nothing_and_is_one_sentence(
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert "no model 'vgg'" in captured.err
-    assert SMALL in captured.err
+    assert "vgg16_224" in captured.err
     assert not out.exists()
 
 

@@ -7,10 +7,7 @@ from __future__ import annotations
 from zoo.builder import GraphBuilder
 from zoo.draft import Tensor
 from zoo.layers import Target
-
-NAME = "mobilenet_v2_1.0_224"
-SUMMARY = "MobileNetV2 1.0, 1000 classes"
-INPUT_SHAPE = (1, 224, 224, 3)
+from zoo.networks.network import KERAS_CLASSES, LINEAR, RELU6, Network, connected_end, square
 
 STEM_CHANNELS = 32
 BOTTLENECKS: tuple[tuple[int, int, int, int], ...] = (
@@ -24,11 +21,6 @@ BOTTLENECKS: tuple[tuple[int, int, int, int], ...] = (
 )
 """Rows of table 2: expansion factor t, output channels c, repeats n, stride s of the first."""
 LAST_CHANNELS = 1280
-CLASSES = 1000
-
-RELU6 = Target(deviation=1.25, mean=0.75, mean_deviation=1.0)
-"""Before a ReLU6: about a quarter of the values below 0, hardly any above 6."""
-LINEAR = Target(deviation=1.0, mean=0.0, mean_deviation=0.5)
 LOGITS = Target(deviation=4.0, mean=0.0, mean_deviation=0.5)
 
 
@@ -53,8 +45,9 @@ def bottleneck(
     return wide, narrow
 
 
-def features(graph: GraphBuilder, image: Tensor) -> dict[str, Tensor]:
-    """Everything before the classifier: tensors by name, ``"last"`` being the 1280 channels."""
+def features(graph: GraphBuilder, image: Tensor, *, last: bool = True) -> dict[str, Tensor]:
+    """Everything before the classifier: tensors by name, ``"last"`` being the 1280 channels
+    (left out unless ``last``)."""
     x = graph.conv(image, STEM_CHANNELS, 3, name="stem", stride=2, activation="relu6", target=RELU6)
     found: dict[str, Tensor] = {}
     block = 0
@@ -65,13 +58,17 @@ def features(graph: GraphBuilder, image: Tensor) -> dict[str, Tensor]:
             wide, x = bottleneck(graph, x, name, expansion, channels, stride)
             found[f"{name}/expand"], found[name] = wide, x
             block += 1
-    found["last"] = graph.conv(x, LAST_CHANNELS, 1, name="last", activation="relu6", target=RELU6)
+    if last:
+        found["last"] = graph.conv(
+            x, LAST_CHANNELS, 1, name="last", activation="relu6", target=RELU6
+        )
     return found
 
 
-def build(graph: GraphBuilder) -> None:
-    """Adds the whole classifier to ``graph``."""
-    x = features(graph, graph.input("image", INPUT_SHAPE))["last"]
-    x = graph.mean(x, name="pool")
-    x = graph.fully_connected(x, CLASSES, name="logits", target=LOGITS)
-    graph.output(graph.softmax(x, name="probabilities"))
+def _classifier(graph: GraphBuilder, image: Tensor) -> None:
+    connected_end(graph, features(graph, image)["last"], KERAS_CLASSES, LOGITS)
+
+
+NETWORKS = (
+    Network("mobilenet_v2_1.0_224", "MobileNetV2 1.0, 1000 classes", square(224), _classifier),
+)

@@ -5,73 +5,25 @@ normalisation (without a factor, as published) folded into the convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from zoo.builder import GraphBuilder
 from zoo.draft import Tensor
-from zoo.layers import Target
-from zoo.shapes import Padding
-
-NAME = "inception_v3_299"
-SUMMARY = "Inception v3, 1000 classes"
-INPUT_SHAPE = (1, 299, 299, 3)
-CLASSES = 1000
-
-HIDDEN = Target(deviation=1.0, mean=0.25, mean_deviation=0.75)
-LOGITS = Target(deviation=2.0, mean=0.0, mean_deviation=0.5)
-
-Step = tuple[int, int, int]
-"""One convolution of a branch: output channels, kernel height, kernel width."""
+from zoo.networks.classifiers.branches import Branches
+from zoo.networks.network import KERAS_CLASSES, Network, connected_end, square
 
 
-class _Inception:
-    """The graph in the making, with the one kind of convolution the network uses."""
+def stem(inception: Branches, x: Tensor) -> Tensor:
+    """299 x 299 x 3 to 35 x 35 x 192."""
+    x = inception.conv(x, "stem/conv1", (32, 3, 3), 2, "valid")
+    x = inception.conv(x, "stem/conv2", (32, 3, 3), 1, "valid")
+    x = inception.conv(x, "stem/conv3", (64, 3, 3))
+    x = inception.graph.max_pool(x, 3, name="stem/pool1", stride=2)
+    x = inception.conv(x, "stem/conv4", (80, 1, 1), 1, "valid")
+    x = inception.conv(x, "stem/conv5", (192, 3, 3), 1, "valid")
+    return inception.graph.max_pool(x, 3, name="stem/pool2", stride=2)
 
-    def __init__(self, graph: GraphBuilder) -> None:
-        self.graph = graph
 
-    def conv(
-        self, x: Tensor, name: str, step: Step, stride: int = 1, padding: Padding = "same"
-    ) -> Tensor:
-        channels, height, width = step
-        return self.graph.conv(
-            x,
-            channels,
-            (height, width),
-            name=name,
-            stride=stride,
-            padding=padding,
-            activation="relu",
-            target=HIDDEN,
-        )
-
-    def branch(
-        self, x: Tensor, name: str, steps: Sequence[Step], *, shrink: bool = False
-    ) -> Tensor:
-        """``steps`` one after the other; ``shrink`` gives the last one stride 2, unpadded."""
-        for number, step in enumerate(steps, start=1):
-            if shrink and number == len(steps):
-                x = self.conv(x, f"{name}/conv{number}", step, 2, "valid")
-            else:
-                x = self.conv(x, f"{name}/conv{number}", step)
-        return x
-
-    def pool_branch(self, x: Tensor, name: str, channels: int) -> Tensor:
-        """3x3 average, then a 1x1 convolution."""
-        x = self.graph.average_pool(
-            x, 3, name=f"{name}/branch_pool/average", stride=1, padding="same"
-        )
-        return self.conv(x, f"{name}/branch_pool/conv1", (channels, 1, 1))
-
-    def stem(self, x: Tensor) -> Tensor:
-        """299 x 299 x 3 to 35 x 35 x 192."""
-        x = self.conv(x, "stem/conv1", (32, 3, 3), 2, "valid")
-        x = self.conv(x, "stem/conv2", (32, 3, 3), 1, "valid")
-        x = self.conv(x, "stem/conv3", (64, 3, 3))
-        x = self.graph.max_pool(x, 3, name="stem/pool1", stride=2)
-        x = self.conv(x, "stem/conv4", (80, 1, 1), 1, "valid")
-        x = self.conv(x, "stem/conv5", (192, 3, 3), 1, "valid")
-        return self.graph.max_pool(x, 3, name="stem/pool2", stride=2)
+class _Inception(Branches):
+    """The blocks of version 3."""
 
     def mixed_35(self, x: Tensor, name: str, pool_channels: int) -> Tensor:
         """Figure 5: the 5x5 filter beside two 3x3, at 35 x 35."""
@@ -133,10 +85,9 @@ class _Inception:
         return self.graph.concat(parts, name=name)
 
 
-def build(graph: GraphBuilder) -> None:
-    """Adds the whole classifier to ``graph``."""
+def _classifier(graph: GraphBuilder, image: Tensor) -> None:
     inception = _Inception(graph)
-    x = inception.stem(graph.input("image", INPUT_SHAPE))
+    x = stem(inception, image)
     for block, pool_channels in enumerate((32, 64, 64)):
         x = inception.mixed_35(x, f"mixed{block}", pool_channels)
     x = inception.shrink_to_17(x, "mixed3")
@@ -145,6 +96,7 @@ def build(graph: GraphBuilder) -> None:
     x = inception.shrink_to_8(x, "mixed8")
     for block in (9, 10):
         x = inception.mixed_8(x, f"mixed{block}")
-    x = graph.mean(x, name="pool")
-    x = graph.fully_connected(x, CLASSES, name="logits", target=LOGITS)
-    graph.output(graph.softmax(x, name="probabilities"))
+    connected_end(graph, x, KERAS_CLASSES)
+
+
+NETWORKS = (Network("inception_v3_299", "Inception v3, 1000 classes", square(299), _classifier),)

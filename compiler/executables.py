@@ -144,7 +144,7 @@ def _place(plans: Sequence[Plan], *, shared_memory: bool) -> list[ExecutableInfo
             min_runtime_version=plan.options.min_runtime_version,
             caching_token=0,
             on_chip_offset_bytes=offset,
-            instruction_bytes=instruction_bytes(plan.mapped_count),
+            instruction_bytes=instruction_bytes(mapped_work),
             available_on_chip_bytes=available,
             operators=placed,
         )

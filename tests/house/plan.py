@@ -23,6 +23,7 @@ PLAN: dict[str, dict[str, str]] = {
         "local": "errors device chip process",
         "coral": "errors device executable hosted",
         "simulated": "chip hosted",
+        "hosts_cli": "chip",
         "pool": "errors device chip nursery hosted config coral simulated",
     },
     "zoo": {

@@ -51,10 +51,10 @@ def available_bytes(mapped_operators: int) -> int:
 def instruction_bytes(mapped: Sequence[OperatorWork]) -> int:
     """Estimated size of the instruction stream, which is sent anew with every inference.
 
-    9,500 bytes, 1,500 for each mapped operator and 2.2 for each 1,000 bytes of activations they
-    read and write: least relative errors over Google's packages of which the operators are known,
-    22 % in the median.  Newer compilers write more for small networks: MobileNet v1 0.25 takes 46 or
-    170 KB depending on the compiler's age.  Nothing is sent when nothing is mapped.
+    9,500 bytes, 1,500 for each mapped operator and 2.2 for each 1,000 bytes of activations that
+    they read and write: least relative errors over Google's packages of known operators, 22 % in
+    the median.  Newer compilers write more for small networks: MobileNet v1 0.25 takes 46 or 170 KB
+    depending on the compiler's age.  Nothing is sent when nothing is mapped.
     """
     if not mapped:
         return 0

@@ -13,6 +13,7 @@ from devices.chip.constants import (
     CLOCKS_MHZ,
     PARAMETER_MEMORY_BYTES,
     RUNTIME_VERSION,
+    ChipCycles,
 )
 from devices.chip.faults import Fault
 from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
@@ -27,6 +28,7 @@ __all__ = [
     "PARAMETER_MEMORY_BYTES",
     "RUNTIME_VERSION",
     "SPIN_NS",
+    "ChipCycles",
     "DeviceConfig",
     "Fault",
     "Host",

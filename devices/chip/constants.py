@@ -7,6 +7,8 @@ source.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 CLOCKS_MHZ = (63, 125, 250, 500)
 """Google: the clocks of ``Performance`` Low, Medium, High and Max.  libedgetpu-max and PCIe run at
 500, libedgetpu-std at 250."""
@@ -25,15 +27,23 @@ model may use depends on the model: 5.0 to 7.9 MiB have been seen in compiler lo
 RUNTIME_VERSION = 14
 """Newest package version that the last libedgetpu (16.0, "Grouper") accepts."""
 
-CYCLES_PER_CONV_STEP = 0.980
-"""Fit (0.977 to 1.018 over refits): cycles for 4 x 4 positions, 64 output and 4 input channels and
-one kernel element, i.e. 4096 MACs."""
-
-CYCLES_PER_DEPTHWISE_STEP = 10.83
-"""Fit (7.6 to 10.8): cycles for 4 x 4 positions, 64 channels and one kernel element."""
-
 FULLY_CONNECTED_BYTES_PER_CYCLE = 120
 """Set by hand from fully connected sweeps; not fitted."""
 
-CYCLES_PER_ACTIVATION_LINE = 0.403
-"""Fit (0.38 to 0.50): cycles for 16 bytes of activations read or written by an operator."""
+
+@dataclass(frozen=True)
+class ChipCycles:
+    """What the chip's work costs in cycles of its clock.
+
+    Fit over the published latencies in ``compiler/accuracy``.  ``conv_step`` (0.977 to 1.018 over
+    refits) is for 4 x 4 positions, 64 output and 4 input channels and one kernel element, i.e. 4096
+    MACs; ``depthwise_step`` (7.6 to 10.8) for 4 x 4 positions, 64 channels and one kernel element;
+    ``activation_line`` (0.38 to 0.50) for 16 bytes that an operator reads or writes.
+    """
+
+    conv_step: float = 0.980
+    depthwise_step: float = 10.83
+    activation_line: float = 0.403
+
+
+CYCLES = ChipCycles()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
+from typing import Any
 
 from devices.device import Link
 from devices.errors import ConfigError
@@ -240,4 +241,5 @@ def host_of(name: str, constants: tuple[tuple[str, float], ...] = ()) -> Host:
                 f"{field} of host_constants is {value!r} and must be a number "
                 f"{'above' if rate else 'from'} 0 up to 1e9"
             )
-    return replace(host, **dict(constants)) if constants else host
+    changed: dict[str, Any] = dict(constants)
+    return replace(host, **changed)

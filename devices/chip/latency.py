@@ -34,11 +34,10 @@ from dataclasses import dataclass
 
 from devices.chip.constants import (
     CLOCK_MHZ,
-    CYCLES_PER_ACTIVATION_LINE,
-    CYCLES_PER_CONV_STEP,
-    CYCLES_PER_DEPTHWISE_STEP,
+    CYCLES,
     FULLY_CONNECTED_BYTES_PER_CYCLE,
     NARROW_MEMORY_BYTES,
+    ChipCycles,
 )
 from devices.chip.hosts import Host
 from devices.device import Timing
@@ -74,6 +73,7 @@ class LatencyModel:
 
     host: Host
     clock_mhz: int = CLOCK_MHZ
+    cycles: ChipCycles = CYCLES
 
     def timing(
         self, info: ExecutableInfo, input_bytes: int, output_bytes: int, cold: bool
@@ -112,7 +112,7 @@ class LatencyModel:
     def compute_ns(self, work: OperatorWork) -> int:
         """One mapped operator, its parameters being on the chip."""
         lines = (work.input_bytes + work.output_bytes) / 16
-        cycles = _kernel_cycles(work) + CYCLES_PER_ACTIVATION_LINE * lines
+        cycles = _kernel_cycles(work, self.cycles) + self.cycles.activation_line * lines
         return round(cycles * 1e3 / self.clock_mhz)
 
     def streaming_ns(self, work: OperatorWork) -> int:
@@ -156,7 +156,7 @@ def _postprocess_ns(work: OperatorWork) -> float:
     )
 
 
-def _kernel_cycles(work: OperatorWork) -> float:
+def _kernel_cycles(work: OperatorWork, cycles: ChipCycles) -> float:
     """Cycles of the multiply-accumulate array for one operator; 0 for one without a kernel."""
     name = work.name.upper()
     if name == "FULLY_CONNECTED":
@@ -172,8 +172,8 @@ def _kernel_cycles(work: OperatorWork) -> float:
         blocks = work.macs / max(1, taps) / 16
     steps = blocks * -(-work.output_channels // 64) * work.kernel_height * work.kernel_width
     if name == "DEPTHWISE_CONV_2D":
-        return CYCLES_PER_DEPTHWISE_STEP * steps
-    return CYCLES_PER_CONV_STEP * steps * -(-work.input_channels // 4)
+        return cycles.depthwise_step * steps
+    return cycles.conv_step * steps * -(-work.input_channels // 4)
 
 
 def _restreams(work: OperatorWork) -> int:

@@ -6,11 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.chip.constants import (
-    CYCLES_PER_ACTIVATION_LINE,
-    CYCLES_PER_CONV_STEP,
-    CYCLES_PER_DEPTHWISE_STEP,
-)
+from devices.chip.constants import ChipCycles
 from devices.chip.hosts import HOSTS, Host
 from devices.chip.latency import (
     POSTPROCESS_NS,
@@ -26,7 +22,8 @@ USB = LatencyModel(Host("a", "usb", 285_000, 2.28, 10.4, 0.464, 0.32, 1.0))
 PCIE = LatencyModel(Host("b", "pcie", 67_000, 2.45, 12.7, 0.38, 0.365, 4.4))
 """Numbers like those of real hosts, but fixed, for what is worked by hand here."""
 
-CONV_CYCLES = 14 * 14 * 1 * 9 * 16 * CYCLES_PER_CONV_STEP + 25_088 * CYCLES_PER_ACTIVATION_LINE
+CYCLES = ChipCycles()
+CONV_CYCLES = 14 * 14 * 1 * 9 * 16 * CYCLES.conv_step + 25_088 * CYCLES.activation_line
 """Of :func:`conv`: 28,224 steps, and 401,408 / 16 lines."""
 
 
@@ -70,7 +67,7 @@ def test_a_transposed_convolution_is_worked_on_at_the_size_of_its_input() -> Non
         kernel_width=3,
         parameter_bytes=37_120,
     )
-    assert USB.compute_ns(up) == round(2 * 49 * 9 * 16 * CYCLES_PER_CONV_STEP)
+    assert USB.compute_ns(up) == round(2 * 49 * 9 * 16 * CYCLES.conv_step)
 
 
 def test_sizes_are_rounded_up_to_whole_steps() -> None:
@@ -80,7 +77,7 @@ def test_sizes_are_rounded_up_to_whole_steps() -> None:
 
 def test_depthwise_convolution() -> None:
     steps = 14 * 14 * 1 * 9
-    cycles = steps * CYCLES_PER_DEPTHWISE_STEP + 25_088 * CYCLES_PER_ACTIVATION_LINE
+    cycles = steps * CYCLES.depthwise_step + 25_088 * CYCLES.activation_line
     depthwise = work(
         "DEPTHWISE_CONV_2D",
         macs=56 * 56 * 64 * 9,
@@ -101,7 +98,7 @@ def test_fully_connected_and_elementwise() -> None:
     dense = work("FULLY_CONNECTED", parameter_bytes=1_285_120, macs=1_281_280)
     assert USB.compute_ns(dense) == round(2 * 1_285_120 / 120) == 21_419
     add = work("ADD", input_bytes=1_600, output_bytes=800)
-    assert USB.compute_ns(add) == round(2 * 150 * CYCLES_PER_ACTIVATION_LINE)
+    assert USB.compute_ns(add) == round(2 * 150 * CYCLES.activation_line)
 
 
 def test_streaming_hides_behind_compute() -> None:
@@ -247,4 +244,4 @@ def test_peak_rate_is_never_exceeded(h: int, w: int, cout: int, cin: int, k: int
         kernel_width=k,
     )
     macs_per_ns = h * w * cout * cin * k * k / USB.compute_ns(one)
-    assert macs_per_ns < 4096 * 0.5 / CYCLES_PER_CONV_STEP
+    assert macs_per_ns < 4096 * 0.5 / CYCLES.conv_step

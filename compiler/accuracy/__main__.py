@@ -1,0 +1,85 @@
+"""``python -m compiler.accuracy``: how far what is said of models is off."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import edgetpu_pipeline
+from compiler.accuracy.fitting import FITTED, Numbers, fit
+from compiler.accuracy.measured import measurements
+from compiler.accuracy.packages import as_markdown, compare
+from compiler.accuracy.reporting import latency_report, plot, rows
+from devices.files import write_together
+
+_DESCRIPTION = """\
+Beside Google's compiler (FOLDER): every NAME_edgetpu.tflite of Google's in these folders whose
+original NAME.tflite lies there, too, is compared with what is made of the original: operators left
+to the CPU, parameters kept on the chip and streamed, instructions, inputs and outputs.  Models
+without a package are shown alone.
+
+Beside real Edge TPUs (--latency): published latencies of networks of the zoo, which are compiled
+and timed as a user's models are; then the same with numbers fitted without the network in question.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare and print; 2 if there is nothing to compare."""
+    given = _parser().parse_args(arguments)
+    if given.fit:
+        print(_as_text(fit(measurements())))
+        return 0
+    if given.latency:
+        found = rows(measurements(), progress=lambda line: print(line, file=sys.stderr))
+        if given.plot:
+            write_together(given.plot.parent, {given.plot.name: plot(found).encode()})
+        print(
+            json.dumps([asdict(row) for row in found], indent=2)
+            if given.json
+            else latency_report(found)
+        )
+        return 0
+    compared = list(compare(given.folders))
+    if not compared:
+        where = given.folders[0] if given.folders else "no folder"
+        print(f"There is no .tflite file in {where}; name a folder.", file=sys.stderr)
+        return 2
+    print(
+        json.dumps([asdict(one) for one in compared], indent=2)
+        if given.json
+        else as_markdown(compared)
+    )
+    return 0
+
+
+def _as_text(numbers: Numbers) -> str:
+    cycles = asdict(numbers.cycles)
+    lines = ["chip: " + ", ".join(f"{name} {value:.4g}" for name, value in cycles.items())]
+    for host in numbers.hosts.values():
+        values = (f"{field} {getattr(host, field):.4g}" for field in FITTED)
+        lines.append(f"{host.name}: " + ", ".join(values))
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m compiler.accuracy",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
+    parser.add_argument("--latency", action="store_true", help="compare with published latencies")
+    parser.add_argument(
+        "--fit", action="store_true", help="print the numbers that fit the latencies best"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="with --latency: an SVG picture")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(edgetpu_pipeline.run_command(main))

@@ -1,0 +1,140 @@
+"""The numbers of chip and hosts that explain measured latencies best.
+
+Least squares over the logarithms of measured and predicted latency, by Gauss-Newton steps in the
+logarithms of the numbers, so that all stay positive and errors count in per cent.  What the
+latencies say little about is held by what is known beforehand: where each number lies for its kind
+of link, and within which factor (:data:`PRIORS`).  Residuals above :data:`OUTLIER` count linearly,
+for published figures of one network on one host differ by up to a half.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.accuracy.measured import Measured
+from compiler.accuracy.predicting import Compiled, compiled, predicted_ms
+from devices.chip import HOSTS, ChipCycles, Host
+
+FITTED = (
+    "overhead_ns",
+    "input_ns_per_byte",
+    "output_ns_per_byte",
+    "stream_bytes_per_ns",
+    "cpu_factor",
+)
+"""The numbers of a host that are fitted; uploading is measured by itself."""
+
+PRIORS: dict[str, tuple[tuple[float, float], ...]] = {
+    "usb3": ((300_000, 1.5), (2.8, 1.4), (11.0, 1.4), (0.40, 1.2), (1.0, 2.0)),
+    "usb2": ((400_000, 1.5), (28.0, 1.2), (95.0, 1.3), (0.034, 1.2), (8.0, 2.0)),
+    "pcie": ((100_000, 1.6), (2.6, 1.4), (11.0, 1.3), (0.38, 1.1), (1.0, 2.0)),
+}
+"""For each kind of link and each of :data:`FITTED`, what it is about, and within which factor.
+
+Taken from measurements of single transfers and of tiny networks, not from the latencies fitted."""
+
+SMALL_BOARDS = frozenset({"dev-board", "cm4", "pi4-usb3", "jetson-usb3", "rk3399", "pi5-usb3"})
+"""Their CPUs are taken to be about four times as slow as a desktop's, beforehand."""
+
+SMALL_BOARD_CPU = (4.0, 1.5)
+
+CYCLE_PRIORS = ((1.0, 1.05), (10.0, 1.3), (0.42, 1.2))
+"""For the fields of :class:`~devices.chip.ChipCycles`: 4096 MACs a cycle is the array's size."""
+
+NOISE = 0.10
+"""About how far two careful measurements of one network on one kind of host differ."""
+
+OUTLIER = 0.2
+_STEPS = 12
+_NUDGE = 0.01
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The chip's and the hosts' numbers, fitted or in use."""
+
+    cycles: ChipCycles
+    hosts: dict[str, Host]
+
+    def predicted_ms(self, network: Compiled, measured: Measured) -> float:
+        """What they make of a measurement."""
+        host = self.hosts[measured.host]
+        return predicted_ms(network, host, measured.clock_mhz, self.cycles)
+
+
+def numbers_in_use() -> Numbers:
+    """Those the product has."""
+    return Numbers(ChipCycles(), dict(HOSTS))
+
+
+def fit(measured: Sequence[Measured], networks: Callable[[str], Compiled] = compiled) -> Numbers:
+    """The numbers that explain these measurements best, from the priors."""
+    names = sorted({one.host for one in measured})
+    centre, width = _priors(names)
+    values = centre.copy()
+    found = [networks(one.network) for one in measured]
+    for _ in range(_STEPS):
+        errors, slopes = _linear(names, values, measured, found)
+        weights = np.minimum(1.0, OUTLIER / np.maximum(np.abs(errors), 1e-9)) / NOISE**2
+        left = (slopes.T * weights) @ slopes + np.diag(1 / width**2)
+        right = (slopes.T * weights) @ errors + (centre - values) / width**2
+        values = values + np.clip(np.linalg.solve(left, right), -0.5, 0.5)
+    fitted = _numbers(names, values)
+    return Numbers(fitted.cycles, {**HOSTS, **fitted.hosts})
+
+
+def _linear(
+    names: Sequence[str],
+    values: NDArray[np.float64],
+    measured: Sequence[Measured],
+    networks: Sequence[Compiled],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logarithmic errors, and how predictions follow the logarithms of the numbers."""
+    base = _numbers(names, values)
+    now = [math.log(base.predicted_ms(n, m)) for n, m in zip(networks, measured, strict=True)]
+    errors = np.array([math.log(m.latency_ms) - log for m, log in zip(measured, now, strict=True)])
+    slopes = np.zeros((len(measured), len(values)))
+    shared = len(CYCLE_PRIORS)
+    for column in range(len(values)):
+        nudged = values.copy()
+        nudged[column] += _NUDGE
+        changed = _numbers(names, nudged)
+        host = None if column < shared else names[(column - shared) // len(FITTED)]
+        for row, (network, one) in enumerate(zip(networks, measured, strict=True)):
+            if host in (None, one.host):
+                log = math.log(changed.predicted_ms(network, one))
+                slopes[row, column] = (log - now[row]) / _NUDGE
+    return errors, slopes
+
+
+def _priors(names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    pairs = list(CYCLE_PRIORS)
+    for name in names:
+        host = HOSTS[name]
+        kind = host.link if host.link == "pcie" else "usb2" if _is_usb2(host) else "usb3"
+        pairs += PRIORS[kind]
+        if name in SMALL_BOARDS:
+            pairs[-1] = SMALL_BOARD_CPU
+    return (
+        np.array([math.log(value) for value, _ in pairs]),
+        np.array([math.log(factor) for _, factor in pairs]),
+    )
+
+
+def _is_usb2(host: Host) -> bool:
+    return host.stream_bytes_per_ns < 0.1
+
+
+def _numbers(names: Sequence[str], values: NDArray[np.float64]) -> Numbers:
+    numbers = [float(value) for value in np.exp(values)]
+    hosts = {}
+    for index, name in enumerate(names):
+        start = len(CYCLE_PRIORS) + index * len(FITTED)
+        mine = dict(zip(FITTED, numbers[start : start + len(FITTED)], strict=True))
+        hosts[name] = replace(HOSTS[name], **{**mine, "overhead_ns": round(mine["overhead_ns"])})
+    return Numbers(ChipCycles(*numbers[: len(CYCLE_PRIORS)]), hosts)

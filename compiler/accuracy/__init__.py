@@ -10,7 +10,7 @@ from __future__ import annotations
 from compiler.accuracy.fitting import Numbers, fit, numbers_in_use
 from compiler.accuracy.measured import Measured, measurements
 from compiler.accuracy.packages import compare
-from compiler.accuracy.predicting import Compiled, compiled, predicted_ms
+from compiler.accuracy.predicting import Compiled, compiled, predicted
 from compiler.accuracy.reporting import Row, latency_report, rows
 
 __all__ = [
@@ -24,6 +24,6 @@ __all__ = [
     "latency_report",
     "measurements",
     "numbers_in_use",
-    "predicted_ms",
+    "predicted",
     "rows",
 ]

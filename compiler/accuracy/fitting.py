@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compiler.accuracy.measured import Measured
-from compiler.accuracy.predicting import Compiled, compiled, predicted_ms
-from devices.chip import HOSTS, ChipCycles, Host
+from compiler.accuracy.predicting import Compiled, compiled, predicted
+from devices.chip import CYCLES, HOSTS, ChipCycles, Host, LatencyModel
+from devices.device import Timing
 
 FITTED = (
     "overhead_ns",
@@ -49,6 +51,9 @@ CYCLE_PRIORS = ((1.0, 1.05), (10.0, 1.3), (0.42, 1.2))
 NOISE = 0.10
 """About how far two careful measurements of one network on one kind of host differ."""
 
+CHAIN_COUNTS = 0.1
+"""How much a chain of equal layers counts beside a network: there are many, all of one source."""
+
 OUTLIER = 0.2
 _STEPS = 12
 _NUDGE = 0.01
@@ -61,26 +66,32 @@ class Numbers:
     cycles: ChipCycles
     hosts: dict[str, Host]
 
-    def predicted_ms(self, network: Compiled, measured: Measured) -> float:
+    def timing(self, network: Compiled, measured: Measured) -> Timing:
         """What they make of a measurement."""
         host = self.hosts[measured.host]
-        return predicted_ms(network, host, measured.clock_mhz, self.cycles)
+        return predicted(network, LatencyModel(host, measured.clock_mhz, self.cycles))
 
 
 def numbers_in_use() -> Numbers:
     """Those the product has."""
-    return Numbers(ChipCycles(), dict(HOSTS))
+    return Numbers(CYCLES, dict(HOSTS))
 
 
-def fit(measured: Sequence[Measured], networks: Callable[[str], Compiled] = compiled) -> Numbers:
-    """The numbers that explain these measurements best, from the priors."""
+def fit(
+    measured: Sequence[Measured],
+    networks: Callable[[str], Compiled] = compiled,
+    start: Numbers | None = None,
+    steps: int = _STEPS,
+) -> Numbers:
+    """The numbers that explain these measurements best, from the priors or from a ``start``."""
     names = sorted({one.host for one in measured})
     centre, width = _priors(names)
-    values = centre.copy()
+    values = centre.copy() if start is None else _values(names, start)
     found = [networks(one.network) for one in measured]
-    for _ in range(_STEPS):
+    counts = np.array([CHAIN_COUNTS if one.is_synthetic else 1.0 for one in measured]) / NOISE**2
+    for _ in range(steps):
         errors, slopes = _linear(names, values, measured, found)
-        weights = np.minimum(1.0, OUTLIER / np.maximum(np.abs(errors), 1e-9)) / NOISE**2
+        weights = counts * np.minimum(1.0, OUTLIER / np.maximum(np.abs(errors), 1e-9))
         left = (slopes.T * weights) @ slopes + np.diag(1 / width**2)
         right = (slopes.T * weights) @ errors + (centre - values) / width**2
         values = values + np.clip(np.linalg.solve(left, right), -0.5, 0.5)
@@ -94,21 +105,32 @@ def _linear(
     measured: Sequence[Measured],
     networks: Sequence[Compiled],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logarithmic errors, and how predictions follow the logarithms of the numbers."""
+    """Logarithmic errors, and how predictions follow the logarithms of the numbers.
+
+    Most of a host's numbers are factors of one part of the time, whose share is the slope.
+    """
     base = _numbers(names, values)
-    now = [math.log(base.predicted_ms(n, m)) for n, m in zip(networks, measured, strict=True)]
-    errors = np.array([math.log(m.latency_ms) - log for m, log in zip(measured, now, strict=True)])
-    slopes = np.zeros((len(measured), len(values)))
+    timings = [base.timing(n, m) for n, m in zip(networks, measured, strict=True)]
+    totals = [timing.total_ns for timing in timings]
+    errors = np.array(
+        [math.log(m.latency_ms * 1e6 / ns) for m, ns in zip(measured, totals, strict=True)]
+    )
     shared = len(CYCLE_PRIORS)
-    for column in range(len(values)):
+    slopes = np.zeros((len(measured), len(values)))
+    for row, (one, timing, ns) in enumerate(zip(measured, timings, totals, strict=True)):
+        first = shared + names.index(one.host) * len(FITTED)
+        parts = (timing.overhead_ns, timing.input_ns, timing.output_ns, 0, timing.cpu_ns)
+        slopes[row, first : first + len(FITTED)] = np.array(parts) / ns
+    first_rate = shared + FITTED.index("stream_bytes_per_ns")
+    rates = [first_rate + len(FITTED) * index for index in range(len(names))]
+    for columns in (*([column] for column in range(shared)), rates):
         nudged = values.copy()
-        nudged[column] += _NUDGE
+        nudged[columns] += _NUDGE
         changed = _numbers(names, nudged)
-        host = None if column < shared else names[(column - shared) // len(FITTED)]
-        for row, (network, one) in enumerate(zip(networks, measured, strict=True)):
-            if host in (None, one.host):
-                log = math.log(changed.predicted_ms(network, one))
-                slopes[row, column] = (log - now[row]) / _NUDGE
+        for row, (network, one, ns) in enumerate(zip(networks, measured, totals, strict=True)):
+            slope = math.log(changed.timing(network, one).total_ns / ns) / _NUDGE
+            column = columns[0] if len(columns) == 1 else rates[names.index(one.host)]
+            slopes[row, column] = slope
     return errors, slopes
 
 
@@ -135,6 +157,12 @@ def _numbers(names: Sequence[str], values: NDArray[np.float64]) -> Numbers:
     hosts = {}
     for index, name in enumerate(names):
         start = len(CYCLE_PRIORS) + index * len(FITTED)
-        mine = dict(zip(FITTED, numbers[start : start + len(FITTED)], strict=True))
-        hosts[name] = replace(HOSTS[name], **{**mine, "overhead_ns": round(mine["overhead_ns"])})
+        mine: dict[str, Any] = dict(zip(FITTED, numbers[start : start + len(FITTED)], strict=True))
+        hosts[name] = replace(HOSTS[name], **(mine | {"overhead_ns": round(mine["overhead_ns"])}))
     return Numbers(ChipCycles(*numbers[: len(CYCLE_PRIORS)]), hosts)
+
+
+def _values(names: Sequence[str], numbers: Numbers) -> NDArray[np.float64]:
+    cycles = [getattr(numbers.cycles, field.name) for field in fields(ChipCycles)]
+    hosts = [getattr(numbers.hosts[name], field) for name in names for field in FITTED]
+    return np.log(np.array([*cycles, *hosts], np.float64))

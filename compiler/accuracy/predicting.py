@@ -8,7 +8,8 @@ from pathlib import Path
 
 from compiler.compile import compile_graph
 from compiler.reading import graph_from_bytes
-from devices.chip import ChipCycles, Host, LatencyModel
+from devices.chip import LatencyModel
+from devices.device import Timing
 from devices.executable import ExecutableInfo, executable_from_bytes
 
 
@@ -38,10 +39,6 @@ def compiled(network: str) -> Compiled:
     )
 
 
-def predicted_ms(
-    network: Compiled, host: Host, clock_mhz: int, cycles: ChipCycles | None = None
-) -> float:
-    """The latency of one inference whose parameters are on the chip, in milliseconds."""
-    model = LatencyModel(host, clock_mhz, cycles or ChipCycles())
-    timing = model.timing(network.info, network.input_bytes, network.output_bytes, cold=False)
-    return timing.total_ns / 1e6
+def predicted(network: Compiled, model: LatencyModel) -> Timing:
+    """One inference whose parameters are on the chip."""
+    return model.timing(network.info, network.input_bytes, network.output_bytes, cold=False)

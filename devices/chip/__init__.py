@@ -11,6 +11,7 @@ from devices.chip.config import DeviceConfig
 from devices.chip.constants import (
     CLOCK_MHZ,
     CLOCKS_MHZ,
+    CYCLES,
     PARAMETER_MEMORY_BYTES,
     RUNTIME_VERSION,
     ChipCycles,
@@ -23,6 +24,7 @@ from devices.chip.simulated_chip import Reader, SimulatedChip
 __all__ = [
     "CLOCKS_MHZ",
     "CLOCK_MHZ",
+    "CYCLES",
     "DEFAULT_HOSTS",
     "HOSTS",
     "PARAMETER_MEMORY_BYTES",

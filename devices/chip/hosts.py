@@ -28,6 +28,8 @@ class Host:
     ``stream_bytes_per_ns`` the rate at which uncached parameters are streamed at every inference,
     ``upload_bytes_per_ns`` the rate at which cached ones are brought on the chip once.
     ``cpu_factor`` is how many times as long operators on its CPU take as on a desktop core.
+    ``spread`` says how far predictions are off: of networks the numbers were not fitted to, four of
+    five published latencies lie between prediction / (1 + spread) and prediction (1 + spread).
     ``assumed`` names the fields that are borrowed, ``summary`` says what the host is.
     """
 
@@ -39,12 +41,15 @@ class Host:
     stream_bytes_per_ns: float
     upload_bytes_per_ns: float
     cpu_factor: float
+    spread: float = 0.35
     assumed: tuple[str, ...] = ()
     summary: str = ""
 
 
 ADJUSTABLE = tuple(
-    field.name for field in fields(Host) if field.name not in ("name", "link", "assumed", "summary")
+    field.name
+    for field in fields(Host)
+    if field.name not in ("name", "link", "spread", "assumed", "summary")
 )
 """The numbers of a host that a pool may set otherwise."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from devices.simulated import model_error
 from partitioner.reporting.charts import Series, legend, line_chart
 from partitioner.reporting.html_page import page
 from partitioner.reporting.progress import milliseconds
@@ -14,6 +15,8 @@ from partitioner.sizing import Recommendation, Sweep, describe
 def sweep_page(report: SweepReport) -> str:
     """The page on numbers of TPUs alone."""
     noticed = [*(report.lost_devices or {}).values(), *report.warnings]
+    if known := model_error(report.devices):
+        noticed.append(f"Devices: {known}.")
     return page(
         report.model,
         [

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from devices.simulated import model_error
 from partitioner.reporting.columns import aligned
 from partitioner.reporting.json_text import json_text
 from partitioner.sizing import Plan, Recommendation, Sweep, describe
@@ -18,7 +19,7 @@ class SweepReport:
     model: str
     model_sha256: str
     compiler: str
-    devices: tuple[Mapping[str, str], ...]
+    devices: tuple[Mapping[str, str | int | float], ...]
     options: Mapping[str, Any]
     sweep: Sweep
     recommendation: Recommendation
@@ -35,6 +36,7 @@ def sweep_json(report: SweepReport) -> str:
         "model_sha256": report.model_sha256,
         "compiler": report.compiler,
         "devices": [dict(device) for device in report.devices],
+        "model_error": model_error(report.devices),
         "options": dict(report.options),
         "measurements": report.measurements,
         "lost_devices": dict(report.lost_devices or {}),
@@ -113,9 +115,15 @@ def sweep_text(report: SweepReport) -> str:
             "",
             report.recommendation.sentence,
             f"{report.measurements} segments measured.",
+            *_real_devices(report),
             *noticed,
         ]
     )
+
+
+def _real_devices(report: SweepReport) -> list[str]:
+    known = model_error(report.devices)
+    return [f"devices: {known}"] if known else []
 
 
 def _rate_and_latency(plan: Plan | None) -> tuple[str, str]:

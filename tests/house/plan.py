@@ -22,7 +22,7 @@ PLAN: dict[str, dict[str, str]] = {
         "config": "errors chip",
         "local": "errors device chip process",
         "coral": "errors device executable hosted",
-        "simulated": "chip hosted",
+        "simulated": "device chip hosted",
         "hosts_cli": "chip",
         "pool": "errors device chip nursery hosted config coral simulated",
     },

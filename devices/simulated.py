@@ -66,10 +66,7 @@ def model_error(
         return ""
     factor = 1 + max(float(device["spread"]) for device in simulated)
     hosts = ", ".join(dict.fromkeys(str(device["host"]) for device in simulated))
-    sentence = (
-        f"simulated ({hosts}): of five real latencies four are within x or / {factor:.2f} of what "
-        "is modelled"
-    )
+    sentence = f"simulated ({hosts}); 4 of 5 real latencies are within a factor {factor:.2f}"
     if per_second is not None:
-        sentence += f", here {per_second / factor:.1f} to {per_second * factor:.1f} inferences/s"
+        sentence += f", here {per_second / factor:.1f} to {per_second * factor:.1f}/s"
     return sentence

@@ -49,7 +49,8 @@ def compare(folders: Sequence[Path]) -> Iterator[Comparison]:
             try:
                 yield Comparison(path.stem, _ours(path), google)
             except EdgeTpuError as error:
-                yield Comparison(path.stem, None, google, str(error))
+                reason = str(error).replace(str(path), path.name)
+                yield Comparison(path.stem, None, google, reason)
 
 
 def _ours(path: Path) -> Figures:

@@ -3,8 +3,8 @@
 Least squares over the logarithms of measured and predicted latency, by Gauss-Newton steps in the
 logarithms of the numbers, so that all stay positive and errors count in per cent.  What the
 latencies say little about is held by what is known beforehand: where each number lies for its kind
-of link, and within which factor (:data:`PRIORS`).  Residuals above :data:`OUTLIER` count linearly,
-for published figures of one network on one host differ by up to a half.
+of link, and within which factor (:data:`PRIORS`).  Errors far above :data:`OUTLIER` hardly count, for
+published figures of one network on one host differ by up to a half.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ NOISE = 0.10
 CHAIN_COUNTS = 0.1
 """How much a chain of equal layers counts beside a network: there are many, all of one source."""
 
-OUTLIER = 0.2
+OUTLIER = 0.15
 _STEPS = 12
 _NUDGE = 0.01
 
@@ -91,7 +91,7 @@ def fit(
     counts = np.array([CHAIN_COUNTS if one.is_synthetic else 1.0 for one in measured]) / NOISE**2
     for _ in range(steps):
         errors, slopes = _linear(names, values, measured, found)
-        weights = counts * np.minimum(1.0, OUTLIER / np.maximum(np.abs(errors), 1e-9))
+        weights = counts / (1 + (errors / OUTLIER) ** 2)
         left = (slopes.T * weights) @ slopes + np.diag(1 / width**2)
         right = (slopes.T * weights) @ errors + (centre - values) / width**2
         values = values + np.clip(np.linalg.solve(left, right), -0.5, 0.5)

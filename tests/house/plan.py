@@ -60,7 +60,7 @@ PLAN: dict[str, dict[str, str]] = {
         "arguments": "options flags",
         "command": "graph deadline cutting reading executables compile reasons log arguments",
         "cli": "supported log arguments command",
-        "accuracy": "reading compile",
+        "accuracy": "mapping reading compile",
     },
     "pipeline": {
         "errors": "",

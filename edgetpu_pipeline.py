@@ -188,6 +188,11 @@ def partition_with_profiling() -> int:
     return _command("partitioner.cli")
 
 
+def edgetpu_hosts() -> int:
+    """The command ``edgetpu-hosts``."""
+    return _command("devices.hosts_cli")
+
+
 def zoo() -> int:
     """The command ``python -m zoo``."""
     return _command("zoo.cli")

@@ -171,7 +171,7 @@ def placed(
         min_runtime_version=options.min_runtime_version,
         caching_token=0,
         on_chip_offset_bytes=offset_bytes,
-        instruction_bytes=instruction_bytes(mapped_count),
+        instruction_bytes=instruction_bytes(mapped_work),
         available_on_chip_bytes=available_bytes,
         operators=(
             *(replace(w, on_chip=c) for w, c in zip(mapped_work, on_chip, strict=True)),

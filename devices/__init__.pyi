@@ -1,5 +1,5 @@
 from .chip import DeviceConfig, Fault, LatencyModel, SimulatedChip
-from .config import PoolConfig, pool_config_from_mapping
+from .config import PoolConfig, pool_config_from_mapping, pool_config_from_text
 from .device import (
     Chip,
     Clock,
@@ -53,5 +53,6 @@ __all__ = [
     "TensorSpec",
     "Timing",
     "pool_config_from_mapping",
+    "pool_config_from_text",
     "read_executable",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devices.chip import DeviceConfig, Fault
+from devices.chip import CLOCK_MHZ, CLOCKS_MHZ, DEFAULT_HOSTS, HOSTS, DeviceConfig, Fault
 from devices.errors import ConfigError
 
 MAX_DEVICES = 1024
@@ -31,7 +31,7 @@ def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
 
         clock: virtual
         devices:
-          - {link: usb, count: 3}
+          - {host: pi4-usb3, count: 3}
           - {link: pcie, faults: [{kind: die, at: 100}]}
 
     Raises ``ConfigError``, one sentence naming the key, what was found and what is allowed.
@@ -65,10 +65,51 @@ def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
     return PoolConfig(tuple(devices))
 
 
+def pool_config_from_text(text: str, where: str) -> PoolConfig:
+    """Read a pool from a short text such as ``usb:2,pi4-usb3@250:4``.
+
+    With commas, a link or host each, with its clock in MHz behind ``@`` and how many there are
+    behind ``:``.  Raises ``ConfigError``, one sentence that begins with ``where``.
+    """
+    devices: list[DeviceConfig] = []
+    for part in text.split(","):
+        name, count = _counted(part.strip())
+        name, at, clock = name.partition("@")
+        if name == "pci":  # as Coral's tools call it
+            name = "pcie"
+        known = name in HOSTS or name in DEFAULT_HOSTS
+        if not known or count is None or (at and clock not in map(str, CLOCKS_MHZ)):
+            raise ConfigError(
+                f"{where} is {text!r}, in which {part.strip()!r} is not understood; use numbers of "
+                "devices such as 'usb:2,pcie:1' or 'pi4-usb3@250:4' (links usb and pcie, hosts "
+                f"{', '.join(HOSTS)}, clocks {', '.join(map(str, CLOCKS_MHZ))}, up to "
+                f"{MAX_DEVICES} each)"
+            )
+        host = DEFAULT_HOSTS.get(name, name)  # type: ignore[call-overload]
+        devices += [DeviceConfig(host=host, clock_mhz=int(clock or CLOCK_MHZ))] * count
+    if len(devices) > MAX_DEVICES:
+        raise ConfigError(
+            f"{where} asks for {len(devices)} devices; there can be {MAX_DEVICES} at most"
+        )
+    return PoolConfig(tuple(devices))
+
+
+def _counted(part: str) -> tuple[str, int | None]:
+    """Name and number of a part such as ``usb:2``; no number where it makes no sense."""
+    name, colon, count = part.partition(":")
+    if not colon:
+        return name, 1
+    sensible = count.isascii() and count.isdigit() and int(count) <= MAX_DEVICES
+    return name, int(count) if sensible else None
+
+
 def _device(fields: Mapping[str, Any], where: str) -> DeviceConfig:
     values = dict(fields)
     if isinstance(values.get("cpu_affinity"), list):
         values["cpu_affinity"] = tuple(values["cpu_affinity"])
+    if "host_constants" in values:
+        constants = _mapping(values["host_constants"], f"{where}: host_constants")
+        values["host_constants"] = tuple(sorted(constants.items()))
     faults = values.pop("faults", ())
     if not isinstance(faults, Sequence) or isinstance(faults, str | bytes):
         raise ConfigError(f"{where}: faults is {faults!r} and must be a list of mappings")

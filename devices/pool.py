@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from types import TracebackType
 
-from devices.chip import RUNTIME_VERSION, DeviceConfig
+from devices.chip import CLOCK_MHZ, RUNTIME_VERSION, DeviceConfig
 from devices.config import PoolConfig
 from devices.coral import CoralDevice, list_coral_devices
 from devices.device import Clock, Compute, Device, Link
@@ -85,6 +85,8 @@ class DevicePool:
         count: int,
         *,
         link: Link = "usb",
+        host: str = "",
+        clock_mhz: int = CLOCK_MHZ,
         clock: Clock = "virtual",
         compute: Compute = "exact",
         latency_scale: float = 1.0,
@@ -99,6 +101,8 @@ class DevicePool:
             raise ConfigError(f"a pool of {count!r} devices was asked for; ask for 1 or more")
         config = DeviceConfig(
             link=link,
+            host=host,
+            clock_mhz=clock_mhz,
             clock=clock,
             compute=compute,
             latency_scale=latency_scale,

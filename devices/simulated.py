@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from devices.chip import DeviceConfig, LatencyModel, Reader, SimulatedChip
+from devices.device import Device
 from devices.hosted import Deadlines, ProcessDevice
 
 _MODULES = ("devices.chip.simulated_chip", "devices.executable.file")
@@ -41,3 +43,30 @@ class SimulatedDevice(ProcessDevice):
             deadlines=deadlines,
             wait=wait,
         )
+
+
+def description_of(device: Device) -> dict[str, str | int | float]:
+    """What a report says of a device: name and link; of a simulated one host, clock and spread."""
+    known: dict[str, str | int | float] = {"name": device.name, "link": device.link}
+    if isinstance(device, SimulatedDevice):
+        host = device.config.attached_to
+        known |= {"host": host.name, "clock_mhz": device.config.clock_mhz, "spread": host.spread}
+    return known
+
+
+def model_error(
+    devices: Iterable[Mapping[str, str | int | float]], per_second: float | None = None
+) -> str:
+    """A sentence on how far times of simulated devices, so described, are from real ones.
+
+    With a throughput, what that means for it.  Empty where all devices are real.
+    """
+    simulated = [device for device in devices if "spread" in device]
+    if not simulated:
+        return ""
+    factor = 1 + max(float(device["spread"]) for device in simulated)
+    hosts = ", ".join(dict.fromkeys(str(device["host"]) for device in simulated))
+    sentence = f"simulated ({hosts}); 4 of 5 real latencies are within a factor {factor:.2f}"
+    if per_second is not None:
+        sentence += f", here {per_second / factor:.1f} to {per_second * factor:.1f}/s"
+    return sentence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ from pathlib import Path
 import yaml
 
 from devices.chip import DeviceConfig
-from devices.config import pool_config_from_mapping
+from devices.config import pool_config_from_mapping, pool_config_from_text
 from devices.coral import CoralRecord, list_coral_devices
 from devices.device import Link
 from devices.errors import ConfigError
 from pycoral.device_selection import DeviceType
 
 VARIABLE = "EDGETPU_PIPELINE_DEVICES"
-"""Names simulated devices: ``usb:2,pcie:1``, the path of a YAML pool file, or ``none``.
+"""Names simulated devices: ``usb:2,pi4-usb3@250:1``, the path of a YAML pool file, or ``none``.
 
 If it is not set, the devices are the real ones attached, or :data:`DEFAULT` if there are none.
 """
@@ -27,7 +26,6 @@ If it is not set, the devices are the real ones attached, or :data:`DEFAULT` if 
 DEFAULT = "usb:4"
 
 _TYPE: dict[Link, DeviceType] = {"usb": "usb", "pcie": "pci"}
-_PART = re.compile(r"(?P<link>usb|pcie|pci)(?::(?P<count>[0-9]{1,4}))?")
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def _simulated(value: str) -> tuple[EdgeTpu, ...]:
     if value.endswith((".yaml", ".yml")) or os.sep in value:
         configs: Sequence[DeviceConfig] = _read_pool_file(Path(value))
     else:
-        configs = _parse_counts(value)
+        configs = pool_config_from_text(value, VARIABLE).devices
     seen: Counter[str] = Counter()
     devices = []
     for config in configs:
@@ -74,21 +72,6 @@ def _simulated(value: str) -> tuple[EdgeTpu, ...]:
         seen[config.link] += 1
         devices.append(EdgeTpu(_TYPE[config.link], f"simulated/{name}", name, config))
     return tuple(devices)
-
-
-def _parse_counts(value: str) -> list[DeviceConfig]:
-    configs: list[DeviceConfig] = []
-    for text in value.split(","):
-        part = _PART.fullmatch(text.strip())
-        if part is None:
-            raise ConfigError(
-                f"{VARIABLE} is {value!r}, in which {text.strip()!r} is not understood; use "
-                "numbers of devices such as 'usb:2,pcie:1', the path of a .yaml pool file, or "
-                "'none'"
-            )
-        config = DeviceConfig(link="usb" if part["link"] == "usb" else "pcie")
-        configs += [config] * int(part["count"] or 1)
-    return configs
 
 
 def _read_pool_file(path: Path) -> tuple[DeviceConfig, ...]:

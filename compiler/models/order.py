@@ -3,7 +3,7 @@
 Models that share a device are given its parameter memory in the order of the command line, so the
 order decides what is streamed at every inference.  How often each model runs decides what that
 costs: sought is the order with the least streaming time, over all runs, on an Edge TPU at USB
-(:data:`devices.chip.USB_X86`, where streaming counts most); of those with as little, the one that
+(the host of :data:`devices.chip.DEFAULT_HOSTS`, where streaming counts most); of those with as little, the one that
 streams the fewest bytes, then the one nearest to the order given.
 
 Up to ``MOST_EXACT`` models that is the best of all orders: what a model gets depends on nothing but
@@ -25,7 +25,7 @@ from compiler.deadline import Deadline
 from compiler.executables import CompiledSegment, finish, place, shared_reserve_bytes
 from compiler.graph import Graph
 from compiler.options import CompileOptions
-from devices.chip import USB_X86, LatencyModel
+from devices.chip import DEFAULT_HOSTS, HOSTS, LatencyModel
 
 MOST_EXACT = 7
 """Up to so many models the order found is the best there is."""
@@ -70,7 +70,7 @@ def compile_in_best_order(
     """
     plans = plan_models(models, deadline)
     reserve_bytes = shared_reserve_bytes(plans)
-    latency = LatencyModel(USB_X86)
+    latency = LatencyModel(HOSTS[DEFAULT_HOSTS["usb"]])
 
     @cache
     def share_of(model: int, offset_bytes: int) -> Share:

@@ -9,30 +9,35 @@ from __future__ import annotations
 from devices.chip.clock import SPIN_NS, Pacer, wait_until_ns
 from devices.chip.config import DeviceConfig
 from devices.chip.constants import (
+    CLOCK_MHZ,
+    CLOCKS_MHZ,
+    CYCLES,
     PARAMETER_MEMORY_BYTES,
-    PCIE_DEV_BOARD,
-    PCIE_PC,
     RUNTIME_VERSION,
-    USB_X86,
-    LinkParameters,
+    ChipCycles,
 )
 from devices.chip.faults import Fault
+from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
 from devices.chip.simulated_chip import Reader, SimulatedChip
 
 __all__ = [
+    "CLOCKS_MHZ",
+    "CLOCK_MHZ",
+    "CYCLES",
+    "DEFAULT_HOSTS",
+    "HOSTS",
     "PARAMETER_MEMORY_BYTES",
-    "PCIE_DEV_BOARD",
-    "PCIE_PC",
     "RUNTIME_VERSION",
     "SPIN_NS",
-    "USB_X86",
+    "ChipCycles",
     "DeviceConfig",
     "Fault",
+    "Host",
     "LatencyModel",
-    "LinkParameters",
     "Pacer",
     "Reader",
     "SimulatedChip",
+    "host_of",
     "wait_until_ns",
 ]

@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from devices.chip.constants import OLDEST_RUNTIME_VERSION, RUNTIME_VERSION
+from devices.chip.constants import (
+    CLOCK_MHZ,
+    CLOCKS_MHZ,
+    OLDEST_RUNTIME_VERSION,
+    RUNTIME_VERSION,
+)
 from devices.chip.faults import Fault
+from devices.chip.hosts import DEFAULT_HOSTS, Host, host_of
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
 
@@ -21,7 +27,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 class DeviceConfig:
     """One simulated device.
 
-    ``latency_scale`` multiplies every modelled latency (1.25 for a slower host or pipeline);
+    ``host`` is what it is attached to (:data:`devices.chip.HOSTS`); empty, it is a desktop PC with
+    that ``link``, and given one, ``link`` is that host's.  ``host_constants`` sets some of the
+    host's numbers otherwise; ``clock_mhz`` is the chip's clock.
+    ``latency_scale`` multiplies every modelled latency;
     ``noise_sigma`` is the relative standard deviation of a random factor on each inference,
     drawn from ``noise_seed`` and the device's name; ``faults`` are injected.  ``cpu_affinity`` are
     the CPUs of this machine on which the device's process may run (``None``: any).
@@ -30,6 +39,9 @@ class DeviceConfig:
     """
 
     link: Link = "usb"
+    host: str = ""
+    host_constants: tuple[tuple[str, float], ...] = ()
+    clock_mhz: int = CLOCK_MHZ
     clock: Clock = "virtual"
     compute: Compute = "exact"
     latency_scale: float = 1.0
@@ -47,7 +59,13 @@ class DeviceConfig:
                 raise ConfigError(
                     f"{key} of a device is {value!r} and must be one of {', '.join(allowed)}"
                 )
-        for key, low, high in (("latency_scale", 0.0, 1e6), ("noise_sigma", 0.0, 1.0)):
+        if isinstance(self.clock_mhz, bool) or self.clock_mhz not in CLOCKS_MHZ:
+            raise ConfigError(
+                f"clock_mhz of a device is {self.clock_mhz!r} and must be one of "
+                f"{', '.join(map(str, CLOCKS_MHZ))}"
+            )
+        self._attach()
+        for key, low, high in (("latency_scale", 1e-6, 1e6), ("noise_sigma", 0.0, 1.0)):
             value = getattr(self, key)
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not low <= value <= high:
@@ -68,6 +86,21 @@ class DeviceConfig:
             raise ConfigError(f"faults of a device is {self.faults!r} and must be a tuple of Fault")
         if self.cpu_affinity is not None:
             _check_affinity(self.cpu_affinity)
+
+    @property
+    def attached_to(self) -> Host:
+        """The host, with its numbers set as asked."""
+        return host_of(self.host, self.host_constants)
+
+    def _attach(self) -> None:
+        """Find the host, and the link from it.  Raises ``ConfigError``."""
+        if self.link != "usb" and self.host and self.attached_to.link != self.link:
+            raise ConfigError(
+                f"link of a device is {self.link!r}, but its host {self.host!r} has "
+                f"{self.attached_to.link}; leave one of them out"
+            )
+        object.__setattr__(self, "host", self.host or DEFAULT_HOSTS[self.link])
+        object.__setattr__(self, "link", self.attached_to.link)
 
 
 def _check_affinity(cpus: object) -> None:

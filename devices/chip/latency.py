@@ -2,30 +2,30 @@
 
 The latency is the sum of::
 
-    overhead     T0                                          fixed, per link
+    overhead     T0                                          fixed, per host
     parameters   on-chip bytes / upload rate                 only when they are not on the chip
     input        h (input bytes + instruction bytes)         instructions are sent every time
     compute      sum of c_i over the mapped operators
     streaming    sum of max(0, r W_i / rate - c_i) over the operators with streamed parameters
     output       d (output bytes)
-    CPU          the operators that were not mapped
+    CPU          f (operators that were not mapped)
 
     c_i = kappa ceil(oh/4) ceil(ow/4) ceil(Cout/64) kh kw ceil(Cin/4)    convolution
+          the same with the input's positions / 16                       transposed convolution
           delta ceil(oh/4) ceil(ow/4) ceil(C/64) kh kw                   depthwise convolution
           max(W_i / 120, MACs / 4096)                                    fully connected
-          + ka (input + output bytes)/16 + omega                         every operator
+          + ka (input + output bytes)/16                                 every operator
 
-in cycles of 500 MHz, with streaming of an operator's parameters hidden behind its own compute.
+in cycles of the chip's clock, with streaming of an operator's parameters hidden behind its own
+compute.  T0, h, d, the rates and f are the host's (:mod:`devices.chip.hosts`).
 
-**Error.**  Against latencies published for real models that the coefficients were not fitted to:
-median 3.5 to 5.3 %, 90th percentile 10 %, worst 30 %; the formula itself was chosen with these
-models in view, so expect more on a new one.  DenseNet-like networks can be twice as slow as said
-here.  Stages of multi-TPU pipelines measured by others were about a quarter slower.
+**Error.**  ``docs/device-model.md``, written by ``python -m compiler.accuracy --latency``.
 
-**What is left out.**  The fit also had a term of 2.87 ns for every "position" whose definition is
-not recorded; whatever it counts, it is below 0.25 ms for MobileNet V2 (all positions of all
-layers) and it is 0 here.  Loading parameters is taken as one transfer without a request overhead
-of its own.  The factor r of repeated streaming was seen for 3 x 3 convolutions at 64 x 64 only.
+**What is left out.**  Fixed costs of operators, concatenation and overflow of the narrow memory
+could not be told from noise in the published latencies.  Loading parameters is taken as one
+transfer without a request overhead of its own.  The factor r of repeated streaming was seen for
+3 x 3 convolutions at 64 x 64 only.  A lower clock slows what the chip computes; that its bus to the
+parameter memory slows down, too, is known, what it does to streaming is not, and it is left out.
 """
 
 from __future__ import annotations
@@ -33,42 +33,47 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from devices.chip.constants import (
-    CLOCK_HZ,
-    CYCLES_PER_ACTIVATION_LINE,
-    CYCLES_PER_CONV_STEP,
-    CYCLES_PER_DEPTHWISE_STEP,
+    CLOCK_MHZ,
+    CYCLES,
     FULLY_CONNECTED_BYTES_PER_CYCLE,
     NARROW_MEMORY_BYTES,
-    OPERATOR_NS,
-    LinkParameters,
+    ChipCycles,
 )
+from devices.chip.hosts import Host
 from devices.device import Timing
 from devices.executable import ExecutableInfo, OperatorWork
-
-NS_PER_CYCLE = 1e9 / CLOCK_HZ
 
 RESTREAM_INPUT_BYTES = 2_610_000
 """Above this input, spilled convolutions were seen to stream their parameters six times."""
 
 CPU_MACS_PER_NS = 55.0
 """ResNet-50 (3.9 GMAC) takes 70 ms with LiteRT's optimized int8 kernels on one core of a server
-CPU; the CPU of a small board is 5 to 20 times slower."""
+CPU."""
 
 CPU_BYTES_PER_NS = 1.0
-"""Elementwise operators: assumed, one byte read or written in a nanosecond."""
+"""Fit, up to the host's factor: bytes read and written by elementwise operators."""
+
+CPU_RESIZED_NS_PER_BYTE = 3.2
+"""Fit, up to the host's factor: bytes a RESIZE writes, or an ARG_MAX or ARG_MIN reads."""
 
 CPU_OPERATOR_NS = 1_000.0
 """Calling into LiteRT costs about a microsecond (measured, four-element tensors)."""
 
-CPU_CUSTOM_NS = {"TFLITE_DETECTION_POSTPROCESS": 300_000}
-"""Measured with LiteRT on the tail of SSD MobileNet; any other custom operator counts its bytes."""
+POSTPROCESS_NS = 200_000.0
+POSTPROCESS_NS_PER_SCORE = 3.5
+POSTPROCESS_NS_PER_DETECTION = 45_000.0
+"""TFLite_Detection_PostProcess, up to the host's factor.  The scores are a fit over SSD networks.
+A Coral Dev Board takes 5, 11, 16 and 23 ms for 10, 25, 50 and 100 detections at 0.19 million scores
+(published), which is the cost of a detection and leaves the constant."""
 
 
 @dataclass(frozen=True)
 class LatencyModel:
-    """The latency of executables behind one link.  Pure: equal arguments, equal nanoseconds."""
+    """The latency of executables at one host.  Pure: equal arguments, equal nanoseconds."""
 
-    link: LinkParameters
+    host: Host
+    clock_mhz: int = CLOCK_MHZ
+    cycles: ChipCycles = CYCLES
 
     def timing(
         self, info: ExecutableInfo, input_bytes: int, output_bytes: int, cold: bool
@@ -83,7 +88,7 @@ class LatencyModel:
         if not mapped:
             return Timing(cpu_ns=cpu_ns)
         return Timing(
-            overhead_ns=self.link.overhead_ns,
+            overhead_ns=self.host.overhead_ns,
             parameter_load_ns=self.upload_ns(info.on_chip_bytes) if cold else 0,
             input_ns=self.input_ns(input_bytes + info.instruction_bytes),
             compute_ns=sum(self.compute_ns(work) for work in mapped),
@@ -94,39 +99,64 @@ class LatencyModel:
 
     def upload_ns(self, size_bytes: int) -> int:
         """Bringing parameters on the chip."""
-        return round(size_bytes / self.link.upload_bytes_per_ns)
+        return round(size_bytes / self.host.upload_bytes_per_ns)
 
     def input_ns(self, size_bytes: int) -> int:
         """Sending inputs and instructions."""
-        return round(size_bytes * self.link.input_ns_per_byte)
+        return round(size_bytes * self.host.input_ns_per_byte)
 
     def output_ns(self, size_bytes: int) -> int:
         """Fetching outputs."""
-        return round(size_bytes * self.link.output_ns_per_byte)
+        return round(size_bytes * self.host.output_ns_per_byte)
 
     def compute_ns(self, work: OperatorWork) -> int:
         """One mapped operator, its parameters being on the chip."""
         lines = (work.input_bytes + work.output_bytes) / 16
-        cycles = _kernel_cycles(work) + CYCLES_PER_ACTIVATION_LINE * lines
-        return round(cycles * NS_PER_CYCLE + OPERATOR_NS)
+        cycles = _kernel_cycles(work, self.cycles) + self.cycles.activation_line * lines
+        return round(cycles * 1e3 / self.clock_mhz)
 
     def streaming_ns(self, work: OperatorWork) -> int:
         """What streaming an operator's parameters adds to its compute time."""
         if work.on_chip or work.parameter_bytes == 0:
             return 0
-        transfer_ns = _restreams(work) * work.parameter_bytes / self.link.stream_bytes_per_ns
+        transfer_ns = _restreams(work) * work.parameter_bytes / self.host.stream_bytes_per_ns
         return max(0, round(transfer_ns) - self.compute_ns(work))
 
     def cpu_ns(self, work: OperatorWork) -> int:
         """One operator on the host's CPU."""
-        known = CPU_CUSTOM_NS.get(work.name.upper())
-        if known is not None:
-            return known
-        moved = work.input_bytes + work.output_bytes
-        return round(CPU_OPERATOR_NS + work.macs / CPU_MACS_PER_NS + moved / CPU_BYTES_PER_NS)
+        return round(self.host.cpu_factor * _cpu_ns(work))
 
 
-def _kernel_cycles(work: OperatorWork) -> float:
+def _cpu_ns(work: OperatorWork) -> float:
+    """One operator on a CPU with the factor 1."""
+    name = work.name.upper()
+    if name == "TFLITE_DETECTION_POSTPROCESS":
+        return _postprocess_ns(work)
+    moved_ns = (work.input_bytes + work.output_bytes) / CPU_BYTES_PER_NS
+    if name.startswith("RESIZE_"):
+        moved_ns = work.output_bytes * CPU_RESIZED_NS_PER_BYTE
+    elif name.startswith("ARG_"):
+        moved_ns = work.input_bytes * CPU_RESIZED_NS_PER_BYTE
+    return CPU_OPERATOR_NS + work.macs / CPU_MACS_PER_NS + moved_ns
+
+
+def _postprocess_ns(work: OperatorWork) -> float:
+    """Detection post-processing, by its scores and detections.
+
+    Both follow from the bytes: it reads four float32 of a box and one for each class (COCO's 91
+    are taken), and writes six float32 for each detection and their number.
+    """
+    classes, box = 91, 4
+    scores = work.input_bytes / 4 * classes / (classes + box)
+    detections = max(0, work.output_bytes - 4) / 24
+    return (
+        POSTPROCESS_NS
+        + POSTPROCESS_NS_PER_SCORE * scores
+        + POSTPROCESS_NS_PER_DETECTION * detections
+    )
+
+
+def _kernel_cycles(work: OperatorWork, cycles: ChipCycles) -> float:
     """Cycles of the multiply-accumulate array for one operator; 0 for one without a kernel."""
     name = work.name.upper()
     if name == "FULLY_CONNECTED":
@@ -135,16 +165,15 @@ def _kernel_cycles(work: OperatorWork) -> float:
     if work.kernel_height == 0 or work.kernel_width == 0:
         # Products without a kernel (recurrent operators) read their weights for every MAC.
         return work.macs / FULLY_CONNECTED_BYTES_PER_CYCLE
-    steps = (
-        -(-work.output_height // 4)
-        * -(-work.output_width // 4)
-        * -(-work.output_channels // 64)
-        * work.kernel_height
-        * work.kernel_width
-    )
+    blocks: float = -(-work.output_height // 4) * -(-work.output_width // 4)
+    if name == "TRANSPOSE_CONV":
+        # Every position of the input meets every tap once; no zeros are put between them.
+        taps = work.kernel_height * work.kernel_width * work.input_channels * work.output_channels
+        blocks = work.macs / max(1, taps) / 16
+    steps = blocks * -(-work.output_channels // 64) * work.kernel_height * work.kernel_width
     if name == "DEPTHWISE_CONV_2D":
-        return CYCLES_PER_DEPTHWISE_STEP * steps
-    return CYCLES_PER_CONV_STEP * steps * -(-work.input_channels // 4)
+        return cycles.depthwise_step * steps
+    return cycles.conv_step * steps * -(-work.input_channels // 4)
 
 
 def _restreams(work: OperatorWork) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from devices.chip.config import DeviceConfig
-from devices.chip.constants import LINKS, PARAMETER_MEMORY_BYTES
+from devices.chip.constants import PARAMETER_MEMORY_BYTES
 from devices.chip.engine import Engine, LiteRtEngine, ZeroEngine
 from devices.chip.faults import Fault, Jitter, scaled
 from devices.chip.latency import LatencyModel
@@ -75,7 +75,7 @@ class SimulatedChip:
         self.inferences = 0
         self._config = config
         self._read = read or _read_executable
-        self._latency = latency or LatencyModel(LINKS[config.link])
+        self._latency = latency or LatencyModel(config.attached_to, config.clock_mhz)
         self._die = die
         self._jitter = Jitter(config.noise_sigma, f"{config.noise_seed}/{name}")
         self._cache = ParameterCache()

@@ -108,7 +108,13 @@ def parser() -> FlagParser:
         "devices to measure on at the same time (default: one for every segment; one suffices, "
         "but then the finished pipeline is not run)",
     )
-    add("--pool", "FILE", "YAML description of the simulated devices to measure on")
+    add(
+        "--pool",
+        "FILE|TEXT",
+        "the simulated devices to measure on: a YAML file, or in a word what they are attached to "
+        "and how many there are, such as pi4-usb3:4 or usb3-x86:2,pcie-x86:2 (edgetpu-hosts lists "
+        "the hosts); without a number, as many as are needed (default: usb3-x86)",
+    )
     result.add_argument(
         "--real",
         action="store_true",

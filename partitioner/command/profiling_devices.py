@@ -8,7 +8,13 @@ from typing import Any
 
 import yaml
 
-from devices import DeviceConfig, DevicePool, Link, pool_config_from_mapping
+from devices import (
+    DeviceConfig,
+    DevicePool,
+    Link,
+    pool_config_from_mapping,
+    pool_config_from_text,
+)
 from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
@@ -32,9 +38,11 @@ def profiling_pool(arguments: Arguments) -> DevicePool:
         return DevicePool([config] * (arguments.num_devices or _enough(arguments)))
     configs = [
         replace(config, compute="none", clock="virtual")
-        for config in pool_config_from_mapping(_read(arguments.pool), str(arguments.pool)).devices
+        for config in _described(arguments.pool)
         if link in (None, config.link)
     ]
+    if is_pool_text(arguments.pool) and ":" not in str(arguments.pool) and len(configs) == 1:
+        configs *= arguments.num_devices or _enough(arguments)
     wanted = len(configs) if arguments.num_devices is None else arguments.num_devices
     if not configs or wanted > len(configs):
         what = f"{link} " if link else ""
@@ -70,6 +78,17 @@ def _enough(arguments: Arguments) -> int:
     if isinstance(arguments.num_segments, int):
         return arguments.num_segments
     return max(counts_of(arguments))
+
+
+def is_pool_text(pool: Path) -> bool:
+    """Whether a pool is said in a word, such as ``pi4-usb3:4``, and is not the path of a file."""
+    return not (pool.suffix in (".yaml", ".yml") or len(pool.parts) > 1 or pool.exists())
+
+
+def _described(pool: Path) -> tuple[DeviceConfig, ...]:
+    if is_pool_text(pool):
+        return pool_config_from_text(str(pool), "pool").devices
+    return pool_config_from_mapping(_read(pool), str(pool)).devices
 
 
 def _read(path: Path) -> Any:

@@ -21,6 +21,7 @@ from compiler.reading import read_source
 from devices.device import Device, Tensor
 from devices.errors import ConfigError
 from devices.files import write_together
+from devices.simulated import description_of
 from partitioner.command.acceptance import accept, items_to_verify
 from partitioner.command.arguments import Arguments
 from partitioner.command.decide import Decider, Decision
@@ -80,7 +81,7 @@ class _Case:
             "model": self.name,
             "model_sha256": hashlib.sha256(self.data).hexdigest(),
             "compiler": self.compiler.name,
-            "devices": tuple({"name": d.name, "link": d.link} for d in self.devices),
+            "devices": tuple(description_of(device) for device in self.devices),
             "options": _options_of(self.arguments),
         }
 

@@ -8,6 +8,7 @@ from compiler import Graph
 from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
 from compiler.log import format_size
 from devices.device import Timing
+from devices.simulated import model_error
 from partitioner.measuring import Measurement
 from partitioner.problem import FILE_ORDER, ONLY_ORDER, Round, named
 from partitioner.reporting.html_sweep import how_many_section
@@ -32,7 +33,7 @@ def partition_page(report: Report, graph: Graph) -> str:
     """The page on a partition."""
     partition = report.partition
     count = len(partition.segments)
-    links = sorted({place.get("link", "") for place in report.placement or report.devices})
+    links = sorted({str(place.get("link", "")) for place in report.placement or report.devices})
     parts = [
         f"<h1>{escape(report.model)}</h1>",
         f'<p class="dim">{report.num_operators} operators in {count} '
@@ -72,6 +73,8 @@ def _tiles(report: Report) -> str:
 def _noticed(report: Report) -> str:
     texts = [f"Lost {name}: {how}" for name, how in report.lost_devices.items()]
     texts += report.warnings
+    known = model_error(report.devices, report.throughput)
+    texts += [f"Devices: {known}."] if known else []
     sure = report.confidence
     said = ""
     if sure is not None and sure.widest > 0.0:
@@ -225,7 +228,7 @@ def _details(report: Report) -> str:
         "orders looked at": report.partition.order,
         "segments": "; ".join(map(named, report.partition.runs)),
         "cuts before operators": ", ".join(map(str, report.partition.cuts)),
-        "devices": ", ".join(device["name"] for device in report.devices),
+        "devices": ", ".join(str(device["name"]) for device in report.devices),
         **{name: str(value) for name, value in report.options.items() if value is not None},
     }
     rows = "".join(

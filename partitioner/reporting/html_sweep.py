@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from compiler.drawing import Series, legend, line_chart, page
+from devices.simulated import model_error
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.sweep_report import SweepReport
 from partitioner.sizing import Recommendation, Sweep, describe
@@ -13,6 +14,8 @@ from partitioner.sizing import Recommendation, Sweep, describe
 def sweep_page(report: SweepReport) -> str:
     """The page on numbers of TPUs alone."""
     noticed = [*(report.lost_devices or {}).values(), *report.warnings]
+    if known := model_error(report.devices):
+        noticed.append(f"Devices: {known}.")
     return page(
         f"{report.model}: partition",
         [

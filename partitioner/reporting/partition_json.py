@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from compiler.drawing import json_text
+from devices.simulated import model_error
 from partitioner.certificate import certificate_of
 from partitioner.problem import pairs_of
 from partitioner.reporting.report import Report
@@ -70,6 +71,7 @@ def as_json(report: Report) -> str:
         "warnings": list(report.warnings),
         "certificate": certificate_of(partition).as_mapping(),
         "outputs_identical": report.verification,
+        "model_error": model_error(report.devices, report.throughput),
         "how_many": (
             None if report.sweep is None else sweep_content(report.sweep, report.recommendation)
         ),

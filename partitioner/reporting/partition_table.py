@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from compiler.drawing import aligned
 from compiler.log import format_size
+from devices.simulated import model_error
 from partitioner.problem import Partition, Range, pairs_of
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report
@@ -45,6 +46,7 @@ def as_table(report: Report) -> str:
                 ("speed-up over one TPU", _speed_up(report)),
                 ("before re-cutting", _starting_split(partition)),
                 ("outputs identical", report.verification),
+                *_real_devices(report),
                 *_noticed(report),
             ]
         ),
@@ -95,6 +97,12 @@ def _noticed(report: Report) -> list[tuple[str, str]]:
     rows += [("lost device", f"{name}: {how}") for name, how in report.lost_devices.items()]
     rows += [("warning", text) for text in report.warnings]
     return rows
+
+
+def _real_devices(report: Report) -> list[tuple[str, str]]:
+    """How far times of simulated devices are to be trusted."""
+    known = model_error(report.devices, report.throughput)
+    return [("devices", known)] if known else []
 
 
 def _throughput(report: Report) -> str:

@@ -30,7 +30,7 @@ class Report:
     model_sha256: str
     num_operators: int
     compiler: str
-    devices: tuple[Mapping[str, str], ...]
+    devices: tuple[Mapping[str, str | int | float], ...]
     options: Mapping[str, Any]
     partition: Partition
     whole_model_ns: int | None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compiler.drawing import aligned, json_text
+from devices.simulated import model_error
 from partitioner.sizing import Plan, Recommendation, Sweep, describe
 
 
@@ -17,7 +18,7 @@ class SweepReport:
     model: str
     model_sha256: str
     compiler: str
-    devices: tuple[Mapping[str, str], ...]
+    devices: tuple[Mapping[str, str | int | float], ...]
     options: Mapping[str, Any]
     sweep: Sweep
     recommendation: Recommendation
@@ -34,6 +35,7 @@ def sweep_json(report: SweepReport) -> str:
         "model_sha256": report.model_sha256,
         "compiler": report.compiler,
         "devices": [dict(device) for device in report.devices],
+        "model_error": model_error(report.devices),
         "options": dict(report.options),
         "measurements": report.measurements,
         "lost_devices": dict(report.lost_devices or {}),
@@ -112,9 +114,15 @@ def sweep_text(report: SweepReport) -> str:
             "",
             report.recommendation.sentence,
             f"{report.measurements} segments measured.",
+            *_real_devices(report),
             *noticed,
         ]
     )
+
+
+def _real_devices(report: SweepReport) -> list[str]:
+    known = model_error(report.devices)
+    return [f"devices: {known}"] if known else []
 
 
 def _rate_and_latency(plan: Plan | None) -> tuple[str, str]:

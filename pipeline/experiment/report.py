@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from devices.simulated import model_error
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,22 @@ class RunResult:
 
 @dataclass(frozen=True)
 class ExperimentReport:
-    """All runs of an experiment, in the order of its file."""
+    """All runs of an experiment, in the order of its file.
+
+    ``devices`` describe those of the pool that differ (:func:`devices.simulated.description_of`).
+    """
 
     name: str
     runs: tuple[RunResult, ...]
+    devices: tuple[Mapping[str, str | int | float], ...] = ()
 
 
 def report_as_dict(report: ExperimentReport) -> dict[str, Any]:
     """The report as plain JSON types."""
     return {
         "name": report.name,
+        "devices": [dict(device) for device in report.devices],
+        "model_error": model_error(report.devices),
         "runs": [
             {**asdict(run), "bottleneck_ns": run.bottleneck_ns, "gap_ns": run.gap_ns}
             for run in report.runs
@@ -95,7 +103,8 @@ def format_table(report: ExperimentReport) -> str:
         )
         for run in report.runs
     ]
-    return align(_HEADERS, rows)
+    known = model_error(report.devices)
+    return align(_HEADERS, rows) + (f"\n\ndevices: {known}" if known else "")
 
 
 def align(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from devices import Device, DevicePool, TensorSpec
 from devices.device import Tensor
+from devices.simulated import description_of
 from pipeline.experiment.report import ExperimentReport, RunResult
 from pipeline.experiment.spec import ExperimentSpec, PartitionMethod
 from pipeline.host import Result
@@ -77,7 +78,8 @@ def run_experiment(
                     progress(f"{model}: {segments} TPUs, queue size {size}")
                     run = _measure(spec, model, cut, pool.select(segments), size)
                     runs.append(_with_speed_up(run, baseline))
-    return ExperimentReport(name=spec.name, runs=tuple(runs))
+        devices = tuple(description_of(device) for device in pool.devices)
+    return ExperimentReport(name=spec.name, runs=tuple(runs), devices=devices)
 
 
 def _with_speed_up(run: RunResult, baseline: RunResult) -> RunResult:

@@ -38,7 +38,7 @@ from compiler.mapping import (
     operator_work,
 )
 from compiler.options import DEFAULT_RUNTIME_VERSION
-from devices.chip import LatencyModel, LinkParameters
+from devices.chip import Host, LatencyModel
 from devices.executable import ExecutableInfo
 from partitioner.graphs import precedence_of, problem_of
 from partitioner.problem import Partition, Problem, Range, operators_of
@@ -61,7 +61,7 @@ def planned(graph: Graph, mapping: SegmentMapping) -> ExecutableInfo:
         min_runtime_version=DEFAULT_RUNTIME_VERSION,
         caching_token=0,
         on_chip_offset_bytes=0,
-        instruction_bytes=instruction_bytes(len(tpu)),
+        instruction_bytes=instruction_bytes(tpu),
         available_on_chip_bytes=available,
         operators=(*placed, *cpu),
     )
@@ -71,7 +71,7 @@ def planned(graph: Graph, mapping: SegmentMapping) -> ExecutableInfo:
 class Chip:
     """How long segments take: a latency model of random constants, or random operators."""
 
-    link: LinkParameters
+    host: Host
     own: np.ndarray | None
 
     def latency_ns(self, graph: Graph, operators: tuple[int, ...]) -> int:
@@ -81,7 +81,7 @@ class Chip:
         size_in, size_out = (
             sum(graph.tensors[t].size_bytes for t in tensors) for tensors in (reads, makes)
         )
-        timing = LatencyModel(self.link).timing(info, size_in, size_out, cold=False)
+        timing = LatencyModel(self.host).timing(info, size_in, size_out, cold=False)
         if self.own is None:
             return timing.total_ns
         moved = timing.input_ns + timing.output_ns + timing.streaming_ns
@@ -94,16 +94,18 @@ def chips(graph: Graph, seed: int, count: int) -> list[Chip]:
     found = []
     for _ in range(count):
         slow = random.uniform(0.5, 3.0, 5)
-        link = LinkParameters(
+        host = Host(
             "made up",
-            int(60_000 * slow[0]),
-            2.5 * slow[1],
-            9.0 * slow[2],
-            0.4 / slow[3],
-            0.4 / slow[4],
+            "usb",
+            overhead_ns=int(60_000 * slow[0]),
+            input_ns_per_byte=2.5 * slow[1],
+            output_ns_per_byte=9.0 * slow[2],
+            stream_bytes_per_ns=0.4 / slow[3],
+            upload_bytes_per_ns=0.4 / slow[4],
+            cpu_factor=1.0,
         )
         own = random.lognormal(10.0, 1.0, len(graph)) if seed % 2 else None
-        found.append(Chip(link, own))
+        found.append(Chip(host, own))
     return found
 
 
@@ -113,7 +115,9 @@ def set_memory(seed: int) -> None:
     size = 1_500 + 700 * (seed % 7) if small else 8 * 2**20
     for module in (compiler.mapping.allocation, compiler.executables):
         vars(module)["PARAMETER_MEMORY_BYTES"] = size
-    vars(compiler.mapping.allocation)["_RESERVE_PER_OPERATOR_BYTES"] = 16 if small else 16 * 1024
+    reserves = {"_SMALL_RESERVE_BYTES": 241_172, "_RESERVE_BYTES": 996_148}
+    for name, reserve in reserves.items():
+        vars(compiler.mapping.allocation)[name] = reserve >> 10 if small else reserve
 
 
 def best_of_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -9,6 +10,8 @@ import pytest
 import yaml
 
 from devices import ConfigError, DeviceConfig, Fault, PoolConfig, pool_config_from_mapping
+from devices.chip import HOSTS
+from devices.config import pool_config_from_text
 
 
 def test_defaults_lists_counts_and_faults() -> None:
@@ -56,9 +59,9 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         ([1], "x.yaml: found [1] and expected a mapping of keys to values"),
         (
             {"clocks": "virtual"},
-            "x.yaml: unknown key 'clocks'; the keys allowed are link, clock, compute, "
-            "latency_scale, noise_sigma, noise_seed, faults, cpu_affinity, runtime_version, "
-            "devices",
+            "x.yaml: unknown key 'clocks'; the keys allowed are link, host, "
+            "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
+            "faults, cpu_affinity, runtime_version, devices",
         ),
         (
             {"devices": "many"},
@@ -76,9 +79,9 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         ),
         (
             {"devices": [{"nois": 1}]},
-            "x.yaml: devices[0]: unknown key 'nois'; the keys allowed are link, clock, compute, "
-            "latency_scale, noise_sigma, noise_seed, faults, cpu_affinity, runtime_version, "
-            "count",
+            "x.yaml: devices[0]: unknown key 'nois'; the keys allowed are link, host, "
+            "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
+            "faults, cpu_affinity, runtime_version, count",
         ),
         (
             {"compute": False},
@@ -90,8 +93,37 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         ),
         (
             {"latency_scale": "fast"},
-            "x.yaml: devices[0]: latency_scale of a device is 'fast' and must be a number from 0 "
-            "to 1e+06",
+            "x.yaml: devices[0]: latency_scale of a device is 'fast' and must be a number from "
+            "1e-06 to 1e+06",
+        ),
+        (
+            {"latency_scale": 0},
+            "x.yaml: devices[0]: latency_scale of a device is 0 and must be a number from 1e-06 to "
+            "1e+06",
+        ),
+        (
+            {"clock_mhz": 400},
+            "x.yaml: devices[0]: clock_mhz of a device is 400 and must be one of 63, 125, 250, 500",
+        ),
+        (
+            {"host": "pi4"},
+            "x.yaml: devices[0]: host is 'pi4' and must be one of " + ", ".join(HOSTS),
+        ),
+        (
+            {"link": "pcie", "host": "pi4-usb3"},
+            "x.yaml: devices[0]: link of a device is 'pcie', but its host 'pi4-usb3' has usb; "
+            "leave one of them out",
+        ),
+        (
+            {"host_constants": {"overhead_ms": 3}},
+            "x.yaml: devices[0]: host_constants names 'overhead_ms' and can name overhead_ns, "
+            "input_ns_per_byte, output_ns_per_byte, stream_bytes_per_ns, upload_bytes_per_ns, "
+            "cpu_factor",
+        ),
+        (
+            {"host_constants": {"stream_bytes_per_ns": 0}},
+            "x.yaml: devices[0]: stream_bytes_per_ns of host_constants is 0 and must be a number "
+            "above 0 up to 1e9",
         ),
         (
             {"noise_sigma": float("nan")},
@@ -164,3 +196,21 @@ def test_a_device_config_checks_itself_too() -> None:
         DeviceConfig(faults=[Fault("die", 1)])  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="clock of a device is 'wall'"):
         DeviceConfig(clock="wall")  # type: ignore[arg-type]
+
+
+def test_hosts_clocks_and_constants() -> None:
+    mapping = {"host": "pi4-usb3", "devices": [{"clock_mhz": 250}, {"host": "dev-board"}]}
+    slow, board = pool_config_from_mapping(mapping, "x").devices
+    assert (slow.host, slow.link, slow.clock_mhz) == ("pi4-usb3", "usb", 250)
+    assert (board.host, board.link, board.clock_mhz) == ("dev-board", "pcie", 500)
+    (own,) = pool_config_from_mapping({"host_constants": {"overhead_ns": 5}}, "x").devices
+    assert own.attached_to == replace(HOSTS["usb3-x86"], overhead_ns=5)
+
+
+def test_a_pool_in_a_word() -> None:
+    devices = pool_config_from_text("usb:2, pci,pi4-usb3@250:3", "it").devices
+    hosts = [(device.host, device.clock_mhz) for device in devices]
+    assert hosts == [("usb3-x86", 500)] * 2 + [("pcie-x86", 500)] + [("pi4-usb3", 250)] * 3
+    for text in ("usb:x", "usb@", "usb@400", "usb:2:3", "pi", "usb:9999", "", "usb,,usb"):
+        with pytest.raises(ConfigError, match=r"^it is .*understood; use numbers of devices"):
+            pool_config_from_text(text, "it")

@@ -22,8 +22,9 @@ PLAN: dict[str, dict[str, str]] = {
         "config": "errors chip",
         "local": "errors device chip process",
         "coral": "errors device executable hosted",
-        "simulated": "chip hosted",
+        "simulated": "device chip hosted",
         "trial": "errors hosted simulated",
+        "hosts_cli": "chip",
         "pool": "errors device chip nursery hosted config coral simulated",
     },
     "zoo": {
@@ -65,7 +66,7 @@ PLAN: dict[str, dict[str, str]] = {
         "cli": "supported log arguments command",
         "inspecting": "graph drawing deadline options flags reading mapping planning executables "
         "compile log",
-        "accuracy": "reading compile",
+        "accuracy": "mapping reading compile",
     },
     "pipeline": {
         "errors": "",

@@ -17,7 +17,7 @@ PACKAGES = [
     ("mobilenet_v2_1.0_224_quant", 3_900_864, 0.0),
     ("mobilenet_v1_0.25_128_quant", 518_656, 0.0),  # package of the older compiler
     ("mobilenet_v1_0.25_128_quant", 566_912, -0.085),  # newer: 48,256 bytes of unknown tail
-    ("keras_lstm_mnist_ptq", 43_968 + 576, 0.184),
+    ("keras_lstm_mnist_ptq", 43_968 + 576, -0.224),
     ("split_concat", 192, -1.0),  # three data movements; what the 192 bytes are is unknown
 ]
 

@@ -22,7 +22,7 @@ from compiler.models.order import (
     near_order,
     total_cost,
 )
-from devices.chip import USB_X86, LatencyModel
+from devices.chip import DEFAULT_HOSTS, HOSTS, LatencyModel
 from devices.errors import ConfigError
 from zoo.builder import GraphBuilder
 
@@ -118,7 +118,10 @@ def test_real_models_against_compiling_every_order(weights: tuple[int, ...]) -> 
     def weighted_ns(order: tuple[int, ...]) -> int:
         jobs: list[tuple[Graph, CompileOptions]] = [(graphs[i], CompileOptions()) for i in order]
         return sum(
-            weights[i] * LatencyModel(USB_X86).timing(made.info, 0, 0, cold=False).streaming_ns
+            weights[i]
+            * LatencyModel(HOSTS[DEFAULT_HOSTS["usb"]])
+            .timing(made.info, 0, 0, cold=False)
+            .streaming_ns
             for i, made in zip(order, compile_together(jobs), strict=True)
         )
 

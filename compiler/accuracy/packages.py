@@ -1,24 +1,12 @@
-"""What this compiler makes of models, beside what Google's made of them.
-
-    python -m compiler.accuracy FOLDER [FOLDER ...]
-
-Every ``NAME_edgetpu.tflite`` of Google's compiler in these folders whose original ``NAME.tflite``
-lies there, too, is compared with what is made of the original: operators left to the CPU,
-parameters kept on the chip and streamed, instructions, inputs and outputs.  Models without a
-package are shown alone.
-"""
+"""What this compiler makes of models, beside what Google's made of them."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import edgetpu_pipeline
 from compiler.compile import compile_graph
 from compiler.reading import read_graph
 from devices.errors import EdgeTpuError, ModelError
@@ -61,7 +49,8 @@ def compare(folders: Sequence[Path]) -> Iterator[Comparison]:
             try:
                 yield Comparison(path.stem, _ours(path), google)
             except EdgeTpuError as error:
-                yield Comparison(path.stem, None, google, str(error))
+                reason = str(error).replace(str(path), path.name)
+                yield Comparison(path.stem, None, google, reason)
 
 
 def _ours(path: Path) -> Figures:
@@ -133,27 +122,3 @@ def as_markdown(found: Sequence[Comparison]) -> str:
         error = f", median error {median(off):.1%}, worst {max(off):.1%}" if off else ""
         lines.append(f"{title}: equal in {equal} of {len(values)}{error}")
     return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare and print; 2 if there is nothing to compare."""
-    parser = argparse.ArgumentParser(
-        prog="python -m compiler.accuracy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    given = parser.parse_args(arguments)
-    found = list(compare(given.folders))
-    if not found:
-        print(f"There is no .tflite file in {given.folders[0]}.", file=sys.stderr)
-        return 2
-    print(
-        json.dumps([asdict(one) for one in found], indent=2) if given.json else as_markdown(found)
-    )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(edgetpu_pipeline.run_command(main))

@@ -1,0 +1,111 @@
+"""``python -m compiler.accuracy``: how far what is said of models is off."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import edgetpu_pipeline
+from compiler.accuracy.fitting import FITTED, Numbers, fit
+from compiler.accuracy.measured import measurements
+from compiler.accuracy.onchip import onchip_report
+from compiler.accuracy.packages import as_markdown, compare
+from compiler.accuracy.reporting import latency_report, plot, rows
+from devices.errors import ConfigError
+from devices.files import write_together
+
+_DESCRIPTION = """\
+Beside Google's compiler (FOLDER): every NAME_edgetpu.tflite of Google's in these folders whose
+original NAME.tflite lies there, too, is compared with what is made of the original: operators left
+to the CPU, parameters kept on the chip and streamed, instructions, inputs and outputs.  Models
+without a package are shown alone.
+
+Beside real Edge TPUs (--latency): published latencies of networks of the zoo, which are compiled
+and timed as a user's models are; then the same with numbers fitted without the network in question.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare and print; 2 if there is nothing to compare."""
+    given = _parser().parse_args(arguments)
+    if given.fit:
+        print(_as_text(fit(measurements())))
+        return 0
+    sections: dict[str, str] = {}
+    data: object
+    if given.latency:
+        found = rows(measurements(), progress=lambda line: print(line, file=sys.stderr))
+        data, sections["latency"] = [asdict(row) for row in found], latency_report(found)
+        if given.plot:
+            write_together(given.plot.parent, {given.plot.name: plot(found).encode()})
+    else:
+        compared = list(compare(given.folders))
+        if not compared:
+            where = given.folders[0] if given.folders else "no folder"
+            print(f"There is no .tflite file in {where}; name a folder.", file=sys.stderr)
+            return 2
+        data, sections["packages"] = [asdict(one) for one in compared], as_markdown(compared)
+        sections["onchip"] = onchip_report()
+    if given.write:
+        try:
+            page = given.write.read_text(encoding="utf-8")
+            for name, text in sections.items():
+                page = filled(page, name, text)
+            write_together(given.write.parent, {given.write.name: page.encode()})
+        except (ConfigError, OSError) as error:
+            print(f"error: {given.write}: {error}", file=sys.stderr)
+            return 2
+    else:
+        print(json.dumps(data, indent=2) if given.json else "\n\n".join(sections.values()))
+    return 0
+
+
+def filled(page: str, name: str, text: str) -> str:
+    """The page with a section between its markers, ``<!-- NAME -->`` and ``<!-- end -->``.
+
+    Raises ``ConfigError`` where the page has no such markers.
+    """
+    start, end = f"<!-- {name} -->\n", "<!-- end -->"
+    before, found, rest = page.partition(start)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ConfigError(
+            f"the page has no section {start.strip()} ... {end}; write these lines into it"
+        )
+    return f"{before}{start}{text}\n{end}{after}"
+
+
+def _as_text(numbers: Numbers) -> str:
+    cycles = asdict(numbers.cycles)
+    lines = ["chip: " + ", ".join(f"{name} {value:.4g}" for name, value in cycles.items())]
+    for host in numbers.hosts.values():
+        values = (f"{field} {getattr(host, field):.4g}" for field in FITTED)
+        lines.append(f"{host.name}: " + ", ".join(values))
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m compiler.accuracy",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
+    parser.add_argument("--latency", action="store_true", help="compare with published latencies")
+    parser.add_argument(
+        "--fit", action="store_true", help="print the numbers that fit the latencies best"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="with --latency: an SVG picture")
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE", help="write the tables into this Markdown page"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(edgetpu_pipeline.run_command(main))

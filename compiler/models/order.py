@@ -3,8 +3,8 @@
 Models that share a device are given its parameter memory in the order of the command line, so the
 order decides what is streamed at every inference.  How often each model runs decides what that
 costs: sought is the order with the least streaming time, over all runs, on an Edge TPU at USB
-(the host of :data:`devices.chip.DEFAULT_HOSTS`, where streaming counts most); of those with as little, the one that
-streams the fewest bytes, then the one nearest to the order given.
+(:data:`devices.chip.DEFAULT_HOSTS`, where streaming counts most); of those with as little, the one
+that streams the fewest bytes, then the one nearest to the order given.
 
 Up to ``MOST_EXACT`` models that is the best of all orders: what a model gets depends on nothing but
 the bytes in front of it, so orders that begin with the same models and fill as much memory go on

@@ -117,6 +117,7 @@ def test_real_models_against_compiling_every_order(weights: tuple[int, ...]) -> 
 
     def weighted_ns(order: tuple[int, ...]) -> int:
         jobs: list[tuple[Graph, CompileOptions]] = [(graphs[i], CompileOptions()) for i in order]
+        model = LatencyModel(HOSTS[DEFAULT_HOSTS["usb"]])
         return sum(
             weights[i]
             * LatencyModel(HOSTS[DEFAULT_HOSTS["usb"]])

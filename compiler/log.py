@@ -64,7 +64,7 @@ def summary(report: CompileReport, names: OutputNames) -> str:
         + format_size(report.remaining_on_chip_bytes),
         "Off-chip memory used for streaming uncached model parameters: "
         + format_size(report.off_chip_bytes),
-        f"Number of Edge TPU subgraphs: {1 if report.mapped_operators else 0}",
+        f"Number of Edge TPU subgraphs: {report.subgraphs}",
         f"Total number of operations: {len(report.operators)}",
         f"Operation log: {names.log}",
     ]
@@ -77,8 +77,6 @@ def summary(report: CompileReport, names: OutputNames) -> str:
             f"Number of operations that will run on Edge TPU: {report.mapped_operators}",
             f"Number of operations that will run on CPU: {report.cpu_operators}",
         ]
-    if report.note:
-        lines += ["", f"Note: {report.note}"]
     if line := share_line(report):
         lines += ["", line]
     return "\n".join(lines)

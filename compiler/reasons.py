@@ -19,7 +19,7 @@ def reasons(report: CompileReport) -> str:
     Neighbours that only wait for the same operator share a line.
     """
     left = [one for one in report.details if not one.verdict.is_mapped]
-    lines = [f"Note: {report.note}"] if report.note else []
+    lines: list[str] = []
     for (behind, reason), group in groupby(left, key=_alike):
         together = list(group)
         first = together[0]
@@ -76,7 +76,7 @@ def as_data(report: CompileReport) -> dict[str, Any]:
         "mapped_operators": report.mapped_operators,
         "cpu_operators": report.cpu_operators,
         "mapped_share_of_work": round(report.mapped_share, 6),
-        "note": report.note,
+        "edge_tpu_subgraphs": report.subgraphs,
         "operators": [
             {
                 "index": one.index,
@@ -84,6 +84,7 @@ def as_data(report: CompileReport) -> dict[str, Any]:
                 "name": one.name,
                 "macs": one.macs,
                 "runs_on": "tpu" if one.verdict.is_mapped else "cpu",
+                "subgraph": one.part,
                 "status": one.verdict.status.value,
                 "reason": one.verdict.reason,
                 "hint": one.verdict.hint,

@@ -24,9 +24,10 @@ from devices.executable.description import (
     Executable,
     ExecutableInfo,
     OperatorWork,
+    Part,
 )
 from devices.executable.google_package import GOOGLE_IDENTIFIER
-from devices.executable.parts import part
+from devices.executable.parts import cpu_model
 from devices.executable.sealing import (
     DIGEST_BYTES,
     INFO_NUMBERS,
@@ -65,42 +66,38 @@ def executable_from_bytes(data: bytes, path: Path) -> Executable:
     model = open_surroundings(data, path)
     subgraph = model.Subgraphs(0)
     count = subgraph.OperatorsLength()
-    operators = [subgraph.Operators(place) for place in range(count)]
-    places = [i for i in range(count) if _is_custom_operator(model, operators[i])]
-    if len(places) > 1:
-        raise ModelError(
-            f"{path} has {len(places)} operators {CUSTOM_OPERATOR}, and a device takes one; "
-            "give each its own file."
-        )
-    place = places[0] if places else None
-    head: bytes | None = None
-    tail: bytes | None = data
-    mapped_model: bytes | None = None
-    if place is not None:
-        custom = operators[place]
-        description = _read_map(_unsealed(_content(custom.CustomOptionsAsNumpy()), path), path)
-        mapped_model = description["mapped_model"]
-        reads = _listed(custom.InputsLength(), custom.Inputs)
-        makes = _listed(custom.OutputsLength(), custom.Outputs)
-        _check_ends(subgraph, reads, makes, mapped_model, path)
-        mapped_inputs, mapped_outputs = _specs(subgraph, reads, path), _specs(subgraph, makes, path)
-        head = part(data, range(place), (), path)
-        tail = part(data, range(place + 1, count), range(place + 1), path)
+    parts: list[Part] = []
+    models: list[bytes | None] = []
+    behind = 0  # the last part
+    for place in range(count):
+        operator = subgraph.Operators(place)
+        if _is_custom_operator(model, operator):
+            parts.append(_part(subgraph, operator, path))
+            models += cpu_model(data, range(behind, place), path), parts[-1].model
+            behind = place + 1
+    if parts:
+        models.append(cpu_model(data, range(behind, count), path))
     else:
-        description = _read_map(_unsealed(_metadata(model), path), path)
-        mapped_inputs = mapped_outputs = ()
-    inputs = _specs(subgraph, _listed(subgraph.InputsLength(), subgraph.Inputs), path)
-    outputs = _specs(subgraph, _listed(subgraph.OutputsLength(), subgraph.Outputs), path)
+        parts = [Part(_info(_read_map(_unsealed(_metadata(model), path), path)))]
+        models = [data]
     return Executable(
         path=path,
-        info=_info(description),
-        inputs=inputs,
-        outputs=outputs,
-        mapped_inputs=mapped_inputs,
-        mapped_outputs=mapped_outputs,
-        mapped_model=mapped_model,
-        tail_model=tail,
-        head_model=head,
+        inputs=_specs(subgraph, _listed(subgraph.InputsLength(), subgraph.Inputs), path),
+        outputs=_specs(subgraph, _listed(subgraph.OutputsLength(), subgraph.Outputs), path),
+        parts=tuple(parts),
+        models=tuple(one for one in models if one is not None),
+    )
+
+
+def _part(subgraph: Any, custom: Any, path: Path) -> Part:
+    """What a custom operator stands for."""
+    description = _read_map(_unsealed(_content(custom.CustomOptionsAsNumpy()), path), path)
+    model = description["mapped_model"]
+    reads = _listed(custom.InputsLength(), custom.Inputs)
+    makes = _listed(custom.OutputsLength(), custom.Outputs)
+    _check_ends(subgraph, reads, makes, model, path)
+    return Part(
+        _info(description), _specs(subgraph, reads, path), _specs(subgraph, makes, path), model
     )
 
 

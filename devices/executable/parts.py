@@ -1,4 +1,4 @@
-"""The CPU operators in front of and behind the custom operator, as models of their own.
+"""The CPU operators in front of, between and behind the custom operators, as models of their own.
 
 They are written with the schema of ``ai_edge_litert``, whose object trees can be written.
 """
@@ -16,20 +16,20 @@ from devices.executable import tflite_file
 from devices.executable.surroundings import damaged
 
 
-def part(data: bytes, places: range, behind: Iterable[int], path: Path) -> bytes | None:
+def cpu_model(data: bytes, places: range, path: Path) -> bytes | None:
     """The operators at these places as a model; ``None`` if there are none.
 
-    What those ``behind`` which they stand have made becomes an input of theirs, and so do inputs
-    of the file that they read.  Outputs are those of the file that they make, and what others
-    read.  In a tail, inputs of the file that nobody in front reads belong to it, needed or not,
-    and so do outputs of the file that are its inputs.  Raises ``ModelError`` where an operator is
+    What those in front of them have made becomes an input of theirs, and so do inputs of the file
+    that they read.  Outputs are those of the file that they make, and what others read.  To the
+    last of all operators also belong inputs of the file that nobody in front reads, needed or not,
+    and outputs of the file that are its inputs.  Raises ``ModelError`` where an operator is
     damaged.
     """
     if not places:
         return None
     try:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-        _keep(model, places, behind)
+        _keep(model, places)
         return tflite_file.pack_model(model)
     except Exception as error:
         # Only the options of operators are left to go wrong, for which the schema has no error.
@@ -38,25 +38,23 @@ def part(data: bytes, places: range, behind: Iterable[int], path: Path) -> bytes
         ) from None
 
 
-def _keep(model: Any, places: range, behind: Iterable[int]) -> None:
+def _keep(model: Any, places: range) -> None:
     """Take everything else out of the tree."""
     subgraph = model.subgraphs[0]
     everyone = subgraph.operators
-    before = [everyone[place] for place in behind]
-    mine = [everyone[place] for place in places]
-    others = [o for place, o in enumerate(everyone) if place not in places]
+    before = everyone[: places.start]
+    mine = everyone[places.start : places.stop]
     file_in, file_out = _ints(subgraph.inputs), _ints(subgraph.outputs)
     read, made = _read(mine), _made(mine)
     given = _made(before)
-    is_tail = bool(before)
-    if is_tail:
+    if places.stop == len(everyone):
         passed = [t for t in file_out if t not in given]
         known = _read(before)
         inputs = [t for t in file_in if t in read or t in passed or t not in known]
         outputs = passed
     else:
         inputs = [t for t in file_in if t in read]
-        wanted = _read(others)
+        wanted = _read(everyone[places.stop :])
         outputs = [t for t in made if t in wanted or t in file_out]
     inputs += [t for t in given if t in read]
     subgraph.operators = mine

@@ -210,7 +210,7 @@ def _open_all(stream: random.Random, executables: list[bytes], count: int) -> Co
 
 def _sealed(data: bytes) -> object:
     opened = executable_from_bytes(data, Path("m"))
-    return opened.info, opened.mapped_model, opened.mapped_inputs, opened.mapped_outputs
+    return opened.parts
 
 
 def _outcome(work: Callable[[], object]) -> str:
@@ -257,12 +257,11 @@ def _prepare(data: bytes) -> None:
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     executable = executable_from_bytes(data, Path("m"))
-    for model in (executable.head_model, executable.mapped_model, executable.tail_model):
-        if model is not None:
-            interpreter = Interpreter(
-                model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN
-            )
-            interpreter.allocate_tensors()
+    for model in executable.models:
+        interpreter = Interpreter(
+            model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN
+        )
+        interpreter.allocate_tensors()
 
 
 def _tell(what: str, counts: Counter[str]) -> None:

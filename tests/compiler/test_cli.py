@@ -157,10 +157,10 @@ def test_intermediate_tensors() -> None:
     model_file("a.tflite", tiny_chain(4))
     model_file("b.tflite", tiny_chain(4))
     assert cli.main(["-i", "t2", "a.tflite"]) == 0
-    assert [s.name for s in read_executable(Path("a_edgetpu.tflite")).mapped_outputs] == ["t2"]
+    assert [s.name for s in read_executable(Path("a_edgetpu.tflite")).parts[0].outputs] == ["t2"]
     assert cli.main(["--intermediate-tensors", "t1:t3", "a.tflite", "b.tflite"]) == 0
-    assert [s.name for s in read_executable(Path("a_edgetpu.tflite")).mapped_outputs] == ["t1"]
-    assert [s.name for s in read_executable(Path("b_edgetpu.tflite")).mapped_outputs] == ["t3"]
+    assert [s.name for s in read_executable(Path("a_edgetpu.tflite")).parts[0].outputs] == ["t1"]
+    assert [s.name for s in read_executable(Path("b_edgetpu.tflite")).parts[0].outputs] == ["t3"]
 
 
 def test_colon_in_the_name_of_a_tensor_of_the_only_model() -> None:
@@ -402,7 +402,7 @@ def test_zoo_model_by_name() -> None:
     assert cli.main(["zoo:mobilenet_v2_1.0_224"]) == 0
     graph = read_graph("zoo:mobilenet_v2_1.0_224")
     executable = read_executable(Path("mobilenet_v2_1.0_224_edgetpu.tflite"))
-    assert executable.mapped_model == cut(graph, 0, len(graph))
+    assert executable.parts[0].model == cut(graph, 0, len(graph))
 
 
 def test_json_tells_where_and_why(capsys: Capture) -> None:

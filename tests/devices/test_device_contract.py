@@ -117,6 +117,24 @@ def test_mapped_part_and_tail_are_chained_by_name(device: Device) -> None:
     assert timing.cpu_ns == 2_000
 
 
+def test_every_part_pays_its_own_request(device: Device) -> None:
+    loaded = device.load(Path("two_parts"))
+    assert loaded.on_chip_bytes == 9_600
+    outputs, timing = device.run(loaded.handle, {"x": INPUT})
+    doubled = DOUBLED.astype(int)
+    expected = np.clip(doubled + np.clip(INPUT + doubled, -128, 127), -128, 127)
+    np.testing.assert_array_equal(outputs["w"], expected)
+    # Hand-worked for USB, as above: the second part takes 4 bytes more and loads 6400.
+    assert timing.overhead_ns == 2 * 270_000
+    assert timing.parameter_load_ns == 10_000 + 20_000
+    assert (timing.input_ns, timing.output_ns) == (2_256 + 2_265, 2 * 37)
+    assert timing.cpu_ns == 1_000
+    _, warm = device.run(loaded.handle, {"x": INPUT})
+    assert warm.total_ns == timing.total_ns - 30_000
+    device.run(device.load(Path("other_token")).handle, {"x": INPUT})
+    assert device.run(loaded.handle, {"x": INPUT})[1].parameter_load_ns == 30_000
+
+
 def test_an_input_may_be_an_output(device: Device) -> None:
     outputs, _ = device.run(device.load(Path("passing")).handle, {"x": INPUT})
     np.testing.assert_array_equal(outputs["x"], INPUT)

@@ -61,9 +61,9 @@ def test_operators_in_front_and_behind_are_told_apart(tmp_path: Path) -> None:
     assert (package.head, package.tail) == (("QUANTIZE",), ("DEQUANTIZE",))
     assert [o.runs_on for o in model.main.operators] == ["cpu", "tpu", "cpu"]
     executable = read_executable(path)
-    assert [t.name for t in package.inputs] == [t.name for t in executable.mapped_inputs]
-    assert [t.name for t in package.outputs] == [t.name for t in executable.mapped_outputs]
-    assert package.package_bytes == len(executable.mapped_model or b"")
+    assert [t.name for t in package.inputs] == [t.name for t in executable.parts[0].inputs]
+    assert [t.name for t in package.outputs] == [t.name for t in executable.parts[0].outputs]
+    assert package.package_bytes == len(executable.parts[0].model or b"")
 
 
 def test_an_executable_without_a_mapped_operator() -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
+from devices.chip.constants import CLOCK_MHZ
 from devices.device import Link
 from devices.errors import ConfigError
 
@@ -28,6 +29,8 @@ class Host:
     ``stream_bytes_per_ns`` the rate at which uncached parameters are streamed at every inference,
     ``upload_bytes_per_ns`` the rate at which cached ones are brought on the chip once.
     ``cpu_factor`` is how many times as long operators on its CPU take as on a desktop core.
+    ``clock_mhz`` is the chip's clock there unless another is asked for: on a Raspberry Pi that of
+    libedgetpu-std, which Coral's instructions install and published figures agree with.
     ``spread`` says how far predictions are off: of networks the numbers were not fitted to, four of
     five published latencies lie between prediction / (1 + spread) and prediction (1 + spread).
     ``assumed`` names the fields that are borrowed, ``summary`` says what the host is.
@@ -41,6 +44,7 @@ class Host:
     stream_bytes_per_ns: float
     upload_bytes_per_ns: float
     cpu_factor: float
+    clock_mhz: int = CLOCK_MHZ
     spread: float = 0.35
     assumed: tuple[str, ...] = ()
     summary: str = ""
@@ -49,7 +53,7 @@ class Host:
 ADJUSTABLE = tuple(
     field.name
     for field in fields(Host)
-    if field.name not in ("name", "link", "spread", "assumed", "summary")
+    if field.name not in ("name", "link", "clock_mhz", "spread", "assumed", "summary")
 )
 """The numbers of a host that a pool may set otherwise."""
 
@@ -151,6 +155,7 @@ _ALL = (
         stream_bytes_per_ns=0.400,
         upload_bytes_per_ns=0.320,
         cpu_factor=1.6,
+        clock_mhz=250,
         assumed=(
             "overhead_ns",
             "input_ns_per_byte",
@@ -169,6 +174,7 @@ _ALL = (
         stream_bytes_per_ns=0.281,
         upload_bytes_per_ns=0.281,
         cpu_factor=4.1,
+        clock_mhz=250,
         assumed=("upload_bytes_per_ns",),
         summary="USB Accelerator at a USB 3 port of a Raspberry Pi 4",
     ),
@@ -181,6 +187,7 @@ _ALL = (
         stream_bytes_per_ns=0.036,
         upload_bytes_per_ns=0.036,
         cpu_factor=12.0,
+        clock_mhz=250,
         assumed=("upload_bytes_per_ns",),
         summary="USB Accelerator at a Raspberry Pi 3 (USB 2)",
     ),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devices.chip import CLOCK_MHZ, CLOCKS_MHZ, DEFAULT_HOSTS, HOSTS, DeviceConfig, Fault
+from devices.chip import CLOCKS_MHZ, DEFAULT_HOSTS, HOSTS, DeviceConfig, Fault
 from devices.errors import ConfigError
 
 MAX_DEVICES = 1024
@@ -86,7 +86,7 @@ def pool_config_from_text(text: str, where: str) -> PoolConfig:
                 f"{MAX_DEVICES} each)"
             )
         host = DEFAULT_HOSTS.get(name, name)  # type: ignore[call-overload]
-        devices += [DeviceConfig(host=host, clock_mhz=int(clock or CLOCK_MHZ))] * count
+        devices += [DeviceConfig(host=host, clock_mhz=int(clock or 0))] * count
     if len(devices) > MAX_DEVICES:
         raise ConfigError(
             f"{where} asks for {len(devices)} devices; there can be {MAX_DEVICES} at most"

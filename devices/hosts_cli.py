@@ -29,6 +29,7 @@ _COLUMNS = (
     ("stream", "MB/ms", "stream_bytes_per_ns", 1, 3),
     ("upload", "MB/ms", "upload_bytes_per_ns", 1, 3),
     ("CPU", "factor", "cpu_factor", 1, 1),
+    ("clock", "MHz", "clock_mhz", 1, 0),
     ("within", "x or /", "spread", 1, 2),
 )
 

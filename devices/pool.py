@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from types import TracebackType
 
-from devices.chip import CLOCK_MHZ, RUNTIME_VERSION, DeviceConfig
+from devices.chip import RUNTIME_VERSION, DeviceConfig
 from devices.config import PoolConfig
 from devices.coral import CoralDevice, list_coral_devices
 from devices.device import Clock, Compute, Device, Link
@@ -86,7 +86,7 @@ class DevicePool:
         *,
         link: Link = "usb",
         host: str = "",
-        clock_mhz: int = CLOCK_MHZ,
+        clock_mhz: int = 0,
         clock: Clock = "virtual",
         compute: Compute = "exact",
         latency_scale: float = 1.0,

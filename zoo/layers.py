@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.randomness import BELL_DEVIATION, bell, seed_of
-from zoo.statistics import Floats, Statistics, affine, average, uniform, weighted
+from zoo.statistics import Floats, Statistics, affine, average, concatenated, uniform, weighted
 
 Weights = Literal["random", "zeros"]
 """``random``: bell-shaped, and the network computes something.  ``zeros``: nothing is drawn, and
@@ -25,6 +25,9 @@ those who only want to know how long the network takes."""
 _SMALLEST_DEVIATION = 0.1
 """No channel is amplified more than this share of the layer's typical deviation asks for. A
 nearly dead channel would otherwise get a multiplier that XNNPACK refuses."""
+
+_CHUNK_WEIGHTS = 1 << 20
+"""As many are looked at together: eight bytes each, where a whole layer may have 100 million."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,13 @@ def dense_layer(
         summed = int(np.prod(shape[1:]))
         return _hollow(shape, shape[0], summed, inputs, target, per_channel=per_channel)
     weights = _draw(seed_name, shape)
-    taps = weights.reshape(shape[0], -1, shape[-1]).astype(np.int64)
-    before = weighted(inputs, taps.sum(axis=1), (taps * taps).sum(axis=1))
+    by_channel = weights.reshape(shape[0], -1, shape[-1])
+    step = max(1, _CHUNK_WEIGHTS // by_channel[0].size)
+    parts = []
+    for first in range(0, shape[0], step):
+        taps = by_channel[first : first + step].astype(np.int64)
+        parts.append(weighted(inputs, taps.sum(axis=1), (taps * taps).sum(axis=1)))
+    before = concatenated(parts)
     return _scaled(seed_name, weights, before, target, per_channel=per_channel)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from compiler.accuracy.fitting import FITTED, Numbers, fit
 from compiler.accuracy.measured import measurements
 from compiler.accuracy.onchip import onchip_report
 from compiler.accuracy.packages import as_markdown, compare
-from compiler.accuracy.reporting import latency_report, plot, rows
+from compiler.accuracy.reporting import in_a_sentence, latency_report, plot, rows
 from devices.errors import ConfigError
 from devices.files import write_together
 
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.latency:
         found = rows(measurements(), progress=lambda line: print(line, file=sys.stderr))
         data, sections["latency"] = [asdict(row) for row in found], latency_report(found)
+        sections["accuracy"] = in_a_sentence(found)
         if given.plot:
             write_together(given.plot.parent, {given.plot.name: plot(found).encode()})
     else:
@@ -52,31 +53,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sections["onchip"] = onchip_report()
     if given.write:
         try:
-            page = given.write.read_text(encoding="utf-8")
-            for name, text in sections.items():
-                page = filled(page, name, text)
-            write_together(given.write.parent, {given.write.name: page.encode()})
+            for path in given.write:
+                page = filled(path.read_text(encoding="utf-8"), sections)
+                write_together(path.parent, {path.name: page.encode()})
         except (ConfigError, OSError) as error:
-            print(f"error: {given.write}: {error}", file=sys.stderr)
+            print(f"error: {path}: {error}", file=sys.stderr)
             return 2
     else:
         print(json.dumps(data, indent=2) if given.json else "\n\n".join(sections.values()))
     return 0
 
 
-def filled(page: str, name: str, text: str) -> str:
-    """The page with a section between its markers, ``<!-- NAME -->`` and ``<!-- end -->``.
+def filled(page: str, sections: Mapping[str, str]) -> str:
+    """The page with those sections that it has, between ``<!-- NAME -->`` and ``<!-- end -->``.
 
-    Raises ``ConfigError`` where the page has no such markers.
+    Raises ``ConfigError`` where it has none of them.
     """
-    start, end = f"<!-- {name} -->\n", "<!-- end -->"
-    before, found, rest = page.partition(start)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
+    end, found = "<!-- end -->", False
+    for name, text in sections.items():
+        before, start, rest = page.partition(f"<!-- {name} -->\n")
+        _, closed, after = rest.partition(end)
+        if start and closed:
+            page, found = f"{before}{start}{text}\n{end}{after}", True
+    if not found:
+        wanted = " or ".join(f"<!-- {name} -->" for name in sections)
         raise ConfigError(
-            f"the page has no section {start.strip()} ... {end}; write these lines into it"
+            f"the page has no section {wanted} up to {end}; write such lines where the tables go"
         )
-    return f"{before}{start}{text}\n{end}{after}"
+    return page
 
 
 def _as_text(numbers: Numbers) -> str:
@@ -101,7 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="with --latency: an SVG picture")
     parser.add_argument(
-        "--write", type=Path, metavar="PAGE", help="write the tables into this Markdown page"
+        "--write",
+        type=Path,
+        action="append",
+        metavar="PAGE",
+        help="write what this Markdown page has a place for into it, such as the lines between "
+        "<!-- latency --> and <!-- end -->; may be given again for other pages",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser

@@ -5,6 +5,10 @@ They lie in ``latencies.csv``: the network (a name of the zoo), the host (one of
 a time, parameters on the chip already.  Left out are measurements whose host is not known or cannot
 be chosen, those that contradict all others by a factor of two, and networks whose layers are not
 published.
+
+Where the publisher does not say at which clock the chip ran, it is 500 MHz, but for two sources
+all of whose networks, of one host, are slower in the way of 250 MHz: Coral's figures of the
+Raspberry Pi 3 and 4, and those of LibrEdgeTPU.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import get_args
 
 from devices.chip.constants import (
-    CLOCK_MHZ,
     CLOCKS_MHZ,
     OLDEST_RUNTIME_VERSION,
     RUNTIME_VERSION,
@@ -29,7 +28,8 @@ class DeviceConfig:
 
     ``host`` is what it is attached to (:data:`devices.chip.HOSTS`); empty, it is a desktop PC with
     that ``link``, and given one, ``link`` is that host's.  ``host_constants`` sets some of the
-    host's numbers otherwise; ``clock_mhz`` is the chip's clock.
+    host's numbers otherwise; ``clock_mhz`` is the chip's clock (0: the
+    host's).
     ``latency_scale`` multiplies every modelled latency;
     ``noise_sigma`` is the relative standard deviation of a random factor on each inference,
     drawn from ``noise_seed`` and the device's name; ``faults`` are injected.  ``cpu_affinity`` are
@@ -41,7 +41,7 @@ class DeviceConfig:
     link: Link = "usb"
     host: str = ""
     host_constants: tuple[tuple[str, float], ...] = ()
-    clock_mhz: int = CLOCK_MHZ
+    clock_mhz: int = 0
     clock: Clock = "virtual"
     compute: Compute = "exact"
     latency_scale: float = 1.0
@@ -59,7 +59,7 @@ class DeviceConfig:
                 raise ConfigError(
                     f"{key} of a device is {value!r} and must be one of {', '.join(allowed)}"
                 )
-        if isinstance(self.clock_mhz, bool) or self.clock_mhz not in CLOCKS_MHZ:
+        if isinstance(self.clock_mhz, bool) or self.clock_mhz not in (0, *CLOCKS_MHZ):
             raise ConfigError(
                 f"clock_mhz of a device is {self.clock_mhz!r} and must be one of "
                 f"{', '.join(map(str, CLOCKS_MHZ))}"
@@ -101,6 +101,7 @@ class DeviceConfig:
             )
         object.__setattr__(self, "host", self.host or DEFAULT_HOSTS[self.link])
         object.__setattr__(self, "link", self.attached_to.link)
+        object.__setattr__(self, "clock_mhz", self.clock_mhz or self.attached_to.clock_mhz)
 
 
 def _check_affinity(cpus: object) -> None:

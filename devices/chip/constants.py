@@ -44,9 +44,9 @@ class ChipCycles:
     ``activation_line`` (0.38 to 0.50) for 16 bytes that an operator reads or writes.
     """
 
-    conv_step: float = 0.980
-    depthwise_step: float = 10.83
-    activation_line: float = 0.403
+    conv_step: float = 1.021
+    depthwise_step: float = 10.5
+    activation_line: float = 0.4399
 
 
 CYCLES = ChipCycles()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
+from devices.chip.constants import CLOCK_MHZ
 from devices.device import Link
 from devices.errors import ConfigError
 
@@ -28,8 +29,11 @@ class Host:
     ``stream_bytes_per_ns`` the rate at which uncached parameters are streamed at every inference,
     ``upload_bytes_per_ns`` the rate at which cached ones are brought on the chip once.
     ``cpu_factor`` is how many times as long operators on its CPU take as on a desktop core.
+    ``clock_mhz`` is the chip's clock there unless another is asked for: on a Raspberry Pi that of
+    libedgetpu-std, which Coral's instructions install and published figures agree with.
     ``spread`` says how far predictions are off: of networks the numbers were not fitted to, four of
-    five published latencies lie between prediction / (1 + spread) and prediction (1 + spread).
+    five published latencies lie between prediction / (1 + spread) and prediction (1 + spread); the
+    default is that of all hosts together, for those with fewer than ten.
     ``assumed`` names the fields that are borrowed, ``summary`` says what the host is.
     """
 
@@ -41,7 +45,8 @@ class Host:
     stream_bytes_per_ns: float
     upload_bytes_per_ns: float
     cpu_factor: float
-    spread: float = 0.35
+    clock_mhz: int = CLOCK_MHZ
+    spread: float = 0.29
     assumed: tuple[str, ...] = ()
     summary: str = ""
 
@@ -49,7 +54,7 @@ class Host:
 ADJUSTABLE = tuple(
     field.name
     for field in fields(Host)
-    if field.name not in ("name", "link", "spread", "assumed", "summary")
+    if field.name not in ("name", "link", "clock_mhz", "spread", "assumed", "summary")
 )
 """The numbers of a host that a pool may set otherwise."""
 
@@ -57,12 +62,13 @@ _ALL = (
     Host(
         "usb3-x86",
         "usb",
-        overhead_ns=285_000,
-        input_ns_per_byte=2.28,
-        output_ns_per_byte=10.4,
-        stream_bytes_per_ns=0.464,
+        overhead_ns=273_000,
+        input_ns_per_byte=2.18,
+        output_ns_per_byte=10.9,
+        stream_bytes_per_ns=0.445,
         upload_bytes_per_ns=0.320,
-        cpu_factor=0.62,
+        cpu_factor=0.606,
+        spread=0.20,
         summary="USB Accelerator at a USB 3 port of a desktop PC",
     ),
     Host(
@@ -86,10 +92,10 @@ _ALL = (
     Host(
         "pcie-x86",
         "pcie",
-        overhead_ns=67_000,
-        input_ns_per_byte=2.45,
-        output_ns_per_byte=12.7,
-        stream_bytes_per_ns=0.380,
+        overhead_ns=70_600,
+        input_ns_per_byte=2.35,
+        output_ns_per_byte=12.3,
+        stream_bytes_per_ns=0.38,
         upload_bytes_per_ns=0.365,
         cpu_factor=1.0,
         assumed=("upload_bytes_per_ns", "cpu_factor"),
@@ -98,24 +104,25 @@ _ALL = (
     Host(
         "dev-board",
         "pcie",
-        overhead_ns=149_000,
-        input_ns_per_byte=3.13,
-        output_ns_per_byte=12.9,
-        stream_bytes_per_ns=0.387,
+        overhead_ns=104_000,
+        input_ns_per_byte=2.91,
+        output_ns_per_byte=11.1,
+        stream_bytes_per_ns=0.385,
         upload_bytes_per_ns=0.365,
-        cpu_factor=4.4,
+        cpu_factor=2.81,
+        spread=0.64,
         assumed=("upload_bytes_per_ns",),
         summary="Coral Dev Board (four Cortex-A53, PCIe on the module)",
     ),
     Host(
         "dev-board-mini",
         "usb",
-        overhead_ns=800_000,
-        input_ns_per_byte=27.0,
-        output_ns_per_byte=90.0,
-        stream_bytes_per_ns=0.027,
+        overhead_ns=400_000,
+        input_ns_per_byte=28.1,
+        output_ns_per_byte=95.0,
+        stream_bytes_per_ns=0.0285,
         upload_bytes_per_ns=0.027,
-        cpu_factor=10.0,
+        cpu_factor=8.0,
         assumed=(
             "overhead_ns",
             "input_ns_per_byte",
@@ -128,12 +135,12 @@ _ALL = (
     Host(
         "cm4",
         "pcie",
-        overhead_ns=282_000,
-        input_ns_per_byte=2.72,
-        output_ns_per_byte=9.3,
-        stream_bytes_per_ns=0.383,
+        overhead_ns=118_000,
+        input_ns_per_byte=3.78,
+        output_ns_per_byte=11.1,
+        stream_bytes_per_ns=0.38,
         upload_bytes_per_ns=0.365,
-        cpu_factor=5.0,
+        cpu_factor=4.0,
         assumed=(
             "output_ns_per_byte",
             "stream_bytes_per_ns",
@@ -151,6 +158,7 @@ _ALL = (
         stream_bytes_per_ns=0.400,
         upload_bytes_per_ns=0.320,
         cpu_factor=1.6,
+        clock_mhz=250,
         assumed=(
             "overhead_ns",
             "input_ns_per_byte",
@@ -163,46 +171,54 @@ _ALL = (
     Host(
         "pi4-usb3",
         "usb",
-        overhead_ns=618_000,
-        input_ns_per_byte=3.72,
-        output_ns_per_byte=12.0,
-        stream_bytes_per_ns=0.281,
+        overhead_ns=305_000,
+        input_ns_per_byte=2.87,
+        output_ns_per_byte=11.8,
+        stream_bytes_per_ns=0.32,
         upload_bytes_per_ns=0.281,
-        cpu_factor=4.1,
+        cpu_factor=3.31,
+        clock_mhz=250,
         assumed=("upload_bytes_per_ns",),
         summary="USB Accelerator at a USB 3 port of a Raspberry Pi 4",
     ),
     Host(
         "pi3-usb2",
         "usb",
-        overhead_ns=401_000,
-        input_ns_per_byte=29.7,
-        output_ns_per_byte=97.0,
-        stream_bytes_per_ns=0.036,
+        overhead_ns=389_000,
+        input_ns_per_byte=25.1,
+        output_ns_per_byte=95.3,
+        stream_bytes_per_ns=0.0355,
         upload_bytes_per_ns=0.036,
-        cpu_factor=12.0,
+        cpu_factor=8.63,
+        clock_mhz=250,
+        spread=0.10,
         assumed=("upload_bytes_per_ns",),
         summary="USB Accelerator at a Raspberry Pi 3 (USB 2)",
     ),
     Host(
         "jetson-usb3",
         "usb",
-        overhead_ns=283_000,
-        input_ns_per_byte=2.84,
-        output_ns_per_byte=8.5,
-        stream_bytes_per_ns=0.400,
+        overhead_ns=281_000,
+        input_ns_per_byte=2.5,
+        output_ns_per_byte=11.0,
+        stream_bytes_per_ns=0.4,
         upload_bytes_per_ns=0.320,
-        cpu_factor=3.6,
-        assumed=("upload_bytes_per_ns",),
+        cpu_factor=4.0,
+        assumed=(
+            "output_ns_per_byte",
+            "stream_bytes_per_ns",
+            "upload_bytes_per_ns",
+            "cpu_factor",
+        ),
         summary="USB Accelerator at a USB 3 port of a Jetson Nano",
     ),
     Host(
         "rk3399",
         "usb",
-        overhead_ns=520_000,
-        input_ns_per_byte=3.8,
-        output_ns_per_byte=12.0,
-        stream_bytes_per_ns=0.400,
+        overhead_ns=340_000,
+        input_ns_per_byte=3.65,
+        output_ns_per_byte=11.0,
+        stream_bytes_per_ns=0.4,
         upload_bytes_per_ns=0.320,
         cpu_factor=4.0,
         assumed=(

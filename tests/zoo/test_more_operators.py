@@ -128,3 +128,22 @@ def test_weights_are_what_was_asked_for(weights: Any) -> None:
     }
     assert set(found) == {"c/weights", "d/weights", "f/weights"}
     assert all(values.any() == (weights == "random") for values in found.values())
+
+
+def test_normalisation_in_float_has_the_same_numbers() -> None:
+    graph = GraphBuilder("small")
+    graph.output(graph.normalize(graph.input("x", (1, 4, 4, 3)), name="n"))
+    whole, real = (
+        {
+            detail["name"]: _real(detail, interpreter.get_tensor(detail["index"]))
+            for detail in interpreter.get_tensor_details()
+            if detail["name"] in ("n/factors", "n/offsets")
+        }
+        for interpreter in (
+            Interpreter(model_content=graph.build()),
+            Interpreter(model_content=graph.build(floating=True)),
+        )
+    )
+    assert set(whole) == {"n/factors", "n/offsets"}
+    for name, values in whole.items():
+        assert real[name] == pytest.approx(values, rel=1e-6)

@@ -22,16 +22,18 @@ def test_how_far_the_rule_is_off() -> None:
 
 def test_the_page_shows_the_logs() -> None:
     page = (DOCS / "compiler.md").read_text(encoding="utf-8")
-    assert page == filled(page, "onchip", onchip_report())
+    assert page == filled(page, {"onchip": onchip_report()})
 
 
 def test_a_section_is_filled_and_nothing_else() -> None:
     page = "a\n<!-- one -->\n<!-- end -->\nb\n<!-- two -->\nold\n<!-- end -->\nc"
-    page = filled(page, "one", "first")
+    page = filled(page, {"one": "first", "none": ""})
     assert page == "a\n<!-- one -->\nfirst\n<!-- end -->\nb\n<!-- two -->\nold\n<!-- end -->\nc"
-    assert filled(filled(page, "two", "x"), "two", "y").endswith("<!-- two -->\ny\n<!-- end -->\nc")
+    assert filled(filled(page, {"two": "x"}), {"two": "y"}).endswith(
+        "<!-- two -->\ny\n<!-- end -->\nc"
+    )
     with pytest.raises(ConfigError, match="no section <!-- three -->"):
-        filled(page, "three", "")
+        filled(page, {"three": ""})
 
 
 def test_a_page_without_the_sections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

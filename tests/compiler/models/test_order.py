@@ -119,10 +119,7 @@ def test_real_models_against_compiling_every_order(weights: tuple[int, ...]) -> 
         jobs: list[tuple[Graph, CompileOptions]] = [(graphs[i], CompileOptions()) for i in order]
         model = LatencyModel(HOSTS[DEFAULT_HOSTS["usb"]])
         return sum(
-            weights[i]
-            * LatencyModel(HOSTS[DEFAULT_HOSTS["usb"]])
-            .timing(made.info, 0, 0, cold=False)
-            .streaming_ns
+            weights[i] * model.timing(made.info, 0, 0, cold=False).streaming_ns
             for i, made in zip(order, compile_together(jobs), strict=True)
         )
 

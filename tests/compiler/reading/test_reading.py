@@ -82,7 +82,7 @@ def test_stem_and_name_of_a_file(tmp_path: Path, spec: str) -> None:
 def test_zoo_model() -> None:
     graph = read_graph("zoo:mobilenet_v2_1.0_224")
     assert (graph.name, graph.stem) == ("zoo:mobilenet_v2_1.0_224", "mobilenet_v2_1.0_224")
-    with pytest.raises(ModelError, match="choose one of mobilenet_v2"):
+    with pytest.raises(ModelError, match="the zoo has no model 'nonexistent'; it has"):
         read_graph("zoo:nonexistent")
 
 

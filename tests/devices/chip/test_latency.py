@@ -18,7 +18,7 @@ from devices.device import Timing
 from devices.executable.description import OperatorWork
 from tests.devices.tiny_executables import info, work
 
-USB = LatencyModel(Host("a", "usb", 285_000, 2.28, 10.4, 0.464, 0.32, 1.0))
+USB = LatencyModel(Host("a", "usb", 285_000, 2.28, 10.4, 0.4, 0.32, 1.0))
 PCIE = LatencyModel(Host("b", "pcie", 67_000, 2.45, 12.7, 0.38, 0.365, 4.4))
 """Numbers like those of real hosts, but fixed, for what is worked by hand here."""
 
@@ -103,7 +103,7 @@ def test_fully_connected_and_elementwise() -> None:
 
 def test_streaming_hides_behind_compute() -> None:
     streamed = conv(on_chip=False)
-    assert USB.streaming_ns(streamed) == 80_000 - USB.compute_ns(conv()) > 0
+    assert USB.streaming_ns(streamed) == 92_800 - USB.compute_ns(conv()) > 0
     assert USB.streaming_ns(conv(on_chip=False, parameter_bytes=30_000)) == 0
     assert USB.streaming_ns(conv()) == 0
     assert PCIE.streaming_ns(streamed) == round(37_120 / 0.38) - PCIE.compute_ns(conv())
@@ -122,7 +122,7 @@ def test_large_activations_stream_parameters_repeatedly(
         input_bytes=input_bytes,
         output_bytes=output_bytes,
     )
-    expected = round(times * 1_000_000 / 0.464) - USB.compute_ns(big)
+    expected = round(times * 1_000_000 / 0.4) - USB.compute_ns(big)
     assert USB.streaming_ns(big) == expected
     dense = work(
         "FULLY_CONNECTED",
@@ -131,7 +131,7 @@ def test_large_activations_stream_parameters_repeatedly(
         input_bytes=input_bytes,
         output_bytes=output_bytes,
     )
-    assert USB.streaming_ns(dense) == round(1_000_000 / 0.464) - USB.compute_ns(dense)
+    assert USB.streaming_ns(dense) == round(1_000_000 / 0.4) - USB.compute_ns(dense)
 
 
 def test_a_whole_inference() -> None:
@@ -142,7 +142,7 @@ def test_a_whole_inference() -> None:
         parameter_load_ns=116_000,  # 37,120 B at 0.32 B/ns
         input_ns=round(151_528 * 2.28),
         compute_ns=2 * USB.compute_ns(conv()),
-        streaming_ns=80_000 - USB.compute_ns(conv()),
+        streaming_ns=92_800 - USB.compute_ns(conv()),
         output_ns=round(1_008 * 10.4),
         cpu_ns=1_500,
     )
@@ -184,7 +184,7 @@ def test_detections_of_a_dev_board(detections: int, measured_ms: float) -> None:
         input_bytes=2034 * 95 * 4,
         output_bytes=detections * 24 + 4,
     )
-    assert board.cpu_ns(found) / 1e6 == pytest.approx(measured_ms, abs=2.6)
+    assert board.cpu_ns(found) / 1e6 == pytest.approx(measured_ms, rel=0.45)
 
 
 def test_an_executable_without_mapped_operators_takes_cpu_time_only() -> None:

@@ -35,8 +35,7 @@ class OperatorReport:
 
     ``index`` counts the model's operators as they lie in the file; ``kind`` is ``CUSTOM`` for
     custom operators; ``name`` is that of its first output.  The verdict's ``behind`` counts as
-    ``index`` does.  ``part`` counts the Edge TPU's parts of the executable from 0; ``None`` on the
-    CPU.
+    ``index`` does.
     """
 
     index: int
@@ -44,7 +43,17 @@ class OperatorReport:
     name: str
     macs: int
     verdict: Verdict
-    part: int | None = None
+
+
+@dataclass(frozen=True)
+class SubgraphReport:
+    """One of the Edge TPU's parts; operators count as they lie in the file.
+
+    ``behind`` is the first operator on the CPU whose result it waits for, if there is one.
+    """
+
+    operators: tuple[int, ...]
+    behind: int | None
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,8 @@ class CompileReport:
 
     ``input_bytes`` is the size of the model file, or of the uncompiled segment.  ``details`` holds
     the segment's operators in execution order; ``remaining_on_chip_bytes`` is what is left of the
-    parameter memory after this model's share.  ``subgraphs`` is the number of the Edge TPU's parts;
-    sizes are those of all of them.
+    parameter memory after this model's share.  ``subgraphs`` are the Edge TPU's parts; sizes are
+    those of all of them.
     """
 
     input_bytes: int
@@ -63,7 +72,7 @@ class CompileReport:
     remaining_on_chip_bytes: int
     off_chip_bytes: int
     details: tuple[OperatorReport, ...]
-    subgraphs: int
+    subgraphs: tuple[SubgraphReport, ...]
 
     @property
     def operators(self) -> tuple[tuple[str, Status], ...]:
@@ -233,7 +242,6 @@ def _write(plan: Plan, infos: _Placed, deadline: Deadline) -> CompiledSegment:
     )
     if plan.graph.attached and plan.edge.outputs == plan.graph.outputs:
         data = attach(data, plan.graph.attached)
-    parts = {i: number for number, part in enumerate(plan.parts) for i in part.operators}
     info = together(infos)
     report = CompileReport(
         input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data()),
@@ -242,17 +250,24 @@ def _write(plan: Plan, infos: _Placed, deadline: Deadline) -> CompiledSegment:
         remaining_on_chip_bytes=info.available_on_chip_bytes - info.on_chip_bytes,
         off_chip_bytes=info.off_chip_bytes,
         details=tuple(
-            operator_report(plan.graph, i, verdict, parts.get(i))
-            for i, verdict in plan.mapping.verdicts.items()
+            operator_report(plan.graph, i, verdict) for i, verdict in plan.mapping.verdicts.items()
         ),
-        subgraphs=len(set(parts.values())),
+        subgraphs=tuple(_subgraph_report(plan, part) for part in plan.parts if part.operators),
     )
     return CompiledSegment(data=data, infos=infos, report=report, plan=plan)
 
 
-def operator_report(
-    graph: Graph, index: int, verdict: Verdict, part: int | None = None
-) -> OperatorReport:
+def _subgraph_report(plan: Plan, part: PlannedPart) -> SubgraphReport:
+    operators, makers = plan.graph.operators, plan.graph.makers
+    on_cpu = plan.mapping.verdicts.keys() - set(plan.mapping.mapped)
+    behind = [maker for t in part.edge.inputs if (maker := makers[t]) in on_cpu]
+    return SubgraphReport(
+        tuple(operators[i].file_index for i in part.operators),
+        min((operators[i].file_index for i in behind if i is not None), default=None),
+    )
+
+
+def operator_report(graph: Graph, index: int, verdict: Verdict) -> OperatorReport:
     """What to say of an operator on which this is the verdict."""
     operator = graph.operators[index]
     made = [t for t in operator.outputs if t != NO_TENSOR]
@@ -264,5 +279,4 @@ def operator_report(
         name=graph.tensors[made[0]].name if made else "",
         macs=operator_work(graph, index, "cpu").macs,
         verdict=verdict,
-        part=part,
     )

@@ -64,7 +64,7 @@ def summary(report: CompileReport, names: OutputNames) -> str:
         + format_size(report.remaining_on_chip_bytes),
         "Off-chip memory used for streaming uncached model parameters: "
         + format_size(report.off_chip_bytes),
-        f"Number of Edge TPU subgraphs: {report.subgraphs}",
+        f"Number of Edge TPU subgraphs: {len(report.subgraphs)}",
         f"Total number of operations: {len(report.operators)}",
         f"Operation log: {names.log}",
     ]

@@ -140,9 +140,7 @@ def _leave_out_stopped(
                 verdicts[i] = Verdict(Status.SECOND_SUBGRAPH, reason, behind=first)
 
 
-def _several_parts(
-    graph: Graph, operators: Sequence[int], verdicts: _Verdicts
-) -> dict[int, int]:
+def _several_parts(graph: Graph, operators: Sequence[int], verdicts: _Verdicts) -> dict[int, int]:
     """The turn of everyone, as much being mapped as several parts allow.
 
     Every round leaves at least one operator more to the CPU.
@@ -182,9 +180,8 @@ def _idle(graph: Graph, turns: dict[int, int], chip: set[int]) -> _Verdicts:
                 (m for i in part for m in makers_of(graph, i, turns) if m not in chip), default=None
             )
             where = "in front" if first is None else f"behind {operator_name(graph, first)}"
-            reason = (
-                f"{where}, where a subgraph would compute nothing, with only "
-                + ", ".join(sorted(kinds))
+            reason = f"{where}, where a subgraph would compute nothing, with only " + ", ".join(
+                sorted(kinds)
             )
             return dict.fromkeys(part, Verdict(Status.LIMITATION, reason, behind=first))
     return {}

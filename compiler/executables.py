@@ -252,19 +252,21 @@ def _write(plan: Plan, infos: _Placed, deadline: Deadline) -> CompiledSegment:
         details=tuple(
             operator_report(plan.graph, i, verdict) for i, verdict in plan.mapping.verdicts.items()
         ),
-        subgraphs=tuple(_subgraph_report(plan, part) for part in plan.parts if part.operators),
+        subgraphs=_subgraphs(plan),
     )
     return CompiledSegment(data=data, infos=infos, report=report, plan=plan)
 
 
-def _subgraph_report(plan: Plan, part: PlannedPart) -> SubgraphReport:
+def _subgraphs(plan: Plan) -> tuple[SubgraphReport, ...]:
     operators, makers = plan.graph.operators, plan.graph.makers
     on_cpu = plan.mapping.verdicts.keys() - set(plan.mapping.mapped)
-    behind = [maker for t in part.edge.inputs if (maker := makers[t]) in on_cpu]
-    return SubgraphReport(
-        tuple(operators[i].file_index for i in part.operators),
-        min((operators[i].file_index for i in behind if i is not None), default=None),
-    )
+    found = []
+    for part in plan.parts:
+        behind = [operators[i].file_index for t in part.edge.inputs if (i := makers[t]) in on_cpu]
+        indices = tuple(operators[i].file_index for i in part.operators)
+        if indices:
+            found.append(SubgraphReport(indices, min(behind, default=None)))
+    return tuple(found)
 
 
 def operator_report(graph: Graph, index: int, verdict: Verdict) -> OperatorReport:

@@ -102,11 +102,14 @@ def map_segment(
     else:
         turns = take_turns(graph, operators, _one_part(graph, operators, verdicts))
     count = max((turn + 1) // 2 for turn in turns.values())
-    by_turn = [tuple(i for i in operators if turns[i] == turn) for turn in range(2 * count + 1)]
+    by_turn: list[list[int]] = [[] for _ in range(2 * count + 1)]
+    for i in operators:
+        by_turn[turns[i]].append(i)
     for i in by_turn[0]:
         if _leads_to_8_bits(graph, i, verdicts[i]):
             verdicts[i] = _as_head(graph, i, verdicts[i])
-    return SegmentMapping(tuple(by_turn[1::2]), tuple(by_turn[::2]), verdicts)
+    parts, cpu = map(tuple, by_turn[1::2]), map(tuple, by_turn[::2])
+    return SegmentMapping(tuple(parts), tuple(cpu), verdicts)
 
 
 def _one_part(graph: Graph, operators: Sequence[int], verdicts: _Verdicts) -> set[int]:
@@ -170,21 +173,24 @@ def _torn(graph: Graph, turns: dict[int, int], chip: set[int]) -> _Verdicts:
 
 
 def _idle(graph: Graph, turns: dict[int, int], chip: set[int]) -> _Verdicts:
-    """Verdicts that leave the last part without work to the CPU, if it is not the only one."""
-    parts = sorted({turns[i] for i in chip}, reverse=True)
-    for turn in parts if len(parts) > 1 else ():
-        part = [i for i in chip if turns[i] == turn]
-        kinds = {graph.operators[i].kind for i in part}
-        if kinds <= WITHOUT_WORK:
-            first = min(
-                (m for i in part for m in makers_of(graph, i, turns) if m not in chip), default=None
-            )
-            where = "in front" if first is None else f"behind {operator_name(graph, first)}"
-            reason = f"{where}, where a subgraph would compute nothing, with only " + ", ".join(
-                sorted(kinds)
-            )
-            return dict.fromkeys(part, Verdict(Status.LIMITATION, reason, behind=first))
-    return {}
+    """Verdicts that leave parts without work to the CPU, all but the first if there are no others.
+
+    Everything behind such a part moves two turns to the front, so no two parts become one.
+    """
+    parts: dict[int, list[int]] = {}
+    for i in sorted(chip, key=turns.__getitem__):
+        parts.setdefault(turns[i], []).append(i)
+    kinds = {turn: {graph.operators[i].kind for i in part} for turn, part in parts.items()}
+    idle = [turn for turn in parts if kinds[turn] <= WITHOUT_WORK]
+    left: _Verdicts = {}
+    for turn in idle if len(idle) < len(parts) else idle[1:]:
+        makers = (m for i in parts[turn] for m in makers_of(graph, i, turns) if m not in chip)
+        first = min(makers, default=None)
+        where = "in front" if first is None else f"behind {operator_name(graph, first)}"
+        what = ", ".join(sorted(kinds[turn]))
+        reason = f"{where}, where a subgraph would compute nothing, with only {what}"
+        left |= dict.fromkeys(parts[turn], Verdict(Status.LIMITATION, reason, behind=first))
+    return left
 
 
 def _spread(graph: Graph, operators: Sequence[int], verdicts: _Verdicts) -> set[int]:

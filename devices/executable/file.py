@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,7 @@ from devices.executable.description import (
     Part,
 )
 from devices.executable.google_package import GOOGLE_IDENTIFIER
-from devices.executable.parts import cpu_model
+from devices.executable.parts import cpu_models
 from devices.executable.sealing import (
     DIGEST_BYTES,
     INFO_NUMBERS,
@@ -66,17 +67,15 @@ def executable_from_bytes(data: bytes, path: Path) -> Executable:
     model = open_surroundings(data, path)
     subgraph = model.Subgraphs(0)
     count = subgraph.OperatorsLength()
-    parts: list[Part] = []
-    models: list[bytes | None] = []
-    behind = 0  # the last part
-    for place in range(count):
-        operator = subgraph.Operators(place)
-        if _is_custom_operator(model, operator):
-            parts.append(_part(subgraph, operator, path))
-            models += cpu_model(data, range(behind, place), path), parts[-1].model
-            behind = place + 1
-    if parts:
-        models.append(cpu_model(data, range(behind, count), path))
+    operators = [subgraph.Operators(place) for place in range(count)]
+    places = [at for at, one in enumerate(operators) if _is_custom_operator(model, one)]
+    if places:
+        parts = [_part(subgraph, operators[place], path) for place in places]
+        runs = [range(a + 1, b) for a, b in pairwise((-1, *places, count))]
+        first, *rest = cpu_models(data, runs, path)
+        models = [first]
+        for part, cpu in zip(parts, rest, strict=True):
+            models += part.model, cpu
     else:
         parts = [Part(_info(_read_map(_unsealed(_metadata(model), path), path)))]
         models = [data]

@@ -163,10 +163,10 @@ def _place(plans: Sequence[Plan]) -> list[_Placed]:
 
 def shared_reserve_bytes(plans: Sequence[Plan]) -> int:
     """Parameter memory set aside for the executables of models that share a device."""
-    return max(reserve_bytes(plan.parts) for plan in plans)
+    return max(reserve_of(plan.parts) for plan in plans)
 
 
-def reserve_bytes(parts: Sequence[PlannedPart]) -> int:
+def reserve_of(parts: Sequence[PlannedPart]) -> int:
     """The same for the parts of one model: what the largest of them needs."""
     return max(reserved_bytes(len(part.operators)) for part in parts)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from compiler.compile import check_quantized
 from compiler.deadline import Deadline
-from compiler.executables import operator_report, place, reserve_bytes
+from compiler.executables import operator_report, place, reserve_of
 from compiler.graph import Graph
 from compiler.inspecting.description import OperatorFacts, Prediction, SubgraphFacts
 from compiler.inspecting.facts import on_the_chip
@@ -33,7 +33,7 @@ def with_prediction(
         deadline.check()
         return Prediction(refusal=str(error)), facts
     parts = plan_parts(graph, mapping)
-    infos = place(parts, options, reserve_bytes(parts))
+    infos = place(parts, options, reserve_of(parts))
     info = together(infos)
     chip = {
         index: work

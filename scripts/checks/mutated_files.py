@@ -28,7 +28,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from compiler import compile_graph, graph_from_bytes
+from compiler import CompileOptions, compile_graph, graph_from_bytes
 from devices.errors import EdgeTpuError, ModelError
 from devices.executable import executable_from_bytes
 from devices.nursery import hold_nursery
@@ -58,7 +58,8 @@ def main() -> int:
 
     kinds, accepted = _compile_all(islice(mutants(stream, sources), asked.models))
     _tell(f"{asked.models} mutated models", kinds)
-    executables = [compile_graph(graph_from_bytes(data, "m")).data for data in sources]
+    several = CompileOptions(enable_multiple_subgraphs=True)
+    executables = [compile_graph(graph_from_bytes(data, "m"), several).data for data in sources]
     opened = _open_all(stream, executables, asked.executables)
     _tell(f"{asked.executables} mutated executables", opened)
     stream.shuffle(accepted)

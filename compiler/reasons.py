@@ -16,11 +16,10 @@ HALF = 0.5
 def reasons(report: CompileReport) -> str:
     """A paragraph on every operator left to the CPU; empty if there is none.
 
-    Neighbours that only wait for the same operator share a line.  Several Edge TPU subgraphs are
-    told, too.
+    Neighbours that only wait for the same operator share a line.
     """
     left = [one for one in report.details if not one.verdict.is_mapped]
-    lines = _subgraphs(report) if len(report.subgraphs) > 1 else []
+    lines: list[str] = []
     for (behind, reason), group in groupby(left, key=_alike):
         together = list(group)
         first = together[0]
@@ -43,14 +42,17 @@ def _alike(one: OperatorReport) -> tuple[int | None, str]:
     return one.verdict.behind, one.verdict.reason
 
 
-def _subgraphs(report: CompileReport) -> list[str]:
+def subgraphs(report: CompileReport) -> str:
+    """What each Edge TPU subgraph of an executable holds, if there are several; else empty."""
+    if len(report.subgraphs) < 2:
+        return ""
     kinds = {one.index: one.kind for one in report.details}
     lines = [f"Number of Edge TPU subgraphs: {len(report.subgraphs)}"]
     for number, one in enumerate(report.subgraphs, 1):
         count = f"{len(one.operators)} operation{'s' if len(one.operators) > 1 else ''}"
         behind = "" if one.behind is None else f", behind {kinds[one.behind]} #{one.behind}"
         lines.append(f"Edge TPU subgraph {number}: {count} {_span(sorted(one.operators))}{behind}")
-    return lines
+    return "\n".join(lines)
 
 
 def _span(indices: Sequence[int]) -> str:

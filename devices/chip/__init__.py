@@ -19,6 +19,7 @@ from devices.chip.constants import (
 from devices.chip.faults import Fault
 from devices.chip.latency import LatencyModel
 from devices.chip.simulated_chip import Reader, SimulatedChip
+from devices.chip.state import InterpreterState
 
 __all__ = [
     "PARAMETER_MEMORY_BYTES",
@@ -29,6 +30,7 @@ __all__ = [
     "USB_X86",
     "DeviceConfig",
     "Fault",
+    "InterpreterState",
     "LatencyModel",
     "LinkParameters",
     "Pacer",

@@ -21,7 +21,7 @@ PLAN: dict[str, dict[str, str]] = {
         "hosted": "errors device process nursery",
         "config": "errors chip",
         "local": "errors device chip process",
-        "coral": "errors device executable hosted",
+        "coral": "errors device executable chip hosted",
         "simulated": "chip hosted",
         "pool": "errors device chip nursery hosted config coral simulated",
     },

@@ -150,7 +150,7 @@ def test_an_item_that_is_given_up_leaves_no_trace(tmp_path: Path) -> None:
         ) as runner,
     ):
         found = [clean(runner, frame) for frame in frames[:3]]
-        with pytest.raises(InferenceError, match="Item 3 failed .* lost 2 times"):
+        with pytest.raises(InferenceError, match=r"Item 3 failed .* lost 2 times"):
             clean(runner, frames[3])
         found += [clean(runner, frame) for frame in frames[4:]]
     assert same(found, recurrent.in_sequence(model, [*frames[:3], *frames[4:]]))

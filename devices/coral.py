@@ -156,8 +156,14 @@ class CoralChip:
                 np.copyto(outputs[detail["name"]], interpreter.tensor(detail["index"])())
 
     def reset(self, handle: int) -> None:
-        """Let a recurrent model begin afresh."""
-        self._interpreter(handle).reset_all_variables()
+        """Let a recurrent model begin afresh.  Raises ``DeviceError`` for resource variables."""
+        interpreter = self._interpreter(handle)
+        if self._states[handle].size_bytes is None:
+            raise DeviceError(
+                f"device {self.name} cannot reset the resource variables of a model, for LiteRT "
+                "does not; load the executable again"
+            )
+        interpreter.reset_all_variables()
 
     def save_state(self, handle: int, target: Tensor) -> None:
         """Copy the state of a recurrent model into ``state_bytes`` of uint8."""

@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from compiler import compile_segment, graph_from_bytes
-from devices import DeviceConfig, DevicePool, Fault
-from pipeline import InferenceError, PipelinedModelRunner
+from devices import DeviceConfig, DevicePool, Fault, LocalDevice, SimulatedChip
+from pipeline import InferenceError, PipelineBroken, PipelinedModelRunner
 from tests import recurrent
 from tests.compiler.chain import shared_model
 
@@ -154,6 +154,31 @@ def test_an_item_that_is_given_up_leaves_no_trace(tmp_path: Path) -> None:
             clean(runner, frames[3])
         found += [clean(runner, frame) for frame in frames[4:]]
     assert same(found, recurrent.in_sequence(model, [*frames[:3], *frames[4:]]))
+
+
+def test_a_device_that_keeps_another_state_does_not_take_over(tmp_path: Path) -> None:
+    """One that only keeps time would go on without any."""
+    paths = segments(recurrent.svdf_denoiser(), (), tmp_path)
+    dying = DeviceConfig(faults=(Fault("die", 2),))
+    with (
+        DevicePool([dying, DeviceConfig(compute="none")]) as pool,
+        PipelinedModelRunner(paths, pool.devices[:1], spares=pool.devices[1:]) as runner,
+    ):
+        clean(runner, recurrent.frames(1)[0])
+        with pytest.raises(PipelineBroken, match="keeps a state of 0 bytes on device usb:1 and of"):
+            clean(runner, recurrent.frames(1)[0])
+
+
+def test_nothing_is_left_behind(tmp_path: Path, leaves_nothing: Callable[[], Any]) -> None:
+    model, frames = recurrent.lstm_denoiser(), recurrent.frames(4)
+    paths = segments(model, (2,), tmp_path)
+    with leaves_nothing():
+        devices = [LocalDevice(SimulatedChip(f"local:{i}", DeviceConfig())) for i in range(2)]
+        with PipelinedModelRunner(paths, devices) as runner:
+            found = [clean(runner, frame) for frame in frames]
+        for device in devices:
+            device.close()
+    assert same(found, recurrent.in_sequence(model, frames))
 
 
 def test_streams_of_one_runner_share_its_state(tmp_path: Path) -> None:

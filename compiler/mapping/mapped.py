@@ -23,7 +23,9 @@ chain the two agree, and so they do on the SSD segments Google's compiler produc
 DEQUANTIZE, DEQUANTIZE and TFLite_Detection_PostProcess follow the custom operator: nothing
 supported lies beside them.
 
-Operators that share a state (the two ends of a recurrent link) are mapped together or not at all.
+Operators that share a state (the two ends of a recurrent link) are mapped together or not at all,
+and none of them is in the head unless all are: head, custom operator and tail keep states of their
+own.
 """
 
 from __future__ import annotations
@@ -68,16 +70,21 @@ def map_segment(
     groups = [
         members for g in state_groups(graph) if (members := set(g.operators) & verdicts.keys())
     ]
+    barred: set[int] = set()
     while True:
-        mapped, front = _spread(graph, operators, verdicts)
+        mapped, front = _spread(graph, operators, verdicts, barred)
         torn = next((g for g in groups if g & mapped and g - mapped), None)
         if torn is None:
-            break
+            head = _needed(graph, mapped, front)
+            torn = next((g for g in groups if g & head and g - head), None)
+            if torn is None:
+                break
+            barred |= torn
+            continue
         partner = min(torn - mapped)
         for i in torn & mapped:
             reason = f"shares a state with {operator_name(graph, partner)}"
             verdicts[i] = Verdict(Status.SECOND_SUBGRAPH, reason, behind=partner)
-    head = _needed(graph, mapped, front)
     for i in head:
         verdicts[i] = _as_head(graph, i, verdicts[i])
     return SegmentMapping(
@@ -89,9 +96,9 @@ def map_segment(
 
 
 def _spread(
-    graph: Graph, operators: Sequence[int], verdicts: dict[int, Verdict]
+    graph: Graph, operators: Sequence[int], verdicts: dict[int, Verdict], barred: set[int]
 ) -> tuple[set[int], set[int]]:
-    """The mapped operators, and those that may stand in front of them.
+    """The mapped operators, and those that may stand in front of them, which no ``barred`` one may.
 
     Writes down why what could be mapped is not.
     """
@@ -117,6 +124,8 @@ def _spread(
             verdicts[i] = Verdict(Status.SECOND_SUBGRAPH, reason, behind=first)
         elif verdict.is_mapped:
             mapped.add(i)
+        elif i in barred:
+            continue
         elif _leads_to_8_bits(graph, i, verdict) and all(maker in front for maker in makers):
             front.add(i)
     return mapped, front

@@ -123,6 +123,23 @@ def test_an_input_may_be_an_output(device: Device) -> None:
     np.testing.assert_array_equal(outputs["y"], DOUBLED)
 
 
+def test_what_is_remembered_can_be_reset(device: Device) -> None:
+    loaded = device.load(Path("remembering"))
+    assert loaded.state_bytes == 4
+
+    def sums() -> list[int]:
+        ones = np.ones((1, 4), np.int8)
+        return [int(device.run(loaded.handle, {"x": ones})[0]["y"][0, 0]) for _ in range(3)]
+
+    assert sums() == [1, 3, 7]
+    assert sums() == [15, 31, 63]
+    device.reset(loaded.handle)
+    assert sums() == [1, 3, 7]
+    device.reset(device.load(Path("double")).handle)  # nothing to reset
+    with pytest.raises(DeviceError, match="holds no executable with handle 99"):
+        device.reset(99)
+
+
 def test_an_executable_without_mapped_operators_costs_no_transfer(device: Device) -> None:
     outputs, timing = device.run(device.load(Path("cpu_only")).handle, {"x": INPUT})
     np.testing.assert_array_equal(outputs["y"], DOUBLED)

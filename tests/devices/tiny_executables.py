@@ -79,6 +79,16 @@ _DOUBLE = Executable(
     tail_model=None,
 )
 
+
+def _remembering() -> bytes:
+    """y = x + 2 z, where z is the y before."""
+    tiny = Tiny()
+    x, y, z = (tiny.tensor(name, scale=1.0, variable=name == "z") for name in "xyz")
+    tiny.add(x, z, y)
+    tiny.add(y, y, z)
+    return tiny.ends([x], [y]).build()
+
+
 TINY = {
     # y = 2 x
     "double": _DOUBLE,
@@ -90,6 +100,7 @@ TINY = {
         outputs=(F,),
         tail_model=model([("ADD", [X, Y], Z), ("DEQUANTIZE", [Z], F)]),
     ),
+    "remembering": replace(_DOUBLE, mapped_model=_remembering()),
     # the input is an output as well
     "passing": replace(_DOUBLE, outputs=(X, Y)),
     "cpu_only": replace(

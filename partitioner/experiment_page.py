@@ -23,6 +23,12 @@ svg.chart { min-width: 560px; } pre { font-size: 13px; overflow-x: auto; margin:
 _MOST_DETAILS = 12
 """Points of which stages and timeline are drawn; the table and results.json have all."""
 
+_FAR = 30
+"""A point whose p99 is so many times that of the best is not drawn beside it."""
+
+_COUNTED = ("segments", "copies", "pool.devices")
+"""Fields that decide how many TPUs there are."""
+
 _CLOCKS = {"virtual": "virtual time", "realtime": "wall clock"}
 
 
@@ -87,7 +93,7 @@ def _error_section(results: Sequence[RunResult]) -> str:
     return (
         f'<section><p class="advice">Simulated ({escape(hosts)}): four of five real devices are '
         f"within a factor {', '.join(f'{one:.2f}' for one in factors)} of every figure in virtual "
-        "time; <i>likely</i> is that range, of items/s, or where items come at a rate, of p99. Near "
+        "time; <i>likely</i> is that range, of items/s, or of p99 where items come at a rate. Near "
         "full load waiting is off by more.</p></section>"
     )
 
@@ -96,7 +102,7 @@ def _charts(results: Sequence[RunResult], words: str) -> list[str]:
     charts = []
     counts = {len(one.devices) for one in results}
     if len(counts) > 1:
-        groups = _grouped(results, ("segments", "copies", "pool.devices"))
+        groups = _grouped(results, _COUNTED)
         series = [
             Series(name, _best(members, lambda one: one.throughput_per_s), _COLOURS[i])
             for i, (name, members) in enumerate(list(groups.items())[: len(_COLOURS)])
@@ -106,7 +112,20 @@ def _charts(results: Sequence[RunResult], words: str) -> list[str]:
             f"{_left_out(groups)}</p>{_legend(series)}"
             f"{line_chart(series, 'TPUs', 'items per second')}</section>"
         )
-    curves = [one for one in results if one.response_curve_ns]
+    paced = [one for one in results if one.paced]
+    if len({len(one.devices) for one in paced}) > 1:
+        series = [
+            Series(name, _least(members), _COLOURS[i])
+            for i, (name, members) in enumerate(
+                list(_grouped(_in_scale(paced), _COUNTED).items())[: len(_COLOURS)]
+            )
+        ]
+        charts.append(
+            f"<section><h2>p99 against TPUs</h2><p class='note'>{words}; without points in which "
+            f"items wait {_FAR} times as long as in the best</p>{_legend(series)}"
+            f"{line_chart(series, 'TPUs', 'p99, ms')}</section>"
+        )
+    curves = _in_scale(results)
     if curves:
         series = [
             Series(
@@ -118,12 +137,29 @@ def _charts(results: Sequence[RunResult], words: str) -> list[str]:
             for i, one in enumerate(curves[: len(_COLOURS)])
         ]
         more = f"; the first {len(_COLOURS)} points" if len(curves) > len(_COLOURS) else ""
+        if len(curves) < len(results):
+            more += f"; without points in which items wait {_FAR} times as long as in the best"
         charts.append(
             f"<section><h2>Response time</h2><p class='note'>{words}; so many percent of the items "
             f"took no longer{more}</p>{_legend(series)}"
             f"{line_chart(series, 'percent of items', 'ms')}</section>"
         )
     return charts
+
+
+def _in_scale(results: Sequence[RunResult]) -> list[RunResult]:
+    """Points whose p99 can be drawn beside the least one: queues without end leave no room."""
+    known = [one for one in results if one.response_p99_ns]
+    least = min((one.response_p99_ns or 0 for one in known), default=0)
+    return [one for one in known if (one.response_p99_ns or 0) <= _FAR * least]
+
+
+def _least(members: Sequence[RunResult]) -> tuple[tuple[float, float], ...]:
+    found: dict[int, float] = {}
+    for one in members:
+        p99_ms = (one.response_p99_ns or 0) / 1e6
+        found[len(one.devices)] = min(found.get(len(one.devices), p99_ms), p99_ms)
+    return tuple((float(count), found[count]) for count in sorted(found))
 
 
 def _grouped(
@@ -160,15 +196,16 @@ def _table(results: Sequence[RunResult], words: str) -> str:
     swept = list(dict.fromkeys(path for one in results for path in one.varied)) or ["models"]
     heads = [f"<th class='left'>{escape(path)}</th>" for path in swept]
     virtual = results[0].model_factor is not None
-    titles = ["TPUs", "items/s", *(["likely"] if virtual else []), "95 % of the mean", "speed-up"]
+    titles = ["verdict", "TPUs", "items/s", *(["likely"] if virtual else [])]
+    titles += ["95 % of the mean", "speed-up"]
     titles += ["p50", "p90", "p95", "p99", "max", "alone", "slowest stage", "gap", "CPU"]
     titles += ["streamed", "lost", "failed", "replayed", "overruns"]
     rows = [_row(one, swept, virtual) for one in results]
     return (
         f"<section><h2>All points</h2><p class='note'>{words}; times are response times under "
-        "load, <i>alone</i> with one item under way</p><table><tr>"
+        f"load, <i>alone</i> with one item under way</p>{_reasons(results)}<table><tr>"
         + "".join([*heads, *(f"<th>{title}</th>" for title in titles)])
-        + f"<th class='left'>verdict</th></tr>{''.join(rows)}</table></section>"
+        + f"</tr>{''.join(rows)}</table></section>"
     )
 
 
@@ -194,14 +231,20 @@ def _row(one: RunResult, swept: Sequence[str], virtual: bool) -> str:
         *map(str, (one.lost, one.failed, one.replayed, one.overruns)),
     ]
     verdict = (
-        f"<span class='{one.verdict.lower()}'>{one.verdict}</span> {escape('; '.join(one.why))}"
+        f"<span class='{one.verdict.lower()}' title='{escape('; '.join(one.why))}'>"
+        f"{one.verdict}</span>"
         if one.verdict
         else "-"
     )
     left = "".join(f"<td class='left'>{escape(label)}</td>" for label in labels)
-    return (
-        f"<tr>{left}{''.join(f'<td>{cell}</td>' for cell in cells)}"
-        f"<td class='left'>{verdict}</td></tr>"
+    return f"<tr>{left}<td>{verdict}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _reasons(results: Sequence[RunResult]) -> str:
+    return "".join(
+        f"<p class='warning'>{escape(f'{one.verdict} {label_of(one)}: ' + '; '.join(one.why))}</p>"
+        for one in results
+        if one.why
     )
 
 
@@ -233,4 +276,6 @@ def _details(one: RunResult) -> str:
 
 
 def _ms(nanoseconds: int | None) -> str:
-    return "-" if nanoseconds is None else f"{nanoseconds / 1e6:.2f} ms"
+    if nanoseconds is None:
+        return "-"
+    return f"{nanoseconds / 1e6:.2f} ms" if nanoseconds < 1e9 else f"{nanoseconds / 1e9:.2f} s"

@@ -52,8 +52,8 @@ class Goal:
         if self.missed({self.figure: worse}) is None:
             return None
         return (
-            f"{self.text}: is {found / self.scale:.4g}{self.unit}, so near the limit that the device "
-            f"model (off by a factor {factor:.2f}) cannot promise it"
+            f"{self.text}: is {found / self.scale:.4g}{self.unit}, so near the limit that the "
+            f"device model (off by a factor {factor:.2f}) cannot promise it"
         )
 
 

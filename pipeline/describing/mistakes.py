@@ -35,17 +35,25 @@ def sentences(
     return list(dict.fromkeys(found))
 
 
-def config_sentence(error: ConfigError, tree: Placed) -> str:
-    """The sentence of a pool that no devices can be made of, with its place."""
-    path: list[str | int] = ["pool"]
-    text = str(error)
+def config_sentence(error: ConfigError, tree: Placed, pool: tuple[str, ...] = ("pool",)) -> str:
+    """The sentence of a pool that no devices can be made of, with its place.
+
+    ``pool`` is the path to the pool in ``tree``.
+    """
+    path: list[str | int] = [*pool]
+    text = str(error).removesuffix(".")
     device = re.search(r"devices\[(\d+)\]", text)
-    if device and isinstance(tree.at(("pool", "devices")).value, list):
+    if device and isinstance(tree.at((*pool, "devices")).value, list):
         path += ["devices", int(device.group(1))]
     fault = re.search(r"faults\[(\d+)\]", text)
     if fault:
         path += ["faults", int(fault.group(1))]
-    first = re.match(r"(\w+) (?:of|is|names)", text.rsplit(": ", 1)[-1])
+    said = text.rsplit(": ", 1)[-1]
+    unknown = re.match(r"unknown key '(.*?)'", said)
+    if unknown:
+        holder = tree.at(tuple(path))
+        return f"{holder.keys.get(unknown.group(1), holder.where)}: {text}."
+    first = re.match(r"(\w+) (?:of|is|names)", said)
     if first:
         path.append(first.group(1))
     return f"{tree.at(tuple(path)).where}: {text}."

@@ -154,7 +154,10 @@ def likely_of(one: RunResult) -> str:
 
 def _half_width(one: RunResult) -> str:
     high = one.throughput_high_per_s
-    return "-" if high is None else f"{high - one.throughput_per_s:.1f}"
+    if high is None:
+        return "-"
+    half = high - one.throughput_per_s
+    return f"{half:.1f}" if half >= 1 else f"{half:.3f}"
 
 
 def _ms(nanoseconds: int | None) -> str:

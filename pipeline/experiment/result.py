@@ -33,9 +33,10 @@ class RunResult:
     ``throughput_per_s`` is the mean over repeats of items leaving per second, between the first
     and the last; ``throughput_low_per_s`` to ``throughput_high_per_s`` its 95 % confidence
     interval (``None`` for one repeat).  ``speed_up`` compares it with the point of one segment and
-    copy that is equal otherwise (``None`` where there is none, or items come at a rate).  ``response_*_ns`` is the time from
-    when an item was there to its end; where the next item is always there (saturated arrivals) from
-    entering the first stage.  ``latency_*_ns`` is from entering to the end in any case, and
+    copy that is equal otherwise (``None`` where there is none, or items come at a rate).
+    ``response_*_ns`` is the time from when an item was there to its end; where the next item is
+    always there (saturated arrivals) from entering the first stage.  ``latency_*_ns`` is from
+    entering to the end in any case, and
     ``latency_alone_ns`` with nothing else under way.  ``stage_latency_ns`` is the mean latency of
     each stage, ``off_chip_bytes`` what each streams at every inference.  ``overruns`` counts
     inferences on the realtime clock for which the host was too slow.  ``lost`` items never came

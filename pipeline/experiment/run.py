@@ -162,7 +162,8 @@ def _cut(
     text = json.dumps([repr(question), [repr(device) for device in quiet]])
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     if key not in journal.cuts:
-        tell(f"{experiment.models}: cutting into {experiment.segments} segments")
+        if experiment.segments > 1:
+            tell(f"{experiment.models}: cutting into {experiment.segments} segments")
         with DevicePool(quiet) as pool:
             journal.add_cut(key, segmenter.choose(question, pool.devices))
     return journal.cuts[key]

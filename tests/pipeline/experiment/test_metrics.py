@@ -100,3 +100,15 @@ def test_stages_wait_work_and_hold() -> None:
 )
 def test_goals(text: str, figures: dict[str, float | None], missed: str | None) -> None:
     assert goal_of(text).missed(figures) == missed
+
+
+def test_a_goal_that_the_model_cannot_promise_is_told() -> None:
+    goal = goal_of("p99 <= 33 ms")
+    assert goal.near({"response_p99_ns": 24_000_000}, 1.35) is None
+    told = goal.near({"response_p99_ns": 25_000_000}, 1.35)
+    assert told is not None
+    assert told.startswith("p99 <= 33 ms: is 25 ms, so near")
+    rate = goal_of("throughput >= 30/s")
+    assert rate.near({"throughput_per_s": 41.0}, 1.35) is None
+    assert rate.near({"throughput_per_s": 40.0}, 1.35) is not None
+    assert goal_of("lost <= 0").near({"lost": 0}, 1.35) is None

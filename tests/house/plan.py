@@ -84,8 +84,9 @@ PLAN: dict[str, dict[str, str]] = {
         "assembling": "stages supervising running",
         "runner": "errors observing host supervising running arguments batches asynchronous "
         "observable assembling",
-        "experiment": "host runner",
-        "cli": "observing experiment",
+        "describing": "",
+        "experiment": "host observing runner describing",
+        "cli": "observing describing experiment",
     },
     "partitioner": {
         "problem": "",
@@ -99,7 +100,9 @@ PLAN: dict[str, dict[str, str]] = {
         "reporting": "problem certificate measuring sizing",
         "command": "problem graphs strategies measuring sizing reporting",
         "segmenter": "problem graphs strategies measuring",
-        "experiment": "segmenter",
+        "experiment_timeline": "",
+        "experiment_page": "experiment_timeline",
+        "experiment": "segmenter experiment_page",
         "check_partition": "certificate reporting",
         "cli": "command",
     },

@@ -100,7 +100,7 @@ PLAN: dict[str, dict[str, str]] = {
         "command": "problem graphs strategies measuring sizing reporting",
         "segmenter": "problem graphs strategies measuring",
         "experiment": "segmenter",
-        "check_partition": "certificate reporting",
+        "check_partition": "problem graphs certificate reporting",
         "cli": "command",
     },
     "pycoral": {

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from devices.chip import InterpreterState
 from devices.device import Clock, Compute, Link, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
 from devices.hosted import Deadlines, ProcessDevice
@@ -61,10 +62,11 @@ def _usb_ids(entry: Path) -> tuple[str, str]:
 
 
 class CoralChip:
-    """Implements :class:`~devices.device.Chip` with a real one.
+    """Implements :class:`~devices.device.StatefulChip` with a real one.
 
     ``Timing.compute_ns`` is the wall time of the whole inference as the host saw it: the runtime
-    does not tell its parts.
+    does not tell its parts.  Google's packages of recurrent models leave the variable tensors
+    outside, as inputs of the custom operator, so the state is taken to be in the interpreter.
     """
 
     def __init__(self, name: str, library: str = LIBRARY) -> None:
@@ -76,6 +78,7 @@ class CoralChip:
         self.compute: Compute = "exact"
         self.inferences = 0
         self._interpreters: dict[int, Any] = {}
+        self._states: dict[int, InterpreterState] = {}
         self._next_handle = 1
         try:
             self._delegate = load_delegate(library, {"device": name})
@@ -111,9 +114,17 @@ class CoralChip:
         handle = self._next_handle
         self._next_handle += 1
         self._interpreters[handle] = interpreter
+        state = self._states[handle] = InterpreterState(interpreter, executable.read_bytes())
         inputs = tuple(_spec(detail) for detail in interpreter.get_input_details())
         outputs = tuple(_spec(detail) for detail in interpreter.get_output_details())
-        return Loaded(handle, inputs, outputs, package.on_chip_bytes, package.off_chip_bytes)
+        return Loaded(
+            handle,
+            inputs,
+            outputs,
+            package.on_chip_bytes,
+            package.off_chip_bytes,
+            state.size_bytes,
+        )
 
     def execute(self, handle: int, inputs: Mapping[str, Tensor]) -> Timing:
         """Run one inference and measure it."""
@@ -144,10 +155,30 @@ class CoralChip:
             if detail["name"] in outputs:
                 np.copyto(outputs[detail["name"]], interpreter.tensor(detail["index"])())
 
+    def reset(self, handle: int) -> None:
+        """Let a recurrent model begin afresh.  Raises ``DeviceError`` for resource variables."""
+        interpreter = self._interpreter(handle)
+        if self._states[handle].size_bytes is None:
+            raise DeviceError(
+                f"device {self.name} cannot reset the resource variables of a model, for LiteRT "
+                "does not; load the executable again"
+            )
+        interpreter.reset_all_variables()
+
+    def save_state(self, handle: int, target: Tensor) -> None:
+        """Copy the state of a recurrent model into ``state_bytes`` of uint8."""
+        self._interpreter(handle)
+        self._states[handle].save(target)
+
+    def restore_state(self, handle: int, source: Tensor) -> None:
+        """Go on from a state that was saved."""
+        self._interpreter(handle)
+        self._states[handle].restore(source)
+
     def unload(self, handle: int) -> None:
         """Forget an executable."""
         self._interpreter(handle)
-        del self._interpreters[handle]
+        del self._interpreters[handle], self._states[handle]
 
     def _interpreter(self, handle: int) -> Any:
         if handle not in self._interpreters:

@@ -104,13 +104,18 @@ class Timing:
 
 @dataclass(frozen=True)
 class Loaded:
-    """An executable registered on a device, and what a caller must know to run it."""
+    """An executable registered on a device, and what a caller must know to run it.
+
+    ``state_bytes`` is the size of what a recurrent model keeps from one inference to the next: 0
+    for most models, ``None`` if it keeps something that cannot be read out of the device.
+    """
 
     handle: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     on_chip_bytes: int
     off_chip_bytes: int
+    state_bytes: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,26 @@ class Chip(Protocol):
 
     def unload(self, handle: int) -> None:
         """Forget an executable."""
+        ...
+
+
+class StatefulChip(Chip, Protocol):
+    """A chip that loads recurrent models: those whose ``Loaded.state_bytes`` is not 0.
+
+    Each loaded executable has a state of its own, fresh when it is loaded, which every ``execute``
+    continues.  Only :meth:`reset` can be asked where ``state_bytes`` is ``None``.
+    """
+
+    def reset(self, handle: int) -> None:
+        """Begin with a fresh state again."""
+        ...
+
+    def save_state(self, handle: int, target: Tensor) -> None:
+        """Copy the state into ``state_bytes`` of uint8."""
+        ...
+
+    def restore_state(self, handle: int, source: Tensor) -> None:
+        """Continue from what :meth:`save_state` copied, here or on another chip of the kind."""
         ...
 
 
@@ -251,8 +276,13 @@ class Device(Protocol):
     def run(self, handle: int, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Timing]:
         """One inference.  On the realtime clock it takes at least ``Timing.total_ns``.
 
+        A recurrent model continues from the state that the inference before left.
         Raises ``TensorError``, ``DeviceError``, ``DeviceDied``.
         """
+        ...
+
+    def reset(self, handle: int) -> None:
+        """Have a recurrent model begin afresh; nothing for others.  Raises ``DeviceError``."""
         ...
 
     def unload(self, handle: int) -> None: ...

@@ -26,7 +26,7 @@ from devices.device import (
     Timing,
 )
 from devices.errors import DeviceDied, DeviceError
-from devices.process import ProgramThread, close_all, infer
+from devices.process import ProgramThread, close_all, infer, reset
 
 _GRACE_S = 2.0
 
@@ -58,6 +58,12 @@ class LocalDevice(DescribedDevice):
         with self._chip_lock:
             self.check_open()
             return infer(self._chip, self._loaded, self._pacer, handle, tensors)
+
+    def reset(self, handle: int) -> None:
+        """Have a recurrent model begin afresh.  Raises ``DeviceError``."""
+        with self._chip_lock:
+            self.check_open()
+            reset(self._chip, self._loaded, handle)
 
     def unload(self, handle: int) -> None:
         """Forget an executable."""

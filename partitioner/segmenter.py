@@ -1,70 +1,143 @@
-"""Cutting models for throughput experiments: into files, by parameter count or by measuring."""
+"""Cutting models for throughput experiments: by parameter count, or by measuring on devices."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from compiler import Graph, compile_parts, parameter_count_parts, read_graph, segment_stem
+from compiler import Graph, compile_parts, graph_from_bytes, parameter_count_parts, segment_stem
 from compiler.compile import check_quantized
+from compiler.reading import read_source
 from devices.device import Device
-from partitioner.graphs import problem_of
-from partitioner.measuring import BuiltInCompiler, DeviceProfiler
-from partitioner.problem import Range, operators_of
-from partitioner.strategies import SearchOptions, ignore_round, search_optimal
-from pipeline.experiment import PartitionMethod, SegmentedModel
+from devices.errors import ConfigError
+from partitioner.graphs import MOST_ASSIGNED, problem_of
+from partitioner.measuring import BuiltInCompiler, DeviceProfiler, kinds_of, stage_devices
+from partitioner.problem import Partition, operators_of
+from partitioner.strategies import (
+    Kind,
+    SearchOptions,
+    bisect,
+    ignore_round,
+    search_assigned,
+    search_optimal,
+)
+from pipeline.experiment import Cut, CutQuestion, SegmentedModel, runs_of
 
-_DIFF_THRESHOLD_NS = 0
-"""An experiment compares numbers of devices, so each is given its best cut."""
+
+@dataclass(frozen=True)
+class _Model:
+    graph: Graph
+    sha256: str
 
 
-class FileSegmenter:
-    """Writes the executables of every model and number of segments into one folder.
+class ExperimentSegmenter:
+    """A :class:`~pipeline.experiment.Segmenter` with this room's searches.
 
-    ``profiled`` searches for the cut with the lowest measured bottleneck on the devices given;
-    ``parameter-count`` takes the split of ``edgetpu_compiler --num_segments``.
+    ``optimal`` (or ``profiled``) searches for the cut with the lowest measured bottleneck on the
+    devices offered, and where they are unequal for who gets which segment; ``bisection`` is the
+    search of Google's tool; ``parameter-count`` the split of ``edgetpu_compiler --num_segments``,
+    on the devices in their order.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._read = lru_cache(maxsize=1)(_read)
+        self._compiled: dict[Path, SegmentedModel] = {}
 
-    def __call__(
-        self, model: str, segments: int, method: PartitionMethod, devices: Sequence[Device]
-    ) -> SegmentedModel:
-        """Cut ``model``.  Raises ``ModelError`` or ``ConfigError`` when that is impossible."""
-        graph = self._read(model)
-        parts: Sequence[Sequence[int]] = parameter_count_parts(graph, segments)
-        if method == "profiled" and segments > 1:
-            parts = [operators_of(segment) for segment in _profiled(graph, segments, devices)]
-        compiled = compile_parts(graph, parts)
-        folder = self._folder / f"{graph.stem}-{segments}"
-        folder.mkdir(exist_ok=True)
+    def check(self, model: str, segments: Sequence[int]) -> str:
+        """Read ``model`` and try the numbers of segments; gives the SHA-256 of its contents.
+
+        Raises ``ModelError`` or ``ConfigError``.
+        """
+        found = self._read(model)
+        for number in segments:
+            if number > 1:
+                parameter_count_parts(found.graph, number)
+        return found.sha256
+
+    def choose(self, question: CutQuestion, devices: Sequence[Device]) -> Cut:
+        """Cut.  Raises ``ModelError`` or ``ConfigError`` when that is impossible."""
+        graph = self._read(question.model).graph
+        count = question.segments
+        if question.method == "parameter-count":
+            split = parameter_count_parts(graph, count)
+            return Cut(tuple(map(runs_of, split)), tuple(range(count)), "heuristic")
+        if count == 1:
+            return Cut((((0, len(graph)),),), (_fastest(graph, devices),), "optimal")
+        partition, placement = _searched(graph, question, devices)
+        parts = [operators_of(run) for run in partition.runs]
+        return Cut(tuple(map(runs_of, parts)), placement, partition.outcome)
+
+    def compile(self, model: str, cut: Cut, folder: Path) -> SegmentedModel:
+        """Write the executables into ``folder``, once.  Raises ``ModelError``."""
+        if folder in self._compiled:
+            return self._compiled[folder]
+        graph = self._read(model).graph
+        compiled = compile_parts(graph, cut.parts)
         executables = []
         for index, segment in enumerate(compiled):
-            path = folder / f"{segment_stem(graph.stem, index, segments)}_edgetpu.tflite"
+            path = folder / f"{segment_stem(graph.stem, index, len(compiled))}_edgetpu.tflite"
             path.write_bytes(segment.data)
             executables.append(path)
-        return SegmentedModel(
+        self._compiled[folder] = SegmentedModel(
             executables=tuple(executables),
-            operators=tuple(map(len, parts)),
+            operators=tuple(map(len, cut.parts)),
             on_chip_bytes=tuple(segment.info.on_chip_bytes for segment in compiled),
             off_chip_bytes=tuple(segment.info.off_chip_bytes for segment in compiled),
         )
+        return self._compiled[folder]
 
 
-def _read(model: str) -> Graph:
-    graph = read_graph(model)
+def _read(model: str) -> _Model:
+    data, name, stem = read_source(model)
+    graph = graph_from_bytes(data, name, stem=stem)
     check_quantized(graph)
-    return graph
+    return _Model(graph, hashlib.sha256(data).hexdigest())
 
 
-def _profiled(graph: Graph, segments: int, devices: Sequence[Device]) -> tuple[Range, ...]:
-    partition = search_optimal(
-        problem_of(graph, segments, order="any"),
-        DeviceProfiler(BuiltInCompiler(graph, delegate_search_step=1), devices),
-        SearchOptions(diff_threshold_ns=_DIFF_THRESHOLD_NS),
+def _fastest(graph: Graph, devices: Sequence[Device]) -> int:
+    """Which device runs the whole model fastest; the first of equals."""
+    kinds = kinds_of(devices)
+    if len(kinds) == 1:
+        return 0
+    compiler = BuiltInCompiler(graph, delegate_search_step=1)
+    whole = [
+        DeviceProfiler(compiler, kind.devices[:1]).measure([(0, len(graph))])[0] for kind in kinds
+    ]
+    best = min(range(len(kinds)), key=lambda k: (whole[k] is None, whole[k] or 0, k))
+    return list(devices).index(kinds[best].devices[0])
+
+
+def _searched(
+    graph: Graph, question: CutQuestion, devices: Sequence[Device]
+) -> tuple[Partition, tuple[int, ...]]:
+    options = SearchOptions(diff_threshold_ns=question.diff_threshold_ns)
+    compiler = BuiltInCompiler(graph, delegate_search_step=1)
+    kinds = kinds_of(devices)
+    profilers = [DeviceProfiler(compiler, kind.devices) for kind in kinds]
+    if len(kinds) == 1:
+        order = "file" if question.method == "bisection" else "any"
+        search = bisect if question.method == "bisection" else search_optimal
+        problem = problem_of(graph, question.segments, order=order)  # type: ignore[arg-type]
+        found = search(problem, profilers[0], options, ignore_round)
+        return found, tuple(range(question.segments))
+    if question.method == "bisection":
+        raise ConfigError(
+            f"partition is 'bisection', but the devices are of {len(kinds)} kinds, which only "
+            "'optimal' can choose from; use it, or devices of one kind."
+        )
+    problem = problem_of(graph, question.segments, order="any", most_ideals=MOST_ASSIGNED)
+    assigned = search_assigned(
+        problem,
+        [
+            Kind(kind.name, len(kind.devices), profiler)
+            for kind, profiler in zip(kinds, profilers, strict=True)
+        ],
+        options,
         ignore_round,
     )
-    return partition.runs
+    stages = stage_devices([kinds[q] for q in assigned.kinds], devices)
+    numbers = list(devices)
+    return assigned.partition, tuple(numbers.index(device) for device in stages)

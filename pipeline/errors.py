@@ -41,6 +41,7 @@ class WrongAnswer(DeviceError):
 class InferenceError(DeviceError):
     """One item failed in one segment; the items before and after it are not affected.
 
+    A recurrent model goes on without it, from that segment on.
     ``item`` counts pushes from 0, ``segment`` and ``device`` say where it failed and ``cause``
     is what the device said.  ``token`` is what was pushed with the item.
     """

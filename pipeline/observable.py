@@ -8,7 +8,14 @@ from typing import Any
 
 from devices.device import Device, TensorSpec
 from devices.errors import ConfigError
-from pipeline.observing import PipelineStatistics, TraceClock, process_use, save, trace_events
+from pipeline.observing import (
+    PipelineStatistics,
+    StageTrace,
+    TraceClock,
+    process_use,
+    save,
+    trace_events,
+)
 from pipeline.running import RunningPipeline
 from pipeline.stages import RoutePlan
 
@@ -60,6 +67,13 @@ class ObservablePipeline:
                 "This runner records no trace; make it with PipelinedModelRunner(..., trace=True)."
             )
         return trace_events(self._running.trace(), self._running.clock, clock)
+
+    def records(self) -> tuple[StageTrace, ...]:
+        """What :meth:`trace` is made of: per stage the times of every item it remembers.
+
+        Empty if the runner was made without ``trace``; final once the runner is closed.
+        """
+        return tuple(self._running.trace()) if self._traced else ()
 
     def save_trace(self, path: str | Path, clock: TraceClock = "device") -> None:
         """Write :meth:`trace` to a JSON file, whole or not at all.  Raises ``ConfigError``."""

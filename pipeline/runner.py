@@ -41,7 +41,9 @@ class PipelinedModelRunner(ObservablePipeline):
     """Runs a model cut into segments, each on its own device, as a pipeline.
 
     Results come out in the order of the pushes.  Any number of threads may push and pop.  An item
-    that fails comes out as an exception at its place; the others are not affected.
+    that fails comes out as an exception at its place; the others are not affected.  A recurrent
+    model starts afresh and goes on from item to item in that order, also where a device is
+    replaced (docs/architecture.md, "State").
 
     As a context manager: leaving normally waits until everything pushed is computed (results not
     popped stay available), leaving by an exception drops what is in flight.

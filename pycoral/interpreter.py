@@ -54,7 +54,8 @@ class EdgeTpuInterpreter:
         """Load the model on the device and make its input and output tensors, filled with 0.
 
         Calling it again keeps the tensors; it loads the model again only if the device has been
-        started anew in the meantime, which is how a program goes on after ``DeviceDied``.
+        started anew in the meantime, which is how a program goes on after ``DeviceDied``.  The
+        state of a recurrent model is lost with the device: it begins afresh.
 
         Raises:
             ModelError: the device cannot use the model.
@@ -186,7 +187,15 @@ class EdgeTpuInterpreter:
             )
 
     def reset_all_variables(self) -> None:
-        """Do nothing: a compiled model keeps no state between inferences."""
+        """Have a recurrent model begin afresh; every ``invoke`` continues from the one before.
+
+        Nothing happens before ``allocate_tensors``, and to a model without state.
+
+        Raises:
+            DeviceError: the device cannot be asked; ``DeviceDied`` if it is gone.
+        """
+        if self._loaded is not None and self._loaded.loaded.state_bytes != 0:
+            self._loaded.reset()
 
     def _tensor(self, index: int) -> NDArray[Any]:
         if index in self._tensors:

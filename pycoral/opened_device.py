@@ -103,3 +103,7 @@ class LoadedModel:
     def run(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Timing]:
         """One inference.  Raises ``TensorError``, ``DeviceError``, ``DeviceDied``."""
         return self.device.run(self.loaded.handle, tensors)
+
+    def reset(self) -> None:
+        """Begin with a fresh state.  Raises ``DeviceError``, ``DeviceDied``."""
+        self.device.reset(self.loaded.handle)

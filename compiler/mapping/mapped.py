@@ -30,7 +30,7 @@ a request and gains nothing: it is left to the CPU, unless it is the only one.  
 tensor that ``--intermediate_tensors`` names is not mapped again.
 
 Operators that share a state (the two ends of a recurrent link) are mapped together or not at all,
-and run in one turn.
+and run in one turn: the models of an executable keep states of their own.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def map_segment(
         _leave_out_stopped(graph, operators, stop_tensors, verdicts)
         turns = _several_parts(graph, operators, verdicts)
     else:
-        turns = take_turns(graph, operators, _one_part(graph, operators, verdicts))
+        turns = _one_part(graph, operators, verdicts)
     count = max((turn + 1) // 2 for turn in turns.values())
     by_turn: list[list[int]] = [[] for _ in range(2 * count + 1)]
     for i in operators:
@@ -112,16 +112,22 @@ def map_segment(
     return SegmentMapping(tuple(parts), tuple(cpu), verdicts)
 
 
-def _one_part(graph: Graph, operators: Sequence[int], verdicts: _Verdicts) -> set[int]:
-    """What is mapped as one part."""
+def _one_part(graph: Graph, operators: Sequence[int], verdicts: _Verdicts) -> dict[int, int]:
+    """The turn of everyone, what is mapped being one part."""
     groups = [
         members for g in state_groups(graph) if (members := set(g.operators) & verdicts.keys())
     ]
+    barred: set[int] = set()
     while True:
-        mapped = _spread(graph, operators, verdicts)
+        mapped = _spread(graph, operators, verdicts, barred)
         torn = next((g for g in groups if g & mapped and g - mapped), None)
         if torn is None:
-            return mapped
+            turns = take_turns(graph, operators, mapped)
+            torn = next((g for g in groups if len({turns[i] for i in g}) > 1), None)
+            if torn is None:
+                return turns
+            barred |= torn
+            continue
         partner = min(torn - mapped)
         for i in torn & mapped:
             reason = f"shares a state with {operator_name(graph, partner)}"
@@ -193,8 +199,13 @@ def _idle(graph: Graph, turns: dict[int, int], chip: set[int]) -> _Verdicts:
     return left
 
 
-def _spread(graph: Graph, operators: Sequence[int], verdicts: _Verdicts) -> set[int]:
-    """The operators of one part.  Writes down why what could be mapped is not."""
+def _spread(
+    graph: Graph, operators: Sequence[int], verdicts: _Verdicts, barred: set[int]
+) -> set[int]:
+    """The operators of one part, in front of which no ``barred`` one may stand.
+
+    Writes down why what could be mapped is not.
+    """
     mapped: set[int] = set()
     front: set[int] = set()
     blocker: dict[int, int] = {}  # of each operator that is neither: where that began
@@ -212,6 +223,8 @@ def _spread(graph: Graph, operators: Sequence[int], verdicts: _Verdicts) -> set[
             verdicts[i] = Verdict(Status.SECOND_SUBGRAPH, reason, behind=first)
         elif verdict.is_mapped:
             mapped.add(i)
+        elif i in barred:
+            continue
         elif _leads_to_8_bits(graph, i, verdict) and all(maker in front for maker in makers):
             front.add(i)
     return mapped

@@ -20,6 +20,7 @@ from devices.chip.faults import Fault
 from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
 from devices.chip.simulated_chip import Reader, SimulatedChip
+from devices.chip.state import InterpreterState
 
 __all__ = [
     "CLOCKS_MHZ",
@@ -34,6 +35,7 @@ __all__ = [
     "DeviceConfig",
     "Fault",
     "Host",
+    "InterpreterState",
     "LatencyModel",
     "Pacer",
     "Reader",

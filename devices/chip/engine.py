@@ -6,11 +6,13 @@ One resolver (XNNPACK) and one thread, always: another resolver differs in the l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
+from devices.chip.state import InterpreterState
 from devices.device import Tensor, TensorSpec
 from devices.errors import DeviceError, ModelError, UnknownOperator
 from devices.executable import Executable
@@ -27,9 +29,28 @@ class Engine(Protocol):
         """Copy one output of the last ``compute`` into an array of its shape and dtype."""
         ...
 
+    @property
+    def state_bytes(self) -> int | None:
+        """Size of what every ``compute`` leaves to the next; ``None`` if it cannot be read."""
+        ...
+
+    def reset(self) -> None:
+        """Forget that, so that the next ``compute`` is as the first."""
+        ...
+
+    def save_state(self, target: Tensor) -> None:
+        """Copy it into ``state_bytes`` of uint8."""
+        ...
+
+    def restore_state(self, source: Tensor) -> None:
+        """Go on from what ``save_state`` copied."""
+        ...
+
 
 class ZeroEngine:
-    """Outputs are zero: for devices with ``compute="none"``."""
+    """Outputs are zero: for devices with ``compute="none"``.  Nothing is kept."""
+
+    state_bytes = 0
 
     def compute(self, inputs: Mapping[str, Tensor]) -> None:
         """Do nothing."""
@@ -38,9 +59,18 @@ class ZeroEngine:
         """Fill with zeros."""
         target[...] = 0
 
+    def reset(self) -> None:
+        """Do nothing."""
+
+    def save_state(self, target: Tensor) -> None:
+        """Do nothing."""
+
+    def restore_state(self, source: Tensor) -> None:
+        """Do nothing."""
+
 
 class LiteRtEngine:
-    """The executable's models in LiteRT interpreters of their own."""
+    """The executable's models in LiteRT interpreters of their own, each with its own state."""
 
     def __init__(self, executable: Executable) -> None:
         """Load them.  Raises ``DeviceError`` for an operator LiteRT does not have."""
@@ -102,6 +132,38 @@ class LiteRtEngine:
         else:
             np.copyto(target, part.view(name))
 
+    @property
+    def state_bytes(self) -> int | None:
+        """Size of the variable tensors of all parts; ``None`` if there are resource variables."""
+        total = 0
+        for part in self._parts:
+            if part.state.size_bytes is None:
+                return None
+            total += part.state.size_bytes
+        return total
+
+    def reset(self) -> None:
+        """As after loading."""
+        for part in self._parts:
+            part.reset()
+
+    def save_state(self, target: Tensor) -> None:
+        """Copy the variable tensors, part after part."""
+        for part, place in self._places():
+            part.state.save(target[place])
+
+    def restore_state(self, source: Tensor) -> None:
+        """The reverse."""
+        for part, place in self._places():
+            part.state.restore(source[place])
+
+    def _places(self) -> Iterator[tuple[_Part, slice]]:
+        start = 0
+        for part in self._parts:
+            end = start + (part.state.size_bytes or 0)
+            yield part, slice(start, end)
+            start = end
+
 
 def _check_handover(name: str, maker: _Part, reader: _Part, executable: Executable) -> None:
     """Raise ``ModelError`` where one part would be handed another tensor than it takes."""
@@ -138,17 +200,11 @@ class _Part:
     """One model in one interpreter."""
 
     def __init__(self, model: bytes, what: str) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        try:
-            self._interpreter = Interpreter(
-                model_content=model,
-                num_threads=1,
-                experimental_op_resolver_type=OpResolverType.BUILTIN,
-            )
-            self._interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise _refusal(what, str(error)) from error
+        self._interpreter = _interpreter(model, what)
+        self.state = InterpreterState(self._interpreter, model)
+        self._again: Callable[[], Any] | None = None
+        if self.state.size_bytes is None:  # LiteRT resets no resource variables
+            self._again = partial(_interpreter, model, what)
         self.inputs = _by_name(self._interpreter.get_input_details(), what)
         self.outputs = _by_name(self._interpreter.get_output_details(), what)
         self.fed_by: dict[str, _Part] = {}
@@ -158,11 +214,15 @@ class _Part:
         array: Tensor = self._interpreter.tensor(self.outputs[name].index)()
         return array
 
+    def reset(self) -> None:
+        if self._again is None:
+            self._interpreter.reset_all_variables()
+        else:
+            self._interpreter = self._again()
+
     def run(self, inputs: Mapping[str, Tensor], what: str) -> None:
         interpreter = self._interpreter
         try:
-            # State of recurrent models lives in the interpreter; a request starts without any.
-            interpreter.reset_all_variables()
             for name, detail in self.inputs.items():
                 feeder = self.fed_by.get(name)
                 value = inputs[name] if feeder is None else feeder.view(name)
@@ -173,6 +233,21 @@ class _Part:
             raise DeviceError(
                 f"{what} failed on the simulated chip: {' '.join(str(error).split())}"
             ) from error
+
+
+def _interpreter(model: bytes, what: str) -> Any:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    try:
+        interpreter = Interpreter(
+            model_content=model,
+            num_threads=1,
+            experimental_op_resolver_type=OpResolverType.BUILTIN,
+        )
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise _refusal(what, str(error)) from error
+    return interpreter
 
 
 def _refusal(what: str, error: str) -> DeviceError:

@@ -63,7 +63,7 @@ class _Registration:
 
 
 class SimulatedChip:
-    """Implements :class:`~devices.device.Chip` without a chip.
+    """Implements :class:`~devices.device.StatefulChip` without a chip.
 
     ``read`` opens executables (by default :func:`devices.executable.read_executable`);
     ``latency`` is the model of time; ``die`` is called by a ``die`` fault.
@@ -112,7 +112,12 @@ class SimulatedChip:
             engine=engine,
         )
         return Loaded(
-            handle, opened.inputs, opened.outputs, info.on_chip_bytes, info.off_chip_bytes
+            handle,
+            opened.inputs,
+            opened.outputs,
+            info.on_chip_bytes,
+            info.off_chip_bytes,
+            engine.state_bytes,
         )
 
     def _registered(self, part: Part) -> _LoadedPart:
@@ -205,6 +210,18 @@ class SimulatedChip:
         output: Tensor = np.empty(spec.shape, spec.dtype)
         registration.engine.copy_output(name, output)
         return zlib.crc32(output.data)
+
+    def reset(self, handle: int) -> None:
+        """Let a recurrent model begin afresh.  Raises ``DeviceError`` for an unknown handle."""
+        self._registration(handle).engine.reset()
+
+    def save_state(self, handle: int, target: Tensor) -> None:
+        """Copy the state of a recurrent model into ``state_bytes`` of uint8."""
+        self._registration(handle).engine.save_state(target)
+
+    def restore_state(self, handle: int, source: Tensor) -> None:
+        """Go on from a state that was saved."""
+        self._registration(handle).engine.restore_state(source)
 
     def unload(self, handle: int) -> None:
         """Forget an executable.  Raises ``DeviceError`` for an unknown handle."""

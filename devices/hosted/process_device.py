@@ -96,6 +96,10 @@ class ProcessDevice(DescribedDevice):
         result = self._connection.call("run", handle, dict(tensors), within_s=self._deadlines.run_s)
         return result
 
+    def reset(self, handle: int) -> None:
+        """Have a recurrent model begin afresh.  Raises ``DeviceError``, ``DeviceDied``."""
+        self._connection.call("reset", handle, within_s=self._deadlines.run_s)
+
     def unload(self, handle: int) -> None:
         """Forget an executable.  Raises ``DeviceError`` if the device does not answer in time."""
         self._connection.call("unload", handle, within_s=self._deadlines.answer_s, fatal=False)

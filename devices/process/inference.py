@@ -1,14 +1,15 @@
-"""One inference from tensors to tensors, for callers that are not pipeline stages."""
+"""One inference from tensors to tensors, and its state, for callers that are no pipeline stages."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 
 from devices.chip import Pacer
-from devices.device import Chip, Loaded, Tensor, Timing
+from devices.device import Chip, Loaded, StatefulChip, Tensor, Timing
 from devices.errors import DeviceError
 
 
@@ -23,11 +24,7 @@ def infer(
 
     The caller holds the chip's lock.  Raises ``TensorError`` and ``DeviceError``.
     """
-    if handle not in loaded:
-        raise DeviceError(
-            f"device {chip.name} holds no executable with handle {handle}; load one first "
-            f"(loaded now: {sorted(loaded) or 'none'})"
-        )
+    _check(chip, loaded, handle)
     start_ns = time.monotonic_ns()
     timing = chip.execute(handle, tensors)
     outputs: dict[str, Tensor] = {
@@ -37,3 +34,21 @@ def infer(
     if chip.clock == "realtime":
         pacer.occupy_until(start_ns + timing.total_ns)
     return outputs, timing
+
+
+def reset(chip: Chip, loaded: Mapping[int, Loaded], handle: int) -> None:
+    """Have an executable begin afresh, if it keeps a state at all.
+
+    The caller holds the chip's lock.  Raises ``DeviceError``.
+    """
+    _check(chip, loaded, handle)
+    if loaded[handle].state_bytes != 0:
+        cast(StatefulChip, chip).reset(handle)
+
+
+def _check(chip: Chip, loaded: Mapping[int, Loaded], handle: int) -> None:
+    if handle not in loaded:
+        raise DeviceError(
+            f"device {chip.name} holds no executable with handle {handle}; load one first "
+            f"(loaded now: {sorted(loaded) or 'none'})"
+        )

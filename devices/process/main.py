@@ -45,7 +45,7 @@ from devices.process.control import (
     StopProgram,
     close_all,
 )
-from devices.process.inference import infer
+from devices.process.inference import infer, reset
 from devices.process.log_records import LogFields
 from devices.process.programs import ProgramThread
 from devices.process.serving import serve_and_exit
@@ -154,6 +154,10 @@ class DeviceServer:
     def _run(self, handle: int, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Timing]:
         with self._chip_lock:
             return infer(self._chip, self._loaded, self._pacer, handle, tensors)
+
+    def _reset(self, handle: int) -> None:
+        with self._chip_lock:
+            reset(self._chip, self._loaded, handle)
 
     def _unload(self, handle: int) -> None:
         with self._chip_lock:

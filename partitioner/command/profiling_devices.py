@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from devices import (
     DeviceConfig,
@@ -88,18 +85,13 @@ def is_pool_text(pool: Path) -> bool:
 def _described(pool: Path) -> tuple[DeviceConfig, ...]:
     if is_pool_text(pool):
         return pool_config_from_text(str(pool), "pool").devices
-    return pool_config_from_mapping(_read(pool), str(pool)).devices
+    if not pool.exists():
+        raise ConfigError(f"pool {pool} does not exist; give a YAML file that describes devices.")
+    # Here, because it takes pydantic a while to be imported, and most pools are said in a word.
+    from pipeline.describing import config_sentence, read_placed
 
-
-def _read(path: Path) -> Any:
+    tree = read_placed(pool)
     try:
-        return yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ConfigError(
-            f"pool {path} does not exist; give a YAML file that describes devices."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"pool {path} cannot be read ({error}); give a YAML file.") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"pool {path} is not valid YAML ({reason}); correct it.") from None
+        return pool_config_from_mapping(tree.plain(), "pool").devices
+    except ConfigError as error:
+        raise ConfigError(config_sentence(error, tree, ())) from None

@@ -53,7 +53,8 @@ def verify_chain(
 ) -> Verification:
     """Run ``items`` through a pipeline of ``executables`` and through the uncut model.
 
-    ``model`` is the file that ``graph`` was read from; each item is inputs by tensor name.  The
+    ``model`` is the file that ``graph`` was read from; each item is inputs by tensor name.  Both
+    take them in this order and start afresh, so recurrent models are compared as sequences.  The
     pipeline runs on simulated devices that compute exactly, a process for each executable.
     Raises ``DeviceError`` where LiteRT cannot compute the model, and what the runner raises.
     """
@@ -112,8 +113,9 @@ def _compare(
 def run_uncut(model: bytes, items: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
     """Inferences of a whole ``.tflite``, inputs and outputs in model order.
 
-    Uses the resolver that simulated devices use: another one differs in the last bit.  Every item
-    starts from the same state.  Raises ``DeviceError`` for a model that LiteRT cannot run.
+    Uses the resolver that simulated devices use: another one differs in the last bit.  A recurrent
+    model starts afresh, and every item continues from the one before.  Raises ``DeviceError`` for a
+    model that LiteRT cannot run.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -127,7 +129,6 @@ def run_uncut(model: bytes, items: Sequence[Sequence[Tensor]]) -> list[list[Tens
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         results = []
         for item in items:
-            interpreter.reset_all_variables()
             for detail, value in zip(inputs, item, strict=True):
                 interpreter.set_tensor(detail["index"], value)
             interpreter.invoke()

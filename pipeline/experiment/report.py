@@ -1,128 +1,237 @@
-"""The result of an experiment: plain data, a table for people and a mapping for scripts."""
+"""The points of an experiment for people and for programs: table, JSON, CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from devices.simulated import model_error
+from pipeline.experiment.result import RunResult
+
+WIDTH = 80
+_WIDEST_LABEL = 26
+
+_CLOCKS = {"virtual": "virtual time", "realtime": "wall clock"}
+
+_Column = tuple[str, Callable[[RunResult], str]]
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """One pipeline run: one model, one number of segments, one queue size.
+def report_as_dict(name: str, results: Sequence[RunResult]) -> dict[str, Any]:
+    """The report as plain JSON types; docs/experiments.md explains every field."""
+    return {"name": name, "runs": [result.as_dict() for result in results]}
 
-    ``throughput_per_s`` counts items leaving the pipeline in steady state; ``speed_up`` compares
-    it with one device running the whole model.  ``latency_*_ns`` is the time of an item from
-    entering the first stage to leaving the last; ``stage_latency_ns`` the mean latency of each
-    stage alone, its parameters loaded.  ``off_chip_bytes`` are streamed at every inference.
-    ``clock`` tells whether the times are virtual (exact, repeatable) or wall time; ``overruns``
-    counts inferences on the realtime clock for which the host was too slow.
+
+def format_report(name: str, results: Sequence[RunResult], total: int | None = None) -> str:
+    """A table for each clock, none wider than 80 columns, and what has to be known beside.
+
+    ``total`` is how many points the experiment has, where not all were run.
     """
-
-    model: str
-    segments: int
-    queue_size: int
-    clock: str
-    inferences: int
-    operators: tuple[int, ...]
-    throughput_per_s: float
-    speed_up: float
-    latency_p50_ns: int
-    latency_p99_ns: int
-    stage_latency_ns: tuple[int, ...]
-    on_chip_bytes: tuple[int, ...]
-    off_chip_bytes: tuple[int, ...]
-    overruns: int
-
-    @property
-    def bottleneck_ns(self) -> int:
-        """Latency of the slowest stage."""
-        return max(self.stage_latency_ns)
-
-    @property
-    def gap_ns(self) -> int:
-        """Slowest minus fastest stage."""
-        return max(self.stage_latency_ns) - min(self.stage_latency_ns)
+    parts = []
+    for clock, words in _CLOCKS.items():
+        of_clock = [result for result in results if result.clock == clock]
+        if of_clock:
+            parts.append(f"{name} ({words})\n{_table(of_clock)}")
+            parts += _notes(of_clock)
+    if total is not None and len(results) < total:
+        parts.append(f"{len(results)} of {total} points; the others were not run.")
+    return "\n\n".join(parts)
 
 
-@dataclass(frozen=True)
-class ExperimentReport:
-    """All runs of an experiment, in the order of its file.
-
-    ``devices`` describe those of the pool that differ (:func:`devices.simulated.description_of`).
-    """
-
-    name: str
-    runs: tuple[RunResult, ...]
-    devices: tuple[Mapping[str, str | int | float], ...] = ()
-
-
-def report_as_dict(report: ExperimentReport) -> dict[str, Any]:
-    """The report as plain JSON types."""
-    return {
-        "name": report.name,
-        "devices": [dict(device) for device in report.devices],
-        "model_error": model_error(report.devices),
-        "runs": [
-            {**asdict(run), "bottleneck_ns": run.bottleneck_ns, "gap_ns": run.gap_ns}
-            for run in report.runs
-        ],
-    }
-
-
-_HEADERS = (
-    "model",
-    "TPUs",
-    "queue",
-    "items/s",
-    "speed-up",
-    "latency p50",
-    "bottleneck",
-    "gap",
-    "on-chip",
-    "off-chip",
-)
-
-
-def format_table(report: ExperimentReport) -> str:
-    """The runs as an aligned text table, numbers right-aligned."""
-    rows = [
-        (
-            run.model,
-            str(run.segments),
-            str(run.queue_size),
-            f"{run.throughput_per_s:.1f}",
-            f"{run.speed_up:.2f}x",
-            _milliseconds(run.latency_p50_ns),
-            _milliseconds(run.bottleneck_ns),
-            _milliseconds(run.gap_ns),
-            _mebibytes(sum(run.on_chip_bytes)),
-            _mebibytes(sum(run.off_chip_bytes)),
+def _notes(results: Sequence[RunResult]) -> list[str]:
+    notes = []
+    factors = sorted({one.model_factor for one in results if one.model_factor is not None})
+    if factors:
+        hosts = ", ".join(dict.fromkeys(one.hosts for one in results))
+        waiting = (
+            " With items at a rate, likely is of p99; near full load waiting is off by more."
+            if any(one.paced for one in results)
+            else ""
         )
-        for run in report.runs
+        notes.append(
+            _wrapped(
+                f"likely: 4 of 5 real devices ({hosts}) are within a factor "
+                f"{', '.join(f'{factor:.2f}' for factor in factors)} of every figure here; that is "
+                f"how far the device model is off.{waiting}"
+            )
+        )
+    if any(one.throughput_low_per_s is not None for one in results):
+        notes.append("+-: 95 % confidence interval of the mean over the repeats.")
+    for one in results:
+        if one.why:
+            place = ", ".join(f"{path} {label}" for path, label in one.varied.items())
+            notes.append(_wrapped(f"{one.verdict} {place or one.model}: {'; '.join(one.why)}"))
+    return notes
+
+
+def _table(results: Sequence[RunResult]) -> str:
+    swept = list(dict.fromkeys(path for one in results for path in one.varied))
+    swept = [p for p in swept if len({one.varied.get(p) for one in results}) > 1]
+    first: list[_Column] = [(_title(path), _label(path)) for path in swept]
+    if not first:
+        first = [("model", lambda one: _shortened(one.model))]
+    needed: list[_Column] = [("items/s", lambda one: f"{one.throughput_per_s:.1f}")]
+    if any(one.throughput_high_per_s is not None for one in results):
+        needed.append(("+-", _half_width))
+    needed.append(("likely", likely_of))
+    if all(one.model_factor is None for one in results):
+        needed.pop()
+    if any(one.verdict is not None for one in results):
+        needed.append(("verdict", lambda one: one.verdict or ""))
+    wanted: list[_Column] = [
+        ("p99", lambda one: _ms(one.response_p99_ns)),
+        ("speed-up", lambda one: "-" if one.speed_up is None else f"{one.speed_up:.2f}x"),
+        ("slowest", lambda one: _ms(one.bottleneck_ns)),
+        ("p50", lambda one: _ms(one.response_p50_ns)),
+        ("alone", lambda one: _ms(one.latency_alone_ns)),
+        ("gap", lambda one: _ms(one.gap_ns)),
+        ("streamed", lambda one: f"{sum(one.off_chip_bytes) / 2**20:.1f}M"),
+        ("lost", lambda one: str(one.lost)),
+        ("failed", lambda one: str(one.failed)),
+        ("replayed", lambda one: str(one.replayed)),
+        ("overruns", lambda one: str(one.overruns)),
     ]
-    known = model_error(report.devices)
-    return align(_HEADERS, rows) + (f"\n\ndevices: {known}" if known else "")
+    if any(one.lost or one.failed or one.replayed or one.overruns for one in results):
+        wanted = [*wanted[-4:], *wanted[:-4]]
+    taken = [column for column in wanted if not _is_idle(column, results)]
+    while True:
+        text = _laid_out([*first, *needed, *taken], results, len(first))
+        if max(map(len, text.splitlines())) <= WIDTH or not (taken or len(first) > 1):
+            return text
+        if taken:
+            taken.pop()
+        else:  # too many fields are swept: the last columns share one
+            *kept, one, other = first
+            first = [*kept, (f"{one[0]}, {other[0]}", _both(one[1], other[1]))]
 
 
-def align(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out ``rows`` under ``headers``: first column left, the others right-aligned."""
-    widths = [max(len(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
-
-    def line(cells: Sequence[str]) -> str:
-        first = cells[0].ljust(widths[0])
-        others = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
-        return "  ".join((first, *others)).rstrip()
-
-    rule = "  ".join("-" * width for width in widths)
-    return "\n".join((line(headers), rule, *(line(row) for row in rows)))
+def _is_idle(column: _Column, results: Sequence[RunResult]) -> bool:
+    values = {column[1](one) for one in results}
+    return column[0] in ("lost", "failed", "replayed", "overruns", "speed-up", "streamed") and (
+        values <= {"0", "-", "0.0M"}
+    )
 
 
-def _milliseconds(nanoseconds: int) -> str:
-    return f"{nanoseconds / 1e6:.2f} ms"
+def _both(
+    one: Callable[[RunResult], str], other: Callable[[RunResult], str]
+) -> Callable[[RunResult], str]:
+    return lambda result: _cut(f"{one(result)}, {other(result)}", _WIDEST_LABEL)
 
 
-def _mebibytes(size_bytes: int) -> str:
-    return f"{size_bytes / 2**20:.2f} MiB"
+def _title(path: str) -> str:
+    return {"models": "model", "segments": "TPUs", "queue_size": "queue"}.get(
+        path, path.removeprefix("pool.").removeprefix("arrivals.")
+    )[-16:]
+
+
+def _label(path: str) -> Callable[[RunResult], str]:
+    if path == "models":
+        return lambda one: _shortened(one.model)
+    return lambda one: _cut(one.varied.get(path, ""), _WIDEST_LABEL)
+
+
+def _shortened(model: str) -> str:
+    return _cut(model.removeprefix("zoo:").rsplit("/", 1)[-1].removesuffix(".tflite"), 26)
+
+
+def _cut(text: str, width: int) -> str:
+    """``text`` in ``width`` columns, its middle left out."""
+    if len(text) <= width:
+        return text
+    head = (width - 2) // 2
+    return f"{text[:head]}..{text[head + 2 - width :]}"
+
+
+def likely_of(one: RunResult) -> str:
+    """The range of the figure that the devices decide: with a rate, that is the response time."""
+    if one.model_factor is None:
+        return "-"
+    figure = (one.response_p99_ns or 0) / 1e6 if one.paced else one.throughput_per_s
+    low, high = figure / one.model_factor, figure * one.model_factor
+    unit = " ms" if one.paced else "/s"
+    return f"{low:.0f}-{high:.0f}{unit}" if low >= 100 else f"{low:.1f}-{high:.1f}{unit}"
+
+
+def _half_width(one: RunResult) -> str:
+    high = one.throughput_high_per_s
+    if high is None:
+        return "-"
+    half = high - one.throughput_per_s
+    return f"{half:.1f}" if half >= 1 else f"{half:.3f}"
+
+
+def _ms(nanoseconds: int | None) -> str:
+    if nanoseconds is None:
+        return "-"
+    value = nanoseconds / 1e6
+    return f"{value:.0f} ms" if value >= 1000 else f"{value:.2f} ms"
+
+
+def _laid_out(columns: Sequence[_Column], results: Sequence[RunResult], left: int) -> str:
+    rows = [[title for title, _ in columns]]
+    rows += [[value(one) for _, value in columns] for one in results]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i < left and not _numeric(rows, i) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def _numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
+    return all(row[index].replace(".", "", 1).isdigit() for row in rows[1:])
+
+
+def _wrapped(text: str) -> str:
+    lines, line = [], ""
+    for word in text.split(" "):
+        if line and len(line) + 1 + len(word) > WIDTH:
+            lines.append(line)
+            line = f"  {word}"
+        else:
+            line = f"{line} {word}" if line else word
+    return "\n".join([*lines, line])
+
+
+_LEFT_OUT = ("point", "varied", "stages", "drawn", "response_curve_ns", "config", "why", "clock")
+_TIMED = ("_ns", "_per_s", "speed_up", "cpu_share")
+
+
+def format_csv(results: Sequence[RunResult]) -> str:
+    """A flat line for every point, the swept fields first.
+
+    Figures of time stand in columns that begin with the clock they were measured on
+    (``virtual_throughput_per_s``, ``wall_throughput_per_s``), so the two never share one.
+    """
+    rows = [_flat(result) for result in results]
+    swept = list(dict.fromkeys(key for row in rows for key in row if key.startswith("swept ")))
+    names = [*swept, *dict.fromkeys(key for row in rows for key in row if key not in swept)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _flat(result: RunResult) -> dict[str, Any]:
+    values: Mapping[str, Any] = result.as_dict()
+    clock = "virtual" if result.clock == "virtual" else "wall"
+    row: dict[str, Any] = {f"swept {path}": label for path, label in result.varied.items()}
+    row["clock"] = result.clock
+    for key, value in values.items():
+        if key in _LEFT_OUT:
+            continue
+        name = f"{clock}_{key}" if key.endswith(_TIMED) else key
+        joined = isinstance(value, list | tuple)
+        row[name] = " ".join(map(str, value)) if joined else "" if value is None else value
+    row["why"] = "; ".join(result.why)
+    return row
+
+
+def label_of(result: RunResult) -> str:
+    """What makes a point differ, in words; of a single point its model."""
+    return ", ".join(f"{path} {label}" for path, label in result.varied.items()) or result.model

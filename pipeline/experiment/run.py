@@ -1,180 +1,181 @@
-"""Running an experiment: one pool of devices, one pipeline after another.
+"""Running an experiment: one point after another, each kept as soon as it is done.
 
 How a model becomes segments is not this room's business: the caller hands in a
-:class:`Segmenter`.  Inputs are pushed from a thread of their own while the results are popped,
-so bounded outer queues cannot lock the two against each other.
+:class:`~pipeline.experiment.cuts.Segmenter`.  Cuts are searched on quiet devices (virtual clock, no
+noise, no faults), so they are equal whenever and wherever the experiment runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
+from devices import DeviceConfig, DevicePool
+from devices.errors import ConfigError, EdgeTpuError
+from pipeline.describing import ExperimentSpec, Mistakes, Point
+from pipeline.experiment.cuts import Cut, CutQuestion, SegmentedModel, Segmenter
+from pipeline.experiment.journal import WORK, Journal
+from pipeline.experiment.measuring import Assigned, measure
+from pipeline.experiment.result import RunResult, evaluate
 
-from devices import Device, DevicePool, TensorSpec
-from devices.device import Tensor
-from devices.simulated import description_of
-from pipeline.experiment.report import ExperimentReport, RunResult
-from pipeline.experiment.spec import ExperimentSpec, PartitionMethod
-from pipeline.host import Result
-from pipeline.runner import PipelinedModelRunner
-
-Progress = Callable[[str], None]
-
-_DISTINCT_INPUTS = 4
-"""Random inputs made per run; items take turns, because making one costs more than pushing it."""
+Progress = Callable[[str, int, int], None]
+"""What is being done, how many points are done, and how many there are."""
 
 
-@dataclass(frozen=True)
-class SegmentedModel:
-    """A model cut and compiled: per segment its executable and what the compiler says of it."""
+def check_models(spec: ExperimentSpec, segmenter: Segmenter) -> dict[str, str]:
+    """Read every model; gives the SHA-256 of their contents.
 
-    executables: tuple[Path, ...]
-    operators: tuple[int, ...]
-    on_chip_bytes: tuple[int, ...]
-    off_chip_bytes: tuple[int, ...]
-
-
-class Segmenter(Protocol):
-    """Turns a model into ``segments`` executables, by measuring on ``devices`` if it likes."""
-
-    def __call__(
-        self, model: str, segments: int, method: PartitionMethod, devices: Sequence[Device]
-    ) -> SegmentedModel: ...
+    Raises ``ConfigError``, a sentence with its place in the file for each that is of no use.
+    """
+    hashes: dict[str, str] = {}
+    told: list[str] = []
+    for model in spec.models:
+        points = [point for point in spec.points if point.experiment.models == model]
+        for most in (True, False):
+            try:
+                hashes[model] = segmenter.check(
+                    model, sorted({p.experiment.segments for p in points}) if most else []
+                )
+            except EdgeTpuError as error:
+                place = points[0].where["models"]
+                if most:  # is it the model, or the number of its segments?
+                    sentence = f"{place}: {error}"
+                    continue
+                sentence = f"{place}: {error}"
+            else:
+                if most:
+                    break
+                place = max(points, key=lambda p: p.experiment.segments).where["segments"]
+                sentence = f"{place}: {sentence.partition(': ')[2]}"
+            told.append(sentence)
+            break
+    if told:
+        raise Mistakes("\n".join(told))
+    return hashes
 
 
 def run_experiment(
-    spec: ExperimentSpec, segmenter: Segmenter, progress: Progress = lambda line: None
-) -> ExperimentReport:
-    """Run everything ``spec`` asks for and report it in the order of the file.
-
-    Raises :class:`~devices.errors.EdgeTpuError` for models that cannot be read or cut, and for a
-    pool with too few devices.
-    """
-    runs: list[RunResult] = []
-    with DevicePool(spec.pool) as pool:
-        pool.select(max(spec.segments))
-        for model in spec.models:
-            whole = segmenter(model, 1, spec.partition, pool.devices)
-            progress(f"{model}: one TPU")
-            baselines = {
-                size: _measure(spec, model, whole, pool.select(1), size)
-                for size in spec.queue_sizes
-            }
-            for segments in spec.segments:
-                cut = whole
-                if segments > 1:
-                    progress(f"{model}: cutting into {segments} segments")
-                    cut = segmenter(model, segments, spec.partition, pool.devices)
-                for size in spec.queue_sizes:
-                    baseline = baselines[size]
-                    if segments == 1:
-                        runs.append(_with_speed_up(baseline, baseline))
-                        continue
-                    progress(f"{model}: {segments} TPUs, queue size {size}")
-                    run = _measure(spec, model, cut, pool.select(segments), size)
-                    runs.append(_with_speed_up(run, baseline))
-        devices = tuple(description_of(device) for device in pool.devices)
-    return ExperimentReport(name=spec.name, runs=tuple(runs), devices=devices)
-
-
-def _with_speed_up(run: RunResult, baseline: RunResult) -> RunResult:
-    return replace(run, speed_up=run.throughput_per_s / baseline.throughput_per_s)
-
-
-def _measure(
     spec: ExperimentSpec,
-    model: str,
-    cut: SegmentedModel,
-    devices: Sequence[Device],
-    queue_size: int,
-) -> RunResult:
-    """Push the experiment's inferences through one pipeline and read the times off the results.
+    segmenter: Segmenter,
+    journal: Journal,
+    progress: Progress = lambda text, done, total: None,
+) -> tuple[RunResult, ...]:
+    """Run all points that the journal does not have; gives all in the order of the file.
 
-    The warm-up leaves the pipeline before anything is counted: behind a cold start items pile up,
-    and then flow off for a while faster than the pipeline can take them in.
+    Raises :class:`~devices.errors.EdgeTpuError` for models that cannot be cut.  A point whose
+    devices die is kept with its reason, and the others are run.
     """
-    with PipelinedModelRunner(
-        cut.executables,
-        devices,
-        queue_size=queue_size,
-        input_queue_size=spec.input_queue_size,
-        output_queue_size=spec.output_queue_size,
-    ) as runner:
-        inputs = _inputs(runner.inputs, spec.seed)
-        warm = _pass_through(runner, inputs, spec.warmup, ready_ns=None)
-        last_ns = max((result.exit_ns for result in warm), default=0)
-        ready_ns = last_ns if devices[0].clock == "virtual" else None
-        results = _pass_through(runner, inputs, spec.inferences, ready_ns=ready_ns)
-    stages = runner.stats().stages  # final only now that the stages have ended
-    warm_latency_ns = tuple(
-        round((stage.counters.busy_ns - stage.counters.parameter_load_ns) / stage.items)
-        for stage in stages
-    )
-    exits = [result.exit_ns for result in results]
-    latency_ns = [result.exit_ns - result.entry_ns for result in results]
-    return RunResult(
-        model=model,
-        segments=len(cut.executables),
-        queue_size=queue_size,
-        clock=devices[0].clock,
-        inferences=spec.inferences,
-        operators=cut.operators,
-        throughput_per_s=(spec.inferences - 1) * 1e9 / (exits[-1] - exits[0]),
-        speed_up=1.0,
-        latency_p50_ns=int(np.percentile(latency_ns, 50)),
-        latency_p99_ns=int(np.percentile(latency_ns, 99)),
-        stage_latency_ns=warm_latency_ns,
-        on_chip_bytes=cut.on_chip_bytes,
-        off_chip_bytes=cut.off_chip_bytes,
-        overruns=sum(stage.counters.overruns for stage in stages),
+    work = journal.folder / WORK
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        with DevicePool.simulated(1, compute="none"):  # keeps what starts devices alive
+            for index, point in enumerate(spec.points):
+                if point.key in journal.results:
+                    continue
+                done, total = len(journal.results), len(spec.points)
+
+                def tell(text: str, done: int = done, total: int = total) -> None:
+                    progress(text, done, total)
+
+                journal.add(_run_point(index, point, segmenter, journal, work, tell))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return results_of(spec, journal)
+
+
+def results_of(spec: ExperimentSpec, journal: Journal) -> tuple[RunResult, ...]:
+    """The points that are done, in the order of the file."""
+    return tuple(
+        journal.results[point.key] for point in spec.points if point.key in journal.results
     )
 
 
-def _pass_through(
-    runner: PipelinedModelRunner,
-    inputs: Iterator[dict[str, Tensor]],
-    count: int,
-    *,
-    ready_ns: int | None,
-) -> list[Result]:
-    """The results of ``count`` items, pushed by a thread of their own."""
-
-    def push() -> None:
-        for _ in range(count):
-            runner.push(next(inputs), ready_ns=ready_ns)
-
-    with ThreadPoolExecutor(1, "experiment feeder") as thread:
-        pushing = thread.submit(push)
-        try:
-            results = [runner.pop_result() for _ in range(count)]
-        except BaseException:
-            runner.cancel()  # a push that waits for room ends as well
-            raise
-        pushing.result()
-    return [result for result in results if result is not None]
-
-
-def _inputs(specs: Sequence[TensorSpec], seed: int) -> Iterator[dict[str, Tensor]]:
-    """Endless seeded random inputs over the full range of each integer dtype."""
-    generator = np.random.default_rng(seed)
-    items = [
-        {spec.name: _random_tensor(generator, spec) for spec in specs}
-        for _ in range(_DISTINCT_INPUTS)
-    ]
-    while True:
-        yield from items
+def _run_point(
+    index: int,
+    point: Point,
+    segmenter: Segmenter,
+    journal: Journal,
+    work: Path,
+    tell: Callable[[str], None],
+) -> RunResult:
+    experiment = point.experiment
+    pipelines: list[Assigned] = []
+    used: list[int] = []
+    first: tuple[Cut, SegmentedModel] | None = None
+    for numbers in _offered(point):
+        cut = _cut(point, [point.pool.devices[n] for n in numbers], segmenter, journal, tell)
+        model = _compiled(experiment.models, cut, segmenter, work)
+        devices = tuple(numbers[place] for place in cut.placement)
+        used += devices
+        pipelines.append(Assigned(tuple(map(str, model.executables)), devices))
+        first = first or (cut, model)
+    assert first is not None
+    what = ", ".join(f"{path} {label}" for path, label in point.varied.items()) or experiment.models
+    repeats = []
+    for repeat in range(experiment.repeats):
+        nth = f", repeat {repeat + 1} of {experiment.repeats}" if experiment.repeats > 1 else ""
+        tell(f"{what}{nth}")
+        repeats.append(measure(experiment, point.pool, pipelines, point.offsets(repeat), repeat))
+    names = tuple(f"{point.pool.devices[n].host}:{n}" for n in used)
+    return evaluate(index, point, first[1], names, first[0].outcome, repeats)
 
 
-def _random_tensor(generator: np.random.Generator, spec: TensorSpec) -> Tensor:
-    dtype = np.dtype(spec.dtype)
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return generator.integers(
-            limits.min, limits.max, size=spec.shape, dtype=dtype, endpoint=True
+def _offered(point: Point) -> list[list[int]]:
+    """For every copy the numbers of the devices it may use: all but spares for a single one."""
+    experiment = point.experiment
+    if experiment.copies == 1:
+        return [list(range(len(point.pool.devices) - experiment.spares))]
+    size = experiment.segments
+    return [list(range(copy * size, (copy + 1) * size)) for copy in range(experiment.copies)]
+
+
+def _cut(
+    point: Point,
+    devices: Sequence[DeviceConfig],
+    segmenter: Segmenter,
+    journal: Journal,
+    tell: Callable[[str], None],
+) -> Cut:
+    experiment = point.experiment
+    quiet = [
+        replace(
+            device,
+            clock="virtual",
+            compute="none",
+            noise_sigma=0.0,
+            noise_seed=0,
+            faults=(),
+            cpu_affinity=None,
         )
-    return generator.random(size=spec.shape).astype(dtype)
+        for device in devices
+    ]
+    if len(set(quiet)) == 1:
+        quiet = quiet[: experiment.segments]
+    question = CutQuestion(
+        experiment.models, experiment.segments, experiment.partition, experiment.diff_threshold_ns
+    )
+    text = json.dumps([repr(question), [repr(device) for device in quiet]])
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    if key not in journal.cuts:
+        if experiment.segments > 1:
+            tell(f"{experiment.models}: cutting into {experiment.segments} segments")
+        with DevicePool(quiet) as pool:
+            journal.add_cut(key, segmenter.choose(question, pool.devices))
+    return journal.cuts[key]
+
+
+def _compiled(model: str, cut: Cut, segmenter: Segmenter, work: Path) -> SegmentedModel:
+    key = hashlib.sha256(f"{model} {cut.runs}".encode()).hexdigest()[:16]
+    folder = work / key
+    try:
+        folder.mkdir(exist_ok=True)
+        return segmenter.compile(model, cut, folder)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror}); make room and go on with --resume."
+        ) from None

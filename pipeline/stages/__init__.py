@@ -10,6 +10,7 @@ from pipeline.stages.program import ProgramConfig, Repeat, stage_main
 from pipeline.stages.recovery import Losses, item_lost, runnable
 from pipeline.stages.routes import SOURCE, RoutePlan, StageTensors, plan_routes
 from pipeline.stages.stage import StageConfig
+from pipeline.stages.state import create_state_memory
 
 __all__ = [
     "SOURCE",
@@ -19,6 +20,7 @@ __all__ = [
     "RoutePlan",
     "StageConfig",
     "StageTensors",
+    "create_state_memory",
     "item_lost",
     "plan_routes",
     "runnable",

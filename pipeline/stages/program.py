@@ -26,6 +26,7 @@ from pipeline.channels import Consumer, Producer, SharedMemoryConsumer, SharedMe
 from pipeline.errors import PeerDied
 from pipeline.observing import StatisticsPage, open_page
 from pipeline.stages.stage import DeviceTime, Stage, StageConfig, Stopped
+from pipeline.stages.state import HiddenState, KeptState, State
 
 _logger = SafeLogger(__name__)
 
@@ -34,8 +35,9 @@ _logger = SafeLogger(__name__)
 class ProgramConfig:
     """The stages of one device, in the order of their segments.
 
-    The descriptors come in this order, stage after stage: the statistics page, then those of
-    each input channel's consumer, then those of each output channel's producer.
+    The descriptors come in this order, stage after stage: the statistics page, the memory of its
+    state if that is kept, then those of each input channel's consumer, then those of each output
+    channel's producer.
     """
 
     stages: tuple[StageConfig, ...]
@@ -65,6 +67,12 @@ def stage_main(context: ProgramContext) -> None:
             page = open_page(next(descriptors), stage.trace_items)
             pages.append(page)
             closing.callback(page.close)
+            state: State | None = None
+            if stage.state_bytes:
+                state = KeptState(context, stage.handle, next(descriptors), stage.state_bytes)
+                closing.callback(state.close)
+            elif stage.state_bytes is None:
+                state = HiddenState(stage.segment)
             consumers: list[Consumer] = []
             for spec in stage.inputs:
                 taken = next(descriptors), next(descriptors), next(descriptors)
@@ -76,7 +84,9 @@ def stage_main(context: ProgramContext) -> None:
                 producers.append(SharedMemoryProducer(spec, *taken))
                 closing.callback(producers[-1].close)
             ends += [*consumers, *producers]
-            stages.append(Stage(context, stage, consumers, producers, page, device_time, stopping))
+            stages.append(
+                Stage(context, stage, consumers, producers, page, state, device_time, stopping)
+            )
         positions = [stage.resume() for stage in stages]
         listener = _Listener(context, ends, pages[0], stopping)
         listener.start()

@@ -6,6 +6,7 @@
                                                                                       │
                               release the input slots, which upstream may fill again ◄┘
 
+A recurrent segment's state is kept between fetch and commit (:mod:`pipeline.stages.state`).
 Input slots are released only after the outputs are published.  So at any moment every item is in
 some ring, and what a stage had not published when it died can be computed again from its inputs
 (:meth:`Stage.resume`; see :mod:`pipeline.stages.recovery`).
@@ -39,6 +40,7 @@ from pipeline.observing import StatisticsPage
 from pipeline.stages.ends import Outgoing, incoming, outgoing
 from pipeline.stages.recovery import resumption
 from pipeline.stages.routes import SOURCE
+from pipeline.stages.state import State
 
 _now_ns = time.monotonic_ns
 
@@ -47,6 +49,7 @@ _now_ns = time.monotonic_ns
 class StageConfig:
     """What a stage is told: its place, its executable on the chip, and its channels.
 
+    ``state_bytes`` is as in :class:`~devices.device.Loaded`.
     ``generation`` counts the devices the segment had before.  ``condemned`` is an item that is
     to fail without being computed, and why.  With ``verify``, outputs are checked against the
     chip's checksum of them.
@@ -60,6 +63,7 @@ class StageConfig:
     condemned: tuple[int, str] | None = None
     verify: bool = False
     trace_items: int = 0
+    state_bytes: int | None = 0
 
 
 @dataclass
@@ -83,6 +87,7 @@ class Stage:
         consumers: Sequence[Consumer],
         producers: Sequence[Producer],
         page: StatisticsPage,
+        state: State | None,
         device_time: DeviceTime,
         stopping: threading.Event,
     ) -> None:
@@ -96,6 +101,7 @@ class Stage:
         self._incoming = incoming(consumers)
         self._outgoing = outgoing(producers)
         self._page = page
+        self._state = state
         self._counters = page.counters()
         self._time = device_time
         self._stopping = stopping
@@ -130,6 +136,8 @@ class Stage:
             pairs = zip(self._producers, found.ahead, strict=True)
             behind = [producer for producer, ahead in pairs if not ahead]
             self._ahead = outgoing(behind), recorded
+        if self._state is not None:
+            self._state.resume(found.next_item)
         if last is not None and self._page.stored < found.next_item:
             self._count_unseen(last)
         for consumer in self._consumers:
@@ -174,6 +182,8 @@ class Stage:
             failure = recorded.failure
         elif item_id == self._condemned and self._config.condemned is not None:
             failure = self._failed(self._config.condemned[1])
+        elif self._state is not None and self._state.lost is not None:
+            failure = self._failed(self._state.lost)
         else:
             latency_ns, failure = self._execute(item)
         finish_ns = start_ns
@@ -193,6 +203,8 @@ class Stage:
                 latency_ns += again_ns
                 finish_ns += again_ns
                 depart_ns = max(depart_ns, finish_ns)
+            if failure is None and self._state is not None:
+                self._state.keep(item_id)
         if recorded is not None:  # what some readers were told holds for all
             depart_ns, entry_ns = recorded.ready_ns, recorded.entry_ns
             finish_ns = min(finish_ns, depart_ns)
@@ -229,6 +241,7 @@ class Stage:
             with self._chip_lock:
                 timing = self._chip.execute(self._handle, item.tensors)
         except Exception as error:
+            self._take_back()
             return -1, self._failed(error)
         counters.host_ns += _now_ns() - began_ns
         page.depends()
@@ -254,12 +267,18 @@ class Stage:
         except TensorError:
             return _AGAIN
         except Exception as error:
+            self._take_back()
             return self._failed(error)
         self._counters.output_bytes += self._output_bytes
         return None
 
     def _once_more(self, item: Item, slot: Slot) -> tuple[int, Failure | None]:
         """A wrong answer may be a slip: ask again, and if it is wrong again, leave this device."""
+        if not self._take_back():
+            raise WrongAnswer(
+                f"Device {self._chip.name!r} answered nonsense for item {item.item_id} of segment "
+                f"{self._segment}, and cannot be asked again: its state is hidden."
+            )
         latency_ns, failure = self._execute(item)
         self._counters.items -= failure is None  # the same item: counted once
         if failure is None:
@@ -271,6 +290,10 @@ class Stage:
                     "checksum."
                 )
         return max(0, latency_ns), failure
+
+    def _take_back(self) -> bool:
+        """Have the state as it was before the item; tells whether that is possible."""
+        return self._state is None or self._state.undo()
 
     def _failed(self, error: Exception | str) -> Failure:
         self._counters.failed_items += 1

@@ -31,8 +31,8 @@ class Executables:
     def load(self, segment: int, device: Device, patience_s: float | None = None) -> Loaded:
         """Load that of a segment; the device is killed if it takes longer than ``patience_s``.
 
-        Raises what the device raises, and ``ModelError`` if it has other inputs or outputs than
-        when it was loaded first.
+        Raises what the device raises, and ``ModelError`` if it has other inputs or outputs, or
+        another state, than when it was loaded first.
         """
         file = self._files[segment]
         kill = getattr(device, "kill", None)
@@ -52,6 +52,12 @@ class Executables:
             raise ModelError(
                 f"{file.original} has other inputs or outputs on device {device.name} than when "
                 "the pipeline was made; leave the executables in place while a pipeline runs."
+            )
+        if loaded.state_bytes != before.state_bytes:
+            raise ModelError(
+                f"{file.original} keeps a state of {loaded.state_bytes} bytes on device "
+                f"{device.name} and of {before.state_bytes} where it ran before; use devices of "
+                "one kind for a recurrent model."
             )
         return loaded
 

@@ -28,6 +28,7 @@ from pipeline.stages import (
     Repeat,
     RoutePlan,
     StageConfig,
+    create_state_memory,
     item_lost,
     runnable,
     stage_main,
@@ -80,6 +81,7 @@ class Seating:
         self._device_names: dict[tuple[int, int], str] = {}
         self.pages: list[StatisticsPage] = []
         self._page_memories: list[int] = []
+        self._state_memories: dict[int, int] = {}
         try:
             for spec in plan.channels:
                 self._channels[spec] = new = create_channel(spec)
@@ -123,11 +125,16 @@ class Seating:
                     condemned=condemned[1:] if condemned and condemned[0] == segment else None,
                     verify=self._verify,
                     trace_items=self._trace_items,
+                    state_bytes=executable.state_bytes,
                 )
             )
             self.pages[segment].begin(-1, time.monotonic_ns() + START_NS)
             self._device_names[segment, seat.program] = device.name
             given.append(self._page_memories[segment])
+            if executable.state_bytes:
+                if segment not in self._state_memories:
+                    self._state_memories[segment] = create_state_memory(executable.state_bytes)
+                given.append(self._state_memories[segment])
             for spec in inputs:
                 given += self._channels[spec].consumer
             for spec in outputs:
@@ -244,9 +251,9 @@ class Seating:
             page.close()
         for channel in self._channels.values():
             os.close(channel.memory)
-        for memory in self._page_memories:
+        for memory in (*self._page_memories, *self._state_memories.values()):
             os.close(memory)
-        self._channels, self.pages, self._page_memories = {}, [], []
+        self._channels, self.pages, self._page_memories, self._state_memories = {}, [], [], {}
 
 
 def _ignore(event: Any) -> None:

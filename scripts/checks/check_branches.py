@@ -115,7 +115,7 @@ def set_memory(seed: int) -> None:
     size = 1_500 + 700 * (seed % 7) if small else 8 * 2**20
     for module in (compiler.mapping.allocation, compiler.executables):
         vars(module)["PARAMETER_MEMORY_BYTES"] = size
-    reserves = {"_SMALL_RESERVE_BYTES": 241_172, "_RESERVE_BYTES": 996_148}
+    reserves = {"_SMALL_RESERVE_BYTES": 272_630, "_RESERVE_BYTES": 996_148}
     for name, reserve in reserves.items():
         vars(compiler.mapping.allocation)[name] = reserve >> 10 if small else reserve
 

@@ -4,9 +4,9 @@
     scripts/checks/check_cuts.py MODEL... [--image cat.bmp] [--resolver xnnpack|builtin|reference]
 
 For each model: every two-way cut, 2, 3, 4 and 8 segments of equal operator count, and one operator
-per segment, each compared bit for bit with the uncut model on one input.  A model that ends in a
-custom operator LiteRT does not have is checked up to that operator.  Prints one line per model and
-exits with 1 if anything differs.
+per segment, each compared bit for bit with the uncut model on one input, or on several in sequence
+where the model has a state.  A model that ends in a custom operator LiteRT does not have is checked
+up to that operator.  Prints one line per model and exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ RESOLVERS = {
     "reference": OpResolverType.BUILTIN_REF,
 }
 SEGMENT_COUNTS = (2, 3, 4, 8)
+ITEMS_WITH_STATE = 5
 
 
 class Segment:
@@ -49,8 +50,7 @@ class Segment:
         self.interpreter.allocate_tensors()
 
     def run(self, values: Values) -> None:
-        """Take inputs from ``values``, add outputs to them; states start from zero."""
-        self.interpreter.reset_all_variables()
+        """Take inputs from ``values``, add outputs to them; states go on from call to call."""
         details = self.interpreter.get_input_details()
         for tensor, detail in zip(self.edge.inputs, details, strict=True):
             self.interpreter.set_tensor(detail["index"], values[tensor])
@@ -70,9 +70,17 @@ def read_bitmap(path: Path) -> NDArray[np.uint8]:
     return image[::-1] if height > 0 else image
 
 
-def inputs_for(graph: Graph, image: NDArray[np.uint8] | None) -> Values:
+def items_for(graph: Graph, image: NDArray[np.uint8] | None) -> list[Values]:
+    """One item, or several if the model has a state."""
+    remembers = any(tensor.is_variable for tensor in graph.tensors) or any(
+        operator.kind == "VAR_HANDLE" for operator in graph.operators
+    )
+    return [inputs_for(graph, image, i) for i in range(ITEMS_WITH_STATE if remembers else 1)]
+
+
+def inputs_for(graph: Graph, image: NDArray[np.uint8] | None, seed: int) -> Values:
     """The image for image inputs (nearest neighbour), seeded noise for all others."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     values: Values = {}
     for index in graph.inputs:
         tensor = graph.tensors[index]
@@ -124,33 +132,35 @@ def plans(graph: Graph) -> dict[str, list[list[int]]]:
     return named
 
 
-def run_chain(graph: Graph, cuts: Sequence[int], values: Values, resolver: OpResolverType) -> None:
-    """Run the segments one after the other, collecting what each makes in ``values``."""
+def run_chain(
+    graph: Graph, cuts: Sequence[int], given: Sequence[Values], resolver: OpResolverType
+) -> list[Values]:
+    """Run the segments one after the other, each on all items in turn: what was given and made."""
+    items = [dict(values) for values in given]
     for first, end in pairwise([0, *cuts, len(graph)]):
-        Segment(graph, first, end, resolver).run(values)
+        segment = Segment(graph, first, end, resolver)
+        for values in items:
+            segment.run(values)
+    return items
 
 
 def check(graph: Graph, image: NDArray[np.uint8] | None, resolver: OpResolverType) -> bool:
     """Check one model, print its line, and tell whether all chains were exact."""
     graph = runnable_part(graph, resolver)
-    given = inputs_for(graph, image)
-    truth = dict(given)
-    Segment(graph, 0, len(graph), resolver).run(truth)
+    given = items_for(graph, image)
+    truth = run_chain(graph, [], given, resolver)
     started = time.perf_counter()
     # Final outputs are often a softmax with few distinct values; every tensor that crosses any
     # cut is compared too, with the one made by the chain of single operators.
-    singles = dict(given)
-    run_chain(graph, [p for p in range(1, len(graph)) if graph.cuttable(p)], singles, resolver)
-    exact = all(same(singles[t], truth[t]) for t in graph.outputs)
+    places = [p for p in range(1, len(graph)) if graph.cuttable(p)]
+    singles = run_chain(graph, places, given, resolver)
+    exact = all_same(singles, truth, graph.outputs)
     results = [] if exact else ["one per op DIFFERS"]
     for name, cut_lists in plans(graph).items():
         wrong = []
         for cuts in cut_lists:
-            values = dict(given)
-            run_chain(graph, cuts, values, resolver)
-            if any(not same(values[t], truth[t]) for t in graph.outputs) or any(
-                not same(value, singles[t]) for t, value in values.items()
-            ):
+            found = run_chain(graph, cuts, given, resolver)
+            if not (all_same(found, truth, graph.outputs) and all_same(found, singles, found[0])):
                 wrong.append(cuts)
         results.append(f"{name} {len(cut_lists) - len(wrong)}/{len(cut_lists)}")
         if wrong:
@@ -159,9 +169,16 @@ def check(graph: Graph, image: NDArray[np.uint8] | None, resolver: OpResolverTyp
     seconds = time.perf_counter() - started
     print(
         f"{graph.stem:48} {len(graph):4} ops  {'  '.join(results)}  "
-        f"one per op {len(graph)}  ({len(singles)} tensors compared, {seconds:.1f} s)"
+        f"one per op {len(graph)}  "
+        f"({len(singles[0])} tensors of {len(given)} items compared, {seconds:.1f} s)"
     )
     return exact
+
+
+def all_same(found: Sequence[Values], expected: Sequence[Values], tensors: Iterable[int]) -> bool:
+    """Whether these tensors are the same in every item."""
+    pairs = list(zip(found, expected, strict=True))
+    return all(same(one[t], other[t]) for t in tensors for one, other in pairs)
 
 
 def same(a: NDArray[Any], b: NDArray[Any]) -> bool:

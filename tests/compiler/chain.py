@@ -58,24 +58,41 @@ def inputs_of(data: bytes, seed: int = 0) -> list[Array]:
 def run_uncut(
     data: bytes, inputs: Sequence[Array], resolver: OpResolverType = XNNPACK
 ) -> list[Array]:
-    """Outputs of the model in model order; states start from zero."""
+    """Outputs of the model in model order for one item."""
+    return uncut_sequence(data, [inputs], resolver)[0]
+
+
+def uncut_sequence(
+    data: bytes, items: Sequence[Sequence[Array]], resolver: OpResolverType = XNNPACK
+) -> list[list[Array]]:
+    """Outputs for each item: states start from zero, and go on from item to item."""
     interpreter = interpreter_of(data, resolver)
-    interpreter.reset_all_variables()
-    for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.set_tensor(detail["index"], value)
-    interpreter.invoke()
-    return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
+    results = []
+    for inputs in items:
+        for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
+            interpreter.set_tensor(detail["index"], value)
+        interpreter.invoke()
+        details = interpreter.get_output_details()
+        results.append([interpreter.get_tensor(detail["index"]) for detail in details])
+    return results
 
 
 def run_segment(data: bytes, values: dict[str, Array], resolver: OpResolverType = XNNPACK) -> None:
     """Run one segment on named values, adding its outputs to them."""
+    segment_sequence(data, [values], resolver)
+
+
+def segment_sequence(
+    data: bytes, items: Sequence[dict[str, Array]], resolver: OpResolverType = XNNPACK
+) -> None:
+    """The same for one item after the other."""
     interpreter = interpreter_of(data, resolver)
-    interpreter.reset_all_variables()
-    for detail in interpreter.get_input_details():
-        interpreter.set_tensor(detail["index"], values[detail["name"]])
-    interpreter.invoke()
-    for detail in interpreter.get_output_details():
-        values[detail["name"]] = interpreter.get_tensor(detail["index"])
+    for values in items:
+        for detail in interpreter.get_input_details():
+            interpreter.set_tensor(detail["index"], values[detail["name"]])
+        interpreter.invoke()
+        for detail in interpreter.get_output_details():
+            values[detail["name"]] = interpreter.get_tensor(detail["index"])
 
 
 def run_chain(
@@ -84,12 +101,22 @@ def run_chain(
     inputs: Sequence[Array],
     resolver: OpResolverType = XNNPACK,
 ) -> list[Array]:
-    """Outputs of the chain of segments cut before the operators ``cuts``."""
+    """Outputs of the chain of segments cut before the operators ``cuts``, for one item."""
+    return chain_sequence(graph, cuts, [inputs], resolver)[0]
+
+
+def chain_sequence(
+    graph: Graph,
+    cuts: Sequence[int],
+    items: Sequence[Sequence[Array]],
+    resolver: OpResolverType = XNNPACK,
+) -> list[list[Array]]:
+    """The same for one item after the other."""
     names = [graph.tensors[t].name for t in graph.inputs]
-    values = dict(zip(names, inputs, strict=True))
+    values = [dict(zip(names, inputs, strict=True)) for inputs in items]
     for first, end in pairwise([0, *cuts, len(graph)]):
-        run_segment(cut(graph, first, end), values, resolver)
-    return [values[graph.tensors[t].name] for t in graph.outputs]
+        segment_sequence(cut(graph, first, end), values, resolver)
+    return [[of_item[graph.tensors[t].name] for t in graph.outputs] for of_item in values]
 
 
 def assert_same(found: Sequence[Array], expected: Sequence[Array]) -> None:

@@ -74,7 +74,7 @@ def test_one_model(capsys: Capture) -> None:
         "Output model: net.v1_edgetpu.tflite",
         f"Output size: {format_size(Path('net.v1_edgetpu.tflite').stat().st_size)}",
         "On-chip memory used for caching model parameters: 0.00B",
-        "On-chip memory remaining for caching model parameters: 7.77MiB",
+        "On-chip memory remaining for caching model parameters: 7.74MiB",
         "Off-chip memory used for streaming uncached model parameters: 0.00B",
         "Number of Edge TPU subgraphs: 1",
         "Total number of operations: 6",

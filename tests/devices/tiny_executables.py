@@ -88,6 +88,16 @@ _TWICE = model([("ADD", [X, X], Y)])
 _DOUBLE = executable(mapped(_CACHED, _TWICE))
 _LATER = info(work(parameter_bytes=6_400), work("RELU", "cpu"), offset=3_200)
 
+
+def _remembering() -> bytes:
+    """y = x + 2 z, where z is the y before."""
+    tiny = Tiny()
+    x, y, z = (tiny.tensor(name, scale=1.0, variable=name == "z") for name in "xyz")
+    tiny.add(x, z, y)
+    tiny.add(y, y, z)
+    return tiny.ends([x], [y]).build()
+
+
 TINY = {
     # y = 2 x
     "double": _DOUBLE,
@@ -108,6 +118,7 @@ TINY = {
         Part(_LATER, (Y, Z), (W,), model([("ADD", [Y, Z], W)])),
         outputs=(W,),
     ),
+    "remembering": executable(mapped(_CACHED, _remembering())),
     # the input is an output as well
     "passing": replace(_DOUBLE, outputs=(X, Y)),
     "cpu_only": executable(Part(info(work(target="cpu"), token=0)), _TWICE),

@@ -21,7 +21,7 @@ PLAN: dict[str, dict[str, str]] = {
         "hosted": "errors device process nursery",
         "config": "errors chip",
         "local": "errors device chip process",
-        "coral": "errors device executable hosted",
+        "coral": "errors device executable chip hosted",
         "simulated": "device chip hosted",
         "trial": "errors hosted simulated",
         "hosts_cli": "chip",
@@ -84,8 +84,9 @@ PLAN: dict[str, dict[str, str]] = {
         "assembling": "stages supervising running",
         "runner": "errors observing host supervising running arguments batches asynchronous "
         "observable assembling",
-        "experiment": "host runner",
-        "cli": "observing experiment",
+        "describing": "",
+        "experiment": "host observing runner describing",
+        "cli": "observing describing experiment",
     },
     "partitioner": {
         "problem": "",
@@ -99,8 +100,10 @@ PLAN: dict[str, dict[str, str]] = {
         "reporting": "problem certificate measuring sizing",
         "command": "problem graphs strategies measuring sizing reporting",
         "segmenter": "problem graphs strategies measuring",
-        "experiment": "segmenter",
-        "check_partition": "certificate reporting",
+        "experiment_timeline": "",
+        "experiment_page": "experiment_timeline",
+        "experiment": "segmenter experiment_page",
+        "check_partition": "problem graphs certificate reporting",
         "cli": "command",
     },
     "pycoral": {

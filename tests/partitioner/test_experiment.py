@@ -1,14 +1,24 @@
-"""Whole experiments: the command, its numbers, and what mistakes are answered with."""
+"""Whole experiments: the command, its numbers, its folder, and what mistakes are answered with."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from partitioner.experiment import main
 from zoo.random_graph import random_graph
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +28,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def experiment(tmp_path: Path, model: Path, more: str = "") -> Path:
     path = tmp_path / "experiment.yaml"
     path.write_text(
@@ -25,6 +40,11 @@ def experiment(tmp_path: Path, model: Path, more: str = "") -> Path:
         f"pool: {{compute: none}}\n{more}"
     )
     return path
+
+
+def runs_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["runs"]
+    return runs
 
 
 def test_the_slowest_stage_sets_the_pace_and_virtual_time_repeats(
@@ -41,9 +61,8 @@ def test_the_slowest_stage_sets_the_pace_and_virtual_time_repeats(
         (3, 1),
         (3, 2),
     ]
-    alone = runs[0]
-    assert alone["speed_up"] == 1.0
     for run in runs:
+        alone = runs[run["queue_size"] - 1]
         assert sum(run["operators"]) == 10
         assert run["clock"] == "virtual"
         bottleneck_ns = max(run["stage_latency_ns"])
@@ -51,63 +70,219 @@ def test_the_slowest_stage_sets_the_pace_and_virtual_time_repeats(
         assert run["speed_up"] == pytest.approx(
             run["throughput_per_s"] / alone["throughput_per_s"], rel=1e-9
         )
+        assert run["latency_alone_ns"] == sum(run["stage_latency_ns"])
+        assert max(stage["utilization"] for stage in run["stages"]) == pytest.approx(1, abs=0.1)
     assert main([str(path), "--json", "--quiet"]) == 0
     assert capsys.readouterr().out == first.out, "virtual time repeats to the nanosecond"
 
 
-def test_the_table_and_the_output_file(
+def test_the_table_and_the_folder(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = tmp_path / "results" / "result.json"
+    output = tmp_path / "results" / "first"
     assert main([str(experiment(tmp_path, model)), "--output", str(output)]) == 0
     printed = capsys.readouterr()
+    assert max(map(len, printed.out.splitlines())) <= 80
     assert "items/s" in printed.out
-    assert printed.out.count(str(model)) == 4
+    assert "within a factor 1.35" in " ".join(printed.out.split())
     assert "cutting into 3 segments" in printed.err
-    assert len(json.loads(output.read_text())["runs"]) == 4
+    assert "left" in printed.err
+    assert len(json.loads((output / "results.json").read_text())["runs"]) == 4
+    rows = list(csv.DictReader(io.StringIO((output / "results.csv").read_text())))
+    assert [row["swept segments"] for row in rows] == ["1", "1", "3", "3"]
+    assert all(float(row["virtual_throughput_per_s"]) > 0 for row in rows)
+    page = (output / "report.html").read_text()
+    assert "http://www" not in page.replace("http://www.w3.org", "")
+    assert page.count("<svg") > 4
+    assert sorted(path.name for path in output.iterdir()) == [
+        "config.yaml",
+        "cuts.jsonl",
+        "points.jsonl",
+        "report.html",
+        "results.csv",
+        "results.json",
+        "run.json",
+    ]
 
 
-@pytest.mark.parametrize(
-    ("more", "word"),
-    [
-        ("segmnts: 3\n", "segmnts"),
-        ("partition: guessed\n", "guessed"),
-    ],
-)
-def test_bad_experiments_exit_with_2(
-    tmp_path: Path, model: Path, more: str, word: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([str(experiment(tmp_path, model, more))]) == 2
-    printed = capsys.readouterr()
-    assert word in printed.err
-    assert printed.err.count("\n") == 1
-    assert printed.out == ""
-
-
-def test_too_few_devices_and_missing_models_exit_with_2(
+def test_a_closed_loop_of_one_is_the_latency_alone_and_copies_double_it(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "few.yaml"
-    path.write_text(f"models: ['{model}']\nsegments: [3]\npool: {{devices: 2, compute: none}}\n")
-    assert main([str(path), "--quiet"]) == 2
-    assert "3" in capsys.readouterr().err
-    path.write_text("models: [gone.tflite]\n")
-    assert main([str(path), "--quiet"]) == 2
-    assert "gone.tflite" in capsys.readouterr().err
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        f"models: '{model}'\nsegments: 2\ninferences: 20\nwarmup: 5\n"
+        "copies: 1\narrivals: {kind: closed, in_flight: 1}\n"
+    )
+    assert main([str(path), "--json", "--quiet"]) == 0
+    (alone,) = runs_of(capsys)
+    assert alone["response_p50_ns"] == alone["response_max_ns"] == alone["latency_alone_ns"]
+    assert alone["throughput_per_s"] == pytest.approx(1e9 / alone["latency_alone_ns"])
+    more = ["--set", "copies=2", "--set", "arrivals=saturated"]
+    assert main([str(path), "--json", "--quiet", *more]) == 0
+    (both,) = runs_of(capsys)
+    assert both["devices"] == [f"usb3-x86:{number}" for number in range(4)]
+    pace_per_s = 2e9 / max(both["stage_latency_ns"])
+    assert both["throughput_per_s"] == pytest.approx(pace_per_s, rel=0.06), "two leave at once"
 
 
-def test_a_device_that_dies_ends_the_experiment_with_a_sentence(
+def test_a_slow_camera_waits_for_nothing_and_a_fast_one_is_called_invalid(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        f"models: '{model}'\ninferences: 200\narrivals: {{kind: rate, per_s: [100, 100000]}}\n"
+        "goals: p99 <= 1 s\n"
+    )
+    assert main([str(path), "--json", "--quiet"]) == 0
+    slow, fast = runs_of(capsys)
+    assert slow["throughput_per_s"] == pytest.approx(100)
+    assert slow["response_max_ns"] == slow["latency_alone_ns"]
+    assert slow["verdict"] == "VALID"
+    assert fast["verdict"] == "INVALID"
+    assert "faster than they are served" in fast["why"][0]
+
+
+def test_unequal_devices_get_what_suits_them(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A device that is a thousand times slower takes the least, or, if it can be avoided, none."""
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        f"models: '{model}'\nsegments: [1, 2, 3]\npartition: optimal\ninferences: 20\n"
+        "pool: {devices: [{latency_scale: 1000}, {count: 2}]}\n"
+    )
+    assert main([str(path), "--json", "--quiet"]) == 0
+    one, two, three = runs_of(capsys)
+    assert one["devices"] == ["usb3-x86:1"]
+    assert sorted(two["devices"]) == ["usb3-x86:1", "usb3-x86:2"]
+    assert set(three["devices"]) == {"usb3-x86:0", "usb3-x86:1", "usb3-x86:2"}
+    assert two["bottleneck_ns"] < three["bottleneck_ns"]
+
+
+def test_a_spare_takes_over_and_without_one_items_are_lost(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "dies.yaml"
     path.write_text(
-        f"models: ['{model}']\nsegments: [2]\ninferences: 40\n"
-        "pool: {compute: none, devices: [{}, {faults: [{kind: die, at: 9}]}]}\n"
+        f"models: ['{model}']\nsegments: [2]\ninferences: 40\nwarmup: 5\nspares: [0, 1]\n"
+        "pool: {compute: none, devices: [{}, {faults: [{kind: die, at: 15}]}, {}]}\n"
     )
-    assert main([str(path), "--quiet"]) == 2
+    assert main([str(path), "--quiet", "--json"]) == 2
     printed = capsys.readouterr()
+    without, with_spare = json.loads(printed.out)["runs"]
+    # The 15th inference is the 10th that is measured, and it is not finished.
+    assert (without["lost"], without["verdict"]) == (40 - 9, "INVALID")
+    assert (with_spare["lost"], with_spare["replayed"], with_spare["verdict"]) == (0, 1, None)
+    assert with_spare["stages"][1]["device"] in ("usb:1, usb:2", "usb:2")
     assert "usb:1" in printed.err
     assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("segmnts: 3\n", [":7:1: ", "segmnts"]),
+        ("partition: guessed\n", [":7:12: ", "guessed"]),
+        ("segments: 3\n", [":7:1: ", "second time"]),
+    ],
+)
+def test_bad_experiments_exit_with_2(
+    tmp_path: Path, model: Path, more: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(experiment(tmp_path, model, more))]) == 2
+    printed = capsys.readouterr()
+    for word in words:
+        assert word in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["experiment.yaml"]
+
+
+def test_the_last_model_and_the_output_are_checked_first(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "few.yaml"
+    path.write_text(f"models:\n- '{model}'\n- gone.tflite\n- zoo:mobilenet\n")
+    assert main([str(path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"{path}:3:3: ")
+    assert "gone.tflite" in lines[0]
+    assert lines[1].startswith(f"{path}:4:3: ")
+    assert main([str(experiment(tmp_path, model)), "--set", "segments=[2, 300]", "--quiet"]) == 2
+    assert "--set segments=[2, 300]:1:5: " in capsys.readouterr().err
+    assert main([str(experiment(tmp_path, model)), "--output", str(path), "--quiet"]) == 2
+    assert "--output" in capsys.readouterr().err
+    assert main(["quikstart"]) == 2
+    assert "quickstart" in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_the_plan_and_leaves_nothing(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = experiment(tmp_path, model, "repeats: 5\n")
+    assert main([str(path), "--dry-run"]) == 0
+    plan = capsys.readouterr().out
+    assert "4 points" in plan
+    assert "20 runs, 800 inferences" in plan
+    assert max(map(len, plan.splitlines())) <= 80
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def started(path: Path, output: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "partitioner.experiment", str(path), "--output", str(output)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(path.parent / "tmp")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until_points(output: Path, count: int, process: subprocess.Popen[str]) -> None:
+    points = output / "points.jsonl"
+    while process.poll() is None and (
+        not points.exists() or points.read_bytes().count(b"\n") < count
+    ):
+        time.sleep(0.01)  # looks at a file; nothing depends on how long
+
+
+def noisy(tmp_path: Path, model: Path) -> Path:
+    path = experiment(tmp_path, model, "repeats: 2\n")
+    text = path.read_text().replace("{compute: none}", "{noise_sigma: 0.1}")
+    path.write_text(text.replace("inferences: 40\nwarmup: 10", "inferences: 10\nwarmup: 1"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was not interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert main([str(noisy(folder, model)), "--quiet", "--output", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_to_equal_results(
+    tmp_path: Path, model: Path, signal_number: int, whole: Path
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    path = noisy(tmp_path, model)
+    output = tmp_path / "interrupted"
+    process = started(path, output)
+    until_points(output, 1, process)
+    process.send_signal(signal_number)
+    out, err = process.communicate(timeout=60)
+    if signal_number != signal.SIGKILL:
+        assert process.returncode == 143
+        assert f"--resume {output}" in err
+        assert "of 4 points; the others were not run" in out
+        assert list((tmp_path / "tmp").iterdir()) == []
+        assert not (output / ".work").exists()
+        assert (output / "report.html").exists()
+    assert main(["--quiet", "--resume", str(output)]) == 0
+    for name in ("points.jsonl", "cuts.jsonl", "results.json", "results.csv", "report.html"):
+        assert (output / name).read_bytes() == (whole / name).read_bytes()
+    assert not (output / ".work").exists()
 
 
 def test_the_log_of_all_devices_goes_to_a_file(tmp_path: Path, model: Path) -> None:
@@ -124,3 +299,27 @@ def test_a_log_that_cannot_be_written_exits_with_2(
     path = experiment(tmp_path, model)
     assert main([str(path), "--log_file", str(tmp_path / "absent" / "log.txt")]) == 2
     assert "choose another file for the log" in capsys.readouterr().err
+
+
+def test_virtual_and_wall_times_never_share_a_column(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        f"models: '{model}'\ninferences: 5\nwarmup: 1\npool: {{clock: [virtual, realtime]}}\n"
+    )
+    assert main([str(path), "--quiet", "--output", "both"]) == 0
+    printed = capsys.readouterr().out
+    assert "(virtual time)" in printed
+    assert "(wall clock)" in printed
+    rows = list(csv.DictReader(io.StringIO(Path("both/results.csv").read_text())))
+    for row, own, other in ((rows[0], "virtual_", "wall_"), (rows[1], "wall_", "virtual_")):
+        assert row[f"{own}throughput_per_s"]
+        assert not any(value for name, value in row.items() if name.startswith(other))
+
+
+def test_the_shelf_and_the_schema_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    assert "quickstart" in capsys.readouterr().out
+    assert main(["--schema"]) == 0
+    assert "segments" in json.loads(capsys.readouterr().out)["properties"]

@@ -31,6 +31,8 @@ class Script:
     ``die_at`` kills at that inference, ``die_on`` at inputs of that :func:`fingerprint`.
     At inference ``gate_at`` (counted from 0) the chip opens the named pipe ``gate`` for reading
     and stays there until the test has opened and closed it for writing.
+    One that ``remembers`` adds the hash of all inputs so far, which nobody can read if ``hidden``;
+    an inference that fails changes it, too.
     """
 
     inputs: list[tuple[str, str, list[int]]]
@@ -42,6 +44,8 @@ class Script:
     die_on: int = -1
     gate_at: int = -1
     gate: str = ""
+    remembers: bool = False
+    hidden: bool = False
 
     def write(self, path: Path) -> Path:
         path.write_text(json.dumps(asdict(self)))
@@ -61,32 +65,42 @@ def line(count: int, **fields: Any) -> list[Script]:
     ]
 
 
-def fingerprint(script: Script, inputs: Mapping[str, Tensor]) -> int:
-    """What tells these inputs of the chip from others."""
+def fingerprint(script: Script, inputs: Mapping[str, Tensor], memory: int = 0) -> int:
+    """What tells these inputs of the chip, after the others it remembers, from others."""
     return zlib.crc32(
-        b"".join(np.ascontiguousarray(inputs[n]).tobytes() for n, *_ in script.inputs)
+        b"".join(np.ascontiguousarray(inputs[n]).tobytes() for n, *_ in script.inputs), memory
     )
 
 
-def computed(script: Script, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def computed(script: Script, inputs: Mapping[str, Tensor], memory: int = 0) -> dict[str, Tensor]:
     """What the chip makes of these inputs."""
-    total = fingerprint(script, inputs)
+    total = fingerprint(script, inputs, memory)
     return {
         name: np.full(shape, (total + zlib.crc32(name.encode())) % 101).astype(dtype)
         for name, dtype, shape in script.outputs
     }
 
 
-def whole(scripts: Sequence[Script], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All tensors of one item, computed here, stage after stage."""
+def whole(
+    scripts: Sequence[Script], inputs: Mapping[str, Tensor], memories: dict[int, int] | None = None
+) -> dict[str, Tensor]:
+    """All tensors of one item, computed here, stage after stage.
+
+    ``memories`` are those of the stages that remember, and are brought up to date.
+    """
     tensors = dict(inputs)
-    for script in scripts:
-        tensors |= computed(script, tensors)
+    memories = {} if memories is None else memories
+    for index, script in enumerate(scripts):
+        memory = memories.get(index, 0)
+        made = computed(script, tensors, memory)
+        if script.remembers:
+            memories[index] = fingerprint(script, tensors, memory)
+        tensors |= made
     return tensors
 
 
 class ScriptedChip:
-    """Implements :class:`devices.Chip`."""
+    """Implements :class:`devices.device.StatefulChip`."""
 
     def __init__(self, name: str, clock: Clock = "virtual", compute: Compute = "exact") -> None:
         self.name = name
@@ -95,6 +109,7 @@ class ScriptedChip:
         self._scripts: dict[int, Script] = {}
         self._calls: dict[int, int] = {}
         self._outputs: dict[int, dict[str, Tensor]] = {}
+        self._memories: dict[int, int] = {}
 
     def load(self, executable: Path) -> Loaded:
         if not executable.exists():
@@ -107,7 +122,9 @@ class ScriptedChip:
             tuple(TensorSpec(name, dtype, tuple(shape)) for name, dtype, shape in side)
             for side in (script.inputs, script.outputs)
         ]
-        return Loaded(handle, specs[0], specs[1], 0, 0)
+        self._memories[handle] = 0
+        state_bytes = None if script.hidden else 8 * script.remembers
+        return Loaded(handle, specs[0], specs[1], 0, 0, state_bytes)
 
     def execute(self, handle: int, inputs: Mapping[str, Tensor]) -> Timing:
         script, call = self._scripts[handle], self._calls[handle]
@@ -119,9 +136,12 @@ class ScriptedChip:
         if call == script.die_at or fingerprint(script, inputs) == script.die_on:
             os.kill(os.getpid(), signal.SIGKILL)
             threading.Event().wait()
+        memory = self._memories[handle]
+        if script.remembers:
+            self._memories[handle] = fingerprint(script, inputs, memory)
         if call in script.fail_at:
             raise ValueError(f"scripted failure {call}")
-        self._outputs[handle] = computed(script, inputs)
+        self._outputs[handle] = computed(script, inputs, memory)
         if call in script.fail_fetch_at:
             self._outputs[handle] = {}
         return Timing(compute_ns=script.latencies_ns[call % len(script.latencies_ns)])
@@ -129,6 +149,15 @@ class ScriptedChip:
     def fetch(self, handle: int, outputs: Mapping[str, Tensor]) -> None:
         for name, target in outputs.items():
             np.copyto(target, 0 if self.compute == "none" else self._outputs[handle][name])
+
+    def reset(self, handle: int) -> None:
+        self._memories[handle] = 0
+
+    def save_state(self, handle: int, target: Tensor) -> None:
+        target.view(np.int64)[0] = self._memories[handle]
+
+    def restore_state(self, handle: int, source: Tensor) -> None:
+        self._memories[handle] = int(source.view(np.int64)[0])
 
     def unload(self, handle: int) -> None:
         del self._scripts[handle]

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from compiler import compile_graph, graph_from_bytes
 from devices.device import Health, Loaded, TensorSpec, Timing
 from devices.errors import DeviceDied
 from pycoral.interpreter import EdgeTpuInterpreter
 from pycoral.model_file import ModelFile
 from pycoral.opened_device import OpenedDevice
+from pycoral.utils.edgetpu import make_interpreter
+from tests.recurrent import frames, in_sequence, lstm_denoiser
 from zoo.builder import GraphBuilder
 
 SHAPE = (1, 2, 2, 3)
@@ -273,3 +276,24 @@ def test_a_named_model_is_used_where_it_is(tmp_path, content):
     del model
     gc.collect()
     assert path.exists()
+
+
+def test_a_recurrent_model_remembers_until_it_is_reset(devices_of) -> None:
+    """As LiteRT's own interpreter of the uncompiled model."""
+    devices_of("usb:1")
+    model, items = lstm_denoiser(), frames(8)
+    expected = in_sequence(model, items)
+    compiled = compile_graph(graph_from_bytes(model, "lstm")).data
+    interpreter = make_interpreter(compiled)
+    interpreter.reset_all_variables()
+    interpreter.allocate_tensors()
+    source, result = indices(interpreter)
+    found = []
+    for item in [*items, *items]:
+        if len(found) == len(items):
+            interpreter.reset_all_variables()
+        interpreter.set_tensor(source, item)
+        interpreter.invoke()
+        interpreter.allocate_tensors()  # LiteRT keeps the state, too
+        found.append(interpreter.get_tensor(result))
+    np.testing.assert_array_equal(found, [*expected, *expected])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,15 @@ from tests.compiler.chain import (
     RESOLVERS,
     XNNPACK,
     assert_same,
+    chain_sequence,
     inputs_of,
     run_chain,
     run_uncut,
     shared_model,
+    uncut_sequence,
 )
 from tests.compiler.cutting.test_boundary import names, skipping_model
+from tests.recurrent import frames, lstm_denoiser, svdf_denoiser
 from tests.tiny import Tiny, parse, tiny_chain
 from zoo.builder import GraphBuilder
 from zoo.random_graph import random_graph
@@ -255,6 +260,24 @@ def test_lstm_keeps_its_states_to_itself() -> None:
     assert sum(t.isVariable for t in part.tensors) == 2
     assert len(part.inputs) == len(part.outputs) == 1
     assert len(part.operators[0].intermediates) == len(lstm.intermediates)
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+@pytest.mark.parametrize("make", [svdf_denoiser, lstm_denoiser])
+def test_chains_remember_as_the_uncut_model(
+    make: Callable[[], bytes], resolver: OpResolverType
+) -> None:
+    """Every set of cuts, as sequences: the states go on in their segments."""
+    model = make()
+    graph = graph_from_bytes(model, "denoiser")
+    items = [[frame] for frame in frames(8)]
+    expected = uncut_sequence(model, items, resolver)
+    places = range(1, len(graph))
+    for cuts in chain.from_iterable(combinations(places, count) for count in range(len(graph))):
+        for found, wanted in zip(
+            chain_sequence(graph, cuts, items, resolver), expected, strict=True
+        ):
+            assert_same(found, wanted)
 
 
 def test_strings_and_resources_do_not_cross() -> None:

@@ -80,10 +80,10 @@ def test_rule_against_the_layers_of_six_spilling_packages() -> None:
 # Memory left for parameters in compiler logs (MiB), for models whose operators are known, and by
 # how much the rule misses it.
 KNOWN_RESERVES = [
-    ("one fully connected layer, 8192 x 8192", 1, 7.88, -0.11),
-    ("one fully connected layer, 256 x 256", 1, 7.73, 0.04),
-    ("tiny network of 4 operators", 4, 7.98, -0.21),
-    ("three dense layers of 4860 inputs", 16, 7.84, -0.07),
+    ("one fully connected layer, 8192 x 8192", 1, 7.88, -0.14),
+    ("one fully connected layer, 256 x 256", 1, 7.73, 0.01),
+    ("tiny network of 4 operators", 4, 7.98, -0.24),
+    ("three dense layers of 4860 inputs", 16, 7.84, -0.10),
     ("mobilenet_v1_1.0_224", 31, 7.14, -0.09),
     ("mobilenet_v2_1.0_224", 66, 6.91, 0.14),
     ("facenet", 214, 7.04, 0.01),

@@ -14,6 +14,7 @@ from compiler.mapping.mapped import SegmentMapping, map_segment
 from devices.chip.engine import LiteRtEngine
 from devices.executable.file import executable_from_bytes
 from tests.compiler.chain import run_segment, shared_model
+from tests.recurrent import in_sequence
 from tests.tiny import FLOAT32, INT8, Tiny, parse
 
 
@@ -236,3 +237,30 @@ def test_an_executable_with_a_head_computes_as_the_uncut_model(kind: str) -> Non
     expected = {"x": values}
     run_segment(data, expected)
     np.testing.assert_array_equal(out, expected["y"])
+
+
+def test_a_state_is_not_torn_between_head_and_tail() -> None:
+    """They are two interpreters: what the one behind writes, the one in front would never see."""
+    tiny = Tiny()
+    x, a, y = (tiny.tensor(name, type_=FLOAT32, scale=None) for name in ("noisy", "a", "clean"))
+    q, r = tiny.tensor("q"), tiny.tensor("r")
+    state = tiny.tensor("state", type_=FLOAT32, scale=None, variable=True)
+    tiny.add(x, state, a)
+    tiny.operator("QUANTIZE", [a], [q])
+    tiny.relu(q, r)
+    tiny.operator("DEQUANTIZE", [r], [y], version=2)
+    tiny.add(y, y, state)
+    model = tiny.ends([x], [y]).build()
+    graph = graph_from_bytes(model, "m")
+    found = mapping_of(graph)
+    assert (found.head, found.mapped, found.tail) == ((), (), (0, 1, 2, 3, 4))
+    engine = LiteRtEngine(
+        executable_from_bytes(compile_graph(graph).data, Path("x_edgetpu.tflite"))
+    )
+    items = [np.full((1, 4), value, np.float32) for value in (1, 2, -3, 0.5)]
+    for item, expected in zip(items, in_sequence(model, items), strict=True):
+        output = np.empty_like(expected)
+        engine.compute({"noisy": item})
+        engine.copy_output("clean", output)
+        np.testing.assert_array_equal(output, expected)
+    assert (output == 10.5).all()  # ((1 * 2 + 2) * 2 - 3) * 2 + 0.5

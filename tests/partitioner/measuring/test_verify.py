@@ -14,6 +14,8 @@ from devices import DeviceError
 from partitioner import verify_chain
 from partitioner.measuring import random_tensors
 from partitioner.measuring.verify import defined_rows, input_specs, run_uncut
+from tests.recurrent import frames, svdf_denoiser
+from tests.tiny import Tiny, parse
 from zoo.random_graph import random_graph
 
 
@@ -37,6 +39,27 @@ def test_chains_of_random_graphs(seed: int, tmp_path: Path) -> None:
     assert result.items == 2
     expected = run_uncut(data, [list(item.values()) for item in items])
     assert result.compared == sum(value.size for outputs in expected for value in outputs)
+
+
+def test_recurrent_models_are_compared_as_sequences(tmp_path: Path) -> None:
+    """Segments of a model without memory agree in the first item only."""
+    data, forgetful = svdf_denoiser(), Tiny()
+    graph = graph_from_bytes(data, "denoiser")
+    items = [{"noisy": frame} for frame in frames(6)]
+    paths = executables(graph, (1, 2), tmp_path)
+    assert verify_chain(graph, paths, items, model=data).passed
+    forgetful.model = parse(data)
+    for tensor in forgetful.model.subgraphs[0].tensors:
+        if tensor.name == b"second_taps":  # what was is not looked at
+            taps = forgetful.model.buffers[tensor.buffer].data.view(np.int16).reshape(tensor.shape)
+            now = np.where(np.arange(tensor.shape[1]) < tensor.shape[1] - 1, 0, taps)
+            forgetful.model.buffers[tensor.buffer].data = (
+                now.astype(np.int16).reshape(-1).view(np.uint8)
+            )
+    other = graph_from_bytes(forgetful.build(), "other")
+    paths[2].write_bytes(compile_segment(other, 2, len(other)).data)
+    assert verify_chain(graph, paths, items[:1], model=data).passed
+    assert not verify_chain(graph, paths, items, model=data).passed
 
 
 def test_segment_of_another_model_is_noticed(tmp_path: Path) -> None:

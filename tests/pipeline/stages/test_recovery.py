@@ -6,6 +6,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -35,6 +36,7 @@ TRACED = (
     "stages/stage.py",
     "stages/ends.py",
     "stages/program.py",
+    "stages/state.py",
     "channels/shared_memory.py",
     "channels/ring.py",
     "observing/statistics.py",
@@ -94,12 +96,20 @@ SCRIPTS = [
 ]
 """Every kind of route: neighbours, skips, an input read late, an output made early."""
 
+REMEMBERING = [SCRIPTS[0], *(replace(script, remembers=True) for script in SCRIPTS[1:])]
+"""The same as a recurrent model: what an item leads to depends on all before it."""
+
 
 def run(
-    paths: list[Path], devices: list[LocalDevice], spares: list[LocalDevice], **options: Any
+    paths: list[Path],
+    devices: list[LocalDevice],
+    spares: list[LocalDevice],
+    scripts: list[Script] = SCRIPTS,
+    **options: Any,
 ) -> tuple[list[int], PipelinedModelRunner]:
     """The exit times of all items, whose order and numbers are checked."""
     exits = []
+    memories: dict[int, int] = {}
     with PipelinedModelRunner(
         paths, devices, queue_size=1, spares=spares, outputs=["y", "d"], **options
     ) as runner:
@@ -110,7 +120,7 @@ def run(
             result = runner.pop_result(timeout=20)
             assert result is not None
             assert result.item == value
-            expected = whole(SCRIPTS, {"x": np.full((1, 4), value, np.int8)})
+            expected = whole(scripts, {"x": np.full((1, 4), value, np.int8)}, memories)
             for name in ("y", "d"):
                 np.testing.assert_array_equal(result.outputs[name], expected[name])
             exits.append(result.exit_ns)
@@ -118,9 +128,8 @@ def run(
     return exits, runner
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> list[Path]:
-    return [script.write(tmp_path / f"{i}.json") for i, script in enumerate(SCRIPTS)]
+def written(scripts: list[Script], directory: Path) -> list[Path]:
+    return [script.write(directory / f"{i}.json") for i, script in enumerate(scripts)]
 
 
 def expected_exits(sharing: bool) -> list[int]:
@@ -140,15 +149,22 @@ def expected_exits(sharing: bool) -> list[int]:
     return exits
 
 
-@pytest.mark.parametrize("shared", [False, True], ids=["alone", "sharing"])
-def test_a_crash_at_every_line_changes_nothing(paths: list[Path], shared: bool) -> None:
+@pytest.mark.parametrize(
+    ("scripts", "shared"),
+    [(SCRIPTS, False), (REMEMBERING, True)],
+    ids=["alone", "sharing and remembering"],
+)
+def test_a_crash_at_every_line_changes_nothing(
+    scripts: list[Script], shared: bool, tmp_path: Path
+) -> None:
+    paths = written(scripts, tmp_path)
     calm = [local_device("calm:0"), local_device("calm:2")]
     expected = expected_exits(shared)
 
     def once(line: int) -> tuple[int, PipelinedModelRunner]:
         crashing, spare = CrashingDevice("crashing", line), local_device("spare")
         devices = [calm[0], crashing, crashing if shared else calm[1]]
-        exits, runner = run(paths, devices, [spare], share_devices=shared)
+        exits, runner = run(paths, devices, [spare], scripts, share_devices=shared)
         assert exits == expected
         crashing.close()
         spare.close()
@@ -173,8 +189,9 @@ def test_a_crash_at_every_line_changes_nothing(paths: list[Path], shared: bool) 
 EXHAUSTIVE = "EXHAUSTIVE" in os.environ
 
 
-def test_crashes_of_all_stages_at_seeded_lines(paths: list[Path]) -> None:
+def test_crashes_of_all_stages_at_seeded_lines(tmp_path: Path) -> None:
     """Several stages at once, and their successors too."""
+    paths = written(REMEMBERING, tmp_path)
     expected = expected_exits(False)
     random = np.random.default_rng(1)
     for _ in range(25):
@@ -184,7 +201,7 @@ def test_crashes_of_all_stages_at_seeded_lines(paths: list[Path]) -> None:
         ]
         spares += [local_device(f"calm:{i}") for i in range(3)]
         # Three may crash over the same item.
-        exits, runner = run(paths, list(devices), spares, max_replays=6)
+        exits, runner = run(paths, list(devices), spares, REMEMBERING, max_replays=6)
         assert exits == expected
         assert [stage.counters.items for stage in runner.stats().stages] == [ITEMS] * 3
         for device in (*devices, *spares):

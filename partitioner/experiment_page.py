@@ -1,0 +1,281 @@
+"""An experiment as one HTML page, in the look of the partitioner's; nothing in it is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+
+from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
+from partitioner.experiment_timeline import queue_section, timeline
+from pipeline.experiment import RunResult, label_of, likely_of
+
+_COLOURS = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "streaming")
+"""Classes of the page's look that colour lines and dots."""
+
+_STYLE = """
+.line.overhead { stroke: var(--overhead); fill: none; } .line.load { stroke: var(--load);
+  fill: none; } .line.output { stroke: var(--output); fill: none; } .line.cpu {
+  stroke: var(--cpu); fill: none; } .line.streaming { stroke: var(--streaming); fill: none; }
+.valid { color: var(--compute); } .invalid { color: var(--streaming); font-weight: 650; }
+svg.chart { min-width: 560px; } pre { font-size: 13px; overflow-x: auto; margin: 6px 0; }
+"""
+
+_MOST_DETAILS = 12
+"""Points of which stages and timeline are drawn; the table and results.json have all."""
+
+_FAR = 30
+"""A point whose p99 is so many times that of the best is not drawn beside it."""
+
+_COUNTED = ("segments", "copies", "pool.devices")
+"""Fields that decide how many TPUs there are."""
+
+_CLOCKS = {"virtual": "virtual time", "realtime": "wall clock"}
+
+
+def experiment_page(name: str, results: Sequence[RunResult], config: str) -> str:
+    """The page on the points that are done; ``config`` is the experiment as YAML."""
+    parts = [f"<h1>{escape(name)}</h1>", f'<p class="dim">{_summary(results)}</p>']
+    for clock, words in _CLOCKS.items():
+        of_clock = [result for result in results if result.clock == clock]
+        if not of_clock:
+            continue
+        parts.append(_tiles(of_clock, words))
+        parts.append(_error_section(of_clock))
+        parts += _charts(of_clock, words)
+        parts.append(_table(of_clock, words))
+        parts += [_details(one) for one in of_clock[:_MOST_DETAILS]]
+    if len(results) > _MOST_DETAILS:
+        parts.append(
+            f'<p class="note">Stages of the first {_MOST_DETAILS} points; results.json has all.</p>'
+        )
+    parts.append(
+        f"<section><h2>Configuration</h2><pre>{escape(config)}</pre>"
+        '<p class="note">config.yaml beside this page runs it again; run.json holds versions and '
+        "seeds, cuts.jsonl the cuts, results.csv and results.json the figures.</p></section>"
+    )
+    return page(f"{name}: experiment", [part for part in parts if part], _STYLE)
+
+
+def _summary(results: Sequence[RunResult]) -> str:
+    models = list(dict.fromkeys(result.model for result in results))
+    few = ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
+    return escape(f"Throughput experiment: {len(results)} points, {few}")
+
+
+def _tiles(results: Sequence[RunResult], words: str) -> str:
+    best = max(results, key=lambda one: one.throughput_per_s)
+    entries = [
+        (f"most items/s, {words}<br>{escape(label_of(best))}", f"{best.throughput_per_s:.1f}")
+    ]
+    quick = [one for one in results if one.response_p99_ns is not None]
+    if quick:
+        least = min(quick, key=lambda one: one.response_p99_ns or 0)
+        entries.append(
+            (f"least p99, {words}<br>{escape(label_of(least))}", _ms(least.response_p99_ns))
+        )
+    judged = [one for one in results if one.verdict is not None]
+    if judged:
+        valid = [one for one in judged if one.verdict == "VALID"]
+        entries.append(("points VALID", f"{len(valid)} of {len(judged)}"))
+        if valid:
+            fewest = min(valid, key=lambda one: (len(one.devices), -one.throughput_per_s))
+            entries.append(
+                (f"TPUs, the fewest VALID<br>{escape(label_of(fewest))}", str(len(fewest.devices)))
+            )
+    return tiles(entries)
+
+
+def _error_section(results: Sequence[RunResult]) -> str:
+    factors = sorted({one.model_factor for one in results if one.model_factor is not None})
+    if not factors:
+        return ""
+    hosts = ", ".join(dict.fromkeys(one.hosts for one in results))
+    return (
+        f'<section><p class="advice">Simulated ({escape(hosts)}): four of five real devices are '
+        f"within a factor {', '.join(f'{one:.2f}' for one in factors)} of every figure in virtual "
+        "time; <i>likely</i> is that range, of items/s, or of p99 where items come at a rate. Near "
+        "full load waiting is off by more.</p></section>"
+    )
+
+
+def _charts(results: Sequence[RunResult], words: str) -> list[str]:
+    charts = []
+    counts = {len(one.devices) for one in results}
+    if len(counts) > 1:
+        groups = _grouped(results, _COUNTED)
+        series = [
+            Series(name, _best(members, lambda one: one.throughput_per_s), _COLOURS[i])
+            for i, (name, members) in enumerate(list(groups.items())[: len(_COLOURS)])
+        ]
+        charts.append(
+            f"<section><h2>Throughput against TPUs</h2><p class='note'>{words}, items per second"
+            f"{_left_out(groups)}</p>{_legend(series)}"
+            f"{line_chart(series, 'TPUs', 'items per second')}</section>"
+        )
+    paced = [one for one in results if one.paced]
+    if len({len(one.devices) for one in paced}) > 1:
+        series = [
+            Series(name, _least(members), _COLOURS[i])
+            for i, (name, members) in enumerate(
+                list(_grouped(_in_scale(paced), _COUNTED).items())[: len(_COLOURS)]
+            )
+        ]
+        charts.append(
+            f"<section><h2>p99 against TPUs</h2><p class='note'>{words}; without points in which "
+            f"items wait {_FAR} times as long as in the best</p>{_legend(series)}"
+            f"{line_chart(series, 'TPUs', 'p99, ms')}</section>"
+        )
+    curves = _in_scale(results)
+    if curves:
+        series = [
+            Series(
+                label_of(one),
+                tuple((float(share), ns / 1e6) for share, ns in enumerate(one.response_curve_ns)),
+                _COLOURS[i],
+                step=True,
+            )
+            for i, one in enumerate(curves[: len(_COLOURS)])
+        ]
+        more = f"; the first {len(_COLOURS)} points" if len(curves) > len(_COLOURS) else ""
+        if len(curves) < len(results):
+            more += f"; without points in which items wait {_FAR} times as long as in the best"
+        charts.append(
+            f"<section><h2>Response time</h2><p class='note'>{words}; so many percent of the items "
+            f"took no longer{more}</p>{_legend(series)}"
+            f"{line_chart(series, 'percent of items', 'ms')}</section>"
+        )
+    return charts
+
+
+def _in_scale(results: Sequence[RunResult]) -> list[RunResult]:
+    """Points whose p99 can be drawn beside the least one: queues without end leave no room."""
+    known = [one for one in results if one.response_p99_ns]
+    least = min((one.response_p99_ns or 0 for one in known), default=0)
+    return [one for one in known if (one.response_p99_ns or 0) <= _FAR * least]
+
+
+def _least(members: Sequence[RunResult]) -> tuple[tuple[float, float], ...]:
+    found: dict[int, float] = {}
+    for one in members:
+        p99_ms = (one.response_p99_ns or 0) / 1e6
+        found[len(one.devices)] = min(found.get(len(one.devices), p99_ms), p99_ms)
+    return tuple((float(count), found[count]) for count in sorted(found))
+
+
+def _grouped(
+    results: Sequence[RunResult], apart_from: tuple[str, ...]
+) -> dict[str, list[RunResult]]:
+    """Points that differ in nothing but some fields, by what the others are."""
+    groups: dict[str, list[RunResult]] = {}
+    for one in results:
+        rest = [f"{path} {label}" for path, label in one.varied.items() if path not in apart_from]
+        groups.setdefault(", ".join(rest) or one.model, []).append(one)
+    return groups
+
+
+def _best(
+    members: Sequence[RunResult], figure: Callable[[RunResult], float]
+) -> tuple[tuple[float, float], ...]:
+    found: dict[int, float] = {}
+    for one in members:
+        count = len(one.devices)
+        found[count] = max(found.get(count, 0.0), figure(one))
+    return tuple((float(count), found[count]) for count in sorted(found))
+
+
+def _left_out(groups: dict[str, list[RunResult]]) -> str:
+    over = len(groups) - len(_COLOURS)
+    return f"; {over} more lines are in the table below" if over > 0 else ""
+
+
+def _legend(series: Sequence[Series]) -> str:
+    return legend([(one.css, one.name) for one in series])
+
+
+def _table(results: Sequence[RunResult], words: str) -> str:
+    swept = list(dict.fromkeys(path for one in results for path in one.varied)) or ["models"]
+    heads = [f"<th class='left'>{escape(path)}</th>" for path in swept]
+    virtual = results[0].model_factor is not None
+    titles = ["verdict", "TPUs", "items/s", *(["likely"] if virtual else [])]
+    titles += ["95 % of the mean", "speed-up"]
+    titles += ["p50", "p90", "p95", "p99", "max", "alone", "slowest stage", "gap", "CPU"]
+    titles += ["streamed", "lost", "failed", "replayed", "overruns"]
+    rows = [_row(one, swept, virtual) for one in results]
+    return (
+        f"<section><h2>All points</h2><p class='note'>{words}; times are response times under "
+        f"load, <i>alone</i> with one item under way</p>{_reasons(results)}<table><tr>"
+        + "".join([*heads, *(f"<th>{title}</th>" for title in titles)])
+        + f"</tr>{''.join(rows)}</table></section>"
+    )
+
+
+def _row(one: RunResult, swept: Sequence[str], virtual: bool) -> str:
+    labels = [one.varied.get(path, one.model if path == "models" else "") for path in swept]
+    low, high = one.throughput_low_per_s, one.throughput_high_per_s
+    cells = [
+        str(len(one.devices)),
+        f"{one.throughput_per_s:.1f}",
+        *([likely_of(one)] if virtual else []),
+        "-" if low is None or high is None else f"{low:.1f} to {high:.1f}",
+        "-" if one.speed_up is None else f"{one.speed_up:.2f}x",
+        _ms(one.response_p50_ns),
+        _ms(one.response_p90_ns),
+        _ms(one.response_p95_ns),
+        _ms(one.response_p99_ns),
+        _ms(one.response_max_ns),
+        _ms(one.latency_alone_ns),
+        _ms(one.bottleneck_ns),
+        _ms(one.gap_ns),
+        f"{100 * one.cpu_share:.0f} %",
+        f"{sum(one.off_chip_bytes) / 2**20:.2f} MiB",
+        *map(str, (one.lost, one.failed, one.replayed, one.overruns)),
+    ]
+    verdict = (
+        f"<span class='{one.verdict.lower()}' title='{escape('; '.join(one.why))}'>"
+        f"{one.verdict}</span>"
+        if one.verdict
+        else "-"
+    )
+    left = "".join(f"<td class='left'>{escape(label)}</td>" for label in labels)
+    return f"<tr>{left}<td>{verdict}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _reasons(results: Sequence[RunResult]) -> str:
+    return "".join(
+        f"<p class='warning'>{escape(f'{one.verdict} {label_of(one)}: ' + '; '.join(one.why))}</p>"
+        for one in results
+        if one.why
+    )
+
+
+def _details(one: RunResult) -> str:
+    bars = [
+        Bar(
+            f"{stage.device}",
+            (
+                Part(
+                    "busy",
+                    stage.utilization,
+                    "compute",
+                    f"busy {100 * stage.utilization:.1f} % of the time",
+                ),
+                Part("idle", max(0.0, 1 - stage.utilization), "overhead", "idle"),
+            ),
+            f"{100 * stage.utilization:.0f} %, waits {_ms(stage.wait_ns)}",
+        )
+        for stage in one.stages
+    ]
+    return (
+        f"<section><h2>{escape(label_of(one))}</h2>"
+        f"<p class='note'>Operators {', '.join(map(str, one.operators))} on "
+        f"{escape(', '.join(one.devices))}</p>"
+        "<h2>Devices busy, and how long items wait before them</h2>"
+        f"{legend([('compute', 'busy'), ('overhead', 'idle')])}{stacked_bars(bars)}"
+        f"{timeline(one)}{queue_section(one)}</section>"
+    )
+
+
+def _ms(nanoseconds: int | None) -> str:
+    if nanoseconds is None:
+        return "-"
+    return f"{nanoseconds / 1e6:.2f} ms" if nanoseconds < 1e9 else f"{nanoseconds / 1e9:.2f} s"

@@ -1,0 +1,265 @@
+"""What an experiment is made of, as one typed description: checks, schema and reference at once.
+
+An :class:`Experiment` describes a single point: every field has one value.  What a file may say
+besides, lists and ranges of values, is the business of :mod:`pipeline.describing.sweeping`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
+
+from devices.chip import CLOCKS_MHZ, HOSTS
+from devices.device import Clock, Compute, Link
+from pipeline.describing.goals import Goal, goal_of
+
+MOST_INFERENCES = 1_000_000
+"""Of one point: a record of every item in every stage is kept until it is evaluated."""
+
+Count = Annotated[StrictInt, Field(ge=1)]
+Natural = Annotated[StrictInt, Field(ge=0)]
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str):  # YAML takes 1e6 for text, and wants 1.0e+6
+        try:
+            return float(value)
+        except ValueError:
+            raise ValueError("must be a number") from None
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _given(value: Any) -> Any:
+    return {} if value is None else value
+
+
+def _goal(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("must be text, such as 'p99 <= 33 ms'")
+    goal_of(value)
+    return value
+
+
+def _some(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Rate = Annotated[Number, Field(gt=0, le=1e9)]
+GoalText = Annotated[str, BeforeValidator(_goal)]
+
+if TYPE_CHECKING:
+    HostName = str
+    ClockMhz = int
+else:  # the names and numbers that there are, so that schema and messages list them
+    HostName = Literal[tuple(HOSTS)]
+    ClockMhz = Literal[CLOCKS_MHZ]
+
+
+class Described(BaseModel):
+    """Frozen, and no key is taken that is not listed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FaultDescription(Described):
+    """Something that goes wrong at an inference of a device."""
+
+    kind: Literal["die", "hang", "error", "slow", "corrupt", "resize"] = Field(
+        description="`die`: the device's process is killed; `hang`: it never answers; `error`: "
+        "the inference fails; `slow`: it takes `factor` times as long; `corrupt`, `resize`: wrong "
+        "outputs"
+    )
+    at: Count = Field(description="the inference of the device, the first is 1, warm-up included")
+    factor: Annotated[Number, Field(gt=0, lt=1e6)] = Field(default=2.0, description="of `slow`")
+    count: Count | None = Field(
+        default=1, description="inferences in a row; null: all from there on"
+    )
+
+
+class DeviceFields(Described):
+    """What devices are; in a pool, the defaults of all."""
+
+    link: Link | None = Field(
+        default=None, description="`usb` (the default) or `pcie`, of a desktop PC"
+    )
+    host: HostName | None = Field(
+        default=None, description="what the device is attached to (`edgetpu-hosts` lists them)"
+    )
+    host_constants: dict[str, Number] | None = Field(
+        default=None, description="numbers of the host set otherwise, such as `overhead_ns: 700000`"
+    )
+    clock_mhz: ClockMhz | None = Field(default=None, description="of the chip")
+    clock: Clock | None = Field(
+        default=None, description="`virtual` (default): exact and repeatable; `realtime`: wall time"
+    )
+    compute: Compute | None = Field(
+        default=None, description="`none` (default): times only; `exact`: outputs are computed, too"
+    )
+    latency_scale: Annotated[Number, Field(ge=1e-6, le=1e6)] | None = Field(
+        default=None,
+        description="every latency times this; a heated or slow device has more than 1",
+    )
+    noise_sigma: Annotated[Number, Field(ge=0, le=1)] | None = Field(
+        default=None, description="relative standard deviation of every latency"
+    )
+    noise_seed: StrictInt | None = Field(default=None, description="of the noise, beside `seed`")
+    faults: tuple[FaultDescription, ...] | None = Field(
+        default=None, description="what goes wrong, when"
+    )
+    cpu_affinity: tuple[Natural, ...] | None = Field(
+        default=None, description="CPUs of this machine that device processes may run on"
+    )
+    runtime_version: Count | None = Field(default=None, description="of the Edge TPU runtime")
+
+
+class DeviceGroup(DeviceFields):
+    """Devices that are alike; what is not said is as the pool says."""
+
+    count: Annotated[StrictInt, Field(ge=1, le=1024)] = Field(default=1, description="how many")
+
+
+class PoolDescription(DeviceFields):
+    """The devices of an experiment, spares included."""
+
+    devices: Annotated[StrictInt, Field(ge=1, le=1024)] | tuple[DeviceGroup, ...] | None = Field(
+        default=None,
+        description="how many, or a list of groups with `count` each; by default as many as "
+        "segments, copies and spares need",
+    )
+
+
+class Saturated(Described):
+    """The next item is always there: what the devices can do at most."""
+
+    kind: Literal["saturated"]
+
+
+class Closed(Described):
+    """A fixed number of items under way: the next comes when one leaves."""
+
+    kind: Literal["closed"]
+    in_flight: Count = Field(description="items under way")
+
+
+class FixedRate(Described):
+    """An item every 1 / `per_s` seconds, as from a camera."""
+
+    kind: Literal["rate"]
+    per_s: Rate = Field(description="items per second")
+
+
+class Poisson(Described):
+    """Items at random times, independent of each other, as from many clients."""
+
+    kind: Literal["poisson"]
+    per_s: Rate = Field(description="items per second, on average")
+
+
+class Bursts(Described):
+    """`size` items at once, every `size` / `per_s` seconds."""
+
+    kind: Literal["bursts"]
+    per_s: Rate = Field(description="items per second, on average")
+    size: Count = Field(description="items that come at once")
+
+
+class TraceFile(Described):
+    """Times read from a file; when they run out they begin anew."""
+
+    kind: Literal["trace"]
+    file: str = Field(
+        description="text with a time in seconds per line, ascending; beside the YAML"
+    )
+
+
+def _kind(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+Arrivals = Annotated[
+    Saturated | Closed | FixedRate | Poisson | Bursts | TraceFile,
+    Field(discriminator="kind"),
+    BeforeValidator(_kind),
+]
+
+UNPACED = ("saturated", "closed")
+"""Kinds of arrivals that wait for items before."""
+
+PartitionMethod = Literal["parameter-count", "profiled", "optimal", "bisection"]
+
+
+class Experiment(Described):
+    """One point of an experiment."""
+
+    name: str | None = Field(default=None, description="by default the file's")
+    models: str = Field(
+        description="`zoo:NAME` or the path of a `.tflite`; a glob such as `nets/*.tflite` and "
+        "numbers such as `zoo:synthetic_fc5_N{100..1140..260}` are lists"
+    )
+    segments: Count = Field(default=1, description="devices in one pipeline")
+    copies: Count = Field(default=1, description="pipelines side by side, which take items in turn")
+    partition: PartitionMethod = Field(
+        default="parameter-count",
+        description="where to cut: by parameters as `edgetpu_compiler`; `optimal` (or `profiled`) "
+        "searches the cut with the fastest slowest segment; `bisection` as Google's tool",
+    )
+    diff_threshold_ns: Natural = Field(
+        default=0, description="the search ends when slowest minus fastest segment is under this"
+    )
+    queue_size: Count = Field(default=2, description="items that may wait between two stages")
+    input_queue_size: Count | None = Field(
+        default=None, description="before the first; null: any number"
+    )
+    output_queue_size: Count | None = Field(
+        default=None, description="behind the last; null: any number"
+    )
+    arrivals: Arrivals = Field(default=Saturated(kind="saturated"), description="when items come")
+    inferences: Annotated[StrictInt, Field(ge=2, le=MOST_INFERENCES)] = Field(
+        default=200, description="that are measured"
+    )
+    duration_s: Annotated[Number, Field(gt=0, le=1e6)] | None = Field(
+        default=None,
+        description="measure so long on the devices' clock, in place of `inferences`; needs "
+        "arrivals with a rate",
+    )
+    warmup: Natural = Field(default=20, description="inferences before, one at a time; not counted")
+    repeats: Annotated[StrictInt, Field(ge=1, le=1000)] = Field(
+        default=1, description="of every point, each with other random numbers"
+    )
+    seed: Natural = Field(default=0, description="of inputs, arrivals and noise")
+    spares: Natural = Field(
+        default=0, description="of the pool, its last devices: they stand by for those that die"
+    )
+    on_error: Literal["return", "stop"] = Field(
+        default="return", description="an item that fails is counted, or ends the point"
+    )
+    item_deadline_s: Annotated[Number, Field(gt=0, le=1e6)] | None = Field(
+        default=60.0, description="of this machine's time, after which a device hangs; null: never"
+    )
+    max_replays: Natural = Field(default=2, description="of an item whose device died")
+    goals: Annotated[tuple[GoalText, ...], BeforeValidator(_some)] = Field(
+        default=(),
+        description="such as `p99 <= 33 ms` or `throughput >= 30/s`; each point is VALID or not",
+    )
+    pool: Annotated[PoolDescription, BeforeValidator(_given)] = Field(
+        default=PoolDescription(), description="the devices"
+    )
+
+    @property
+    def paced(self) -> bool:
+        """Whether items come at times of their own, and do not wait for those before."""
+        return self.arrivals.kind not in UNPACED
+
+    @property
+    def parsed_goals(self) -> tuple[Goal, ...]:
+        """The goals as figures and limits."""
+        return tuple(goal_of(text) for text in self.goals)
+
+    @property
+    def devices_needed(self) -> int:
+        """Devices, spares included."""
+        return self.segments * self.copies + self.spares

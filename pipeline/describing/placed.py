@@ -1,0 +1,136 @@
+"""YAML in which every value knows its line and column, and no key stands twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from devices.errors import ConfigError
+
+MOST_NESTED = 50
+"""Deeper than any experiment; a file that is deeper would exhaust the interpreter's stack."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A value and where it stands, as messages say it (``rack.yaml:3:9``).
+
+    ``value`` is a plain scalar, a list of :class:`Placed`, or a mapping of text to them;
+    ``keys`` says where each key of a mapping stands.
+    """
+
+    value: Any
+    where: str
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def plain(self) -> Any:
+        """The value without its places."""
+        if isinstance(self.value, dict):
+            return {key: one.plain() for key, one in self.value.items()}
+        if isinstance(self.value, list):
+            return [one.plain() for one in self.value]
+        return self.value
+
+    def at(self, path: tuple[str | int, ...]) -> Placed:
+        """What is at the end of a path, or the nearest to it that there is."""
+        here = self
+        for step in path:
+            if isinstance(here.value, dict) and step in here.value:
+                here = here.value[str(step)]
+            elif isinstance(here.value, list) and isinstance(step, int):
+                if step >= len(here.value):
+                    break
+                here = here.value[step]
+        return here
+
+    def with_value(self, path: tuple[str | int, ...], value: Placed) -> Placed:
+        """A copy with another value at the end of ``path``; mappings on the way are made.
+
+        Raises ``KeyError`` where the way leads through something else than a mapping or list.
+        """
+        if not path:
+            return value
+        step, rest = path[0], path[1:]
+        if isinstance(self.value, list) and isinstance(step, int) and step < len(self.value):
+            entries = list(self.value)
+            entries[step] = entries[step].with_value(rest, value)
+            return Placed(entries, self.where, self.keys)
+        if isinstance(self.value, dict) and isinstance(step, str):
+            inner = self.value.get(step) or Placed({}, value.where)
+            if rest and inner.value is None:
+                inner = Placed({}, value.where)
+            return Placed(
+                {**self.value, step: inner.with_value(rest, value)},
+                self.where,
+                {**self.keys, step: self.keys.get(step, value.where)},
+            )
+        raise KeyError(step)
+
+
+def read_placed(path: Path) -> Placed:
+    """Read a YAML file.
+
+    Raises ``ConfigError``, a sentence with the place, for a file that is missing, not UTF-8 or
+    not YAML, for a key that stands twice or is not text, and for anchors that contain themselves.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text; give a YAML file.") from None
+    return placed_from_text(text, str(path))
+
+
+def placed_from_text(text: str, name: str) -> Placed:
+    """Read YAML from memory; messages call it ``name``.  Raises as :func:`read_placed`."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return Placed(None, f"{name}:1:1")
+        return _placed(loader, node, name, 0)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        line = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "syntax error"
+        raise ConfigError(
+            f"{name}{where}: is not valid YAML{line}: {problem}; correct it."
+        ) from None
+    except ConfigError:
+        raise
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise ConfigError(f"{name}: holds a value that YAML cannot mean ({error}).") from None
+    finally:
+        loader.dispose()
+
+
+def _placed(loader: yaml.SafeLoader, node: yaml.Node, name: str, depth: int) -> Placed:
+    where = f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+    if depth > MOST_NESTED:
+        raise ConfigError(f"{where}: is nested more than {MOST_NESTED} deep; flatten it.")
+    if isinstance(node, yaml.SequenceNode):
+        return Placed([_placed(loader, one, name, depth + 1) for one in node.value], where)
+    if not isinstance(node, yaml.MappingNode):
+        return Placed(loader.construct_object(node, deep=True), where)
+    loader.flatten_mapping(node)
+    values: dict[str, Placed] = {}
+    keys: dict[str, str] = {}
+    for key_node, value_node in node.value:
+        place = f"{name}:{key_node.start_mark.line + 1}:{key_node.start_mark.column + 1}"
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise ConfigError(f"{place}: the key {key!r} must be text; put it in quotes.")
+        if key in values:
+            first = keys[key].rsplit(":", 2)[1]
+            raise ConfigError(
+                f"{place}: the key {key!r} stands here a second time (first in line {first}); "
+                "remove one of them."
+            )
+        values[key] = _placed(loader, value_node, name, depth + 1)
+        keys[key] = place
+    return Placed(values, where, keys)

@@ -1,0 +1,30 @@
+"""The experiments that come with the product, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).resolve().parent / "library"
+
+
+def shelved() -> dict[str, Path]:
+    """The files by name, ascending."""
+    return {path.stem: path for path in sorted(_FOLDER.glob("*.yaml"))}
+
+
+def summary_of(path: Path) -> str:
+    """The first line of a file, which is a comment that says what it is for."""
+    return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
+
+
+def listing() -> str:
+    """A line for each, for people."""
+    files = shelved()
+    width = max(map(len, files))
+    return "\n".join(f"{name:<{width}}  {summary_of(path)}" for name, path in files.items())
+
+
+def found(name: Path) -> Path:
+    """The file of that name or path: one's own first, else that of the shelf."""
+    shelf = shelved()
+    return shelf[str(name)] if not name.exists() and str(name) in shelf else name

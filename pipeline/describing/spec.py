@@ -1,0 +1,256 @@
+"""From a YAML file to the points of an experiment, every one of them checked.
+
+Example::
+
+    models: [zoo:mobilenet_v2_1.0_224, my_model.tflite]
+    segments: 1-4                   # a list or range anywhere is swept
+    partition: optimal
+    arrivals: {kind: poisson, per_s: 30}
+    goals: p99 <= 100 ms
+    pool: {host: [pi4-usb3, usb3-x86], compute: none}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from devices import PoolConfig, pool_config_from_mapping
+from devices.errors import ConfigError
+from pipeline.describing import description
+from pipeline.describing.arrivals import Offsets, offsets_of
+from pipeline.describing.description import Experiment
+from pipeline.describing.mistakes import config_sentence, sentences
+from pipeline.describing.placed import Placed, placed_from_text, read_placed
+from pipeline.describing.sweeping import excluded, variants
+
+_EXCLUDE = "exclude"
+_MOST_TOLD = 20
+
+
+class Mistakes(ConfigError):
+    """Everything that is wrong with an experiment, a sentence per line."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point: its description, its pool, when its items come, and what makes it differ.
+
+    ``varied`` are the swept fields by dotted path; ``where`` names places for later messages.
+    ``offsets`` say when items come; ``None`` where that depends on those before.
+    """
+
+    experiment: Experiment
+    pool: PoolConfig
+    varied: dict[str, str]
+    where: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """What this point is, in 16 hexadecimal digits: equal for equal descriptions."""
+        text = json.dumps(self.resolved, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The description with all its defaults, as plain data."""
+        return self.experiment.model_dump(mode="json", exclude={"name"})
+
+    def offsets(self, repeat: int) -> Offsets | None:
+        """When the items of a repeat come, in ns from the first moment of the measurement."""
+        one = self.experiment
+        return offsets_of(
+            one.arrivals, one.inferences, one.duration_s, (one.seed, repeat), self.where["folder"]
+        )
+
+
+@dataclass(frozen=True)
+class ExperimentSpec:
+    """All points of an experiment in the order of its file, and the file with what was set."""
+
+    name: str
+    points: tuple[Point, ...]
+    source: dict[str, Any]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models, each once."""
+        return tuple(dict.fromkeys(point.experiment.models for point in self.points))
+
+
+def read_experiment(
+    path: Path, settings: Sequence[str] = (), *, base: Path | None = None, name: str | None = None
+) -> ExperimentSpec:
+    """Read and check a YAML experiment; ``settings`` are such as ``pool.link=pcie``.
+
+    ``base`` is where trace files are looked for, by default beside the file; ``name`` is what the
+    experiment is called where it does not say so, by default as the file.
+
+    Raises :class:`Mistakes`, a ``ConfigError``: a sentence for each, naming the file, line and
+    column, the field, what was found and what is allowed.
+    """
+    tree = read_placed(path)
+    if not isinstance(tree.value, dict):
+        raise Mistakes(
+            f"{tree.where}: holds {_kind(tree.plain())} where a mapping with 'models' and "
+            "'segments' was expected; 'throughput-experiment --list' names examples."
+        )
+    for setting in settings:
+        tree = _set(tree, setting)
+    rules = tree.value.get(_EXCLUDE)
+    swept = Placed({k: v for k, v in tree.value.items() if k != _EXCLUDE}, tree.where, tree.keys)
+    found: list[str] = []
+    lacking: dict[str, tuple[int, str]] = {}
+    points: list[Point] = []
+    for variant in variants(swept):
+        told, point = _point(variant.tree, variant.varied, base or path.parent)
+        found += told
+        if point is None:
+            continue
+        if not excluded(rules, point.experiment.model_dump(mode="json")):
+            found += _needs(point, variant.tree)
+            _too_few(point, lacking)
+            points.append(point)
+    found = list(dict.fromkeys(found)) + [text for _, text in lacking.values()]
+    if found:
+        more = len(found) - _MOST_TOLD
+        raise Mistakes(
+            "\n".join(found[:_MOST_TOLD]) + (f"\n... and {more} more" if more > 0 else "")
+        )
+    if not points:
+        where = tree.where if rules is None else rules.where
+        raise Mistakes(f"{where}: exclude leaves no point of the experiment; exclude less.")
+    unique = {point.key: point for point in reversed(points)}
+    kept = tuple(point for point in points if unique[point.key] is point)
+    return ExperimentSpec(points[0].experiment.name or name or path.stem, kept, tree.plain())
+
+
+def _set(tree: Placed, setting: str) -> Placed:
+    """The tree with ``a.b=c`` done.  Raises ``ConfigError``."""
+    path, equals, text = setting.partition("=")
+    where = f"--set {setting}"
+    if not equals or not all(path.split(".")):
+        raise ConfigError(f"{where}: must be FIELD=VALUE, such as pool.link=pcie or segments=1-4.")
+    value = placed_from_text(text, where)
+    steps: list[str | int] = [int(s) if s.isdigit() else s for s in path.split(".")]
+    try:
+        return tree.with_value(tuple(steps), value)
+    except KeyError as error:
+        raise ConfigError(
+            f"{where}: there is no {error} in the file to set something in; name a field such as "
+            "pool.link, or pool.devices.0.host for the first group of a list."
+        ) from None
+
+
+def _point(tree: Placed, varied: dict[str, str], folder: Path) -> tuple[list[str], Point | None]:
+    """A point, or the sentences on what is wrong with it."""
+    try:
+        experiment = Experiment.model_validate(tree.plain())
+    except ValidationError as error:
+        return sentences(error, tree, _fields_at()), None
+    try:
+        pool = _pool_of(experiment)
+    except ConfigError as error:
+        return [config_sentence(error, tree)], None
+    where = {
+        name: tree.at(tuple(name.split("."))).where
+        for name in ("models", "segments", "copies", "pool.devices", "duration_s", "arrivals.file")
+    }
+    return [], Point(experiment, pool, varied, {**where, "folder": str(folder)})
+
+
+def _needs(point: Point, tree: Placed) -> list[str]:
+    """What a point lacks though each of its fields is right."""
+    one = point.experiment
+    told: list[str] = []
+    clocks = {device.clock for device in point.pool.devices}
+    if len(clocks) > 1:
+        told.append(
+            f"{tree.at(('pool',)).where}: pool mixes the clocks {' and '.join(sorted(clocks))}; "
+            "give all devices one clock."
+        )
+    working = point.pool.devices[: len(point.pool.devices) - one.spares]
+    kinds = {replace(device, faults=(), noise_seed=0) for device in working}
+    if one.partition == "bisection" and len(kinds) > 1:
+        told.append(
+            f"{tree.at(('partition',)).where}: partition is 'bisection', but the pool has "
+            f"{len(kinds)} kinds of devices, among which only 'optimal' can choose; use that."
+        )
+    if one.duration_s is not None and not one.paced:
+        told.append(
+            f"{point.where['duration_s']}: duration_s is {one.duration_s:g}, but arrivals are "
+            f"{one.arrivals.kind} and have no rate; give inferences, or arrivals with a rate."
+        )
+        return told
+    try:
+        offsets = point.offsets(0)
+    except ConfigError as error:
+        place = "arrivals.file" if one.arrivals.kind == "trace" else "duration_s"
+        return [*told, f"{point.where[place]}: {error}"]
+    if offsets is not None and not 2 <= len(offsets) <= description.MOST_INFERENCES:
+        told.append(
+            f"{point.where['duration_s']}: duration_s is {one.duration_s}, in which {len(offsets)} "
+            f"items come; from 2 to {description.MOST_INFERENCES:,} can be measured."
+        )
+    return told
+
+
+def _too_few(point: Point, lacking: dict[str, tuple[int, str]]) -> None:
+    """Note, for every pool that is too small, the point that needs most."""
+    one, place = point.experiment, point.where["pool.devices"]
+    there, needed = len(point.pool.devices), one.devices_needed
+    if there < needed and lacking.get(place, (0, ""))[0] < needed:
+        many = f"{one.segments} segments x {one.copies} copies + {one.spares} spares"
+        lacking[place] = (
+            needed,
+            f"{place}: pool.devices is {there}, but {many} need {needed}; describe more devices, "
+            "or leave such points out with exclude.",
+        )
+
+
+def _pool_of(experiment: Experiment) -> PoolConfig:
+    fields = experiment.pool.model_dump(mode="python", exclude_none=True)
+    fields.setdefault("devices", experiment.devices_needed)
+    fields.setdefault("compute", "none")
+    return pool_config_from_mapping(_lists(fields), "pool")
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as lists, as a YAML file would hold them."""
+    if isinstance(value, dict):
+        return {key: _lists(one) for key, one in value.items()}
+    return [_lists(one) for one in value] if isinstance(value, tuple | list) else value
+
+
+@lru_cache(maxsize=1)
+def _fields_at() -> dict[str, Iterable[str]]:
+    """Fields allowed, by the name of the field that holds them or the kind of arrivals."""
+    kinds = ("saturated", "closed", "rate", "poisson", "bursts", "trace")
+    models: tuple[type[BaseModel], ...] = (
+        description.Saturated,
+        description.Closed,
+        description.FixedRate,
+        description.Poisson,
+        description.Bursts,
+        description.TraceFile,
+    )
+    return {
+        "": (*Experiment.model_fields, _EXCLUDE),
+        "pool": tuple(description.PoolDescription.model_fields),
+        "devices": tuple(description.DeviceGroup.model_fields),
+        "faults": tuple(description.FaultDescription.model_fields),
+        "arrivals": ("kind", "per_s", "in_flight", "size", "file"),
+        "kinds": kinds,
+        **{kind: tuple(m.model_fields) for kind, m in zip(kinds, models, strict=True)},
+    }
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"

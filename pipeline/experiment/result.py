@@ -1,0 +1,261 @@
+"""What is kept of a point: one flat record, the same in memory and in ``points.jsonl``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pipeline.describing import UNPACED, Goal, Point
+from pipeline.experiment.cuts import SegmentedModel
+from pipeline.experiment.measuring import Repeat
+from pipeline.experiment.metrics import (
+    PERCENTILES,
+    Drawn,
+    StageResult,
+    cpu_share_of,
+    curve_of,
+    drawn_of,
+    interval_of,
+    percentile,
+    responses_of,
+    stages_of,
+    throughput_of,
+)
+
+VALID, INVALID = "VALID", "INVALID"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One point.  All times are on the devices' ``clock``: virtual, or of this machine's wall.
+
+    ``throughput_per_s`` is the mean over repeats of items leaving per second, between the first
+    and the last; ``throughput_low_per_s`` to ``throughput_high_per_s`` its 95 % confidence
+    interval (``None`` for one repeat).  ``speed_up`` compares it with the point of one segment and
+    copy that is equal otherwise (``None`` where there is none, or items come at a rate).
+    ``response_*_ns`` is the time from when an item was there to its end; where the next item is
+    always there (saturated arrivals) from entering the first stage.  ``latency_*_ns`` is from
+    entering to the end in any case, and
+    ``latency_alone_ns`` with nothing else under way.  ``stage_latency_ns`` is the mean latency of
+    each stage, ``off_chip_bytes`` what each streams at every inference.  ``overruns`` counts
+    inferences on the realtime clock for which the host was too slow.  ``lost`` items never came
+    out, ``failed`` ones came out as errors, ``replayed`` ones were computed again.
+    ``model_factor`` (virtual clock only) says how far off the device model is: four of five real
+    latencies lie within the figure divided and multiplied by it.  ``verdict`` is ``VALID`` or
+    ``INVALID``, with ``why`` (also where it is ``VALID`` by less than the model's error); ``None``
+    where there is no goal and nothing broke.
+    """
+
+    point: int
+    key: str
+    varied: dict[str, str]
+    model: str
+    segments: int
+    copies: int
+    queue_size: int
+    partition: str
+    hosts: str
+    clock: str
+    inferences: int
+    repeats: int
+    operators: tuple[int, ...]
+    devices: tuple[str, ...]
+    cut_outcome: str
+    throughput_per_s: float
+    throughput_low_per_s: float | None
+    throughput_high_per_s: float | None
+    speed_up: float | None
+    response_p50_ns: int | None
+    response_p90_ns: int | None
+    response_p95_ns: int | None
+    response_p99_ns: int | None
+    response_max_ns: int | None
+    latency_p50_ns: int | None
+    latency_p99_ns: int | None
+    latency_alone_ns: int | None
+    stage_latency_ns: tuple[int, ...]
+    bottleneck_ns: int
+    gap_ns: int
+    cpu_share: float
+    on_chip_bytes: tuple[int, ...]
+    off_chip_bytes: tuple[int, ...]
+    overruns: int
+    lost: int
+    failed: int
+    replayed: int
+    model_factor: float | None
+    verdict: str | None
+    why: tuple[str, ...]
+    throughputs_per_s: tuple[float, ...]
+    stages: tuple[StageResult, ...]
+    response_curve_ns: tuple[int, ...]
+    drawn: tuple[Drawn, ...]
+    config: dict[str, Any]
+
+    @property
+    def paced(self) -> bool:
+        """Whether items came at times of their own."""
+        return self.config["arrivals"]["kind"] not in UNPACED
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> RunResult:
+        """What :meth:`as_dict` gave, also after JSON.  Raises ``TypeError`` for anything else."""
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        plain["stages"] = tuple(StageResult(**one) for one in values["stages"])
+        plain["drawn"] = tuple(Drawn(**one) for one in values["drawn"])
+        return RunResult(**plain)
+
+
+def evaluate(
+    index: int,
+    point: Point,
+    cut: SegmentedModel,
+    devices: tuple[str, ...],
+    outcome: str,
+    repeats: Sequence[Repeat],
+) -> RunResult:
+    """The figures of a point from all of its repeats."""
+    experiment = point.experiment
+    queued = experiment.arrivals.kind != "saturated"
+    items = [item for repeat in repeats for item in repeat.items]
+    responses = responses_of(items, queued=queued)
+    latencies = responses_of(items, queued=False)
+    alone = [latency for repeat in repeats for latency in repeat.alone_ns]
+    rates = [throughput_of(repeat.items) for repeat in repeats]
+    low, high = interval_of(rates)
+    known = len(rates) > 1
+    stages = stages_of(repeats, queued=queued)
+    means = tuple(stage.latency_ns for stage in stages)
+    configs = point.pool.devices
+    virtual = configs[0].clock == "virtual"
+    lost = sum(repeat.wanted - len(repeat.items) - repeat.failed for repeat in repeats)
+    result = RunResult(
+        point=index,
+        key=point.key,
+        varied=point.varied,
+        model=experiment.models,
+        segments=experiment.segments,
+        copies=experiment.copies,
+        queue_size=experiment.queue_size,
+        partition=experiment.partition,
+        hosts=", ".join(dict.fromkeys(config.host for config in configs)),
+        clock=configs[0].clock,
+        inferences=repeats[0].wanted,
+        repeats=len(repeats),
+        operators=cut.operators,
+        devices=devices,
+        cut_outcome=outcome,
+        throughput_per_s=sum(rates) / len(rates),
+        throughput_low_per_s=max(0.0, low) if known else None,
+        throughput_high_per_s=high if known else None,
+        speed_up=None,
+        **{f"response_p{share}_ns": percentile(responses, share) for share in PERCENTILES},
+        response_max_ns=max(responses, default=None),
+        latency_p50_ns=percentile(latencies, 50),
+        latency_p99_ns=percentile(latencies, 99),
+        latency_alone_ns=percentile(alone, 50),
+        stage_latency_ns=means,
+        bottleneck_ns=max(means, default=0),
+        gap_ns=max(means, default=0) - min(means, default=0),
+        cpu_share=cpu_share_of(repeats),
+        on_chip_bytes=cut.on_chip_bytes,
+        off_chip_bytes=cut.off_chip_bytes,
+        overruns=sum(repeat.overruns for repeat in repeats),
+        lost=lost,
+        failed=sum(repeat.failed for repeat in repeats),
+        replayed=sum(repeat.replayed for repeat in repeats),
+        model_factor=1 + max(c.attached_to.spread for c in configs) if virtual else None,
+        verdict=None,
+        why=(),
+        throughputs_per_s=tuple(rates),
+        stages=stages,
+        response_curve_ns=curve_of(responses),
+        drawn=drawn_of(repeats[0]),
+        config=point.resolved,
+    )
+    return _judged(result, point, repeats)
+
+
+def _judged(result: RunResult, point: Point, repeats: Sequence[Repeat]) -> RunResult:
+    """The result with its verdict.
+
+    Besides a goal missed, a point is INVALID that broke, lost items, or under a rate served less
+    than arrived (its queue grows without end, so its response time says nothing).
+    """
+    broken = list(dict.fromkeys(repeat.broken for repeat in repeats if repeat.broken))
+    why = broken[:]
+    if result.lost and not broken:
+        why.append(f"{result.lost} items never came out")
+    goals = point.experiment.parsed_goals
+    if goals and result.overruns:
+        why.append(
+            f"{result.overruns} inferences took this machine longer than the device is meant to"
+        )
+    figures = result.as_dict()
+    items = sum(len(repeat.items) for repeat in repeats)
+    for goal in goals:
+        tail = {"response_p90_ns": 10, "response_p95_ns": 20, "response_p99_ns": 100}
+        if items < tail.get(goal.figure, 0):
+            why.append(f"{goal.text}: {items} items are too few to tell; measure more inferences")
+    why += [text for goal in goals if (text := goal.missed(figures)) is not None]
+    if goals and (text := _overloaded(repeats, point)) is not None:
+        why.append(text)
+    verdict = (INVALID if why else VALID) if goals or why else None
+    if verdict == VALID and result.model_factor is not None:
+        near = [
+            goal.near(figures, result.model_factor) for goal in goals if not _given(goal, point)
+        ]
+        why += [text for text in near if text is not None]
+    return replace(result, verdict=verdict, why=tuple(why))
+
+
+def _given(goal: Goal, point: Point) -> bool:
+    """Whether a figure does not follow from the devices: what leaves is what comes."""
+    return goal.figure == "throughput_per_s" and point.experiment.paced
+
+
+def _overloaded(repeats: Sequence[Repeat], point: Point) -> str | None:
+    """Whether a queue grew: the last tenth waits far longer than the first half ever did."""
+    if not point.experiment.paced:
+        return None
+    for repeat in repeats:
+        waits = [item.entry_ns - item.ready_ns for item in repeat.items]
+        if len(waits) < 20:
+            continue
+        half, tenth = waits[: len(waits) // 2], waits[-len(waits) // 10 :]
+        arrived = (repeat.items[-1].ready_ns - repeat.items[0].ready_ns) or 1
+        left = repeat.items[-1].exit_ns - repeat.items[0].exit_ns
+        if min(tenth) > max(half) and left > 1.05 * arrived:
+            share = 100 * arrived / left
+            return f"items come faster than they are served ({share:.0f} %), so the queue grows"
+    return None
+
+
+def with_speed_ups(results: Sequence[RunResult]) -> tuple[RunResult, ...]:
+    """The results with their speed-up over the point of one device that is equal otherwise."""
+    alone: dict[str, float] = {}
+    for one in results:
+        if one.segments == one.copies == 1:
+            alone.setdefault(_otherwise(one), one.throughput_per_s)
+    return tuple(
+        replace(
+            one,
+            speed_up=one.throughput_per_s / base
+            if (base := alone.get(_otherwise(one))) and not one.paced
+            else None,
+        )
+        for one in results
+    )
+
+
+def _otherwise(result: RunResult) -> str:
+    """All that was varied but the number of devices, and what that decides."""
+    left_out = ("segments", "copies", "pool.devices")
+    return repr([(path, label) for path, label in result.varied.items() if path not in left_out])

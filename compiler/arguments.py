@@ -160,8 +160,9 @@ def parser() -> FlagParser:
         "-a",
         "--enable_multiple_subgraphs",
         action="store_true",
-        help="map what is supported again behind CPU operations, too: accepted for compatibility "
-        "and not followed, one part is mapped as without it; the log says where that matters",
+        help="map what is supported again behind CPU operations, too, as further subgraphs, each "
+        "of which costs a request of its own; goes with every other option (nothing is mapped "
+        "again behind --intermediate_tensors)",
     )
     add(
         "-d",

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
-from compiler.cutting import Boundary, attach, extract, keep
+from compiler.cutting import attach, extract, keep
 from compiler.deadline import Deadline
 from compiler.graph import NO_TENSOR, Graph
 from compiler.mapping import (
@@ -23,9 +24,9 @@ from compiler.mapping import (
     reserved_bytes,
 )
 from compiler.options import CompileOptions
-from compiler.planning import Plan
+from compiler.planning import Plan, PlannedPart
 from devices.chip import PARAMETER_MEMORY_BYTES
-from devices.executable import ExecutableInfo, OperatorWork, seal
+from devices.executable import ExecutableInfo, Package, seal, together
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,24 @@ class OperatorReport:
 
 
 @dataclass(frozen=True)
+class SubgraphReport:
+    """One of the Edge TPU's parts; operators count as they lie in the file.
+
+    ``behind`` is the first operator on the CPU whose result it waits for, if there is one.
+    """
+
+    operators: tuple[int, ...]
+    behind: int | None
+
+
+@dataclass(frozen=True)
 class CompileReport:
     """What the compiler's log says about one executable.
 
     ``input_bytes`` is the size of the model file, or of the uncompiled segment.  ``details`` holds
     the segment's operators in execution order; ``remaining_on_chip_bytes`` is what is left of the
-    parameter memory after this model's share.  ``note`` is a sentence on an option that was not
-    followed, empty if all were.
+    parameter memory after this model's share.  ``subgraphs`` are the Edge TPU's parts; sizes are
+    those of all of them.
     """
 
     input_bytes: int
@@ -60,7 +72,7 @@ class CompileReport:
     remaining_on_chip_bytes: int
     off_chip_bytes: int
     details: tuple[OperatorReport, ...]
-    note: str = ""
+    subgraphs: tuple[SubgraphReport, ...]
 
     @property
     def operators(self) -> tuple[tuple[str, Status], ...]:
@@ -88,12 +100,17 @@ class CompileReport:
 
 @dataclass(frozen=True)
 class CompiledSegment:
-    """An executable in memory: its file's bytes, its description, what it was made from."""
+    """An executable in memory: its file's bytes, its parts' descriptions, what it was made from."""
 
     data: bytes
-    info: ExecutableInfo
+    infos: tuple[ExecutableInfo, ...]
     report: CompileReport
     plan: Plan = field(repr=False, compare=False)
+
+    @property
+    def info(self) -> ExecutableInfo:
+        """The description of all parts together."""
+        return together(self.infos)
 
     @property
     def cpu_data(self) -> bytes:
@@ -110,105 +127,122 @@ def finish(
 ) -> tuple[CompiledSegment, ...]:
     """Place parameters, choose tokens, write executables, one for each plan.
 
-    ``grouped`` executables carry one token, also those that cache nothing, lest running them
-    wipe the others' parameters.  With ``shared_memory`` their parameters lie one behind the other
-    in the memory of one device.  Raises ``ModelError`` once the deadline has passed.
+    ``grouped`` executables carry one token, and so do the parts of any, also those that cache
+    nothing, lest running them wipe the others' parameters.  With ``shared_memory`` their parameters
+    lie one behind the other in the memory of one device, as those of parts always do.  Raises
+    ``ModelError`` once the deadline has passed.
     """
-    infos = _place(plans, shared_memory=shared_memory)
+    groups = [plans] if shared_memory else [[plan] for plan in plans]
+    infos = [placed for group in groups for placed in _place(group)]
     if grouped:
         token = _token(plans, infos)
         tokens = [token if plan.mapped_count else 0 for plan in plans]
     else:
         tokens = [
-            _token([plan], [info]) if info.on_chip_bytes else 0
-            for plan, info in zip(plans, infos, strict=True)
+            _token([plan], [placed]) if any(info.on_chip_bytes for info in placed) else 0
+            for plan, placed in zip(plans, infos, strict=True)
         ]
     return tuple(
-        _write(plan, replace(info, caching_token=token), deadline)
-        for plan, info, token in zip(plans, infos, tokens, strict=True)
+        _write(plan, tuple(replace(info, caching_token=token) for info in placed), deadline)
+        for plan, placed, token in zip(plans, infos, tokens, strict=True)
     )
 
 
-def _place(plans: Sequence[Plan], *, shared_memory: bool) -> list[ExecutableInfo]:
-    if not shared_memory:
-        return [place(plan, reserved_bytes(plan.mapped_count), 0) for plan in plans]
-    infos: list[ExecutableInfo] = []
+_Placed = tuple[ExecutableInfo, ...]
+
+
+def _place(plans: Sequence[Plan]) -> list[_Placed]:
+    """The parts of plans that share the memory of one device."""
+    placed: list[_Placed] = []
     reserve, offset = shared_reserve_bytes(plans), 0
     for plan in plans:
-        infos.append(place(plan, reserve, offset))
-        offset += infos[-1].on_chip_bytes
-    return infos
+        placed.append(place(plan.parts, plan.options, reserve, offset))
+        offset += sum(info.on_chip_bytes for info in placed[-1])
+    return placed
 
 
 def shared_reserve_bytes(plans: Sequence[Plan]) -> int:
     """Parameter memory set aside for the executables of models that share a device."""
-    return max(reserved_bytes(plan.mapped_count) for plan in plans)
+    return max(reserve_of(plan.parts) for plan in plans)
 
 
-def place(plan: Plan, reserve_bytes: int, offset_bytes: int) -> ExecutableInfo:
-    """Which parameters stay on chip behind others of ``offset_bytes``; the token is left open."""
-    available = PARAMETER_MEMORY_BYTES - reserve_bytes - offset_bytes
-    return placed(plan.work, plan.mapped_count, plan.options, available, offset_bytes)
+def reserve_of(parts: Sequence[PlannedPart]) -> int:
+    """The same for the parts of one model: what the largest of them needs."""
+    return max(reserved_bytes(len(part.operators)) for part in parts)
 
 
-def placed(
-    work: Sequence[OperatorWork],
-    mapped_count: int,
+def place(
+    parts: Sequence[PlannedPart],
     options: CompileOptions,
-    available_bytes: int,
+    reserve_bytes: int,
     offset_bytes: int = 0,
-) -> ExecutableInfo:
-    """The description of an executable but for its token, every parameter in its place.
+) -> tuple[ExecutableInfo, ...]:
+    """The descriptions of parts but for their token, every parameter in its place.
 
-    The first ``mapped_count`` of ``work`` share ``available_bytes`` of parameter memory.
+    They lie one behind the other, and behind others of ``offset_bytes``, in what ``reserve_bytes``
+    leave of the chip's parameter memory.
     """
-    mapped_work = work[:mapped_count]
-    on_chip = allocate(
-        [Layer(w.parameter_bytes, w.name == "DEPTHWISE_CONV_2D") for w in mapped_work],
-        available_bytes,
-    )
-    return ExecutableInfo(
-        min_runtime_version=options.min_runtime_version,
-        caching_token=0,
-        on_chip_offset_bytes=offset_bytes,
-        instruction_bytes=instruction_bytes(mapped_work),
-        available_on_chip_bytes=available_bytes,
-        operators=(
-            *(replace(w, on_chip=c) for w, c in zip(mapped_work, on_chip, strict=True)),
-            *work[mapped_count:],
-        ),
-    )
+    infos = []
+    for part in parts:
+        available = PARAMETER_MEMORY_BYTES - reserve_bytes - offset_bytes
+        on_chip = allocate(
+            [Layer(w.parameter_bytes, w.name == "DEPTHWISE_CONV_2D") for w in part.work],
+            available,
+        )
+        work = (replace(w, on_chip=kept) for w, kept in zip(part.work, on_chip, strict=True))
+        info = ExecutableInfo(
+            min_runtime_version=options.min_runtime_version,
+            caching_token=0,
+            on_chip_offset_bytes=offset_bytes,
+            instruction_bytes=instruction_bytes(part.work),
+            available_on_chip_bytes=available,
+            operators=(*work, *part.cpu_work),
+        )
+        offset_bytes += info.on_chip_bytes
+        infos.append(info)
+    return tuple(infos)
 
 
-def _token(plans: Sequence[Plan], infos: Sequence[ExecutableInfo]) -> int:
+def _token(plans: Sequence[Plan], infos: Sequence[_Placed]) -> int:
     """64 bits of a SHA-256 over what will lie in parameter memory and where; never 0."""
     digest = hashlib.sha256()
-    for plan, info in zip(plans, infos, strict=True):
-        digest.update(hashlib.sha256(plan.mapped_model() or b"").digest())
-        digest.update(repr(info).encode())
+    for plan, placed in zip(plans, infos, strict=True):
+        for part, info in zip(plan.parts, placed, strict=True):
+            digest.update(hashlib.sha256(part.model() or b"").digest())
+            digest.update(repr(info).encode())
     return int.from_bytes(digest.digest()[:8], "little") or 1
 
 
-def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegment:
+def _write(plan: Plan, infos: _Placed, deadline: Deadline) -> CompiledSegment:
     deadline.check()
-    head, tail = plan.mapping.head, plan.mapping.tail
-    tree = extract(plan.graph, (*head, *tail), plan.edge.inputs, plan.edge.outputs)
+    cpu = plan.mapping.cpu
+    tree = extract(
+        plan.graph,
+        [i for turn in cpu for i in turn],
+        plan.edge.inputs,
+        plan.edge.outputs,
+        between=[t for part in plan.parts for t in (*part.edge.inputs, *part.edge.outputs)],
+    )
     operators = plan.graph.operators
     whole = len(plan.mapping.verdicts) == len(operators)
     keep(tree.model, plan.graph, whole=whole)
-    mapped_edge = plan.mapped_edge if plan.mapped_count else Boundary((), ())
+    positions = accumulate(len(turn) for turn in cpu)
     data = seal(
-        info,
         tree.model,
-        mapped_model=plan.mapped_model(),
-        mapped_inputs=[tree.place[t] for t in mapped_edge.inputs],
-        mapped_outputs=[tree.place[t] for t in mapped_edge.outputs],
-        position=len(head),
+        (
+            Package(
+                info,
+                part.model(),
+                [tree.place[t] for t in part.edge.inputs],
+                [tree.place[t] for t in part.edge.outputs],
+                position,
+            )
+            for part, info, position in zip(plan.parts, infos, positions, strict=False)
+        ),
     )
     if plan.graph.attached and plan.edge.outputs == plan.graph.outputs:
         data = attach(data, plan.graph.attached)
-    operators = plan.graph.operators
-    whole = len(plan.operators) == len(operators)
+    info = together(infos)
     report = CompileReport(
         input_bytes=plan.graph.source_bytes if whole else len(plan.cpu_data()),
         output_bytes=len(data),
@@ -218,21 +252,21 @@ def _write(plan: Plan, info: ExecutableInfo, deadline: Deadline) -> CompiledSegm
         details=tuple(
             operator_report(plan.graph, i, verdict) for i, verdict in plan.mapping.verdicts.items()
         ),
-        note=_note(plan),
+        subgraphs=_subgraphs(plan),
     )
-    return CompiledSegment(data=data, info=info, report=report, plan=plan)
+    return CompiledSegment(data=data, infos=infos, report=report, plan=plan)
 
 
-def _note(plan: Plan) -> str:
-    statuses = [verdict.status for verdict in plan.mapping.verdicts.values()]
-    left = statuses.count(Status.SECOND_SUBGRAPH)
-    if not (plan.options.enable_multiple_subgraphs and left):
-        return ""
-    return (
-        f"enable_multiple_subgraphs was not followed: this compiler maps one part of a model, so "
-        f"{left} operations behind it stay on the CPU, as without the option; compile them as a "
-        "segment of their own (--cut_at) to have them mapped."
-    )
+def _subgraphs(plan: Plan) -> tuple[SubgraphReport, ...]:
+    operators, makers = plan.graph.operators, plan.graph.makers
+    on_cpu = plan.mapping.verdicts.keys() - set(plan.mapping.mapped)
+    found = []
+    for part in plan.parts:
+        behind = [operators[i].file_index for t in part.edge.inputs if (i := makers[t]) in on_cpu]
+        indices = tuple(operators[i].file_index for i in part.operators)
+        if indices:
+            found.append(SubgraphReport(indices, min(behind, default=None)))
+    return tuple(found)
 
 
 def operator_report(graph: Graph, index: int, verdict: Verdict) -> OperatorReport:

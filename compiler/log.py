@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import edgetpu_pipeline
-from compiler.reasons import reasons, share_line
+from compiler.reasons import reasons, share_line, subgraphs
 
 if TYPE_CHECKING:  # the version is told without importing what compiles
     from compiler.executables import CompileReport
@@ -64,7 +64,7 @@ def summary(report: CompileReport, names: OutputNames) -> str:
         + format_size(report.remaining_on_chip_bytes),
         "Off-chip memory used for streaming uncached model parameters: "
         + format_size(report.off_chip_bytes),
-        f"Number of Edge TPU subgraphs: {1 if report.mapped_operators else 0}",
+        f"Number of Edge TPU subgraphs: {len(report.subgraphs)}",
         f"Total number of operations: {len(report.operators)}",
         f"Operation log: {names.log}",
     ]
@@ -77,8 +77,6 @@ def summary(report: CompileReport, names: OutputNames) -> str:
             f"Number of operations that will run on Edge TPU: {report.mapped_operators}",
             f"Number of operations that will run on CPU: {report.cpu_operators}",
         ]
-    if report.note:
-        lines += ["", f"Note: {report.note}"]
     if line := share_line(report):
         lines += ["", line]
     return "\n".join(lines)
@@ -103,7 +101,7 @@ def operation_log(report: CompileReport, names: OutputNames) -> str:
 
 
 def explained(report: CompileReport) -> str:
-    """Google's table, and below it why operators were left to the CPU."""
-    why = reasons(report)
+    """Google's table, and below it several subgraphs, and why operators were left to the CPU."""
+    told = "\n".join(filter(None, (subgraphs(report), reasons(report))))
     table = operation_table(report.operators)
-    return f"{table}\n\n{why}" if why else table
+    return f"{table}\n\n{told}" if told else table

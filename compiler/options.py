@@ -28,8 +28,9 @@ class CompileOptions:
     ``file``, the default for ``cut_at``.  Only :func:`~compiler.models.compile_file` cuts
     models; the functions that compile graphs or segments refuse these.
 
-    ``enable_multiple_subgraphs`` changes nothing yet but the report, which then says so where a
-    second part could have been mapped.
+    ``enable_multiple_subgraphs`` maps what is supported again behind operators on the CPU, as
+    further parts of the same executable (:mod:`compiler.mapping.mapped`); of each segment, where
+    the model is cut.
 
     Raises ``ConfigError`` for values that make no sense.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from compiler.cutting import Boundary, boundary_of, cut_operators, extract, flow, in_order
@@ -26,14 +26,45 @@ _KEPT_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
+class PlannedPart:
+    """What the Edge TPU runs in one go, as a custom operator; nothing if nothing is mapped.
+
+    ``edge`` are the tensors at its ends.  ``work`` is that of its ``operators``, ``cpu_work`` that
+    on the CPU behind it, up to the next part, and in front of the first.
+
+    Its model is made when it is asked for, and kept where the whole model is small: of a large one,
+    it would take its size once more.
+    """
+
+    graph: Graph
+    operators: tuple[int, ...]
+    edge: Boundary
+    work: tuple[OperatorWork, ...]
+    cpu_work: tuple[OperatorWork, ...]
+
+    def model(self) -> bytearray | None:
+        """What the custom operator will stand for, read only; ``None`` if nothing maps."""
+        return self._packed() if self.kept is None else self.kept
+
+    @cached_property
+    def kept(self) -> bytearray | None:
+        """The same; ``None`` also for a large model."""
+        return self._packed() if self.graph.source_bytes <= _KEPT_BYTES else None
+
+    def _packed(self) -> bytearray | None:
+        if not self.operators:
+            return None
+        edge = self.edge
+        part = extract(self.graph, self.operators, edge.inputs, edge.outputs)
+        return tflite_file.packed(part.model)
+
+
+@dataclass(frozen=True)
 class Plan:
     """One segment: what runs where, how much work it is, and the models it is made of.
 
-    ``work`` lists the mapped operators first, then those on the CPU; ``edge`` and ``mapped_edge``
-    are the tensors at the ends of the segment and of what is mapped.
-
-    The models are made when they are asked for, and kept where the whole model is small: of a large
-    one, each would take its size once more.
+    ``edge`` are the tensors at the ends of the segment; its parts are in the order in which they
+    run.
     """
 
     graph: Graph
@@ -41,33 +72,18 @@ class Plan:
     options: CompileOptions
     edge: Boundary
     mapping: SegmentMapping
-    work: tuple[OperatorWork, ...]
-    mapped_edge: Boundary
+    parts: tuple[PlannedPart, ...]
 
     @property
     def mapped_count(self) -> int:
         """Operators that run on the Edge TPU."""
-        return len(self.mapping.mapped)
+        return sum(len(part.operators) for part in self.parts)
 
     def cpu_data(self) -> bytes:
         """The whole segment as a plain ``.tflite``."""
-        if self.mapped_count == len(self.operators) and self._kept is not None:
-            return bytes(self._kept)
+        if self.mapped_count == len(self.operators) and self.parts[0].kept is not None:
+            return bytes(self.parts[0].kept)
         return cut_operators(self.graph, self.operators)
-
-    def mapped_model(self) -> bytearray | None:
-        """What the custom operator will stand for, read only; ``None`` if nothing maps."""
-        return self._packed() if self._kept is None else self._kept
-
-    @cached_property
-    def _kept(self) -> bytearray | None:
-        return self._packed() if self.graph.source_bytes <= _KEPT_BYTES else None
-
-    def _packed(self) -> bytearray | None:
-        mapped, edge = self.mapping.mapped, self.mapped_edge
-        if not mapped:
-            return None
-        return tflite_file.packed(extract(self.graph, mapped, edge.inputs, edge.outputs).model)
 
 
 def plan_segment(
@@ -87,20 +103,11 @@ def plan_segment(
     check_ends(graph, (*edge.inputs, *edge.outputs))
     mapping = decide(graph, operators, options)
     deadline.check()
-    mapped_edge = edge
-    if mapping.mapped and len(mapping.mapped) < len(operators):
-        reads, makes = flow(graph, frozenset(mapping.mapped))
-        mapped_edge = Boundary(*in_order(graph, reads, makes))
+    parts = plan_parts(graph, mapping)
+    if len(mapping.mapped) == len(operators):
+        parts = (replace(parts[0], edge=edge),)
     deadline.check()
-    return Plan(
-        graph=graph,
-        operators=operators,
-        options=options,
-        edge=edge,
-        mapping=mapping,
-        work=work_of(graph, mapping),
-        mapped_edge=mapped_edge,
-    )
+    return Plan(graph, operators, options, edge, mapping, parts)
 
 
 def decide(graph: Graph, operators: Sequence[int], options: CompileOptions) -> SegmentMapping:
@@ -109,16 +116,29 @@ def decide(graph: Graph, operators: Sequence[int], options: CompileOptions) -> S
     Raises ``ConfigError`` for tensors that are not there and ``ModelError`` for those too large.
     """
     stops = _stop_tensors(graph, options.intermediate_tensors)
-    mapping = map_segment(graph, operators, options.min_runtime_version, stops)
+    mapping = map_segment(
+        graph,
+        operators,
+        options.min_runtime_version,
+        stops,
+        several=options.enable_multiple_subgraphs,
+    )
     _refuse_large_activations(graph, mapping.mapped)
     return mapping
 
 
-def work_of(graph: Graph, mapping: SegmentMapping) -> tuple[OperatorWork, ...]:
-    """How much work everything is: the mapped operators first, then those on the CPU."""
-    return (
-        *(operator_work(graph, i, "tpu") for i in mapping.mapped),
-        *(operator_work(graph, i, "cpu") for i in (*mapping.head, *mapping.tail)),
+def plan_parts(graph: Graph, mapping: SegmentMapping) -> tuple[PlannedPart, ...]:
+    """The parts, with nothing at their ends but what they read and make for others."""
+    around = ((*mapping.cpu[0], *mapping.cpu[1]), *mapping.cpu[2:])
+    return tuple(
+        PlannedPart(
+            graph=graph,
+            operators=part,
+            edge=Boundary(*in_order(graph, *flow(graph, frozenset(part)))),
+            work=tuple(operator_work(graph, i, "tpu") for i in part),
+            cpu_work=tuple(operator_work(graph, i, "cpu") for i in cpu),
+        )
+        for part, cpu in zip(mapping.parts, around, strict=True)
     )
 
 

@@ -19,13 +19,14 @@ def reasons(report: CompileReport) -> str:
     Neighbours that only wait for the same operator share a line.
     """
     left = [one for one in report.details if not one.verdict.is_mapped]
-    lines = [f"Note: {report.note}"] if report.note else []
+    lines: list[str] = []
     for (behind, reason), group in groupby(left, key=_alike):
         together = list(group)
         first = together[0]
         if behind is not None and len(together) > 1:
             kinds = ", ".join(dict.fromkeys(one.kind for one in together))
-            lines.append(f"CPU: {len(together)} operations {_span(together)}: {reason} ({kinds})")
+            span = _span([one.index for one in together])
+            lines.append(f"CPU: {len(together)} operations {span}: {reason} ({kinds})")
             continue
         for one in together:
             lines.append(f"CPU: {one.kind} #{one.index} {one.name!r}: {reason}")
@@ -41,8 +42,22 @@ def _alike(one: OperatorReport) -> tuple[int | None, str]:
     return one.verdict.behind, one.verdict.reason
 
 
-def _span(together: Sequence[OperatorReport]) -> str:
-    indices = [one.index for one in together]
+def subgraphs(report: CompileReport) -> str:
+    """What each Edge TPU subgraph of an executable holds, if there are several; else empty."""
+    if len(report.subgraphs) < 2:
+        return ""
+    kinds = {one.index: one.kind for one in report.details}
+    lines = [f"Number of Edge TPU subgraphs: {len(report.subgraphs)}"]
+    for number, one in enumerate(report.subgraphs, 1):
+        count = f"{len(one.operators)} operation{'s' if len(one.operators) > 1 else ''}"
+        behind = "" if one.behind is None else f", behind {kinds[one.behind]} #{one.behind}"
+        lines.append(f"Edge TPU subgraph {number}: {count} {_span(sorted(one.operators))}{behind}")
+    return "\n".join(lines)
+
+
+def _span(indices: Sequence[int]) -> str:
+    if len(indices) == 1:
+        return f"#{indices[0]}"
     if indices == list(range(indices[0], indices[-1] + 1)):
         return f"#{indices[0]} to #{indices[-1]}"
     return ", ".join(f"#{index}" for index in indices)
@@ -76,7 +91,10 @@ def as_data(report: CompileReport) -> dict[str, Any]:
         "mapped_operators": report.mapped_operators,
         "cpu_operators": report.cpu_operators,
         "mapped_share_of_work": round(report.mapped_share, 6),
-        "note": report.note,
+        "edge_tpu_subgraphs": len(report.subgraphs),
+        "subgraphs": [
+            {"operators": list(one.operators), "behind": one.behind} for one in report.subgraphs
+        ],
         "operators": [
             {
                 "index": one.index,

@@ -55,14 +55,14 @@ def compare(folders: Sequence[Path]) -> Iterator[Comparison]:
 
 def _ours(path: Path) -> Figures:
     compiled = compile_graph(read_graph(path))
-    executable = executable_from_bytes(compiled.data, path)
+    (part,) = executable_from_bytes(compiled.data, path).parts
     return Figures(
         cpu_operators=compiled.report.cpu_operators,
         on_chip_bytes=compiled.info.on_chip_bytes,
         off_chip_bytes=compiled.info.off_chip_bytes,
         instruction_bytes=compiled.info.instruction_bytes,
-        input_bytes=sum(_padded(spec.size_bytes) for spec in executable.mapped_inputs),
-        output_bytes=sum(_padded(spec.size_bytes) for spec in executable.mapped_outputs),
+        input_bytes=sum(_padded(spec.size_bytes) for spec in part.inputs),
+        output_bytes=sum(_padded(spec.size_bytes) for spec in part.outputs),
     )
 
 

@@ -17,7 +17,7 @@ from devices.executable import ExecutableInfo, executable_from_bytes
 class Compiled:
     """What of a compiled network its latency depends on.
 
-    ``input_bytes`` and ``output_bytes`` are those of the mapped part, which cross the link.
+    ``input_bytes`` and ``output_bytes`` are those of the only mapped part, which cross the link.
     """
 
     info: ExecutableInfo
@@ -32,10 +32,11 @@ def compiled(network: str) -> Compiled:
 
     graph = graph_from_bytes(zoo.build(network, weights="zeros"), network)
     executable = executable_from_bytes(compile_graph(graph).data, Path(network))
+    (part,) = executable.parts
     return Compiled(
-        executable.info,
-        sum(spec.size_bytes for spec in executable.mapped_inputs),
-        sum(spec.size_bytes for spec in executable.mapped_outputs),
+        part.info,
+        sum(spec.size_bytes for spec in part.inputs),
+        sum(spec.size_bytes for spec in part.outputs),
     )
 
 

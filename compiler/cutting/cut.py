@@ -227,9 +227,16 @@ class Extract:
 
 
 def extract(
-    graph: Graph, operators: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]
+    graph: Graph,
+    operators: Sequence[int],
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    *,
+    between: Sequence[int] = (),
 ) -> Extract:
     """A model holding just the given operators, in the given order.
+
+    It also has the tensors ``between`` operators that will be added to it.
 
     The tree shares constants with the graph's own and must be treated as read only, but for its
     lists, which are its own.
@@ -237,7 +244,7 @@ def extract(
     source = graph.source
     source_graph = source.subgraphs[0]
     blocks = prepacked(graph)
-    used = {*inputs, *outputs}
+    used = {*inputs, *outputs, *between}
     for i in operators:
         operator = graph.operators[i]
         used.update(operator.inputs, operator.outputs, operator.intermediates)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from compiler.drawing import edges_of
 from compiler.graph import Graph
 from compiler.inspecting.attachments import metadata_of
 from compiler.inspecting.description import (
@@ -93,32 +94,31 @@ def _by_us(
     executable = executable_from_bytes(data, Path(name))
     facts = subgraph_facts(graph, digests=digests)
     facts = replace(facts, operators=tuple(_on_cpu(graph, one, places) for one in facts.operators))
-    if executable.mapped_model is None or not places:
-        return CompiledFacts("edgetpu-pipeline", ()), facts
-    place, info = places[0], executable.info
-    (mapped_graph, *_) = graphs_to_look_at(executable.mapped_model, f"{name}: its mapped part")
-    mapped = subgraph_facts(mapped_graph, digests=digests)
-    custom = facts.operators[place]
-    package = PackageFacts(
-        place=place,
-        head=_kinds(facts.operators[:place]),
-        tail=_kinds(facts.operators[place + 1 :]),
-        mapped_operators=len(mapped.operators),
-        caching_token=info.caching_token,
-        min_runtime_version=info.min_runtime_version,
-        on_chip_bytes=info.on_chip_bytes,
-        off_chip_bytes=info.off_chip_bytes,
-        instruction_bytes=info.instruction_bytes,
-        package_bytes=len(executable.mapped_model),
-        inputs=custom.inputs,
-        outputs=custom.outputs,
-        offset_bytes=info.on_chip_offset_bytes,
-    )
-    work = [one for one in info.operators if one.target == "tpu"]
-    mapped = replace(mapped, operators=_on_tpu(mapped.operators, work, name))
-    return CompiledFacts("edgetpu-pipeline", (package,)), _joined(
-        graph, facts, place, mapped_graph, mapped
-    )
+    packages, inside = [], {}
+    for place, part in zip(places, executable.parts, strict=False):
+        model, info = part.model or b"", part.info
+        (mapped_graph, *_) = graphs_to_look_at(model, f"{name}: its mapped part")
+        work = [one for one in info.operators if one.target == "tpu"]
+        mapped = _on_tpu(subgraph_facts(mapped_graph, digests=digests).operators, work, name)
+        inside[place] = mapped_graph, mapped
+        packages.append(
+            PackageFacts(
+                place=place,
+                head=_kinds(facts.operators[:place]),
+                tail=_kinds(facts.operators[place + 1 :]),
+                mapped_operators=len(mapped),
+                caching_token=info.caching_token,
+                min_runtime_version=info.min_runtime_version,
+                on_chip_bytes=info.on_chip_bytes,
+                off_chip_bytes=info.off_chip_bytes,
+                instruction_bytes=info.instruction_bytes,
+                package_bytes=len(model),
+                inputs=facts.operators[place].inputs,
+                outputs=facts.operators[place].outputs,
+                offset_bytes=info.on_chip_offset_bytes,
+            )
+        )
+    return CompiledFacts("edgetpu-pipeline", tuple(packages)), _joined(graph, facts, inside)
 
 
 def _on_tpu(
@@ -142,27 +142,34 @@ def _on_cpu(graph: Graph, facts: OperatorFacts, places: list[int]) -> OperatorFa
     return replace(facts, runs_on="cpu", reason=reason, hint=verdict.hint)
 
 
-def _joined(
-    outer: Graph, around: SubgraphFacts, place: int, inner: Graph, mapped: SubgraphFacts
-) -> SubgraphFacts:
-    """The mapped operators where the custom operator is, and the edges between all of them."""
-    count = len(mapped.operators)
-    custom = outer.operators[place]
+_Inside = dict[int, tuple[Graph, tuple[OperatorFacts, ...]]]
+"""By place of a custom operator: what it stands for."""
 
-    def moved(index: int) -> int:
-        return index if index < place else index + count - 1
 
-    edges = {(moved(a), moved(b)) for a, b in around.edges if place not in (a, b)}
-    edges |= {(a + place, b + place) for a, b in mapped.edges}
-    for t, own in zip(custom.inputs, inner.inputs, strict=False):
-        maker = outer.makers[t] if t >= 0 else None
-        if maker is not None:
-            edges |= {(moved(maker), reader + place) for reader in inner.readers[own]}
-    for t, own in zip(custom.outputs, inner.outputs, strict=False):
-        maker = inner.makers[own]
-        if maker is not None:
-            edges |= {(maker + place, moved(reader)) for reader in outer.readers[t]}
-    operators = (*around.operators[:place], *mapped.operators, *around.operators[place + 1 :])
+def _joined(outer: Graph, around: SubgraphFacts, inside: _Inside) -> SubgraphFacts:
+    """Mapped operators where their custom operators are, and the edges between all of them."""
+    operators: list[OperatorFacts] = []
+    edges: set[tuple[int, int]] = set()
+    makers: dict[int, int] = {}  # by tensor of the outer graph
+    readers: dict[int, set[int]] = {}
+    for custom in outer.operators:
+        start = len(operators)
+        if custom.index not in inside:
+            operators.append(around.operators[custom.index])
+            makers |= dict.fromkeys(custom.outputs, start)
+            for t in custom.inputs:
+                readers.setdefault(t, set()).add(start)
+            continue
+        graph, mapped = inside[custom.index]
+        operators += mapped
+        edges |= {(start + maker, start + reader) for maker, reader in edges_of(graph)}
+        for t, own in zip(custom.outputs, graph.outputs, strict=False):
+            maker = graph.makers[own]
+            if maker is not None:
+                makers[t] = start + maker
+        for t, own in zip(custom.inputs, graph.inputs, strict=False):
+            readers.setdefault(t, set()).update(start + one for one in graph.readers[own])
+    edges |= {(maker, one) for t, maker in makers.items() for one in readers.get(t, ())}
     return replace(
         around,
         operators=tuple(replace(one, index=at) for at, one in enumerate(operators)),

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from compiler.compile import check_quantized
 from compiler.deadline import Deadline
-from compiler.executables import operator_report, placed
+from compiler.executables import operator_report, place, reserve_of
 from compiler.graph import Graph
 from compiler.inspecting.description import OperatorFacts, Prediction, SubgraphFacts
 from compiler.inspecting.facts import on_the_chip
-from compiler.mapping import available_bytes
 from compiler.options import CompileOptions
-from compiler.planning import decide, work_of
+from compiler.planning import decide, plan_parts
 from compiler.reading import graph_to_compile
 from devices.errors import EdgeTpuError
+from devices.executable import together
 
 
 def with_prediction(
@@ -32,9 +32,14 @@ def with_prediction(
     except EdgeTpuError as error:
         deadline.check()
         return Prediction(refusal=str(error)), facts
-    count = len(mapping.mapped)
-    info = placed(work_of(graph, mapping), count, options, available_bytes(count))
-    chip = dict(zip(mapping.mapped, info.operators[:count], strict=True))
+    parts = plan_parts(graph, mapping)
+    infos = place(parts, options, reserve_of(parts))
+    info = together(infos)
+    chip = {
+        index: work
+        for part, described in zip(parts, infos, strict=True)
+        for index, work in zip(part.operators, described.operators, strict=False)
+    }
     operators = list(facts.operators)
     for index, verdict in mapping.verdicts.items():
         report = operator_report(graph, index, verdict)

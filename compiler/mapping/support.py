@@ -17,6 +17,9 @@ _COPIES = frozenset(
 )  # fmt: skip
 """Operators that only move values, so that they copy where nothing about the tensor changes."""
 
+WITHOUT_WORK = _COPIES | {"PACK", "QUANTIZE", "SPACE_TO_DEPTH"}
+"""Operators that compute nothing: they move values, or write the same ones with another scale."""
+
 
 def judge(graph: Graph, index: int, min_runtime_version: int) -> Verdict:
     """The verdict on operator ``index``, taken by itself.

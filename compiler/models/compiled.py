@@ -55,7 +55,7 @@ class CompiledModel:
             remaining_on_chip_bytes=sum(report.remaining_on_chip_bytes for report in reports),
             off_chip_bytes=sum(report.off_chip_bytes for report in reports),
             details=tuple(details),
-            note=next((report.note for report in reports if report.note), ""),
+            subgraphs=tuple(one for report in reports for one in report.subgraphs),
         )
 
     @property

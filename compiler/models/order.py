@@ -26,6 +26,7 @@ from compiler.executables import CompiledSegment, finish, place, shared_reserve_
 from compiler.graph import Graph
 from compiler.options import CompileOptions
 from devices.chip import DEFAULT_HOSTS, HOSTS, LatencyModel
+from devices.executable import together
 
 MOST_EXACT = 7
 """Up to so many models the order found is the best there is."""
@@ -75,7 +76,8 @@ def compile_in_best_order(
     @cache
     def share_of(model: int, offset_bytes: int) -> Share:
         deadline.check()
-        info = place(plans[model], reserve_bytes, offset_bytes)
+        plan = plans[model]
+        info = together(place(plan.parts, plan.options, reserve_bytes, offset_bytes))
         streaming_ns = latency.timing(info, 0, 0, cold=False).streaming_ns
         return Share(info.on_chip_bytes, streaming_ns, info.off_chip_bytes)
 

@@ -1,4 +1,4 @@
-"""Computing an executable's numbers with LiteRT: the CPU head, the mapped model, the CPU tail.
+"""Computing an executable's numbers with LiteRT: its models, on the chip or the CPU, in turn.
 
 LiteRT is imported when the first engine is made, so a device that only keeps time never loads it.
 One resolver (XNNPACK) and one thread, always: another resolver differs in the last bit.
@@ -79,9 +79,7 @@ class LiteRtEngine:
         self._parts: list[_Part] = []
         self._kept: dict[str, Tensor] = {}
         source: dict[str, _Part] = {}
-        for model in (executable.head_model, executable.mapped_model, executable.tail_model):
-            if model is None:
-                continue
+        for model in executable.models:
             part = _Part(model, self._what)
             for name in part.inputs:
                 if name in source:
@@ -90,7 +88,7 @@ class LiteRtEngine:
                 elif name not in inputs:
                     raise ModelError(
                         f"{executable.path} needs a tensor {name!r} inside that neither its inputs "
-                        "nor its mapped operators give; compile the model again"
+                        "nor operators in front give; compile the model again"
                     )
             source.update(dict.fromkeys(part.outputs, part))
             self._parts.append(part)

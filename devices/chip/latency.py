@@ -10,6 +10,8 @@ The latency is the sum of::
     output       d (output bytes)
     CPU          f (operators that were not mapped)
 
+for each part of the executable (with ``-a`` there may be several), where
+
     c_i = kappa ceil(oh/4) ceil(ow/4) ceil(Cout/64) kh kw ceil(Cin/4)    convolution
           the same with the input's positions / 16                       transposed convolution
           delta ceil(oh/4) ceil(ow/4) ceil(C/64) kh kw                   depthwise convolution
@@ -30,7 +32,8 @@ parameter memory slows down, too, is known, what it does to streaming is not, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 from devices.chip.constants import (
     CLOCK_MHZ,
@@ -78,9 +81,9 @@ class LatencyModel:
     def timing(
         self, info: ExecutableInfo, input_bytes: int, output_bytes: int, cold: bool
     ) -> Timing:
-        """Where the time of one inference goes.
+        """Where the time of one run of a part goes, operators on the CPU around it included.
 
-        ``input_bytes``/``output_bytes`` cross the link: they are those of the mapped part.
+        ``input_bytes``/``output_bytes`` cross the link: they are those of what is mapped.
         ``cold`` says that the parameters have to be brought on the chip first.
         """
         mapped = [work for work in info.operators if work.target == "tpu"]
@@ -125,6 +128,14 @@ class LatencyModel:
     def cpu_ns(self, work: OperatorWork) -> int:
         """One operator on the host's CPU."""
         return round(self.host.cpu_factor * _cpu_ns(work))
+
+
+def summed(timings: Sequence[Timing]) -> Timing:
+    """The timing of parts that run one behind the other."""
+    if len(timings) == 1:  # as a rule; and this is asked at every inference
+        return timings[0]
+    names = [one.name for one in fields(Timing)]
+    return Timing(**{name: sum(getattr(one, name) for one in timings) for name in names})
 
 
 def _cpu_ns(work: OperatorWork) -> float:

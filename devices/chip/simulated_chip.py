@@ -9,6 +9,7 @@ import threading
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,11 @@ from devices.chip.config import DeviceConfig
 from devices.chip.constants import PARAMETER_MEMORY_BYTES
 from devices.chip.engine import Engine, LiteRtEngine, ZeroEngine
 from devices.chip.faults import Fault, Jitter, scaled
-from devices.chip.latency import LatencyModel
+from devices.chip.latency import LatencyModel, summed
 from devices.chip.parameter_cache import CachedParameters, ParameterCache
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
-from devices.executable import Executable, ExecutableInfo
+from devices.executable import Executable, ExecutableInfo, Part
 
 _logger = logging.getLogger(__name__)
 
@@ -36,15 +37,23 @@ def kill_this_process() -> None:
     threading.Event().wait()  # the signal may take a moment to arrive
 
 
+@dataclass(frozen=True)
+class _LoadedPart:
+    """A part of a loaded executable: its parameters, registered by ``number``, and its traffic."""
+
+    number: int
+    info: ExecutableInfo
+    parameters: CachedParameters
+    link_input_bytes: int
+    link_output_bytes: int
+
+
 @dataclass
 class _Registration:
     """One loaded executable."""
 
     what: str
-    info: ExecutableInfo
-    parameters: CachedParameters
-    link_input_bytes: int
-    link_output_bytes: int
+    parts: tuple[_LoadedPart, ...]
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
     engine: Engine
@@ -81,6 +90,7 @@ class SimulatedChip:
         self._cache = ParameterCache()
         self._registrations: dict[int, _Registration] = {}
         self._next_handle = 1
+        self._part_numbers = count(1)
 
     def load(self, executable: Path) -> Loaded:
         """Register an executable.
@@ -96,15 +106,7 @@ class SimulatedChip:
         self._next_handle += 1
         self._registrations[handle] = _Registration(
             what=str(opened.path),
-            info=info,
-            parameters=CachedParameters(
-                info.caching_token,
-                info.on_chip_offset_bytes,
-                info.on_chip_bytes,
-                hashlib.sha256(opened.mapped_model or b"").hexdigest(),
-            ),
-            link_input_bytes=sum(spec.size_bytes for spec in opened.mapped_inputs),
-            link_output_bytes=sum(spec.size_bytes for spec in opened.mapped_outputs),
+            parts=tuple(self._registered(part) for part in opened.parts),
             inputs={spec.name: spec for spec in opened.inputs},
             outputs={spec.name: spec for spec in opened.outputs},
             engine=engine,
@@ -116,6 +118,21 @@ class SimulatedChip:
             info.on_chip_bytes,
             info.off_chip_bytes,
             engine.state_bytes,
+        )
+
+    def _registered(self, part: Part) -> _LoadedPart:
+        info = part.info
+        return _LoadedPart(
+            number=next(self._part_numbers),
+            info=info,
+            parameters=CachedParameters(
+                info.caching_token,
+                info.on_chip_offset_bytes,
+                info.on_chip_bytes,
+                hashlib.sha256(part.model or b"").hexdigest(),
+            ),
+            link_input_bytes=sum(spec.size_bytes for spec in part.inputs),
+            link_output_bytes=sum(spec.size_bytes for spec in part.outputs),
         )
 
     def execute(self, handle: int, inputs: Mapping[str, Tensor]) -> Timing:
@@ -137,12 +154,16 @@ class SimulatedChip:
         registration.computed = True
         registration.corrupt = any(fault.kind == "corrupt" for fault in active)
         registration.resize = any(fault.kind == "resize" for fault in active)
-        cold = self._cache.use(handle, registration.parameters)
-        timing = self._latency.timing(
-            registration.info,
-            registration.link_input_bytes,
-            registration.link_output_bytes,
-            cold,
+        timing = summed(
+            [
+                self._latency.timing(
+                    part.info,
+                    part.link_input_bytes,
+                    part.link_output_bytes,
+                    self._cache.use(part.number, part.parameters),
+                )
+                for part in registration.parts
+            ]
         )
         factor = self._config.latency_scale * self._jitter.factor()
         for fault in active:
@@ -204,9 +225,9 @@ class SimulatedChip:
 
     def unload(self, handle: int) -> None:
         """Forget an executable.  Raises ``DeviceError`` for an unknown handle."""
-        self._registration(handle)
+        for one in self._registration(handle).parts:
+            self._cache.forget(one.number)
         del self._registrations[handle]
-        self._cache.forget(handle)
 
     def _registration(self, handle: int) -> _Registration:
         try:
@@ -241,7 +262,19 @@ def _check(executable: Executable, runtime_version: int) -> None:
 
     What is said of the runtime's version is what libedgetpu says.
     """
-    info, path = executable.info, executable.path
+    path = executable.path
+    for part in executable.parts:
+        _check_part(part.info, path, runtime_version)
+    for role, specs in (("inputs", executable.inputs), ("outputs", executable.outputs)):
+        names = [spec.name for spec in specs]
+        if len(set(names)) != len(names):
+            raise ModelError(
+                f"{path} has {role} of equal name ({', '.join(names)}), so they cannot be told "
+                "apart; rename them in the model"
+            )
+
+
+def _check_part(info: ExecutableInfo, path: Path, runtime_version: int) -> None:
     if info.min_runtime_version > runtime_version:
         raise ModelError(
             f"{path}: Package requires runtime version ({info.min_runtime_version}), which is "
@@ -259,13 +292,6 @@ def _check(executable: Executable, runtime_version: int) -> None:
             f"{path} places parameters up to byte {end} of the chip's parameter memory, which "
             f"has {PARAMETER_MEMORY_BYTES}; compile the model again"
         )
-    for role, specs in (("inputs", executable.inputs), ("outputs", executable.outputs)):
-        names = [spec.name for spec in specs]
-        if len(set(names)) != len(names):
-            raise ModelError(
-                f"{path} has {role} of equal name ({', '.join(names)}), so they cannot be told "
-                "apart; rename them in the model"
-            )
 
 
 def _check_tensor(tensor: object, spec: TensorSpec, what: str) -> None:

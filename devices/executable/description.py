@@ -1,21 +1,22 @@
 """What the compiler makes and a device loads: the description of an executable.
 
-The file is a ``.tflite`` in which one custom operator, ``edgetpu-custom-op``, stands for the
-mapped operators and the operators that stay on the CPU follow it.  This module holds the plain
-data; the file is written in :mod:`devices.executable.sealing` and read in
-:mod:`devices.executable.file`.
+The file is a ``.tflite`` in which a custom operator, ``edgetpu-custom-op``, stands for mapped
+operators; those that stay on the CPU are in front of it and behind it.  There may be several, each
+a *part* that the chip runs in one go.  This module holds the plain data; the file is written in
+:mod:`devices.executable.sealing` and read in :mod:`devices.executable.file`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from devices.device import TensorSpec
 
 CUSTOM_OPERATOR = "edgetpu-custom-op"
-"""Custom code of the operator that stands for the mapped part, as in Google's files."""
+"""Custom code of the operator that stands for a mapped part, as in Google's files."""
 
 FORMAT_VERSION = 2
 """1 sealed the whole file, so that nothing could be added to it."""
@@ -48,13 +49,14 @@ class OperatorWork:
 
 @dataclass(frozen=True)
 class ExecutableInfo:
-    """Everything an executable says about itself.
+    """Everything a part of an executable says about itself.
 
     ``caching_token`` is the 64-bit number by which the runtime tells whose parameters the chip
     holds (0: caches nothing).  ``on_chip_offset_bytes`` is where its cached parameters start in
-    the chip's parameter memory; co-compiled models follow one another, all others start at 0.
-    ``instruction_bytes`` is the instruction stream, sent anew with every inference.
-    ``operators`` lists mapped operators first, then the CPU tail, each in execution order.
+    the chip's parameter memory; the parts of a model, and co-compiled models, follow one another,
+    all others start at 0.  ``instruction_bytes`` is the instruction stream, sent anew with every
+    inference.  ``operators`` lists mapped operators first, then those on the CPU in front of the
+    first part, and those on the CPU behind the part up to the next, each in execution order.
     """
 
     min_runtime_version: int
@@ -75,22 +77,49 @@ class ExecutableInfo:
         return sum(w.parameter_bytes for w in self.operators if w.target == "tpu" and not w.on_chip)
 
 
+def together(infos: Sequence[ExecutableInfo]) -> ExecutableInfo:
+    """The description of parts that run one behind the other; that of a single one is its own."""
+    first = infos[0]
+    return replace(
+        first,
+        min_runtime_version=max(info.min_runtime_version for info in infos),
+        instruction_bytes=sum(info.instruction_bytes for info in infos),
+        operators=tuple(work for info in infos for work in info.operators),
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the chip runs in one go: a custom operator of the file.
+
+    ``inputs``/``outputs`` are what it takes and gives, ``model`` what it stands for, a complete
+    ``.tflite``.  Where nothing is mapped the only part has no model, and takes and gives nothing:
+    its ``info`` speaks of the operators on the CPU.
+    """
+
+    info: ExecutableInfo
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    model: bytes | None = None
+
+
 @dataclass(frozen=True)
 class Executable:
-    """An executable opened from a file: its description and the models it is made of.
+    """An executable opened from a file: its parts, and the models it is made of.
 
-    ``inputs``/``outputs`` are those of the whole file, in model order.  ``mapped_model`` is the
-    part that runs on the chip (``None`` if nothing mapped), ``head_model`` and ``tail_model`` the
-    operators in front of and behind it (``None`` if there are none); all are complete ``.tflite``
-    files as bytes.  Tensors between them are matched by name.
+    ``inputs``/``outputs`` are those of the whole file, in model order.  There is at least one part;
+    parts are in the order in which they run.  ``models`` are run one behind the other: those of the
+    parts, and between them, in front and behind what stays on the CPU, where there is something;
+    all are complete ``.tflite`` files.  Tensors between them are matched by name.
     """
 
     path: Path
-    info: ExecutableInfo
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    mapped_inputs: tuple[TensorSpec, ...]
-    mapped_outputs: tuple[TensorSpec, ...]
-    mapped_model: bytes | None
-    tail_model: bytes | None
-    head_model: bytes | None = None
+    parts: tuple[Part, ...]
+    models: tuple[bytes, ...]
+
+    @property
+    def info(self) -> ExecutableInfo:
+        """The description of all parts together."""
+        return together([part.info for part in self.parts])

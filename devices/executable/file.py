@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,9 +25,10 @@ from devices.executable.description import (
     Executable,
     ExecutableInfo,
     OperatorWork,
+    Part,
 )
 from devices.executable.google_package import GOOGLE_IDENTIFIER
-from devices.executable.parts import part
+from devices.executable.parts import cpu_models
 from devices.executable.sealing import (
     DIGEST_BYTES,
     INFO_NUMBERS,
@@ -66,41 +68,35 @@ def executable_from_bytes(data: bytes, path: Path) -> Executable:
     subgraph = model.Subgraphs(0)
     count = subgraph.OperatorsLength()
     operators = [subgraph.Operators(place) for place in range(count)]
-    places = [i for i in range(count) if _is_custom_operator(model, operators[i])]
-    if len(places) > 1:
-        raise ModelError(
-            f"{path} has {len(places)} operators {CUSTOM_OPERATOR}, and a device takes one; "
-            "give each its own file."
-        )
-    place = places[0] if places else None
-    head: bytes | None = None
-    tail: bytes | None = data
-    mapped_model: bytes | None = None
-    if place is not None:
-        custom = operators[place]
-        description = _read_map(_unsealed(_content(custom.CustomOptionsAsNumpy()), path), path)
-        mapped_model = description["mapped_model"]
-        reads = _listed(custom.InputsLength(), custom.Inputs)
-        makes = _listed(custom.OutputsLength(), custom.Outputs)
-        _check_ends(subgraph, reads, makes, mapped_model, path)
-        mapped_inputs, mapped_outputs = _specs(subgraph, reads, path), _specs(subgraph, makes, path)
-        head = part(data, range(place), (), path)
-        tail = part(data, range(place + 1, count), range(place + 1), path)
+    places = [at for at, one in enumerate(operators) if _is_custom_operator(model, one)]
+    if places:
+        parts = [_part(subgraph, operators[place], path) for place in places]
+        runs = [range(a + 1, b) for a, b in pairwise((-1, *places, count))]
+        first, *rest = cpu_models(data, runs, path)
+        models = [first]
+        for part, cpu in zip(parts, rest, strict=True):
+            models += part.model, cpu
     else:
-        description = _read_map(_unsealed(_metadata(model), path), path)
-        mapped_inputs = mapped_outputs = ()
-    inputs = _specs(subgraph, _listed(subgraph.InputsLength(), subgraph.Inputs), path)
-    outputs = _specs(subgraph, _listed(subgraph.OutputsLength(), subgraph.Outputs), path)
+        parts = [Part(_info(_read_map(_unsealed(_metadata(model), path), path)))]
+        models = [data]
     return Executable(
         path=path,
-        info=_info(description),
-        inputs=inputs,
-        outputs=outputs,
-        mapped_inputs=mapped_inputs,
-        mapped_outputs=mapped_outputs,
-        mapped_model=mapped_model,
-        tail_model=tail,
-        head_model=head,
+        inputs=_specs(subgraph, _listed(subgraph.InputsLength(), subgraph.Inputs), path),
+        outputs=_specs(subgraph, _listed(subgraph.OutputsLength(), subgraph.Outputs), path),
+        parts=tuple(parts),
+        models=tuple(one for one in models if one is not None),
+    )
+
+
+def _part(subgraph: Any, custom: Any, path: Path) -> Part:
+    """What a custom operator stands for."""
+    description = _read_map(_unsealed(_content(custom.CustomOptionsAsNumpy()), path), path)
+    model = description["mapped_model"]
+    reads = _listed(custom.InputsLength(), custom.Inputs)
+    makes = _listed(custom.OutputsLength(), custom.Outputs)
+    _check_ends(subgraph, reads, makes, model, path)
+    return Part(
+        _info(description), _specs(subgraph, reads, path), _specs(subgraph, makes, path), model
     )
 
 

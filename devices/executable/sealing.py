@@ -11,6 +11,8 @@ An executable is a ``.tflite`` file that any TFLite tool can open and look at::
       │ CPU operators, if any (the tail)       outputs
     outputs                                    metadata "edgetpu-pipeline": the same map
 
+Behind the tail another custom operator may follow, and so on: one for each part.
+
 The FlexBuffer map, with the seal in front of it (such a map is read from its end), holds
 
     ``mapped_model``            the mapped operators as a complete ``.tflite`` (absent on the right)
@@ -18,7 +20,7 @@ The FlexBuffer map, with the seal in front of it (such a map is read from its en
     ``instruction_bytes``, ``available_on_chip_bytes``     see :class:`ExecutableInfo`
     ``operators``               the work and parameter table, one list per column
 
-The seal is 32 marker bytes and the SHA-256 of the map.  It covers that package and nothing else, so
+The seal is 32 marker bytes and the SHA-256 of the map.  It covers a package and nothing else, so
 that other tools may add metadata, append operators and attach files; a flipped bit in the package
 is found before it is looked at, one in the weights of CPU operators is not found.  That the tensors
 around the custom operator are those of its package is seen by comparing the two.
@@ -30,7 +32,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,47 +75,57 @@ INFO_NUMBERS = (
 """Numbers of the map, named as the fields of ``ExecutableInfo``."""
 
 
-def seal(
-    info: ExecutableInfo,
-    frame: Any,
-    *,
-    mapped_model: bytes | bytearray | None = None,
-    mapped_inputs: Sequence[int] = (),
-    mapped_outputs: Sequence[int] = (),
-    position: int = 0,
-) -> bytes:
+@dataclass(frozen=True)
+class Package:
+    """A part to be sealed: its description and model, and where it goes in the frame.
+
+    Its custom operator is put behind the first ``position`` operators of the frame, reading and
+    making the frame's tensors ``inputs`` and ``outputs``.  Without a model, where nothing is
+    mapped, there is no custom operator.
+    """
+
+    info: ExecutableInfo
+    model: bytes | bytearray | None = None
+    inputs: Sequence[int] = ()
+    outputs: Sequence[int] = ()
+    position: int = 0
+
+
+def seal(frame: Any, packages: Iterable[Package]) -> bytes:
     """The bytes of an executable file.
 
     ``frame`` is the schema object tree (``ModelT``, one subgraph) of the CPU operators with the
-    inputs and outputs of the whole executable; it is taken over and changed.  With a
-    ``mapped_model``, the custom operator is put behind the first ``position`` of them, reading and
-    making the frame's tensors ``mapped_inputs`` and ``mapped_outputs``.  The same arguments give
-    the same bytes.
+    inputs and outputs of the whole executable; it is taken over and changed.  The packages are in
+    the order in which they run; they are taken one by one, for a package takes as much memory as
+    the description it becomes part of.  The same arguments give the same bytes.
     """
-    description = np.frombuffer(sealed(_describe(info, mapped_model)), np.uint8)
-    is_mapped = mapped_model is not None
-    del mapped_model  # which takes as much memory as the description it has become part of
-    subgraph = frame.subgraphs[0]
-    if not is_mapped:
-        entry = schema.MetadataT()
-        entry.name = METADATA_NAME
-        entry.buffer = len(frame.buffers)
-        frame.buffers.append(tflite_file.aligned_buffer(description))
-        frame.metadata = [*(frame.metadata or ()), entry]
-    else:
-        operator = schema.OperatorT()
-        operator.opcodeIndex = len(frame.operatorCodes)
-        operator.inputs = np.array(mapped_inputs, np.int32)
-        operator.outputs = np.array(mapped_outputs, np.int32)
-        operator.customOptions = description
+    operators = frame.subgraphs[0].operators
+    code = len(frame.operatorCodes)
+    inserted: list[Any] = []
+    for package in packages:
+        description = np.frombuffer(sealed(_describe(package.info, package.model)), np.uint8)
+        if package.model is None:
+            entry = schema.MetadataT()
+            entry.name = METADATA_NAME
+            entry.buffer = len(frame.buffers)
+            frame.buffers.append(tflite_file.aligned_buffer(description))
+            frame.metadata = [*(frame.metadata or ()), entry]
+        else:
+            operator = schema.OperatorT()
+            operator.opcodeIndex = code
+            operator.inputs = np.array(package.inputs, np.int32)
+            operator.outputs = np.array(package.outputs, np.int32)
+            operator.customOptions = description
+            operators.insert(package.position + len(inserted), operator)
+            inserted.append(operator)
+        del package, description
+    if inserted:
         frame.operatorCodes.append(
             tflite_file.operator_code(tflite_file.CUSTOM, CUSTOM_OPERATOR.encode())
         )
-        subgraph.operators.insert(position, operator)
     content = tflite_file.packed(frame)
-    if is_mapped:
-        operator.customOptions = None
-    del description  # written
+    for operator in inserted:
+        operator.customOptions = None  # written
     return bytes(content)
 
 

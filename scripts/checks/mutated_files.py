@@ -28,7 +28,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from compiler import compile_graph, graph_from_bytes
+from compiler import CompileOptions, compile_graph, graph_from_bytes
 from devices.errors import EdgeTpuError, ModelError
 from devices.executable import executable_from_bytes
 from devices.nursery import hold_nursery
@@ -58,7 +58,8 @@ def main() -> int:
 
     kinds, accepted = _compile_all(islice(mutants(stream, sources), asked.models))
     _tell(f"{asked.models} mutated models", kinds)
-    executables = [compile_graph(graph_from_bytes(data, "m")).data for data in sources]
+    several = CompileOptions(enable_multiple_subgraphs=True)
+    executables = [compile_graph(graph_from_bytes(data, "m"), several).data for data in sources]
     opened = _open_all(stream, executables, asked.executables)
     _tell(f"{asked.executables} mutated executables", opened)
     stream.shuffle(accepted)
@@ -210,7 +211,7 @@ def _open_all(stream: random.Random, executables: list[bytes], count: int) -> Co
 
 def _sealed(data: bytes) -> object:
     opened = executable_from_bytes(data, Path("m"))
-    return opened.info, opened.mapped_model, opened.mapped_inputs, opened.mapped_outputs
+    return opened.parts
 
 
 def _outcome(work: Callable[[], object]) -> str:
@@ -257,12 +258,11 @@ def _prepare(data: bytes) -> None:
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     executable = executable_from_bytes(data, Path("m"))
-    for model in (executable.head_model, executable.mapped_model, executable.tail_model):
-        if model is not None:
-            interpreter = Interpreter(
-                model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN
-            )
-            interpreter.allocate_tensors()
+    for model in executable.models:
+        interpreter = Interpreter(
+            model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN
+        )
+        interpreter.allocate_tensors()
 
 
 def _tell(what: str, counts: Counter[str]) -> None:

@@ -157,10 +157,10 @@ def test_intermediate_tensors() -> None:
     model_file("a.tflite", tiny_chain(4))
     model_file("b.tflite", tiny_chain(4))
     assert cli.main(["-i", "t2", "a.tflite"]) == 0
-    assert [s.name for s in read_executable(Path("a_edgetpu.tflite")).mapped_outputs] == ["t2"]
+    assert [s.name for s in read_executable(Path("a_edgetpu.tflite")).parts[0].outputs] == ["t2"]
     assert cli.main(["--intermediate-tensors", "t1:t3", "a.tflite", "b.tflite"]) == 0
-    assert [s.name for s in read_executable(Path("a_edgetpu.tflite")).mapped_outputs] == ["t1"]
-    assert [s.name for s in read_executable(Path("b_edgetpu.tflite")).mapped_outputs] == ["t3"]
+    assert [s.name for s in read_executable(Path("a_edgetpu.tflite")).parts[0].outputs] == ["t1"]
+    assert [s.name for s in read_executable(Path("b_edgetpu.tflite")).parts[0].outputs] == ["t3"]
 
 
 def test_colon_in_the_name_of_a_tensor_of_the_only_model() -> None:
@@ -191,20 +191,47 @@ def test_any_long_time_limit(seconds: str) -> None:
 
 
 @pytest.mark.parametrize("flags", ["-a", "-sa", "-dsa", "--enable_multiple_subgraphs", "-as"])
-def test_several_subgraphs_are_asked_for_in_vain_but_not_in_silence(
-    capsys: Capture, flags: str
-) -> None:
+def test_several_subgraphs(capsys: Capture, flags: str) -> None:
+    assert cli.main([flags, model_file(data=branches()[0].build())]) == 0
+    out = capsys.readouterr().out
+    assert "Number of Edge TPU subgraphs: 2\n" in out
+    assert "Number of operations that will run on CPU: 1\n" in out
+    told = (
+        "Number of Edge TPU subgraphs: 2\n"
+        "Edge TPU subgraph 1: 3 operations #0, #3, #4\n"
+        "Edge TPU subgraph 2: 2 operations #2, #5, behind HARD_SWISH #1\n"
+        "CPU: HARD_SWISH #1 "
+    )
+    assert told in Path("m_edgetpu.log").read_text()
+    assert len(read_executable(Path("m_edgetpu.tflite")).parts) == 2
+    assert (told in out) == (flags not in ("-a", "--enable_multiple_subgraphs"))
+
+
+def test_several_subgraphs_as_json(capsys: Capture) -> None:
+    assert cli.main(["-a", "--json", model_file(data=branches()[0].build())]) == 0
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    assert model["edge_tpu_subgraphs"] == 2
+    assert model["subgraphs"] == [
+        {"operators": [0, 3, 4], "behind": None},
+        {"operators": [2, 5], "behind": 1},
+    ]
+
+
+def test_several_subgraphs_go_with_other_options(capsys: Capture) -> None:
     data = branches()[0].build()
-    assert cli.main([model_file(data=data)]) == 0
-    without = Path("m_edgetpu.tflite").read_bytes()
-    assert "Note:" not in capsys.readouterr().out
-    assert cli.main([flags, "m.tflite"]) == 0
-    sentence = "Note: enable_multiple_subgraphs was not followed"
-    assert sentence in capsys.readouterr().out
-    assert sentence in Path("m_edgetpu.log").read_text()
-    assert Path("m_edgetpu.tflite").read_bytes() == without
-    assert cli.main([flags, model_file("whole.tflite", tiny_chain())]) == 0
-    assert "Note:" not in capsys.readouterr().out  # nothing is left to map
+    model_file("a.tflite", data)
+    model_file("b.tflite", data)
+
+    def parts(name: str) -> int:
+        return len(read_executable(Path(f"{name}_edgetpu.tflite")).parts)
+
+    assert cli.main(["-a", "a.tflite", "b.tflite"]) == 0
+    assert (parts("a"), parts("b")) == (2, 2)
+    assert cli.main(["-a", "-i", "b", "a.tflite"]) == 0  # what the second part would begin with
+    assert parts("a") == 1
+    assert cli.main(["-a", "--cut_at", "1", "a.tflite"]) == 0
+    assert [parts(f"a_segment_{i}_of_2") for i in (0, 1)] == [1, 1]
+    assert cli.main(["-a", "-n", "2", "a.tflite"]) == 0
 
 
 def test_search_delegate_is_accepted(capsys: Capture) -> None:
@@ -402,7 +429,7 @@ def test_zoo_model_by_name() -> None:
     assert cli.main(["zoo:mobilenet_v2_1.0_224"]) == 0
     graph = read_graph("zoo:mobilenet_v2_1.0_224")
     executable = read_executable(Path("mobilenet_v2_1.0_224_edgetpu.tflite"))
-    assert executable.mapped_model == cut(graph, 0, len(graph))
+    assert executable.parts[0].model == cut(graph, 0, len(graph))
 
 
 def test_json_tells_where_and_why(capsys: Capture) -> None:

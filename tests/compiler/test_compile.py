@@ -53,15 +53,14 @@ def opened(compiled: CompiledSegment) -> Executable:
 def run_executables(
     graph: Graph, segments: Sequence[CompiledSegment], inputs: Sequence[Array]
 ) -> list[Array]:
-    """Run executables one after the other: head, mapped part, tail, tensors handed on by name."""
+    """Run executables one after the other, model by model, tensors handed on by name."""
     names = [graph.tensors[t].name for t in graph.inputs]
     values = dict(zip(names, inputs, strict=True))
     for segment in segments:
         executable = opened(segment)
         assert {spec.name for spec in executable.inputs} <= values.keys()
-        for part in (executable.head_model, executable.mapped_model, executable.tail_model):
-            if part is not None:
-                run_segment(part, values)
+        for model in executable.models:
+            run_segment(model, values)
         for spec in executable.outputs:
             assert (values[spec.name].dtype.name, values[spec.name].shape) == (
                 spec.dtype,
@@ -131,7 +130,7 @@ def test_branches_around_an_unsupported_operator() -> None:
     inputs = inputs_of(model)
     compiled = compile_graph(graph)
     executable = opened(compiled)
-    assert [spec.name for spec in executable.mapped_outputs] == ["a", "e"]
+    assert [spec.name for spec in executable.parts[0].outputs] == ["a", "e"]
     assert_same(run_executables(graph, [compiled], inputs), run_uncut(model, inputs))
 
 
@@ -184,9 +183,9 @@ def test_detector_with_its_tail_in_a_segment_of_its_own() -> None:
         assert_same(run_executables(graph, compile_segments(graph, cuts), inputs), expected)
     alone = compile_segment(graph, tail, len(graph))
     executable = opened(alone)
-    assert executable.mapped_model is None
-    assert executable.mapped_inputs == executable.mapped_outputs == ()
-    assert executable.tail_model is not None
+    assert executable.parts[0].model is None
+    assert executable.parts[0].inputs == executable.parts[0].outputs == ()
+    assert len(executable.models) == 1
     assert alone.info.caching_token == alone.info.instruction_bytes == 0
     assert {w.target for w in alone.info.operators} == {"cpu"}
 
@@ -204,8 +203,8 @@ def test_everything_said_can_be_read_back() -> None:
     assert [s.name for s in executable.inputs] == [graph.tensors[t].name for t in edge.inputs]
     assert [s.shape for s in executable.outputs] == [graph.tensors[t].shape for t in edge.outputs]
     assert [s.dtype for s in executable.outputs] == ["float32"] * 4
-    assert executable.inputs == executable.mapped_inputs
-    assert {s.name for s in executable.mapped_outputs}.isdisjoint(
+    assert executable.inputs == executable.parts[0].inputs
+    assert {s.name for s in executable.parts[0].outputs}.isdisjoint(
         s.name for s in executable.outputs
     )
     kinds = [w.name for w in compiled.info.operators]
@@ -326,7 +325,7 @@ def test_float_model() -> None:
 
 def test_float_segment_compiles_for_the_cpu() -> None:
     compiled = compile_segment(float_model(), 0, 1)
-    assert opened(compiled).mapped_model is None
+    assert opened(compiled).parts[0].model is None
 
 
 def test_unknown_intermediate_tensor() -> None:
@@ -334,7 +333,7 @@ def test_unknown_intermediate_tensor() -> None:
     with pytest.raises(ConfigError, match=r"'nix', but no tensor of chain.tflite"):
         compile_graph(graph, CompileOptions(intermediate_tensors=("t1", "nix")))
     compiled = compile_graph(graph, CompileOptions(intermediate_tensors=("t1",)))
-    assert [spec.name for spec in opened(compiled).mapped_outputs] == ["t1"]
+    assert [spec.name for spec in opened(compiled).parts[0].outputs] == ["t1"]
     assert compiled.report.mapped_operators == 1
 
 

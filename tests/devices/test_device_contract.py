@@ -122,6 +122,29 @@ def test_mapped_part_and_tail_are_chained_by_name(device: Device) -> None:
     assert timing.cpu_ns == 2 * round(1_000 * USB.cpu_factor)
 
 
+def test_every_part_pays_its_own_request(device: Device) -> None:
+    loaded = device.load(Path("two_parts"))
+    assert loaded.on_chip_bytes == 9_600
+    outputs, timing = device.run(loaded.handle, {"x": INPUT})
+    doubled = DOUBLED.astype(int)
+    expected = np.clip(doubled + np.clip(INPUT + doubled, -128, 127), -128, 127)
+    np.testing.assert_array_equal(outputs["w"], expected)
+    # The first part is "double"; the second takes 4 bytes more, and has twice the parameters.
+    _, alone = device.run(device.load(Path("other_token")).handle, {"x": INPUT})
+    _, cpu = device.run(device.load(Path("cpu_only")).handle, {"x": INPUT})
+    assert timing.overhead_ns == 2 * alone.overhead_ns
+    assert timing.parameter_load_ns == 3 * alone.parameter_load_ns
+    assert timing.output_ns == 2 * alone.output_ns
+    assert 0 < timing.input_ns - 2 * alone.input_ns < alone.input_ns / 100
+    assert timing.cpu_ns == cpu.cpu_ns
+    device.run(loaded.handle, {"x": INPUT})
+    _, warm = device.run(loaded.handle, {"x": INPUT})
+    assert warm.total_ns == timing.total_ns - timing.parameter_load_ns
+    device.run(device.load(Path("other_token")).handle, {"x": INPUT})
+    _, cold = device.run(loaded.handle, {"x": INPUT})
+    assert cold == timing
+
+
 def test_an_input_may_be_an_output(device: Device) -> None:
     outputs, _ = device.run(device.load(Path("passing")).handle, {"x": INPUT})
     np.testing.assert_array_equal(outputs["x"], INPUT)

@@ -7,7 +7,7 @@ import pytest
 
 from compiler import compile_graph, graph_from_bytes
 from devices.errors import ModelError
-from devices.executable import seal, tflite_file
+from devices.executable import Package, seal, tflite_file
 from devices.trial import try_to_load
 from tests.devices.executable.test_executable_file import INFO, cpu_only, frame, with_tail
 from tests.tiny import Tiny
@@ -20,7 +20,7 @@ def added(*, scale: float | None) -> bytes:
     tiny.add(x, y, z)
     mapped = tiny.ends([x, y], [z]).build()
     tiny.graph.operators = []
-    return seal(INFO, tiny.model, mapped_model=mapped, mapped_inputs=[x, y], mapped_outputs=[z])
+    return seal(tiny.model, [Package(INFO, mapped, [x, y], [z])])
 
 
 def test_sound_ones() -> None:
@@ -42,14 +42,14 @@ def test_a_model_that_litert_refuses() -> None:
     tree = frame(1)
     tree.operatorCodes[0].version = 99
     with pytest.raises(ModelError, match=r"^m cannot be prepared by LiteRT: .*; no device could"):
-        try_to_load([("m", seal(INFO, tree))], 60)
+        try_to_load([("m", seal(tree, [Package(INFO)]))], 60)
 
 
 def test_shapes_at_the_ends_that_litert_does_not_find() -> None:
     tree = frame(2)
     tree.subgraphs[0].tensors[2].shape = np.array([2, 2], np.int32)
     with pytest.raises(ModelError, match=r"^m describes tensor 't2' as int8 \(2, 2\)"):
-        try_to_load([("m", seal(INFO, tree))], 60)
+        try_to_load([("m", seal(tree, [Package(INFO)]))], 60)
 
 
 def test_parts_that_do_not_fit_together() -> None:
@@ -59,13 +59,7 @@ def test_parts_that_do_not_fit_together() -> None:
     for tree in (mapped, cpu):  # LiteRT makes 1x4 of it, from what the operator reads
         tree.subgraphs[0].tensors[1].shape = np.array([4], np.int32)
     cpu.subgraphs[0].operators = cpu.subgraphs[0].operators[1:]
-    data = seal(
-        INFO,
-        cpu,
-        mapped_model=tflite_file.pack_model(mapped),
-        mapped_inputs=[0],
-        mapped_outputs=[1],
-    )
+    data = seal(cpu, [Package(INFO, tflite_file.pack_model(mapped), [0], [1])])
     with pytest.raises(ModelError, match=r"hands on tensor 't1' inside as int8 \(1, 4\) where"):
         try_to_load([("m", data)], 60)
 

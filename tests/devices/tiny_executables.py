@@ -11,12 +11,13 @@ from pathlib import Path
 
 from devices.device import TensorSpec
 from devices.errors import ModelError
-from devices.executable.description import Executable, ExecutableInfo, OperatorWork
+from devices.executable.description import Executable, ExecutableInfo, OperatorWork, Part
 from tests.tiny import FLOAT32, INT8, Tiny
 
 X = TensorSpec("x", "int8", (1, 4))
 Y = TensorSpec("y", "int8", (1, 4))
 Z = TensorSpec("z", "int8", (1, 4))
+W = TensorSpec("w", "int8", (1, 4))
 F = TensorSpec("f", "float32", (1, 4))
 
 
@@ -68,16 +69,24 @@ def info(*operators: OperatorWork, token: int = 7, offset: int = 0) -> Executabl
     return ExecutableInfo(13, token, offset, 1_000, 8_000_000, operators)
 
 
-_DOUBLE = Executable(
-    path=Path("double"),
-    info=info(work(parameter_bytes=3_200)),
-    inputs=(X,),
-    outputs=(Y,),
-    mapped_inputs=(X,),
-    mapped_outputs=(Y,),
-    mapped_model=model([("ADD", [X, X], Y)]),
-    tail_model=None,
-)
+def mapped(described: ExecutableInfo, model: bytes) -> Part:
+    """A part that makes y of x."""
+    return Part(described, (X,), (Y,), model)
+
+
+def executable(*models: bytes | Part, outputs: tuple[TensorSpec, ...] = (Y,)) -> Executable:
+    """An executable that takes x, of these parts and CPU models."""
+    parts = tuple(one for one in models if isinstance(one, Part))
+    every = tuple(one.model if isinstance(one, Part) else one for one in models)
+    return Executable(
+        Path("tiny"), (X,), outputs, parts, tuple(one for one in every if one is not None)
+    )
+
+
+_CACHED = info(work(parameter_bytes=3_200))
+_TWICE = model([("ADD", [X, X], Y)])
+_DOUBLE = executable(mapped(_CACHED, _TWICE))
+_LATER = info(work(parameter_bytes=6_400), work("RELU", "cpu"), offset=3_200)
 
 
 def _remembering() -> bytes:
@@ -92,35 +101,35 @@ def _remembering() -> bytes:
 TINY = {
     # y = 2 x
     "double": _DOUBLE,
-    "other_token": replace(_DOUBLE, info=info(work(parameter_bytes=3_200), token=8)),
+    "other_token": executable(mapped(info(work(parameter_bytes=3_200), token=8), _TWICE)),
     # y = 2 x on the chip; on the CPU z = x + y (a file input read late) and f = float(z)
-    "tail": replace(
-        _DOUBLE,
-        info=info(work(parameter_bytes=3_200), work(target="cpu"), work("DEQUANTIZE", "cpu")),
+    "tail": executable(
+        mapped(
+            info(work(parameter_bytes=3_200), work(target="cpu"), work("DEQUANTIZE", "cpu")),
+            _TWICE,
+        ),
+        model([("ADD", [X, Y], Z), ("DEQUANTIZE", [Z], F)]),
         outputs=(F,),
-        tail_model=model([("ADD", [X, Y], Z), ("DEQUANTIZE", [Z], F)]),
     ),
-    "remembering": replace(_DOUBLE, mapped_model=_remembering()),
+    # y = 2 x on the chip, z = x + y on the CPU, w = y + z on the chip again
+    "two_parts": executable(
+        mapped(_CACHED, _TWICE),
+        model([("ADD", [X, Y], Z)]),
+        Part(_LATER, (Y, Z), (W,), model([("ADD", [Y, Z], W)])),
+        outputs=(W,),
+    ),
+    "remembering": executable(mapped(_CACHED, _remembering())),
     # the input is an output as well
     "passing": replace(_DOUBLE, outputs=(X, Y)),
-    "cpu_only": replace(
-        _DOUBLE,
-        info=info(work(target="cpu"), token=0),
-        mapped_inputs=(),
-        mapped_outputs=(),
-        mapped_model=None,
-        tail_model=model([("ADD", [X, X], Y)]),
-    ),
-    "custom": replace(
-        _DOUBLE, info=info(token=0), mapped_model=model([("CUSTOM", [X], Y)], "fake-op-double")
-    ),
-    "junk": replace(_DOUBLE, mapped_model=b"junk" * 100),
+    "cpu_only": executable(Part(info(work(target="cpu"), token=0)), _TWICE),
+    "custom": executable(mapped(info(token=0), model([("CUSTOM", [X], Y)], "fake-op-double"))),
+    "junk": executable(mapped(_CACHED, b"junk" * 100)),
     "misnamed": replace(_DOUBLE, inputs=(replace(X, name="w"),)),
     "misshaped": replace(_DOUBLE, inputs=(replace(X, shape=(1, 5)),)),
     "twins": replace(_DOUBLE, inputs=(X, X)),
-    "too_new": replace(_DOUBLE, info=replace(_DOUBLE.info, min_runtime_version=15)),
-    "too_big": replace(_DOUBLE, info=info(work(parameter_bytes=8_388_609))),
-    "no_token": replace(_DOUBLE, info=info(work(parameter_bytes=64), token=0)),
+    "too_new": executable(mapped(replace(_CACHED, min_runtime_version=15), _TWICE)),
+    "too_big": executable(mapped(info(work(parameter_bytes=8_388_609)), _TWICE)),
+    "no_token": executable(mapped(info(work(parameter_bytes=64), token=0), _TWICE)),
 }
 
 

@@ -23,6 +23,8 @@ from pycoral.adapters import classify, common, detect
 from pycoral.interpreter import EdgeTpuInterpreter
 from pycoral.utils import edgetpu
 from pycoral.utils.edgetpu import make_interpreter, run_inference
+from tests.compiler.test_subgraphs import ladder_model
+from tests.pycoral.conftest import run_litert
 
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "models"
 
@@ -51,6 +53,22 @@ def test_a_compiled_model_gives_what_litert_gives(
     interpreter.allocate_tensors()
     assert np.array_equal(infer(interpreter, image), litert(image))
     assert interpreter.timing.total_ns > 0
+
+
+def test_several_subgraphs_give_what_litert_gives(devices_of):
+    devices_of("usb:1")
+    model = ladder_model()
+    graph = graph_from_bytes(model, "m")
+    several = compile_graph(graph, CompileOptions(enable_multiple_subgraphs=True)).data
+    value = np.random.default_rng(5).integers(-128, 128, (1, 8, 8, 16), np.int8)
+    timings = []
+    for executable in (compile_graph(graph).data, several):
+        interpreter = make_interpreter(executable)
+        interpreter.allocate_tensors()
+        assert np.array_equal(infer(interpreter, value), run_litert(model, value))
+        timings.append(interpreter.timing)
+    assert timings[1].overhead_ns == 3 * timings[0].overhead_ns  # one request for each
+    assert timings[1].cpu_ns < timings[0].cpu_ns
 
 
 def test_details_include_the_quantisation(devices_of, small_model, small_executable):

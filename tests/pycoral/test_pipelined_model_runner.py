@@ -14,11 +14,12 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import zoo
-from compiler import compile_segments, graph_from_bytes, parameter_count_cuts
+from compiler import CompileOptions, compile_segments, graph_from_bytes, parameter_count_cuts
 from pycoral.attached_devices import VARIABLE
 from pycoral.edge_tpus import edge_tpus
 from pycoral.pipeline.pipelined_model_runner import PipelinedModelRunner
 from pycoral.utils.edgetpu import make_interpreter
+from tests.compiler.test_subgraphs import ladder_model
 from zoo.builder import GraphBuilder
 
 TURNED_OFF = r"^Pipeline was turned off before\.$"
@@ -499,3 +500,19 @@ def test_a_failure_frees_everyone_who_waits(devices_of, tmp_path, branched):
         runner.pop()
     producer.join()
     assert ended[0].startswith("Segment 1 runner error: ")
+
+
+# -- segments of several Edge TPU subgraphs ----------------------------------------------------
+
+
+def test_segments_with_operators_of_the_cpu_in_their_middle(start):
+    """Compiled with ``-a``: CONV, LEAKY_RELU | CONV, LEAKY_RELU, CONV."""
+    options = CompileOptions(enable_multiple_subgraphs=True)
+    content = ladder_model()
+    segments = compile_segments(graph_from_bytes(content, "model"), [2], options)
+    assert [len(one.report.subgraphs) for one in segments] == [1, 2]
+    model = Model(content, [segment.data for segment in segments])
+    runner = start(model)
+    image = np.random.default_rng(3).integers(-128, 128, (1, 8, 8, 16), np.int8)
+    runner.push({"x": image})
+    assert same(runner.pop(), model.run(x=image))

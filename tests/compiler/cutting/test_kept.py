@@ -95,7 +95,7 @@ def test_a_whole_model_keeps_what_its_file_holds(runtime: str) -> None:
         "serving_default": {"inputs": ["image"], "outputs": ["scores"]}
     }
     executable = executable_from_bytes(data, Path("x"))
-    assert (executable.mapped_model is not None) == (runtime == "mapped")
+    assert (executable.parts[0].model is not None) == (runtime == "mapped")
 
 
 def test_a_zip_tells_where_in_the_new_file_its_entries_lie() -> None:

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler import compile_graph, graph_from_bytes, read_graph
+from compiler import CompileOptions, compile_graph, graph_from_bytes, read_graph
 from compiler.inspecting import ModelDescription, as_table, describe, describe_bytes
 from devices.errors import ModelError
 from devices.executable import read_executable
 from tests.compiler.chain import SHARED, shared_model
 from tests.compiler.inspecting.test_describe import KINDS, packed
 from tests.compiler.mapping.test_mapping import float_input_model
+from tests.compiler.test_subgraphs import interrupted
 from tests.tiny import Tiny, parse
 from zoo.random_graph import random_graph
 
@@ -30,26 +31,38 @@ def joined_by_name(model: ModelDescription) -> set[tuple[str, str]]:
 
 
 @settings(deadline=None, max_examples=12)
-@given(st.integers(0, 10_000), st.integers(2, 40))
-def test_our_executables_show_every_operator_and_edge(seed: int, count: int) -> None:
-    data = random_graph(seed, count)
+@given(
+    st.integers(0, 10_000),
+    st.integers(2, 40),
+    st.lists(st.tuples(st.integers(0, 40), st.just("LEAKY_RELU"), st.booleans()), max_size=4),
+)
+def test_our_executables_show_every_operator_and_edge(
+    seed: int, count: int, places: list[tuple[int, str, bool]]
+) -> None:
+    data = interrupted(random_graph(seed, count), places)
     before = describe_bytes(data, "net.tflite")
-    made = compile_graph(graph_from_bytes(data, "net.tflite"))
+    options = CompileOptions(enable_multiple_subgraphs=bool(places))
+    made = compile_graph(graph_from_bytes(data, "net.tflite"), options)
     after = describe_bytes(made.data, "net_edgetpu.tflite")
     kinds = [Counter((o.kind, o.name, o.macs) for o in m.main.operators) for m in (before, after)]
     assert kinds[0] == kinds[1]
     assert joined_by_name(before) == joined_by_name(after)
-    places = [{o.name: o.runs_on for o in m.main.operators} for m in (before, after)]
-    assert places[0] == places[1]
+    if not places:
+        where = [{o.name: o.runs_on for o in m.main.operators} for m in (before, after)]
+        assert where[0] == where[1]
     assert after.compiled is not None
-    if made.report.mapped_operators:
-        (package,) = after.compiled.packages
-        assert package.caching_token == made.info.caching_token
-        assert package.on_chip_bytes == made.report.used_on_chip_bytes
-        assert package.mapped_operators == made.report.mapped_operators
+    packages = after.compiled.packages
+    assert len(packages) == len(made.report.subgraphs)
+    for package, info, part in zip(packages, made.infos, made.report.subgraphs, strict=False):
+        assert package.caching_token == info.caching_token
+        assert package.on_chip_bytes == info.on_chip_bytes
+        assert package.offset_bytes == info.on_chip_offset_bytes
+        assert package.mapped_operators == len(part.operators)
         assert len(package.head) + len(package.tail) == made.report.cpu_operators
-        on_chip = sum(o.chip_bytes or 0 for o in after.main.operators)
-        assert on_chip == made.info.on_chip_bytes + made.info.off_chip_bytes
+    on_chip = sum(o.chip_bytes or 0 for o in after.main.operators)
+    assert on_chip == made.info.on_chip_bytes + made.info.off_chip_bytes
+    tpu = sum(o.runs_on == "tpu" for o in after.main.operators)
+    assert tpu == made.report.mapped_operators
 
 
 def test_operators_in_front_and_behind_are_told_apart(tmp_path: Path) -> None:
@@ -61,9 +74,9 @@ def test_operators_in_front_and_behind_are_told_apart(tmp_path: Path) -> None:
     assert (package.head, package.tail) == (("QUANTIZE",), ("DEQUANTIZE",))
     assert [o.runs_on for o in model.main.operators] == ["cpu", "tpu", "cpu"]
     executable = read_executable(path)
-    assert [t.name for t in package.inputs] == [t.name for t in executable.mapped_inputs]
-    assert [t.name for t in package.outputs] == [t.name for t in executable.mapped_outputs]
-    assert package.package_bytes == len(executable.mapped_model or b"")
+    assert [t.name for t in package.inputs] == [t.name for t in executable.parts[0].inputs]
+    assert [t.name for t in package.outputs] == [t.name for t in executable.parts[0].outputs]
+    assert package.package_bytes == len(executable.parts[0].model or b"")
 
 
 def test_an_executable_without_a_mapped_operator() -> None:

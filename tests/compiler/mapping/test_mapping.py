@@ -224,8 +224,8 @@ def test_an_executable_with_a_head_computes_as_the_uncut_model(kind: str) -> Non
     graph = graph_from_bytes(data, "m")
     compiled = compile_graph(graph)
     executable = executable_from_bytes(compiled.data, Path("m_edgetpu.tflite"))
-    assert executable.head_model is not None
-    assert executable.mapped_inputs[0].dtype == "int8"
+    assert executable.models[1:] == (executable.parts[0].model,)
+    assert executable.parts[0].inputs[0].dtype == "int8"
     file = parse(compiled.data).subgraphs[0].operators
     assert len(file) == len(graph) - 1  # the custom operator for two
     spec = graph.tensors[graph.inputs[0]]

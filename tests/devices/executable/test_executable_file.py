@@ -6,6 +6,7 @@ import copy
 import io
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from devices.device import TensorSpec
 from devices.errors import ModelError
-from devices.executable import METADATA_NAME, seal, tflite_file
+from devices.executable import METADATA_NAME, Package, seal, tflite_file
 from devices.executable.description import Executable, ExecutableInfo, OperatorWork
 from devices.executable.file import executable_from_bytes, read_executable
 from devices.executable.sealing import MARKER
@@ -84,12 +85,12 @@ def with_tail() -> tuple[bytes, bytes]:
     mapped = tflite_file.pack_model(frame(1))
     cpu = frame(3)
     cpu.subgraphs[0].operators = cpu.subgraphs[0].operators[1:]
-    data = seal(INFO, cpu, mapped_model=mapped, mapped_inputs=[0], mapped_outputs=[1])
+    data = seal(cpu, [Package(INFO, mapped, [0], [1])])
     return data, mapped
 
 
 def cpu_only() -> bytes:
-    return seal(INFO, frame(2))
+    return seal(frame(2), [Package(INFO)])
 
 
 def run(data: bytes, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -117,33 +118,33 @@ def test_mapped_part_and_tail(tmp_path: Path) -> None:
     executable = read_executable(path)
     assert executable.path == path
     assert executable.info == INFO
-    assert executable.mapped_model == mapped
+    assert executable.parts[0].model == mapped
     assert (executable.inputs, executable.outputs) == ((spec("t0"),), (spec("t3"),))
-    assert executable.mapped_inputs == (spec("t0"),)
-    assert executable.mapped_outputs == (spec("t1"),)
+    assert executable.parts[0].inputs == (spec("t0"),)
+    assert executable.parts[0].outputs == (spec("t1"),)
     value = np.array([[-3, 0, 5, 127]], np.int8)
-    assert executable.tail_model is not None
-    between = run(executable.mapped_model, value)
-    assert run(executable.tail_model, between).tolist() == [[0, 0, 5, 127]]
+    mapped_model, tail = executable.models
+    assert mapped_model == mapped
+    assert run(tail, run(mapped_model, value)).tolist() == [[0, 0, 5, 127]]
 
 
 def test_without_a_tail() -> None:
     cpu = frame(1)
     cpu.subgraphs[0].operators = []
     mapped = tflite_file.pack_model(frame(1))
-    data = seal(INFO, cpu, mapped_model=mapped, mapped_inputs=[0], mapped_outputs=[1])
+    data = seal(cpu, [Package(INFO, mapped, [0], [1])])
     executable = executable_from_bytes(data, Path("x"))
-    assert executable.tail_model is None
-    assert executable.outputs == executable.mapped_outputs == (spec("t1"),)
+    assert executable.models == (mapped,)
+    assert executable.outputs == executable.parts[0].outputs == (spec("t1"),)
 
 
 def test_nothing_mapped() -> None:
     executable = executable_from_bytes(cpu_only(), Path("x"))
-    assert executable.mapped_model is None
-    assert (executable.mapped_inputs, executable.mapped_outputs) == ((), ())
+    assert executable.parts[0].model is None
+    assert (executable.parts[0].inputs, executable.parts[0].outputs) == ((), ())
     assert executable.info == INFO
-    assert executable.tail_model is not None
-    assert run(executable.tail_model, np.array([[-1, 2, 3, 4]], np.int8)).tolist() == [[0, 2, 3, 4]]
+    (alone,) = executable.models
+    assert run(alone, np.array([[-1, 2, 3, 4]], np.int8)).tolist() == [[0, 2, 3, 4]]
 
 
 def test_tail_gets_what_only_it_needs_and_gives_what_only_it_has() -> None:
@@ -163,12 +164,11 @@ def test_tail_gets_what_only_it_needs_and_gives_what_only_it_has() -> None:
     graph.inputs = np.array([0, 3], np.int32)
     graph.outputs = np.array([4, 1, 2], np.int32)
     mapped = tflite_file.pack_model(frame(1))
-    data = seal(INFO, cpu, mapped_model=mapped, mapped_inputs=[0], mapped_outputs=[1])
+    data = seal(cpu, [Package(INFO, mapped, [0], [1])])
     executable = executable_from_bytes(data, Path("x"))
     assert [s.name for s in executable.inputs] == ["t0", "extra"]
     assert [s.name for s in executable.outputs] == ["other", "t1", "t2"]
-    assert executable.tail_model is not None
-    tail = Interpreter(model_content=executable.tail_model)
+    tail = Interpreter(model_content=executable.models[-1])
     assert [d["name"] for d in tail.get_input_details()] == ["extra", "t1"]
     assert [d["name"] for d in tail.get_output_details()] == ["other", "t2"]
 
@@ -191,7 +191,7 @@ def test_tail_gets_what_only_it_needs_and_gives_what_only_it_has() -> None:
 )
 def test_any_table_survives(rows: list[OperatorWork]) -> None:
     info = ExecutableInfo(10, 0, 0, 0, 0, tuple(rows))
-    assert executable_from_bytes(seal(info, frame(1)), Path("x")).info == info
+    assert executable_from_bytes(seal(frame(1), [Package(info)]), Path("x")).info == info
 
 
 # ----------------------------------------------------------------------------- the file itself
@@ -226,9 +226,9 @@ def made() -> Made:
 def sealed_part(executable: Executable) -> tuple[object, ...]:
     return (
         executable.info,
-        executable.mapped_model,
-        executable.mapped_inputs,
-        executable.mapped_outputs,
+        executable.parts[0].model,
+        executable.parts[0].inputs,
+        executable.parts[0].outputs,
     )
 
 
@@ -301,7 +301,7 @@ def test_what_binds_the_package_to_the_graph(what: str) -> None:
         reads = [1, 0]
     else:
         reads = [0]
-    data = seal(INFO, cpu, mapped_model=two_inputs, mapped_inputs=reads, mapped_outputs=[2])
+    data = seal(cpu, [Package(INFO, two_inputs, reads, [2])])
     with pytest.raises(ModelError, match=r"x is damaged \(.*edgetpu-custom-op.*\); compile it"):
         executable_from_bytes(data, Path("x"))
 
@@ -359,18 +359,58 @@ def test_other_tools_may_add_metadata_operators_and_files(kind: str, made: Made)
     assert sealed_part(changed) == sealed_part(sound)
     assert changed.inputs == sound.inputs
     assert [spec.name for spec in changed.outputs] == ["appended"]
-    assert changed.tail_model is not None
     value = np.array([[-1, 2, 11, 127]], np.int8)
-    between = value if changed.mapped_model is None else run(changed.mapped_model, value)
-    assert run(changed.tail_model, between).tolist() == [[0, 2, 11, 12]]  # 6 / 0.5
+    for model in changed.models:
+        value = run(model, value)
+    assert value.tolist() == [[0, 2, 11, 12]]  # 6 / 0.5
 
 
-def test_two_custom_operators_are_one_too_many(made: Made) -> None:
-    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(made["tail"], 0))
-    operators = tree.subgraphs[0].operators
-    operators.append(operators[0])
-    with pytest.raises(ModelError, match="has 2 operators edgetpu-custom-op, and a device takes"):
-        executable_from_bytes(tflite_file.pack_model(tree), Path("x"))
+def three_parts() -> tuple[bytes, list[bytes]]:
+    """Five RELUs, of which the first, the third and the fourth are parts; and those parts."""
+    models = []
+    for place in (0, 2, 3):
+        tree = frame(5)
+        graph = tree.subgraphs[0]
+        graph.operators = graph.operators[place : place + 1]
+        graph.inputs = graph.operators[0].inputs
+        graph.outputs = graph.operators[0].outputs
+        models.append(tflite_file.pack_model(tree))
+    cpu = frame(5)
+    operators = cpu.subgraphs[0].operators
+    cpu.subgraphs[0].operators = [operators[1], operators[4]]
+    first, second, third = models
+    packages = [
+        Package(INFO, first, [0], [1]),
+        Package(replace(INFO, caching_token=5), second, [2], [3], position=1),
+        Package(INFO, third, [3], [4], position=1),
+    ]
+    return seal(cpu, packages), models
+
+
+def test_several_parts_with_and_without_something_between() -> None:
+    data, models = three_parts()
+    executable = executable_from_bytes(data, Path("x"))
+    assert [part.model for part in executable.parts] == models
+    assert [part.info.caching_token for part in executable.parts] == [2**64 - 2, 5, 2**64 - 2]
+    ends = [(one.inputs[0].name, one.outputs[0].name) for one in executable.parts]
+    assert ends == [("t0", "t1"), ("t2", "t3"), ("t3", "t4")]
+    assert [executable.models.index(model) for model in models] == [0, 2, 3]
+    assert len(executable.models) == 5
+    value = np.array([[-3, 0, 5, 127]], np.int8)
+    for model in executable.models:
+        value = run(model, value)
+    assert value.tolist() == [[0, 0, 5, 127]]
+    assert executable.info.operators == INFO.operators * 3
+    assert executable.info.instruction_bytes == 3 * INFO.instruction_bytes
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_flipped_byte_in_any_part_is_found(part: int) -> None:
+    data, models = three_parts()
+    damaged = bytearray(data)
+    damaged[data.index(models[part]) + 40] ^= 1
+    with pytest.raises(ModelError, match="does not match its SHA-256 seal"):
+        executable_from_bytes(bytes(damaged), Path("x"))
 
 
 def test_a_file_of_format_1_is_to_be_compiled_again() -> None:

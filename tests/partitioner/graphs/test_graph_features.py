@@ -22,8 +22,8 @@ def check_segment(graph: Graph, features: object, first: int, end: int) -> None:
     on_cpu = [work for work in compiled.info.operators if work.target == "cpu"]
     at = (first, end)
     assert boundary["request"][at] == (1.0 if mapped else 0.0)
-    assert boundary["bytes in"][at] == sum(t.size_bytes for t in executable.mapped_inputs)
-    assert boundary["bytes out"][at] == sum(t.size_bytes for t in executable.mapped_outputs)
+    assert boundary["bytes in"][at] == sum(t.size_bytes for t in executable.parts[0].inputs)
+    assert boundary["bytes out"][at] == sum(t.size_bytes for t in executable.parts[0].outputs)
     assert inside["off-chip bytes"][at] == compiled.info.off_chip_bytes
     assert inside["operators"][at] == len(mapped)
     assert inside["cpu operators"][at] == len(on_cpu)

@@ -200,8 +200,8 @@ def _judged(result: RunResult, point: Point, repeats: Sequence[Repeat]) -> RunRe
     inferences = sum(len(repeat.items) for repeat in repeats) * len(result.operators) or 1
     if goals and result.overruns > _MOST_OVERRUNS * inferences:
         why.append(
-            f"{result.overruns} of {inferences} inferences took this machine longer than the device "
-            "is meant to"
+            f"{result.overruns} of {inferences} inferences took this machine longer than the "
+            "device is meant to"
         )
     figures = result.as_dict()
     items = sum(len(repeat.items) for repeat in repeats)

@@ -163,6 +163,9 @@ def _command(module: str) -> int:
         except RoomTaken as error:
             print(error, file=sys.stderr)
             return 2
+        except KeyboardInterrupt:  # later ones the command answers itself
+            print("interrupted", file=sys.stderr)
+            return 130
         return own()
 
     return run_command(main)

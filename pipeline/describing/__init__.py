@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipeline.describing.arrivals import Offsets
 from pipeline.describing.description import UNPACED, Closed, Experiment, PartitionMethod
-from pipeline.describing.goals import Goal
+from pipeline.describing.goals import Goal, goal_of
 from pipeline.describing.mistakes import config_sentence
 from pipeline.describing.placed import Placed, read_placed
 from pipeline.describing.plan import format_plan
@@ -29,6 +29,7 @@ __all__ = [
     "config_sentence",
     "format_plan",
     "found",
+    "goal_of",
     "json_schema",
     "listing",
     "read_experiment",

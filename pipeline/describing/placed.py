@@ -13,6 +13,11 @@ from devices.errors import ConfigError
 MOST_NESTED = 50
 """Deeper than any experiment; a file that is deeper would exhaust the interpreter's stack."""
 
+MOST_VALUES = 100_000
+"""More than any experiment; aliases of aliases can make billions of a few lines."""
+
+_PLAIN = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -87,17 +92,17 @@ def read_placed(path: Path) -> Placed:
 
 def placed_from_text(text: str, name: str) -> Placed:
     """Read YAML from memory; messages call it ``name``.  Raises as :func:`read_placed`."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return Placed(None, f"{name}:1:1")
-        return _placed(loader, node, name, 0)
+        return _Reader(loader, name).placed(node, 0)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         line = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "syntax error"
+        problem = getattr(error, "problem", None) or getattr(error, "reason", "syntax error")
         raise ConfigError(
             f"{name}{where}: is not valid YAML{line}: {problem}; correct it."
         ) from None
@@ -105,32 +110,59 @@ def placed_from_text(text: str, name: str) -> Placed:
         raise
     except (ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{name}: holds a value that YAML cannot mean ({error}).") from None
-    finally:
-        loader.dispose()
 
 
-def _placed(loader: yaml.SafeLoader, node: yaml.Node, name: str, depth: int) -> Placed:
-    where = f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
-    if depth > MOST_NESTED:
-        raise ConfigError(f"{where}: is nested more than {MOST_NESTED} deep; flatten it.")
-    if isinstance(node, yaml.SequenceNode):
-        return Placed([_placed(loader, one, name, depth + 1) for one in node.value], where)
-    if not isinstance(node, yaml.MappingNode):
-        return Placed(loader.construct_object(node, deep=True), where)
-    loader.flatten_mapping(node)
-    values: dict[str, Placed] = {}
-    keys: dict[str, str] = {}
-    for key_node, value_node in node.value:
-        place = f"{name}:{key_node.start_mark.line + 1}:{key_node.start_mark.column + 1}"
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            raise ConfigError(f"{place}: the key {key!r} must be text; put it in quotes.")
-        if key in values:
-            first = keys[key].rsplit(":", 2)[1]
+class _Reader:
+    """Makes values with places of the nodes of one file."""
+
+    def __init__(self, loader: yaml.SafeLoader, name: str) -> None:
+        self._loader = loader
+        self._name = name
+        self._values = 0
+        self._merged: set[int] = set()
+        """Mappings, by identity, whose ``<<`` was resolved (they may be reached by aliases)."""
+
+    def placed(self, node: yaml.Node, depth: int) -> Placed:
+        where = self._where(node)
+        self._values += 1
+        if depth > MOST_NESTED or self._values > MOST_VALUES:
             raise ConfigError(
-                f"{place}: the key {key!r} stands here a second time (first in line {first}); "
-                "remove one of them."
+                f"{where}: is nested more than {MOST_NESTED} deep, or there are more than "
+                f"{MOST_VALUES} values; write less."
             )
-        values[key] = _placed(loader, value_node, name, depth + 1)
-        keys[key] = place
-    return Placed(values, where, keys)
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _PLAIN:
+            raise ConfigError(f"{where}: has the tag {node.tag!r}; leave it out.")
+        if isinstance(node, yaml.SequenceNode):
+            return Placed([self.placed(one, depth + 1) for one in node.value], where)
+        if not isinstance(node, yaml.MappingNode):
+            return Placed(self._loader.construct_object(node, deep=True), where)
+        if id(node) not in self._merged:
+            self._merged.add(id(node))
+            self._no_key_twice(node)
+            self._loader.flatten_mapping(node)  # what is merged stands first, to be overridden
+        values = {self._key(key): self.placed(one, depth + 1) for key, one in node.value}
+        return Placed(values, where, {self._key(key): self._where(key) for key, _ in node.value})
+
+    def _no_key_twice(self, node: yaml.MappingNode) -> None:
+        lines: dict[str, int] = {}
+        for key_node, _ in node.value:
+            key = self._key(key_node)
+            if key in lines:
+                raise ConfigError(
+                    f"{self._where(key_node)}: the key {key!r} stands here a second time (first in "
+                    f"line {lines[key]}); remove one of them."
+                )
+            lines[key] = key_node.start_mark.line + 1
+
+    def _key(self, node: yaml.Node) -> str:
+        if node.tag == "tag:yaml.org,2002:merge":
+            return "<<"
+        key = self._loader.construct_object(node, deep=True)
+        if not isinstance(key, str):
+            raise ConfigError(
+                f"{self._where(node)}: the key {key!r} must be text; put it in quotes."
+            )
+        return key
+
+    def _where(self, node: yaml.Node) -> str:
+        return f"{self._name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"

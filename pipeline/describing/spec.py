@@ -63,6 +63,14 @@ class Point:
         """The description with all its defaults, as plain data."""
         return self.experiment.model_dump(mode="json", exclude={"name"})
 
+    @property
+    def trace_file(self) -> Path | None:
+        """The file that times of items are read from, if they are."""
+        arrivals = self.experiment.arrivals
+        if not isinstance(arrivals, description.TraceFile):
+            return None
+        return Path(self.where["folder"], arrivals.file).resolve()
+
     def offsets(self, repeat: int) -> Offsets | None:
         """When the items of a repeat come, in ns from the first moment of the measurement."""
         one = self.experiment

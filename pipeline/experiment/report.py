@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline.describing import goal_of
 from pipeline.experiment.result import RunResult
 
 WIDTH = 80
@@ -93,7 +94,11 @@ def _table(results: Sequence[RunResult]) -> str:
     ]
     if any(one.lost or one.failed or one.replayed or one.overruns for one in results):
         wanted = [*wanted[-4:], *wanted[:-4]]
-    taken = [column for column in wanted if not _is_idle(column, results)]
+    for column in _judged_by(results):
+        if column[0] not in {title for title, _ in needed}:
+            needed.append(column)
+    titles = {title for title, _ in needed}
+    taken = [one for one in wanted if one[0] not in titles and not _is_idle(one, results)]
     while True:
         text = _laid_out([*first, *needed, *taken], results, len(first))
         if max(map(len, text.splitlines())) <= WIDTH or not (taken or len(first) > 1):
@@ -103,6 +108,17 @@ def _table(results: Sequence[RunResult]) -> str:
         else:  # too many fields are swept: the last columns share one
             *kept, one, other = first
             first = [*kept, (f"{one[0]}, {other[0]}", _both(one[1], other[1]))]
+
+
+def _judged_by(results: Sequence[RunResult]) -> list[_Column]:
+    """The times that goals are about."""
+    figures = {goal_of(text).figure for one in results for text in one.config["goals"]}
+    titles = {"latency_alone_ns": "alone", "bottleneck_ns": "slowest", "gap_ns": "gap"}
+    return [
+        (titles.get(figure, figure.split("_")[1]), lambda one, f=figure: _ms(getattr(one, f)))  # type: ignore[misc]
+        for figure in sorted(figures)
+        if figure.endswith("_ns")
+    ]
 
 
 def _is_idle(column: _Column, results: Sequence[RunResult]) -> bool:

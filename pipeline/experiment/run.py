@@ -27,7 +27,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def check_models(spec: ExperimentSpec, segmenter: Segmenter) -> dict[str, str]:
-    """Read every model; gives the SHA-256 of their contents.
+    """Read every model; gives the SHA-256 of their contents, and of those of trace files.
 
     Raises ``ConfigError``, a sentence with its place in the file for each that is of no use.
     """
@@ -55,6 +55,10 @@ def check_models(spec: ExperimentSpec, segmenter: Segmenter) -> dict[str, str]:
             break
     if told:
         raise Mistakes("\n".join(told))
+    for point in spec.points:
+        path = point.trace_file
+        if path is not None and str(path) not in hashes:
+            hashes[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
     return hashes
 
 

@@ -91,7 +91,7 @@ def test_wrong_pools(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
         ("devices: [", (), "is not valid YAML"),
         ("devices: 2\ndevices: 3", (), "pool.yaml:2:1: the key 'devices' stands here a second"),
         ("link: usb\ndevices:\n- {}\n- {hst: x}", (), "pool.yaml:4:4: "),
-        ("devices:\n- {faults: [{kind: die, at: 0}]}", (), "pool.yaml:2:27: "),
+        ("devices:\n- {faults: [{kind: die, at: 0}]}", (), "pool.yaml:2:29: "),
         ("devices: none", (), "must be a number of devices"),
         ("devices: 2", ("--num_devices", 3), "has 2 devices, but 3 are needed"),
         ("devices: 2", ("--device_type", "pcionly"), "has 0 pcie devices"),

@@ -1,4 +1,4 @@
-from .certificate import check_report, claims_of
+from .certificate import Certificate, certificate_of, check_certificate
 from .graphs import cut_bytes, graph_features, problem_of
 from .measuring import (
     BuiltInCompiler,
@@ -11,7 +11,6 @@ from .measuring import (
     verify_chain,
 )
 from .problem import (
-    Claims,
     Guard,
     NoFeasiblePartition,
     Outcome,
@@ -41,7 +40,7 @@ from .strategies import (
 __all__ = [
     "STRATEGIES",
     "BuiltInCompiler",
-    "Claims",
+    "Certificate",
     "CompilationFailed",
     "CostTable",
     "DeviceProfiler",
@@ -65,8 +64,8 @@ __all__ = [
     "Strategy",
     "Verification",
     "bisect",
-    "check_report",
-    "claims_of",
+    "certificate_of",
+    "check_certificate",
     "cut_bytes",
     "graph_features",
     "keep_given",

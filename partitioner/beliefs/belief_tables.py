@@ -13,7 +13,7 @@ from partitioner.solving import Matrix
 
 @dataclass(frozen=True, eq=False)
 class BeliefTables:
-    """:class:`Beliefs` as tables over pairs of places, ns.
+    """``lower <= expected <= upper`` for the segment between each pair of places, ns.
 
     ``measured`` holds latencies where there are any; ``inf`` stands elsewhere, for segments that
     do not compile, and in all tables where there is no segment.
@@ -21,9 +21,7 @@ class BeliefTables:
 
     measured: Matrix
     lower: Matrix
-    low: Matrix
     expected: Matrix
-    high: Matrix
     upper: Matrix
     guard: Guard
 
@@ -45,9 +43,7 @@ def tables_of(known: Knowledge, places: Places) -> BeliefTables:
     return BeliefTables(
         table(measured),
         table(beliefs.lower),
-        table(beliefs.low),
         table(beliefs.expected),
-        table(beliefs.high),
         table(beliefs.upper),
         known.guard,
     )

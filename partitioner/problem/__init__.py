@@ -6,14 +6,11 @@ No algorithm that searches and no device; everything else in this room speaks in
 from __future__ import annotations
 
 from partitioner.problem.arrays import Array, Index, Mask, Table
-from partitioner.problem.basis import CAUTION, SMALL, Basis
-from partitioner.problem.claims import Claims
+from partitioner.problem.bounds import RowTable
 from partitioner.problem.features import Features, SegmentFeatures
 from partitioner.problem.ideals import Ideals
-from partitioner.problem.part_bounds import PartBounds, bounds_on_all
 from partitioner.problem.partition import (
     Guard,
-    Limit,
     NoFeasiblePartition,
     Outcome,
     Partition,
@@ -42,29 +39,24 @@ from partitioner.problem.segments import Segments
 from partitioner.problem.set_features import SetFeatures
 
 __all__ = [
-    "CAUTION",
     "CORAL_ORDER",
     "FILE_ORDER",
     "ONLY_ORDER",
-    "SMALL",
     "Array",
-    "Basis",
-    "Claims",
     "Features",
     "Guard",
     "Ideals",
     "Index",
-    "Limit",
     "Line",
     "Mask",
     "NoFeasiblePartition",
     "Outcome",
-    "PartBounds",
     "Partition",
     "Places",
     "Problem",
     "Range",
     "Round",
+    "RowTable",
     "Segment",
     "SegmentFacts",
     "SegmentFeatures",
@@ -72,7 +64,6 @@ __all__ = [
     "Segments",
     "SetFeatures",
     "Table",
-    "bounds_on_all",
     "cuts_of",
     "in_file_order",
     "named",

@@ -154,10 +154,7 @@ class _Search:
 
     def _most_even(self, beliefs: Sequence[BeliefTables], best: AssignedSolution) -> _Tasks | None:
         """The smallest expected gap among those that could beat the best one's."""
-        costs = [
-            np.where(could_be_more_even(b, best), np.minimum(b.expected, best.bottleneck), np.inf)
-            for b in beliefs
-        ]
+        costs = _among_more_even(beliefs, [b.expected for b in beliefs], best)
         fastest = self._greatest_fastest(costs, best)
         if not np.isfinite(fastest):
             return None
@@ -173,14 +170,7 @@ class _Search:
         """A gap that no cut with the best bottleneck is below; 0 unless that one is proven."""
         if bound < best.bottleneck:
             return 0
-        most = [
-            np.where(
-                (b.lower <= best.bottleneck) & (b.upper > best.fastest),
-                np.minimum(b.upper, best.bottleneck),
-                np.inf,
-            )
-            for b in beliefs
-        ]
+        most = _among_more_even(beliefs, [b.upper for b in beliefs], best)
         return int(best.bottleneck - max(self._greatest_fastest(most, best), best.fastest))
 
     def _greatest_fastest(self, costs: Sequence[Array], best: AssignedSolution) -> float:
@@ -235,17 +225,24 @@ class _Search:
             lower_bound_ns=int(bound),
             least_gap_ns=self._least_gap(beliefs, best, bound),
             guard=_worst([belief.guard for belief in beliefs]),
-            bases=tuple(known.basis for known in self._known),
-            limit=self._aims.limit,
         )
         named = zip(self._names, self._oracles, strict=True)
         partition = replace(
             partition,
             kinds=tuple(self._names[kind] for kind in best.kinds),
-            available=tuple(zip(self._names, self._counts, strict=True)),
             measured_on=tuple(name for name, oracle in named for _ in oracle.answers),
         )
         return AssignedPartition(partition, best.kinds)
+
+
+def _among_more_even(
+    beliefs: Sequence[BeliefTables], costs: Sequence[Array], best: AssignedSolution
+) -> list[Array]:
+    """``costs`` of the segments, by kind, that a more even cut than ``best`` can be made of."""
+    return [
+        np.where(could_be_more_even(b, best), np.minimum(table, best.bottleneck), np.inf)
+        for b, table in zip(beliefs, costs, strict=True)
+    ]
 
 
 def _worst(guards: Sequence[Guard]) -> Guard:

@@ -58,7 +58,7 @@ class Attention:
             return segments
         wanted = beliefs.lower <= best.bottleneck
         if evening_out:
-            wanted = (beliefs.low <= best.bottleneck) & (beliefs.high >= best.fastest)
+            wanted &= beliefs.upper >= best.fastest
         fewer = segments.where(wanted)
         fewer = fewer.where(on_some_path(fewer, self._k, self._allowed))
         return fewer if len(fewer) < 0.9 * len(segments) else segments

@@ -12,13 +12,13 @@ from partitioner.solving import Solution, cheapest_cuts, greatest_fastest, least
 
 
 class Bounds(Protocol):
-    """What segments take at least and at most, as far as is believed, in whatever shape."""
+    """Lower and upper bounds on segments, in whatever shape."""
 
     @property
-    def low(self) -> Array: ...
+    def lower(self) -> Array: ...
 
     @property
-    def high(self) -> Array: ...
+    def upper(self) -> Array: ...
 
 
 class Worth(Protocol):
@@ -33,7 +33,7 @@ class Worth(Protocol):
 
 def could_be_more_even(bounds: Bounds, best: Worth) -> Mask:
     """Segments that a cut as fast as ``best``, with a smaller gap, can be made of."""
-    return (bounds.low <= best.bottleneck) & (bounds.high > best.fastest)
+    return (bounds.lower <= best.bottleneck) & (bounds.upper > best.fastest)
 
 
 class Prospects:
@@ -76,7 +76,7 @@ class Prospects:
         """The cut with the fewest bytes across that could be as fast and as even as ``best``."""
         if self._tolls is None:
             return None
-        hopeful = (beliefs.low <= best.bottleneck) & (beliefs.high >= best.fastest)
+        hopeful = (beliefs.lower <= best.bottleneck) & (beliefs.upper >= best.fastest)
         cuts = cheapest_cuts(
             beliefs.segments.where(hopeful), self._k, allowed=self._allowed, tolls=self._tolls
         )
@@ -88,7 +88,7 @@ class Prospects:
         """A gap that no cut with the best bottleneck is below; 0 unless that one is proven."""
         if bound < best.bottleneck:
             return 0
-        hopeful = (beliefs.lower <= best.bottleneck) & (beliefs.upper > best.fastest)
+        hopeful = could_be_more_even(beliefs, best)
         most = np.minimum(beliefs.upper[hopeful], best.bottleneck)
         segments = beliefs.segments.where(hopeful)
         fastest = greatest_fastest(segments, most, self._k, best.bottleneck, self._allowed)
@@ -101,4 +101,6 @@ class Prospects:
             here = np.zeros(len(segments), dtype=np.bool_)
         else:
             here = self._ideals.in_file_order(segments)
-        return beliefs.where(here)
+        return Beliefs(
+            segments.where(here), beliefs.lower[here], beliefs.expected[here], beliefs.upper[here]
+        )

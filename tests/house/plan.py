@@ -103,7 +103,7 @@ PLAN: dict[str, dict[str, str]] = {
         "experiment_timeline": "",
         "experiment_page": "experiment_timeline",
         "experiment": "segmenter experiment_page",
-        "check_partition": "problem graphs certificate reporting",
+        "check_partition": "certificate reporting",
         "cli": "command",
     },
     "pycoral": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.describing.goals import goal_of
@@ -40,6 +40,7 @@ def test_response_is_from_when_the_item_was_there() -> None:
     assert responses_of(items, queued=False) == [30]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=200), st.sampled_from([50, 90, 99]))
 def test_a_percentile_is_the_smallest_that_so_many_are_at_or_under(
     values: list[int], share: int

@@ -142,6 +142,25 @@ def test_a_slow_camera_waits_for_nothing_and_a_fast_one_is_called_invalid(
     assert "faster than they are served" in fast["why"][0]
 
 
+def test_what_the_device_model_cannot_promise_is_told(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text(f"models: '{model}'\ninferences: 200\n")
+    assert main([str(path), "--json", "--quiet"]) == 0
+    (full,) = runs_of(capsys)
+    rates = [share * full["throughput_per_s"] for share in (0.7, 0.8)]  # 1 / 1.35 lies between
+    path.write_text(
+        f"models: '{model}'\ninferences: 200\narrivals: {{kind: rate, per_s: {rates}}}\n"
+        "goals: p99 <= 1 s\n"
+    )
+    assert main([str(path), "--json", "--quiet"]) == 0
+    sure, unsure = runs_of(capsys)
+    assert (sure["verdict"], sure["why"]) == ("VALID", [])
+    assert unsure["verdict"] == "VALID"
+    assert "busy 80 %" in unsure["why"][0]
+
+
 def test_unequal_devices_get_what_suits_them(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,8 @@ def record(item: int, start: int, finish: int, depart: int, outcome: int = 0) ->
 def test_throughput_counts_what_leaves_between_the_first_and_the_last() -> None:
     items = [ItemTimes(0, n, 0, 0, exit_ns) for n, exit_ns in enumerate([40, 10, 20, 30])]
     assert throughput_of(items) == pytest.approx(3e9 / 30)
+    both = [ItemTimes(copy, n, 0, 0, 10 * n) for copy in (0, 1) for n in range(4)]
+    assert throughput_of(both) == pytest.approx(2e9 / 10), "each copy by itself"
     assert throughput_of(items[:1]) == 0
     assert throughput_of([items[0], items[0]]) == 0
 

@@ -39,6 +39,15 @@ class Placed:
             return [one.plain() for one in self.value]
         return self.value
 
+    def said_in(self, where: str) -> Placed:
+        """The same values, all of which messages place at ``where``."""
+        if isinstance(self.value, dict):
+            inner = {key: one.said_in(where) for key, one in self.value.items()}
+            return Placed(inner, where, dict.fromkeys(inner, where))
+        if isinstance(self.value, list):
+            return Placed([one.said_in(where) for one in self.value], where)
+        return Placed(self.value, where)
+
     def at(self, path: tuple[str | int, ...]) -> Placed:
         """What is at the end of a path, or the nearest to it that there is."""
         here = self

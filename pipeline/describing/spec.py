@@ -146,7 +146,7 @@ def _set(tree: Placed, setting: str) -> Placed:
     where = f"--set {setting}"
     if not equals or not all(path.split(".")):
         raise ConfigError(f"{where}: must be FIELD=VALUE, such as pool.link=pcie or segments=1-4.")
-    value = placed_from_text(text, where)
+    value = placed_from_text(text, where).said_in(where)
     steps: list[str | int] = [int(s) if s.isdigit() else s for s in path.split(".")]
     try:
         return tree.with_value(tuple(steps), value)

@@ -67,14 +67,20 @@ def interval_of(values: Sequence[float]) -> tuple[float, float]:
 
 
 def throughput_of(items: Sequence[ItemTimes]) -> float:
-    """Items per second between the first and the last that left; 0 for fewer than two.
+    """Items per second between the first and the last that left, of all copies together.
 
-    Copies leave side by side, so the times are sorted.  Where all leave at one moment, 0, too.
+    Each copy by itself, because items of several may leave at one moment, and as many as there are
+    copies would be counted too much.  A copy that fewer than two left, or all at one moment, counts
+    nothing.
     """
-    exits = sorted(item.exit_ns for item in items)
-    if len(exits) < 2 or exits[-1] == exits[0]:
-        return 0.0
-    return (len(exits) - 1) * 1e9 / (exits[-1] - exits[0])
+    exits_of: dict[int, list[int]] = {}
+    for item in items:
+        exits_of.setdefault(item.copy, []).append(item.exit_ns)
+    return sum(
+        (len(exits) - 1) * 1e9 / (max(exits) - min(exits))
+        for exits in exits_of.values()
+        if max(exits) > min(exits)
+    )
 
 
 def responses_of(items: Sequence[ItemTimes], *, queued: bool) -> list[int]:

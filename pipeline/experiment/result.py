@@ -218,6 +218,13 @@ def _judged(result: RunResult, point: Point, repeats: Sequence[Repeat]) -> RunRe
             goal.near(figures, result.model_factor) for goal in goals if not _given(goal, point)
         ]
         why += [text for text in near if text is not None]
+        busiest = max((stage.utilization for stage in result.stages), default=0.0)
+        if point.experiment.paced and busiest * result.model_factor > 1:
+            why.append(
+                f"a device is busy {100 * busiest:.0f} % of the time, so near its limit that the "
+                f"device model (off by a factor {result.model_factor:.2f}) cannot promise that the "
+                "queue does not grow"
+            )
     return replace(result, verdict=verdict, why=tuple(why))
 
 

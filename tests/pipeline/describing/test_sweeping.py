@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.errors import ConfigError
@@ -22,6 +22,7 @@ def points(text: str) -> list[dict[str, object]]:
 numbers = st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True)
 
 
+@settings(deadline=None)
 @given(numbers, numbers, numbers)
 def test_an_experiment_is_the_product_of_its_lists(
     segments: list[int], queues: list[int], rates: list[int]
@@ -71,6 +72,7 @@ def test_a_glob_is_the_files_in_order(tmp_path: Path) -> None:
     assert found == [f"{tmp_path}/a.tflite", f"{tmp_path}/b.tflite"]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9))
 def test_a_rule_leaves_out_where_all_of_it_fits(segments: int, copies: int) -> None:
     rules = placed_from_text("[{segments: 4-8, copies: [2, 3]}, {pool: {link: pcie}}]", "x")

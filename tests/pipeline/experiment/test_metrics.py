@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.describing.goals import goal_of
@@ -30,6 +30,8 @@ def record(item: int, start: int, finish: int, depart: int, outcome: int = 0) ->
 def test_throughput_counts_what_leaves_between_the_first_and_the_last() -> None:
     items = [ItemTimes(0, n, 0, 0, exit_ns) for n, exit_ns in enumerate([40, 10, 20, 30])]
     assert throughput_of(items) == pytest.approx(3e9 / 30)
+    both = [ItemTimes(copy, n, 0, 0, 10 * n) for copy in (0, 1) for n in range(4)]
+    assert throughput_of(both) == pytest.approx(2e9 / 10), "each copy by itself"
     assert throughput_of(items[:1]) == 0
     assert throughput_of([items[0], items[0]]) == 0
 
@@ -40,6 +42,7 @@ def test_response_is_from_when_the_item_was_there() -> None:
     assert responses_of(items, queued=False) == [30]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=200), st.sampled_from([50, 90, 99]))
 def test_a_percentile_is_the_smallest_that_so_many_are_at_or_under(
     values: list[int], share: int

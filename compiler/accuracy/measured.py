@@ -6,9 +6,9 @@ a time, parameters on the chip already.  Left out are measurements whose host is
 be chosen, those that contradict all others by a factor of two, and networks whose layers are not
 published.
 
-Where the publisher does not say at which clock the chip ran, it is 500 MHz, but for two sources
-all of whose networks, of one host, are slower in the way of 250 MHz: Coral's figures of the
-Raspberry Pi 3 and 4, and those of LibrEdgeTPU.
+Where the publisher does not say at which clock the chip ran, it is taken to be 500 MHz, but for two
+sources whose figures fit 250 MHz better as a whole: Coral's of the Raspberry Pi 3 and 4, and those
+of LibrEdgeTPU.
 """
 
 from __future__ import annotations

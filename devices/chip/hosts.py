@@ -30,7 +30,7 @@ class Host:
     ``upload_bytes_per_ns`` the rate at which cached ones are brought on the chip once.
     ``cpu_factor`` is how many times as long operators on its CPU take as on a desktop core.
     ``clock_mhz`` is the chip's clock there unless another is asked for: on a Raspberry Pi that of
-    libedgetpu-std, which Coral's instructions install and published figures agree with.
+    libedgetpu-std, which Coral's instructions install and published figures fit better.
     ``spread`` says how far predictions are off: of networks the numbers were not fitted to, four of
     five published latencies lie between prediction / (1 + spread) and prediction (1 + spread); the
     default is that of all hosts together, for those with fewer than ten.

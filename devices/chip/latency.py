@@ -65,9 +65,10 @@ CPU_OPERATOR_NS = 1_000.0
 POSTPROCESS_NS = 250_000.0
 POSTPROCESS_NS_PER_SCORE = 3.5
 POSTPROCESS_NS_PER_DETECTION = 60_000.0
-"""TFLite_Detection_PostProcess, up to the host's factor.  The scores are a fit over SSD networks.
-A Coral Dev Board takes 5, 11, 16 and 23 ms for 10, 25, 50 and 100 detections at 0.19 million scores
-(published), which is the cost of a detection and leaves the constant."""
+"""TFLite_Detection_PostProcess, up to the host's factor.  The scores are a fit over SSD networks;
+the other two are set by hand between those networks and a Coral Dev Board, which takes 5, 11, 16
+and 23 ms for 10, 25, 50 and 100 detections at 0.19 million scores (published) and is told 4, 7, 11
+and 19 ms."""
 
 
 @dataclass(frozen=True)

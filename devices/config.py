@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devices.chip import CLOCKS_MHZ, DEFAULT_HOSTS, HOSTS, DeviceConfig, Fault
+from devices.chip import CLOCKS_MHZ, DEFAULT_HOSTS, HOSTS, DeviceConfig, Fault, SharedLink
 from devices.errors import ConfigError
 
 MAX_DEVICES = 1024
@@ -34,11 +34,17 @@ def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
           - {host: pi4-usb3, count: 3}
           - {link: pcie, faults: [{kind: die, at: 100}]}
 
+    ``links`` at the top names links that several devices share, as their ``shared_link``::
+
+        links: {root: {bytes_per_ns: 0.4}}
+        shared_link: root
+
     Raises ``ConfigError``, one sentence naming the key, what was found and what is allowed.
     """
     top = _mapping(mapping, where)
-    _known(top, (*_DEVICE_KEYS, "devices"), where)
-    defaults = {key: value for key, value in top.items() if key != "devices"}
+    _known(top, (*_DEVICE_KEYS, "links", "devices"), where)
+    links = _links(top.get("links", {}), f"{where}: links")
+    defaults = {key: value for key, value in top.items() if key not in ("links", "devices")}
     entries: object = top.get("devices", 1)
     if isinstance(entries, int) and not isinstance(entries, bool):
         entries = [{"count": entries}]
@@ -57,7 +63,7 @@ def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
             raise ConfigError(
                 f"{place}: count is {count!r} and must be a whole number from 1 to {MAX_DEVICES}"
             )
-        devices += [_device({**defaults, **fields}, place)] * count
+        devices += [_device({**defaults, **fields}, links, place)] * count
     if not 1 <= len(devices) <= MAX_DEVICES:
         raise ConfigError(
             f"{where}: devices lists {len(devices)} and must list from 1 to {MAX_DEVICES}"
@@ -103,8 +109,28 @@ def _counted(part: str) -> tuple[str, int | None]:
     return name, int(count) if sensible else None
 
 
-def _device(fields: Mapping[str, Any], where: str) -> DeviceConfig:
+def _links(mapping: object, where: str) -> dict[str, SharedLink]:
+    links: dict[str, SharedLink] = {}
+    for name, entry in _mapping(mapping, where).items():
+        fields = _mapping(entry, f"{where}.{name}")
+        _known(fields, ("bytes_per_ns",), f"{where}.{name}")
+        try:
+            links[name] = SharedLink(name, fields.get("bytes_per_ns"))  # type: ignore[arg-type]
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+    return links
+
+
+def _device(fields: Mapping[str, Any], links: Mapping[str, SharedLink], where: str) -> DeviceConfig:
     values = dict(fields)
+    named = values.get("shared_link")
+    if named is not None:
+        if not isinstance(named, str) or named not in links:
+            raise ConfigError(
+                f"{where}: shared_link is {named!r} and must be one of the pool's links, which are "
+                f"{', '.join(links) or 'none, for it has no links'}"
+            )
+        values["shared_link"] = links[named]
     if isinstance(values.get("cpu_affinity"), list):
         values["cpu_affinity"] = tuple(values["cpu_affinity"])
     if "host_constants" in values:

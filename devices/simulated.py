@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from devices.chip import DeviceConfig, LatencyModel, Reader, SimulatedChip
-from devices.device import Device
+from devices.device import Device, Sharing
 from devices.hosted import Deadlines, ProcessDevice
 
 _MODULES = ("devices.chip.simulated_chip", "devices.executable.file")
@@ -32,6 +32,8 @@ class SimulatedDevice(ProcessDevice):
     ) -> None:
         """Start the process; with ``wait=False`` call :meth:`wait_ready` before use."""
         self.config = DeviceConfig() if config is None else config
+        link = self.config.shared_link
+        self.sharing = Sharing(link.name if link else None, self.config.host_ns_per_stage)
         super().__init__(
             name,
             partial(SimulatedChip, name, self.config, read=read, latency=latency),

@@ -19,6 +19,7 @@ from devices.chip.constants import (
 from devices.chip.faults import Fault
 from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
+from devices.chip.sharing import MOST_HOST_NS, LinkUse, SharedLink, SharedTiming
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
 
@@ -28,6 +29,7 @@ __all__ = [
     "CYCLES",
     "DEFAULT_HOSTS",
     "HOSTS",
+    "MOST_HOST_NS",
     "PARAMETER_MEMORY_BYTES",
     "RUNTIME_VERSION",
     "SPIN_NS",
@@ -37,8 +39,11 @@ __all__ = [
     "Host",
     "InterpreterState",
     "LatencyModel",
+    "LinkUse",
     "Pacer",
     "Reader",
+    "SharedLink",
+    "SharedTiming",
     "SimulatedChip",
     "host_of",
     "wait_until_ns",

@@ -12,6 +12,7 @@ from devices.chip.constants import (
 )
 from devices.chip.faults import Fault
 from devices.chip.hosts import DEFAULT_HOSTS, Host, host_of
+from devices.chip.sharing import SharedLink, check_sharing
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
 
@@ -36,6 +37,8 @@ class DeviceConfig:
     the CPUs of this machine on which the device's process may run (``None``: any).
     ``runtime_version`` is that of the Edge TPU runtime on its host, which refuses packages that
     need a newer one.
+    ``shared_link`` is a link that it has in common with all devices that name an equal one, and
+    ``host_ns_per_stage`` how much of the one host's time every item takes in every stage.
     """
 
     link: Link = "usb"
@@ -50,6 +53,8 @@ class DeviceConfig:
     faults: tuple[Fault, ...] = ()
     cpu_affinity: tuple[int, ...] | None = None
     runtime_version: int = RUNTIME_VERSION
+    shared_link: SharedLink | None = None
+    host_ns_per_stage: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values no device can have.  Raises ``ConfigError``."""
@@ -86,6 +91,7 @@ class DeviceConfig:
             raise ConfigError(f"faults of a device is {self.faults!r} and must be a tuple of Fault")
         if self.cpu_affinity is not None:
             _check_affinity(self.cpu_affinity)
+        check_sharing(self.shared_link, self.host_ns_per_stage, self.clock)
 
     @property
     def attached_to(self) -> Host:

@@ -20,6 +20,7 @@ from devices.chip.engine import Engine, LiteRtEngine, ZeroEngine
 from devices.chip.faults import Fault, Jitter, scaled
 from devices.chip.latency import LatencyModel, summed
 from devices.chip.parameter_cache import CachedParameters, ParameterCache
+from devices.chip.sharing import on_link, transfers_of
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
 from devices.executable import Executable, ExecutableInfo, Part
@@ -154,22 +155,28 @@ class SimulatedChip:
         registration.computed = True
         registration.corrupt = any(fault.kind == "corrupt" for fault in active)
         registration.resize = any(fault.kind == "resize" for fault in active)
+        parts = registration.parts
+        cold = [self._cache.use(part.number, part.parameters) for part in parts]
         timing = summed(
             [
                 self._latency.timing(
-                    part.info,
-                    part.link_input_bytes,
-                    part.link_output_bytes,
-                    self._cache.use(part.number, part.parameters),
+                    part.info, part.link_input_bytes, part.link_output_bytes, missing
                 )
-                for part in registration.parts
+                for part, missing in zip(parts, cold, strict=True)
             ]
         )
         factor = self._config.latency_scale * self._jitter.factor()
         for fault in active:
             if fault.kind == "slow":
                 factor *= fault.factor
-        return scaled(timing, factor)
+        timing = scaled(timing, factor)
+        if self._config.shared_link is None:
+            return timing
+        transfers = [
+            transfers_of(part.info, part.link_input_bytes, part.link_output_bytes, missing)
+            for part, missing in zip(parts, cold, strict=True)
+        ]
+        return on_link(timing, transfers, self._config.shared_link)
 
     def fetch(self, handle: int, outputs: Mapping[str, Tensor]) -> None:
         """Copy outputs of the last ``execute`` into the arrays given (all or some of them).

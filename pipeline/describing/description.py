@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
-from devices.chip import CLOCKS_MHZ, HOSTS
+from devices.chip import CLOCKS_MHZ, HOSTS, MOST_HOST_NS
 from devices.device import Clock, Compute, Link
 from pipeline.describing.goals import Goal, goal_of
 
@@ -114,6 +114,22 @@ class DeviceFields(Described):
         default=None, description="CPUs of this machine that device processes may run on"
     )
     runtime_version: Count | None = Field(default=None, description="of the Edge TPU runtime")
+    shared_link: str | None = Field(
+        default=None, description="one of `links`, which the devices on it have in common"
+    )
+    host_ns_per_stage: Annotated[StrictInt, Field(ge=0, le=MOST_HOST_NS)] | None = Field(
+        default=None,
+        description="what every item takes of the one host's time in every stage: 0 (default) for "
+        "a runner in C++, 245000 for threads of Python",
+    )
+
+
+class LinkDescription(Described):
+    """A link that several devices share, such as a USB root or a PCIe switch."""
+
+    bytes_per_ns: Annotated[Number, Field(ge=1e-6, le=1e6)] = Field(
+        description="its rate, in both directions together: 0.4 is 400 MB/s"
+    )
 
 
 class DeviceGroup(DeviceFields):
@@ -129,6 +145,10 @@ class PoolDescription(DeviceFields):
         default=None,
         description="how many, or a list of groups with `count` each; by default as many as "
         "segments, copies and spares need",
+    )
+    links: dict[str, LinkDescription] | None = Field(
+        default=None,
+        description="links by name, for `shared_link`, such as `root: {bytes_per_ns: 0.4}`",
     )
 
 

@@ -71,6 +71,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The experiment", Experiment),
     ("`pool`", description.PoolDescription),
     ("`pool.devices`, a list of groups", description.DeviceGroup),
+    ("`links`, by name", description.LinkDescription),
     ("`faults`", description.FaultDescription),
     ("`arrivals: {kind: saturated}`", description.Saturated),
     ("`arrivals: {kind: closed}`", description.Closed),

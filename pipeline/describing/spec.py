@@ -253,6 +253,7 @@ def _fields_at() -> dict[str, Iterable[str]]:
         "": (*Experiment.model_fields, _EXCLUDE),
         "pool": tuple(description.PoolDescription.model_fields),
         "devices": tuple(description.DeviceGroup.model_fields),
+        "links": tuple(description.LinkDescription.model_fields),
         "faults": tuple(description.FaultDescription.model_fields),
         "arrivals": ("kind", "per_s", "in_flight", "size", "file"),
         "kinds": kinds,

@@ -23,6 +23,7 @@ from pipeline.describing import Closed, Experiment, Offsets
 from pipeline.host import Result
 from pipeline.observing import StageTrace
 from pipeline.runner import PipelinedModelRunner
+from pipeline.timeline import SharedTime
 
 _DISTINCT_INPUTS = 4
 """Random inputs made per run; items take turns, because making one costs more than pushing it."""
@@ -84,11 +85,13 @@ def measure(
     configs = [_seeded(config, experiment.seed, repeat) for config in pool.devices]
     found = Repeat(wanted=experiment.inferences if offsets is None else len(offsets))
     found.first_number = experiment.warmup
+    shared = SharedTime() if len(pipelines) > 1 and _anything_shared(configs) else None
     with DevicePool(configs) as devices, ExitStack() as stack:
-        runners = _runners(experiment, devices.devices, pipelines, found.wanted, stack)
+        runners = _runners(experiment, devices.devices, pipelines, found.wanted, shared, stack)
         inputs = _inputs(runners[0].inputs, experiment.seed)
         try:
-            _run(experiment, runners, inputs, offsets, found, configs[0].clock == "virtual")
+            virtual = configs[0].clock == "virtual"
+            _run(experiment, runners, inputs, offsets, found, shared, virtual)
         except EdgeTpuError as error:
             found.broken = str(error).split(". ")[0]  # what follows is advice to programs
             for runner in runners:
@@ -105,11 +108,16 @@ def _seeded(config: DeviceConfig, seed: int, repeat: int) -> DeviceConfig:
     return replace(config, noise_seed=config.noise_seed + _SEED_STEP * (seed + 1000 * repeat))
 
 
+def _anything_shared(configs: Sequence[DeviceConfig]) -> bool:
+    return any(one.shared_link is not None or one.host_ns_per_stage for one in configs)
+
+
 def _runners(
     experiment: Experiment,
     devices: Sequence[Device],
     pipelines: Sequence[Assigned],
     wanted: int,
+    shared: SharedTime | None,
     stack: ExitStack,
 ) -> list[PipelinedModelRunner]:
     spares = devices[len(devices) - experiment.spares :]
@@ -127,6 +135,7 @@ def _runners(
                 item_deadline_s=experiment.item_deadline_s,
                 on_error=experiment.on_error,
                 trace=remembered,
+                shared_time=shared,
             )
         )
         for index, one in enumerate(pipelines)
@@ -139,11 +148,14 @@ def _run(
     inputs: Iterator[dict[str, Tensor]],
     offsets: Offsets | None,
     found: Repeat,
+    shared: SharedTime | None,
     virtual: bool,
 ) -> None:
     last_ns = 0
-    for runner in runners:
+    for copy, runner in enumerate(runners):
         for number in range(experiment.warmup):
+            if shared is not None:
+                shared.turn(copy)
             runner.push(next(inputs), ready_ns=last_ns if virtual else None)
             result = _popped(runner)
             if result.error is None:
@@ -167,7 +179,10 @@ def _run(
             given.append(ready_ns)
             if not virtual and (wait_ns := ready_ns - time.monotonic_ns()) > 0:
                 time.sleep(wait_ns / 1e9)
-            runners[number % len(runners)].push(next(inputs), ready_ns=ready_ns)
+            copy = number % len(runners)
+            if shared is not None:
+                shared.turn(copy)
+            runners[copy].push(next(inputs), ready_ns=ready_ns)
 
     with ThreadPoolExecutor(1, "experiment feeder") as thread:
         pushing = thread.submit(push)

@@ -29,7 +29,8 @@ class StageResult:
     """One stage over all repeats: per item, in ns; ``utilization`` is its device's busy share.
 
     ``wait_ns`` is from leaving the stage before (or from when the item was there) to the start,
-    ``blocked_ns`` from the end to when there was room downstream.
+    ``blocked_ns`` from the end to when there was room downstream, ``shared_ns`` what is between
+    start and end, beside ``latency_ns``, because others used what devices share.
     """
 
     copy: int
@@ -39,6 +40,7 @@ class StageResult:
     wait_ns: int
     blocked_ns: int
     utilization: float
+    shared_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,14 @@ def stages_of(repeats: Sequence[Repeat], *, queued: bool) -> tuple[StageResult, 
             if queued:
                 before = {number: at for (of, number), at in ready.items() if of == copy}
             for stage in stages:
-                busy = wait = blocked = count = 0
+                busy = wait = blocked = shared = count = 0
                 departs: dict[int, int] = {}
                 for record in stage.records:
                     if record.item < repeat.first_number or record.outcome:
                         continue
                     departs[record.item] = record.depart_ns
-                    busy += record.finish_ns - record.start_ns
+                    shared += record.wait_shared_ns
+                    busy += record.finish_ns - record.start_ns - record.wait_shared_ns
                     blocked += record.depart_ns - record.finish_ns
                     wait += max(0, record.start_ns - before.get(record.item, record.start_ns))
                     count += 1
@@ -131,10 +134,10 @@ def stages_of(repeats: Sequence[Repeat], *, queued: bool) -> tuple[StageResult, 
                 devices = names.setdefault(place, [])
                 if stage.device not in devices:
                     devices.append(stage.device)
-                total = sums.setdefault(place, [0.0, 0.0, 0.0, 0.0, 0.0])
-                for index, value in enumerate((count, busy, wait, blocked)):
+                total = sums.setdefault(place, [0.0] * 6)
+                for index, value in enumerate((count, busy, wait, blocked, shared)):
                     total[index] += value
-                total[4] += min(1.0, busy / span) if span > 0 else 0.0
+                total[5] += min(1.0, busy / span) if span > 0 else 0.0
     return tuple(
         StageResult(
             copy,
@@ -144,8 +147,9 @@ def stages_of(repeats: Sequence[Repeat], *, queued: bool) -> tuple[StageResult, 
             round(wait / count) if count else 0,
             round(blocked / count) if count else 0,
             share / len(repeats),
+            round(shared / count) if count else 0,
         )
-        for (copy, segment), (count, busy, wait, blocked, share) in sorted(sums.items())
+        for (copy, segment), (count, busy, wait, blocked, shared, share) in sorted(sums.items())
     )
 
 
@@ -158,7 +162,7 @@ def cpu_share_of(repeats: Sequence[Repeat]) -> float:
                 for record in stage.records:
                     if record.item >= repeat.first_number and not record.outcome:
                         cpu += record.cpu_ns
-                        busy += record.finish_ns - record.start_ns
+                        busy += record.finish_ns - record.start_ns - record.wait_shared_ns
     return cpu / busy if busy else 0.0
 
 

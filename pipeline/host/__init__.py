@@ -12,6 +12,7 @@ from pipeline.host.pushed import TURNED_OFF, Pushed
 from pipeline.host.result import OnError, Result
 from pipeline.host.sink import Sink
 from pipeline.host.source import Source
+from pipeline.host.timing import Timekeeper
 from pipeline.host.wake_pipe import WakePipe
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Result",
     "Sink",
     "Source",
+    "Timekeeper",
     "Waiting",
     "WakePipe",
     "claiming",

@@ -37,6 +37,7 @@ class ItemRecord:
     and ``depart_ns`` it held the outputs for lack of room downstream.  ``outcome`` is 0 if the
     item was inferred, 1 if it failed here and 2 if it had failed before and was passed on.
     ``host_execute_ns`` is how long the host took to compute what the device took the rest for.
+    ``wait_shared_ns`` is what is between start and finish because of what devices share.
     """
 
     item: int
@@ -56,6 +57,7 @@ class ItemRecord:
     streaming_ns: int
     output_ns: int
     cpu_ns: int
+    wait_shared_ns: int = 0
 
 
 _RECORD = struct.Struct(f"<{len(fields(ItemRecord))}q")
@@ -134,6 +136,7 @@ class TracedPage(StatisticsPage):
             now.host_ns - before.host_ns,
             now.overrun_ns - before.overrun_ns,
             *(getattr(now, name) - getattr(before, name) for name in _TIMING),
+            0,
         )
         slot = self._written % self._capacity
         _RECORD.pack_into(self._mapping, _FIRST_OFFSET + slot * _RECORD.size, *record)

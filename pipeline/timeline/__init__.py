@@ -6,6 +6,18 @@ for sweeps over millions of items; the two agree to the nanosecond.
 
 from __future__ import annotations
 
+from pipeline.timeline.keeper import SharedTime, TimeKeeper, shared_time_of
+from pipeline.timeline.shared import simulate_shared
 from pipeline.timeline.simulation import SteadyState, Timeline, chain, simulate, steady_state
 
-__all__ = ["SteadyState", "Timeline", "chain", "simulate", "steady_state"]
+__all__ = [
+    "SharedTime",
+    "SteadyState",
+    "TimeKeeper",
+    "Timeline",
+    "chain",
+    "shared_time_of",
+    "simulate",
+    "simulate_shared",
+    "steady_state",
+]

@@ -75,17 +75,17 @@ PLAN: dict[str, dict[str, str]] = {
         "stages": "errors channels observing",
         "host": "errors channels",
         "supervising": "errors channels observing stages host",
-        "timeline": "channels stages",
-        "running": "channels observing stages host supervising",
+        "timeline": "channels observing stages",
+        "running": "channels observing stages host supervising timeline",
         "arguments": "",
         "batches": "errors host running",
         "asynchronous": "errors host running",
         "observable": "observing stages running",
-        "assembling": "stages supervising running",
-        "runner": "errors observing host supervising running arguments batches asynchronous "
-        "observable assembling",
+        "assembling": "stages supervising timeline running",
+        "runner": "errors observing host supervising timeline running arguments batches "
+        "asynchronous observable assembling",
         "describing": "",
-        "experiment": "host observing runner describing",
+        "experiment": "host observing timeline runner describing",
         "cli": "observing describing experiment",
     },
     "partitioner": {

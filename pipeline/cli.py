@@ -21,6 +21,7 @@ from types import FrameType
 import edgetpu_pipeline
 from devices.errors import ConfigError, EdgeTpuError
 from devices.files import write_together
+from pipeline import compare_cli
 from pipeline.describing import (
     ExperimentSpec,
     format_plan,
@@ -68,6 +69,7 @@ examples:
   throughput-experiment rack.yaml --output rack-1      results into the folder rack-1
   throughput-experiment rack.yaml --set pool.link=pcie --set segments=1-8
   throughput-experiment --resume rack-1                go on where a run was interrupted
+  throughput-experiment compare rack-1 rack-2          what changed beyond noise
   throughput-experiment --schema > experiment.schema.json       for editors
 
 A file may be as short as:
@@ -132,8 +134,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(segmenter: Segmenter, page: Page, argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code (2 for bad input)."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["compare"]:
+        return compare_cli.main(words[1:])
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(words)
     if arguments.list or arguments.schema:
         print(listing() if arguments.list else schema_text(), end="\n" if arguments.list else "")
         return 0

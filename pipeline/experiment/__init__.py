@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pipeline.experiment.comparison import Comparison, Difference, compare
 from pipeline.experiment.cuts import Cut, CutQuestion, SegmentedModel, Segmenter, runs_of
-from pipeline.experiment.journal import CONFIG, Journal, check_new, read_run
+from pipeline.experiment.journal import CONFIG, Journal, check_new, read_points, read_run
 from pipeline.experiment.metrics import Drawn, StageResult
 from pipeline.experiment.progress import Progress
 from pipeline.experiment.report import (
@@ -18,8 +19,10 @@ from pipeline.experiment.run import check_models, results_of, run_experiment
 
 __all__ = [
     "CONFIG",
+    "Comparison",
     "Cut",
     "CutQuestion",
+    "Difference",
     "Drawn",
     "Journal",
     "Progress",
@@ -29,10 +32,12 @@ __all__ = [
     "StageResult",
     "check_models",
     "check_new",
+    "compare",
     "format_csv",
     "format_report",
     "label_of",
     "likely_of",
+    "read_points",
     "read_run",
     "report_as_dict",
     "results_of",

@@ -41,7 +41,8 @@ class RunResult:
     always there (saturated arrivals) from entering the first stage.  ``latency_*_ns`` is from
     entering to the end in any case, and
     ``latency_alone_ns`` with nothing else under way.  ``stage_latency_ns`` is the mean latency of
-    each stage, ``off_chip_bytes`` what each streams at every inference.  ``overruns`` counts
+    each stage, ``throughputs_per_s`` and ``responses_*_ns`` figures of every repeat,
+    ``off_chip_bytes`` what each streams at every inference.  ``overruns`` counts
     inferences on the realtime clock for which the host was too slow.  ``lost`` items never came
     out, ``failed`` ones came out as errors, ``replayed`` ones were computed again.
     ``model_factor`` (virtual clock only) says how far off the device model is: four of five real
@@ -91,6 +92,8 @@ class RunResult:
     verdict: str | None
     why: tuple[str, ...]
     throughputs_per_s: tuple[float, ...]
+    responses_p50_ns: tuple[int, ...]
+    responses_p99_ns: tuple[int, ...]
     stages: tuple[StageResult, ...]
     response_curve_ns: tuple[int, ...]
     drawn: tuple[Drawn, ...]
@@ -178,12 +181,20 @@ def evaluate(
         verdict=None,
         why=(),
         throughputs_per_s=tuple(rates),
+        responses_p50_ns=_by_repeat(repeats, 50, queued=queued),
+        responses_p99_ns=_by_repeat(repeats, 99, queued=queued),
         stages=stages,
         response_curve_ns=curve_of(responses),
         drawn=drawn_of(repeats[0]),
         config=point.resolved,
     )
     return _judged(result, point, repeats)
+
+
+def _by_repeat(repeats: Sequence[Repeat], share: int, *, queued: bool) -> tuple[int, ...]:
+    """A percentile of the response time of every repeat that any item came out of."""
+    found = (percentile(responses_of(one.items, queued=queued), share) for one in repeats)
+    return tuple(one for one in found if one is not None)
 
 
 def _judged(result: RunResult, point: Point, repeats: Sequence[Repeat]) -> RunResult:

@@ -86,7 +86,8 @@ PLAN: dict[str, dict[str, str]] = {
         "observable assembling",
         "describing": "",
         "experiment": "host observing runner describing",
-        "cli": "observing describing experiment",
+        "compare_cli": "experiment",
+        "cli": "observing describing experiment compare_cli",
     },
     "partitioner": {
         "problem": "",

@@ -181,7 +181,7 @@ def _needs(point: Point, tree: Placed) -> list[str]:
     told: list[str] = []
     if one.engine == "recurrence" and not all(map(repeats_itself, point.pool.devices)):
         told.append(
-            f"{tree.at(('engine',)).where}: engine is 'recurrence', but pool describes devices whose "
+            f"{tree.at(('engine',)).where}: engine is 'recurrence', but pool has devices whose "
             "times cannot be told beforehand (clock realtime, compute exact, or a fault other than "
             "slow); use 'auto', or 'processes'."
         )

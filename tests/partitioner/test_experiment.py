@@ -368,5 +368,5 @@ def test_arithmetic_is_refused_where_it_cannot_tell(
     path.write_text(path.read_text().replace("compute: none", "faults: [{kind: error, at: 3}]"))
     assert main([str(path), "--dry-run"]) == 2
     assert capsys.readouterr().err.startswith(
-        "experiment.yaml:7:9: engine is 'recurrence', but pool describes devices"
+        f"{path}:7:9: engine is 'recurrence', but pool has devices"
     )

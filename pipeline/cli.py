@@ -42,10 +42,13 @@ from pipeline.experiment import (
     format_csv,
     format_report,
     label_of,
+    parquet_of,
     read_run,
     report_as_dict,
     results_of,
     run_experiment,
+    trace_name,
+    trace_of,
     with_speed_ups,
 )
 from pipeline.observing import configure_logging, remove_logging
@@ -232,15 +235,19 @@ def _print(
 def _write(folder: Path, spec: ExperimentSpec, results: Sequence[RunResult], page: Page) -> None:
     report = json.dumps(report_as_dict(spec.name, results), indent=2)
     config = (folder / CONFIG).read_text(encoding="utf-8")
-    write_together(
-        folder,
-        {
-            "results.json": report.encode() + b"\n",
-            "results.csv": format_csv(results).encode(),
-            "report.html": page(spec.name, results, config).encode(),
-        },
-        option="--output",
-    )
+    files = {
+        "results.json": report.encode() + b"\n",
+        "results.csv": format_csv(results).encode(),
+        "report.html": page(spec.name, results, config).encode(),
+    }
+    if results and (parquet := parquet_of(results)) is not None:
+        files["results.parquet"] = parquet
+    traces = {Path(trace_name(one)): trace_of(one).encode() for one in results if one.drawn}
+    if traces:  # first, because the page leads there
+        within = next(iter(traces)).parent
+        named = {path.name: data for path, data in traces.items()}
+        write_together(folder / within, named, option="--output")
+    write_together(folder, files, option="--output")
 
 
 def _free(name: str) -> Path:

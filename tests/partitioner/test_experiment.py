@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -100,7 +101,10 @@ def test_the_table_and_the_folder(
     page = (output / "report.html").read_text()
     assert "http://www" not in page.replace("http://www.w3.org", "")
     assert page.count("<svg") > 4
-    assert sorted(path.name for path in output.iterdir()) == [
+    for href in re.findall(r'href="(traces/[^"]*)"', page):
+        assert json.loads((output / href).read_text())["traceEvents"]
+    there = sorted(path.name for path in output.iterdir() if path.suffix != ".parquet")
+    assert there == [
         "config.yaml",
         "cuts.jsonl",
         "points.jsonl",
@@ -108,6 +112,7 @@ def test_the_table_and_the_folder(
         "results.csv",
         "results.json",
         "run.json",
+        "traces",
     ]
 
 

@@ -3,8 +3,8 @@
 
     scripts/checks/newcomer.py [--pages docs/tutorial.md README.md ...] [--keep DIR]
 
-Blocks that begin with ```bash or ```python are run, all of a page in one shell, so what one sets the
-next one has; other blocks are what was printed.  Each page begins in a fresh clone of what is
+Blocks that begin with ```bash or ```python are run, all of a page in one shell, so what one sets
+the next one has; other blocks are what was printed.  Each page begins in a fresh clone of what is
 committed, with `.venv` made as the tutorial does.  Exits with 1 at the first block that fails, and
 prints it with what it said.
 """

@@ -55,6 +55,11 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Docstrings are reStructuredText; of that, Markdown leaves the roles of names standing."""
+    return re.sub(r":(?:class|func|meth|data|mod|exc|attr):<code>~?", "<code>", html)
+
+
 def at_home(text: str) -> str:
     """Links of a page at the top of the repository as they are from the site's start."""
     text = text.replace("](docs/", "](").replace("](CHANGELOG.md)", "](changelog.md)")

@@ -7,10 +7,21 @@ for sweeps over millions of items; the two agree to the nanosecond.
 from __future__ import annotations
 
 from pipeline.timeline.keeper import SharedTime, TimeKeeper, shared_time_of
-from pipeline.timeline.shared import simulate_shared
+from pipeline.timeline.recurrence import Recurrence
+from pipeline.timeline.shared import (
+    ItemTimes,
+    Shared,
+    SharedRecurrence,
+    simulate_shared,
+    timeline_of,
+)
 from pipeline.timeline.simulation import SteadyState, Timeline, chain, simulate, steady_state
 
 __all__ = [
+    "ItemTimes",
+    "Recurrence",
+    "Shared",
+    "SharedRecurrence",
     "SharedTime",
     "SteadyState",
     "TimeKeeper",
@@ -20,4 +31,5 @@ __all__ = [
     "simulate",
     "simulate_shared",
     "steady_state",
+    "timeline_of",
 ]

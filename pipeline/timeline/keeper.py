@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from devices.device import Device, Sharing
 from pipeline.channels import ChannelSpec
+from pipeline.host import snapshot
 from pipeline.observing import StageCounters, StageTrace
 from pipeline.stages import DemandRing
 from pipeline.timeline.recurrence import Recurrence
@@ -132,7 +133,7 @@ class TimeKeeper:
     def retold(self, trace: StageTrace) -> StageTrace:
         """What a stage recorded, with the times as they are; without items that are not out."""
         stage = trace.segment
-        known = {item: (times, waits) for item, times, waits in self._times.copy()}
+        known = {item: (times, waits) for item, times, waits in snapshot(self._times)}
         records = []
         for record in trace.records:
             if record.item not in known:

@@ -156,12 +156,17 @@ def simulate_shared(
         )
     recurrence = SharedRecurrence(Recurrence(stages, channels, devices), Shared())
     times = [recurrence.step(row, at) for row, at in zip(demands, ready, strict=True)]
+    return timeline_of(ready, times)
+
+
+def timeline_of(ready_ns: Sequence[int], times: Sequence[ItemTimes]) -> Timeline:
+    """The times of items, one after another, as arrays."""
 
     def table(name: str) -> np.ndarray:
         return np.array([getattr(one, name) for one in times], np.int64)
 
     return Timeline(
-        ready_ns=np.array(ready, np.int64),
+        ready_ns=np.array(ready_ns, np.int64),
         **{name: table(name) for name in ("start_ns", "finish_ns", "depart_ns")},
         entry_ns=table("entry_ns"),
         exit_ns=table("exit_ns"),

@@ -75,7 +75,7 @@ PLAN: dict[str, dict[str, str]] = {
         "stages": "errors channels observing",
         "host": "errors channels",
         "supervising": "errors channels observing stages host",
-        "timeline": "channels observing stages",
+        "timeline": "channels observing stages host",
         "running": "channels observing stages host supervising timeline",
         "arguments": "",
         "batches": "errors host running",
@@ -85,8 +85,9 @@ PLAN: dict[str, dict[str, str]] = {
         "runner": "errors observing host supervising timeline running arguments batches "
         "asynchronous observable assembling",
         "describing": "",
-        "experiment": "host observing timeline runner describing",
-        "cli": "observing describing experiment",
+        "experiment": "stages host observing timeline runner describing",
+        "compare_cli": "experiment",
+        "cli": "observing describing experiment compare_cli",
     },
     "partitioner": {
         "problem": "",

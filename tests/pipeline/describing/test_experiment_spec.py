@@ -204,3 +204,18 @@ def test_the_experiments_that_come_along_are_valid(path: Path) -> None:
     first = path.read_text().splitlines()[0]
     assert first.startswith("# ")
     assert first.endswith(("?", "."))
+
+
+def test_a_pool_in_a_word_is_the_pool_that_it_stands_for(tmp_path: Path) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text("models: a\nsegments: 3\npool: pi4-usb3@250:2,pcie\n")
+    (word,) = read_experiment(path).points
+    path.write_text(
+        "models: a\nsegments: 3\n"
+        "pool: {devices: [{host: pi4-usb3, clock_mhz: 250, count: 2}, {link: pcie}]}\n"
+    )
+    (mapping,) = read_experiment(path).points
+    assert word.pool == mapping.pool
+    path.write_text("models: a\npool: pi5:2\n")
+    with pytest.raises(ConfigError, match=r"e\.yaml:2:7: pool is 'pi5:2' and must be a mapping"):
+        read_experiment(path)

@@ -154,9 +154,10 @@ class StatisticsPage:
         """How many questions were answered."""
         return self._words[_ANSWERS_WORD]
 
-    def store(self, counters: StageCounters) -> None:
+    def store(self, counters: StageCounters, start_ns: int | None = None) -> None:
         """Show the counters; no item is in work now.
 
+        ``start_ns`` is when the item just counted began, which traced pages record.
         Two copies take turns, so that one is whole even if the stage dies while writing.
         """
         stored = self.stored = self.stored + 1

@@ -111,7 +111,7 @@ class TracedPage(StatisticsPage):
         self._item = item
         self._begin_ns = time.monotonic_ns()
 
-    def store(self, counters: StageCounters) -> None:
+    def store(self, counters: StageCounters, start_ns: int | None = None) -> None:
         """Show the counters and record the item they just counted."""
         super().store(counters)
         now, before = counters, self._before
@@ -120,8 +120,9 @@ class TracedPage(StatisticsPage):
         depart_ns = now.last_depart_ns
         finish_ns = depart_ns - (now.wait_output_ns - before.wait_output_ns)
         wait_input_ns = now.wait_input_ns - before.wait_input_ns
-        first = before.items + before.failed_items + before.passed_items == 0
-        start_ns = now.first_start_ns if first else before.last_depart_ns + wait_input_ns
+        if start_ns is None:  # nobody knows any more: it died with the stage that did it
+            first = before.items + before.failed_items + before.passed_items == 0
+            start_ns = now.first_start_ns if first else before.last_depart_ns + wait_input_ns
         failed = now.failed_items > before.failed_items
         passed = now.passed_items > before.passed_items
         record = (

@@ -231,7 +231,7 @@ class Stage:
         if latency_ns >= 0:
             page.count(latency_ns)
         self._incoming.release(depart_ns)
-        page.store(counters)  # last: until then its neighbours may have to be told
+        page.store(counters, start_ns)  # last: until then its neighbours may have to be told
 
     def _execute(self, item: Item) -> tuple[int, Failure | None]:
         """Run the inference: its latency, or -1 and why it failed."""

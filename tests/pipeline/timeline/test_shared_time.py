@@ -254,3 +254,18 @@ def test_pipelines_side_by_side_share_in_the_order_of_the_pushes(
         counts[runner] += 1
         assert result is not None
         assert (result.entry_ns, result.exit_ns) == (times.entry_ns, times.exit_ns)
+
+
+def test_traces_of_stages_on_one_device_tell_when_items_began(four: list[LocalDevice]) -> None:
+    """Also where nothing is shared but the device."""
+    scripts = line(2, latencies_ns=[5, 9, 2])
+    share(four, *[Sharing()] * 4)
+    found = run(scripts, [four[0], four[0]], [0] * 9, share_devices=True)
+    rows = demands_of(scripts, [Sharing()] * 2, 9)
+    assert_same(*found, simulate_shared(rows, chain(2, 2), devices=[0, 0]))
+
+
+def test_nothing_is_left_behind(four: list[LocalDevice], leaves_nothing: Any) -> None:
+    share(four, *[ROOT] * 4)
+    with leaves_nothing():
+        run(linked(4), four, [0] * 5)

@@ -276,6 +276,13 @@ class Experiment(Described):
         description="the devices, or a word such as `usb:2` or `pi4-usb3@250:1,pcie:2`",
     )
 
+    together: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="pipelines side by side: mappings of fields that each has otherwise, such as "
+        "`{models: a.tflite, segments: 1-2}`; each takes the next devices of the pool, and choices "
+        "for which the pool is too small are left out",
+    )
+
     @property
     def paced(self) -> bool:
         """Whether items come at times of their own, and do not wait for those before."""

@@ -52,6 +52,7 @@ PLAN: dict[str, dict[str, str]] = {
         "flags": "",
         "cutting": "graph",
         "reading": "graph ordering deadline cutting",
+        "appending": "graph reading",
         "mapping": "graph",
         "quantizing": "graph flags reading",
         "planning": "graph deadline options cutting mapping",

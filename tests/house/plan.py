@@ -117,6 +117,7 @@ PLAN: dict[str, dict[str, str]] = {
         "edge_tpus": "device_selection attached_devices opened_device",
         "interpreter": "model_file opened_device",
         "raw_input": "interpreter interpreter_like",
+        "learn": "",
         "adapters": "interpreter_like",
         "utils": "interpreter_like model_file attached_devices delegate edge_tpus interpreter "
         "raw_input",

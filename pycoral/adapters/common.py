@@ -9,11 +9,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pycoral.adapters.stored_values import stored_values
+from pycoral.described_tensors import Results, described, readable
 from pycoral.interpreter_like import InterpreterLike
 
+__all__ = [
+    "described",
+    "input_details",
+    "input_size",
+    "input_tensor",
+    "output_tensor",
+    "set_input",
+    "set_resized_input",
+]
 
-def output_tensor(interpreter: InterpreterLike, i: int) -> NDArray[Any]:
+
+def output_tensor(interpreter: Results, i: int) -> NDArray[Any]:
     """Give a view of the ``i``-th output, with its batch dimension.
+
+    Instead of an interpreter, tensors by name may be given, as a pipeline's ``pop`` returns them.
 
     The next ``invoke`` overwrites what the view shows; copy it to keep it.  On LiteRT's own
     interpreter a view that is still held makes ``invoke`` and ``allocate_tensors`` refuse.
@@ -21,8 +34,9 @@ def output_tensor(interpreter: InterpreterLike, i: int) -> NDArray[Any]:
     Raises:
         IndexError: the model has no output ``i``.
     """
-    details = interpreter.get_output_details()[i]
-    return interpreter.tensor(details["index"])()
+    found = readable(interpreter)
+    details = found.get_output_details()[i]
+    return found.tensor(details["index"])()
 
 
 def input_details(interpreter: InterpreterLike, key: str) -> Any:

@@ -118,10 +118,11 @@ PLAN: dict[str, dict[str, str]] = {
         "interpreter": "model_file opened_device",
         "raw_input": "interpreter interpreter_like",
         "learn": "",
-        "adapters": "interpreter_like",
+        "described_tensors": "interpreter_like",
+        "adapters": "interpreter_like described_tensors",
         "utils": "interpreter_like model_file attached_devices delegate edge_tpus interpreter "
         "raw_input",
-        "pipeline": "interpreter",
+        "pipeline": "interpreter described_tensors",
     },
 }
 

@@ -123,6 +123,7 @@ PLAN: dict[str, dict[str, str]] = {
         "utils": "interpreter_like model_file attached_devices delegate edge_tpus interpreter "
         "raw_input",
         "pipeline": "interpreter described_tensors",
+        "examples_cli": "",
     },
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from compiler import (
 )
 from devices.chip import DeviceConfig, SimulatedChip
 from devices.errors import ConfigError, ModelError
-from devices.executable import executable_from_bytes, tflite_file
+from devices.executable import executable_from_bytes, google_packages, tflite_file
 from devices.local import LocalDevice
+from tests.compiler.chain import shared_model
 from tests.tiny import Tiny, parse
 from zoo.builder import GraphBuilder
 
@@ -208,3 +210,17 @@ def test_a_damaged_file_is_refused() -> None:
         append_operators(data[: len(data) // 2], [quantize("head0")], name="thing.tflite")
     with pytest.raises(ConfigError, match="outside the Edge TPU's part"):
         up_to(compiled(data), "pooled")
+
+
+def test_files_of_googles_compiler_are_appended_to_as_well() -> None:
+    data = shared_model("mobilenet_v1_0.25_128_quant_edgetpu").read_bytes()
+    graph = look_at(data)
+    end = graph.tensors[graph.outputs[0]]
+    made = NewTensor("made", end.shape, "int8", end.scales, (end.zero_points[0] - 128,))
+    after = append_operators(data, [quantize(end.name, made)])
+    assert package(after) == package(data)
+    (before,), (found,) = google_packages(data, "before"), google_packages(after, "after")
+    changed = {"file_bytes": found.file_bytes, "cpu_operators": found.cpu_operators}
+    assert found == replace(before, **changed)
+    assert found.cpu_operators == before.cpu_operators + 1
+    assert package(up_to(after, end.name)) == package(data)

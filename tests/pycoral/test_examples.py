@@ -25,6 +25,7 @@ from pycoral import examples_cli
 from pycoral.attached_devices import VARIABLE
 from pycoral.edge_tpus import edge_tpus
 from pycoral.learn.imprinting.base_model import imprinting_base
+from tests.compiler.chain import shared_model
 from tests.pycoral.learn.extractors import SIDE, compiled, extractor
 from tests.tiny import Tiny
 from zoo.builder import GraphBuilder
@@ -265,16 +266,25 @@ def loudest_band() -> bytes:
     return tiny.ends([x], [y]).build()
 
 
-@pytest.mark.parametrize(("hertz", "rate", "channels"), [(440, 16_000, 1), (3000, 44_100, 2)])
-def test_streaming_audio(run: Run, tmp_path: Path, hertz: int, rate: int, channels: int) -> None:
-    """A tone is heard in the band in whose middle it lies nearest."""
-    path = tmp_path / "tone.wav"
-    tone = 0.5 * np.sin(2 * np.pi * hertz * np.arange(3 * rate) / rate)
+def record(path: Path, sound: np.ndarray, rate: int, channels: int = 1) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes(np.repeat(tone * 32767, channels).astype("<i2").tobytes())
+        file.writeframes(np.repeat(sound * 32767, channels).astype("<i2").tobytes())
+    return path
+
+
+def tone(hertz: int, rate: int) -> np.ndarray:
+    """Three seconds of it."""
+    wave_of_it: np.ndarray = 0.5 * np.sin(2 * np.pi * hertz * np.arange(3 * rate) / rate)
+    return wave_of_it
+
+
+@pytest.mark.parametrize(("hertz", "rate", "channels"), [(440, 16_000, 1), (3000, 44_100, 2)])
+def test_streaming_audio(run: Run, tmp_path: Path, hertz: int, rate: int, channels: int) -> None:
+    """A tone is heard in the band in whose middle it lies nearest."""
+    path = record(tmp_path / "tone.wav", tone(hertz, rate), rate, channels)
     model = write(tmp_path / "model.tflite", loudest_band())
     lines = run("streaming_audio", "-m", model, "-i", path)
 
@@ -287,6 +297,16 @@ def test_streaming_audio(run: Run, tmp_path: Path, hertz: int, rate: int, channe
     assert [line.split(" ")[0] for line in lines] == ["0.00", "0.48", "0.96", "1.44", "1.92"]
     for line in lines:
         assert abs(int(line.split("class ")[1].split(",")[0]) - band) <= 1
+
+
+def test_yamnet_knows_a_sine_from_noise(run: Run, tmp_path: Path) -> None:
+    """YAMNet's published classes: 494 silence, 495 sine wave, 507 noise, 509 static."""
+    model = write(tmp_path / "model.tflite", shared_model("yamnet_spectra_in").read_bytes())
+    noise = np.random.default_rng(1).normal(0, 0.1, 48_000)
+    for sound, expected in ((tone(440, 16_000), {495}), (noise, {507, 509})):
+        lines = run("streaming_audio", "-m", model, "-i", record(tmp_path / "a.wav", sound, 16_000))
+        assert {int(line.split("class ")[1].split(",")[0]) for line in lines} <= expected
+        assert len(lines) == 5
 
 
 # -- what they are ------------------------------------------------------------------------------

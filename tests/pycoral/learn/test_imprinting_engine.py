@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from compiler import NewOperator, NewTensor, append_operators, look_at, up_to
 from pycoral.learn.imprinting.base_model import FACTOR, imprinting_base
+from pycoral.learn.imprinting.classifier import find_classifier
 from pycoral.learn.imprinting.engine import ImprintingEngine
 from tests.compiler.test_appending import package
 from tests.pycoral.learn.extractors import DEPTH, KINDS, compiled, extractor, labelled, scores
@@ -147,6 +148,35 @@ def test_classes_that_imprinting_did_not_make_are_kept_but_not_changed(
     rows = kernel(engine.serialize_model())
     assert not rows[0].any()
     assert rows[1] == pytest.approx(ones / np.sqrt(DEPTH), abs=0.01)
+
+
+def test_kept_classes_of_any_weights_and_bias_score_as_before(base: Path, tmp_path: Path) -> None:
+    """A model trained in another way: rows of other lengths than 1, and a bias."""
+    model = base.read_bytes()
+    _, classifier = find_classifier(model, "base")
+    random = np.random.default_rng(1)
+    weights = random.normal(0, 0.3, (3, DEPTH))
+    bias = np.array([0.2, -0.3, 0.0])
+    path = tmp_path / "trained_edgetpu.tflite"
+    operators = classifier.operators(weights, bias, kept=0)
+    path.write_bytes(append_operators(up_to(model, classifier.read.name), operators))
+    assert np.abs(kernel(path.read_bytes()) - weights).max() < 0.01
+    engine = ImprintingEngine(path, keep_classes=True)
+    images, _ = labelled(3, seed=1)
+    learnt = embeddings(engine, images, tmp_path).astype(float)
+    engine.train(learnt[0], 3)
+    more = tmp_path / "more_edgetpu.tflite"
+    more.write_bytes(engine.serialize_model())
+    new = learnt[0] / np.linalg.norm(learnt[0])
+    for saved, rows, offsets in (
+        (path, weights, bias),
+        (more, np.vstack([weights, new]), np.append(bias, 0)),
+    ):
+        logits = FACTOR * (learnt @ rows.T + offsets)
+        expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        assert np.abs(scores(saved, images) - expected).max() < 0.15
+    with pytest.raises(RuntimeError, match="Cannot change the base model classes"):
+        engine.train(learnt[0], 2)
 
 
 def test_embeddings_that_do_not_fit_are_refused(base: Path) -> None:

@@ -167,12 +167,12 @@ def _normalized(graph: Graph, model: bytes, name: str) -> set[int]:
             ]
     if not found:
         remedy = (
-            f"; it is inside the Edge TPU's part of {name}, so compile that model anew with "
+            f"It is inside the Edge TPU's part of {name}; compile that model anew with "
             f"--intermediate_tensors {inside[-1]}, which leaves the last layers to the CPU"
             if inside
-            else f", which {name} has not (pycoral.learn.imprinting.base_model appends one)"
+            else f"{name} has none; imprinting_base of pycoral.learn.imprinting.base_model adds it"
         )
-        raise ValueError(f"{_UNSUPPORTED} Input model must have an L2Norm layer.{remedy}")
+        raise ValueError(f"{_UNSUPPORTED} Input model must have an L2Norm layer. {remedy}")
     return found
 
 

@@ -99,8 +99,8 @@ def append_operators(
     operators cost in the part that is sealed.
 
     Raises ``ConfigError`` for an operator that cannot be understood (an unknown kind, a tensor that
-    is not there), ``ModelError`` for a file that is no undamaged ``.tflite``, that has several
-    subgraphs, or whose types and shapes and those of the operators do not fit.
+    is not there, a name that is taken), ``ModelError`` for a file that is no undamaged ``.tflite``,
+    that has several subgraphs, or whose types and shapes and those of the operators do not fit.
     """
     graph = look_at(model, name)
     addition = _Addition(graph, operators)
@@ -133,6 +133,8 @@ def up_to(model: bytes, tensor: str, *, name: str = "the model") -> bytes:
         if maker is not None and maker not in needed:
             needed.add(maker)
             open_ends += graph.read_by(maker)
+    if not needed:
+        raise ConfigError(f"{name}: no operator makes {tensor!r}, so that nothing would be left.")
     tree = _opened(graph)
     (subgraph,) = tree.subgraphs
     subgraph.operators = [subgraph.operators[index] for index in sorted(needed)]
@@ -179,6 +181,14 @@ class _Addition:
                     self._new[one] = None
             made.update(operator.outputs)
             self._new.update(dict.fromkeys(operator.outputs))
+        taken = {tensor.name for tensor in graph.tensors}
+        for new in self._new:
+            if new.name in taken:
+                raise ConfigError(
+                    f"{graph.name}: a tensor {new.name!r} is there already; give the one to be "
+                    "added another name, for devices tell tensors by their names."
+                )
+            taken.add(new.name)
 
     def check(self) -> None:
         """Raise ``ModelError`` unless the operators fit each other and what they read.

@@ -180,6 +180,8 @@ def test_what_a_file_says_of_its_old_outputs_goes_and_the_rest_stays() -> None:
         ([quantize("nowhere")], "no tensor 'nowhere' outside .*its outputs are 'head0'"),
         ([NewOperator("SOFTMAXX", ("head0",), (HALF,))], "'SOFTMAXX' is no builtin"),
         ([NewOperator("CUSTOM", ("head0",), (HALF,))], "'CUSTOM' is no builtin"),
+        ([quantize("head0", NewTensor("head0", (1, 6), "int8", (1.0,), (0,)))], "'head0' is there"),
+        ([quantize("head0"), quantize("head0", replace(HALF))], "'half' is there already"),
         ([NewOperator("RELU", (HALF,), (HALF,))], "RELU reads 'half', which is no constant"),
         ([quantize("head0", NewTensor("f", (1, 6), "quarter"))], "type 'quarter'"),
     ],
@@ -210,6 +212,30 @@ def test_a_damaged_file_is_refused() -> None:
         append_operators(data[: len(data) // 2], [quantize("head0")], name="thing.tflite")
     with pytest.raises(ConfigError, match="outside the Edge TPU's part"):
         up_to(compiled(data), "pooled")
+    with pytest.raises(ConfigError, match="no operator makes 'image'"):
+        up_to(data, "image")
+
+
+def test_the_program_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "compiler.md"
+    text = page.read_text(encoding="utf-8").split("### Operators behind a compiled model")[1]
+    program = text.split("```python\n")[1].split("```")[0]
+    graph = GraphBuilder("base")
+    x = graph.conv(graph.input("image", (1, 8, 8, 3)), 10, 3, name="conv")
+    graph.output(graph.mean(x, name="logits"))
+    model = graph.build()
+    (tmp_path / "extractor_edgetpu.tflite").write_bytes(compiled(model))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(program, names)
+    logits = names["base"]
+    assert package(logits) == package(names["model"])
+    (values,) = litert(model)
+    end = look_at(model).tensors[look_at(model).outputs[0]]
+    real = end.scales[0] * (values.astype(float) - end.zero_points[0])
+    expected = np.exp(real) / np.exp(real).sum()
+    found = run(names["model"], tmp_path, image())["probabilities"]
+    assert np.abs((found.astype(int) + 128) / 256 - expected).max() < 1 / 128
 
 
 def test_files_of_googles_compiler_are_appended_to_as_well() -> None:

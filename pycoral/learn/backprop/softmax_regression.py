@@ -300,8 +300,10 @@ def _matrix(values: ArrayLike) -> FloatArray:
 
 def _labels(values: ArrayLike) -> NDArray[np.int64]:
     array = np.asarray(values)
-    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
-        raise ValueError(
-            f"labels are whole numbers in one dimension, found {array.dtype} of shape {array.shape}"
-        )
-    return array.astype(np.int64)
+    if array.ndim == 1 and array.dtype.kind in "iufb":
+        whole = array.astype(np.int64)
+        if np.array_equal(whole, array):
+            return whole
+    raise ValueError(
+        f"labels are whole numbers in one dimension, found {array.dtype} of shape {array.shape}"
+    )

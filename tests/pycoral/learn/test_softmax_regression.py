@@ -206,7 +206,7 @@ def changed(**values: Any) -> dict[str, Any]:
         (changed(data_val=np.zeros((200, 4))), RuntimeError, "Incompatible buffer dimension!"),
         (changed(labels_train=[1, 2]), ValueError, "200 rows, but there are 2 labels"),
         (changed(labels_val=np.full(200, -1)), ValueError, "-1 to -1, but there are 3 classes"),
-        (changed(labels_train=np.zeros(200)), ValueError, "whole numbers"),
+        (changed(labels_train=np.full(200, 0.5)), ValueError, "whole numbers"),
         (changed(data_train=np.full((200, 3), np.nan)), ValueError, "not finite"),
         (changed(data_train=np.zeros((0, 3)), labels_train=[]), ValueError, "no embedding"),
     ],

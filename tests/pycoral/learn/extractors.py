@@ -71,12 +71,15 @@ def labelled(count: int, seed: int) -> tuple[list[NDArray[np.uint8]], NDArray[np
 
 
 def scores(path: Path, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """What a device gives for pictures, dequantised; each a row."""
+    """What a device gives for pictures of any size, dequantised; a row for each."""
     interpreter = make_interpreter(str(path))
     interpreter.allocate_tensors()
+    width, height = common.input_size(interpreter)
     found = []
     for image in images:
-        common.input_tensor(interpreter)[:] = (image.astype(int) - 128).astype(np.int8)
+        rows = np.arange(height) * image.shape[0] // height
+        columns = np.arange(width) * image.shape[1] // width
+        common.set_input(interpreter, image[rows][:, columns])
         interpreter.invoke()
         found.append(classify.get_scores(interpreter))
     return np.array(found, np.float32)

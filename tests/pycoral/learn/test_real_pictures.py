@@ -9,13 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from compiler import CompileOptions, compile_graph, graph_from_bytes, look_at, up_to
-from pycoral.adapters import classify, common
 from pycoral.learn.backprop.softmax_regression import SoftmaxRegression
 from pycoral.learn.imprinting.base_model import imprinting_base
 from pycoral.learn.imprinting.engine import ImprintingEngine
-from pycoral.utils.edgetpu import make_interpreter
-from tests.compiler.chain import SHARED, shared_model
-from tests.pycoral.learn.extractors import pictures
+from tests.compiler.chain import shared_model
+from tests.pycoral.learn.extractors import pictures, scores
+from tests.pycoral.learn.photograph import parts_of_the_cat
 
 KINDS = ("cat", "stripes", "checks", "discs")
 MODELS = {
@@ -24,45 +23,12 @@ MODELS = {
 }
 
 
-def cat_pictures(count: int, seed: int) -> list[NDArray[np.uint8]]:
-    """Parts of the one cat there is: of any size and place, mirrored or not, darker or lighter."""
-    path = SHARED / "images" / "cat.bmp"
-    if not path.exists():
-        pytest.skip("the picture of the cat is not there")
-    data = path.read_bytes()
-    start, width, height = (int.from_bytes(data[at : at + 4], "little") for at in (10, 18, 22))
-    assert int.from_bytes(data[28:30], "little") == 24
-    stride = (3 * width + 3) // 4 * 4
-    rows = np.frombuffer(data, np.uint8, stride * height, start).reshape(height, stride)
-    picture = rows[::-1, : 3 * width].reshape(height, width, 3)[..., ::-1]
-    random = np.random.default_rng(seed)
-    found = []
-    for _ in range(count):
-        side = random.integers(min(height, width) // 2, min(height, width))
-        y, x = random.integers(0, height - side), random.integers(0, width - side)
-        part = picture[y : y + side, x : x + side][:, :: random.choice([-1, 1])]
-        found.append(np.clip(part * random.uniform(0.6, 1.4), 0, 255).astype(np.uint8))
-    return found
-
-
 def labelled(count: int, seed: int) -> tuple[list[NDArray[np.uint8]], NDArray[np.int32]]:
-    images = cat_pictures(count, seed)
-    images += [one for kind in KINDS[1:] for one in pictures(kind, count, seed)]
+    cats = parts_of_the_cat(count, seed)
+    if cats is None:
+        pytest.skip("the picture of the cat is not there")
+    images = cats + [one for kind in KINDS[1:] for one in pictures(kind, count, seed)]
     return images, np.repeat(np.arange(len(KINDS), dtype=np.int32), count)
-
-
-def scores(path: Path, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    interpreter = make_interpreter(str(path))
-    interpreter.allocate_tensors()
-    width, height = common.input_size(interpreter)
-    found = []
-    for image in images:
-        rows = np.arange(height) * image.shape[0] // height
-        columns = np.arange(width) * image.shape[1] // width
-        common.set_input(interpreter, image[rows][:, columns])
-        interpreter.invoke()
-        found.append(classify.get_scores(interpreter))
-    return np.array(found, np.float32)
 
 
 @pytest.mark.parametrize("dtype", MODELS)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +126,12 @@ def find_classifier(model: bytes, name: str) -> tuple[Graph, Classifier]:
             f"{', '.join(kinds)}"
         )
     conv, mul, flat, probabilities = last
+    _check_chain(graph, last)
     read = graph.tensors[conv.inputs[0]]
     maker = graph.makers[read.index]
     embedding = read
     if maker is not None and graph.operators[maker].kind == "QUANTIZE":
-        embedding = graph.tensors[graph.operators[maker].inputs[0]]
+        embedding = graph.tensors[graph.read_by(maker)[0]] if graph.read_by(maker) else read
     if embedding.index not in normalized:
         raise ValueError(
             f"{_UNSUPPORTED} L2Norm operator must be followed with the last Conv2d operator."
@@ -147,9 +149,26 @@ def find_classifier(model: bytes, name: str) -> tuple[Graph, Classifier]:
     return graph, _classifier(graph, embedding, read, (conv, mul, flat, probabilities))
 
 
+def _check_chain(graph: Graph, last: tuple[Operator, ...]) -> None:
+    """Raise ``ValueError`` unless each of the operators is whole and reads the one before."""
+    for operator, needed in zip(last, (2, 2, 1, 1), strict=True):
+        reads = operator.inputs[:needed]
+        if len(operator.outputs) != 1 or len(reads) < needed or min(reads) < 0:
+            raise ValueError(
+                f"{graph.name}: {operator.kind} #{operator.index} reads {list(operator.inputs)} "
+                f"and makes {list(operator.outputs)}; the file is damaged"
+            )
+    for before, after in pairwise(last):
+        if before.outputs[0] not in after.inputs:
+            raise ValueError(
+                "The last 4 operators must be Conv2d, Mul, Reshape, Softmax, each behind the one "
+                f"before; in {graph.name} {after.kind} does not read what {before.kind} makes"
+            )
+
+
 def _normalized(graph: Graph, model: bytes, name: str) -> set[int]:
     """Tensors made by L2_NORMALIZATION, on the CPU or as the end of the Edge TPU's part."""
-    found = {operator.outputs[0] for operator in graph.operators if operator.kind == _NORMALIZED}
+    found = {t for one in graph.operators if one.kind == _NORMALIZED for t in one.outputs}
     customs = [operator for operator in graph.operators if operator.kind == CUSTOM_OPERATOR]
     inside: list[str] = []
     if customs and not found:
@@ -185,13 +204,14 @@ def _classifier(
         Steps(kernel.dtype, scale, zero_point)
         for scale, zero_point in zip(kernel.scales, kernel.zero_points, strict=True)
     )
-    if read.dtype not in ("int8", "uint8") or kernel.dtype != read.dtype or not steps:
+    eight_bits = read.dtype in ("int8", "uint8") and kernel.dtype == read.dtype
+    if not eight_bits or len(read.scales) != 1 or len(steps) not in (1, *kernel.shape[:1]):
         raise ValueError(
             f"{_UNSUPPORTED} The last Conv2d of {graph.name} reads {read.dtype} with weights of "
-            f"{kernel.dtype}, and both must be int8 or uint8."
+            f"{kernel.dtype}, and both must be int8 or both uint8, with scales."
         )
-    weights = _dequantized(kernel).reshape(kernel.shape[0], -1)
-    if weights.shape[1] != embedding.shape[3]:
+    weights = _dequantized(kernel)
+    if kernel.shape[1:] != embedding.shape[1:]:
         raise ValueError(
             f"{_UNSUPPORTED} The last Conv2d of {graph.name} has weights of the shape "
             f"{list(kernel.shape)} for an embedding of {embedding.shape[3]} numbers."
@@ -201,12 +221,14 @@ def _classifier(
         offsets = graph.tensors[conv.inputs[2]].values().astype(float)
         bias = offsets * np.array(kernel.scales) * read.scales[0]
     constants = [graph.tensors[t] for t in mul.inputs if graph.tensors[t].is_constant]
-    if len(constants) != 1 or constants[0].elements != 1:
+    if len(constants) != 1 or constants[0].elements != 1 or len(constants[0].scales) != 1:
         raise ValueError(f"{_UNSUPPORTED} Mul must multiply by one constant number.")
+    if probabilities.options is None:
+        raise ValueError(f"{graph.name}: SOFTMAX has no options; the file is damaged")
     return Classifier(
         embedding,
         read,
-        weights,
+        weights.reshape(len(weights), -1),
         bias,
         steps,
         float(_dequantized(constants[0]).reshape(())),
@@ -221,11 +243,10 @@ def steps_of(tensor: Tensor) -> Steps:
 
 
 def _dequantized(tensor: Tensor) -> FloatArray:
-    shape = [1] * len(tensor.shape)
-    if len(tensor.scales) > 1:
-        shape[tensor.quantized_dimension] = len(tensor.scales)
-    scales = np.array(tensor.scales).reshape(shape if len(tensor.scales) > 1 else ())
-    zeros = np.array(tensor.zero_points).reshape(scales.shape)
+    """A constant's values; if it has several scales, they are of the slices along axis 0."""
+    shape = (-1, *[1] * (len(tensor.shape) - 1)) if len(tensor.scales) > 1 else ()
+    scales = np.array(tensor.scales).reshape(shape)
+    zeros = np.array(tensor.zero_points).reshape(shape)
     values: FloatArray = scales * (tensor.values().astype(float) - zeros)
     return values
 

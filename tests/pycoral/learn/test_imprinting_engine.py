@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from compiler import NewOperator, NewTensor, append_operators, look_at, up_to
+from devices.executable import tflite_file
 from pycoral.learn.imprinting.base_model import FACTOR, imprinting_base
 from pycoral.learn.imprinting.classifier import find_classifier
 from pycoral.learn.imprinting.engine import ImprintingEngine
 from tests.compiler.test_appending import package
 from tests.pycoral.learn.extractors import DEPTH, KINDS, compiled, extractor, labelled, scores
+from tests.tiny import parse
 
 LAST = ["CONV_2D", "MUL", "RESHAPE", "SOFTMAX"]
 
@@ -266,4 +270,56 @@ def test_other_architectures_are_refused(whole: bytes, tmp_path: Path, small_mod
         ImprintingEngine("gone.tflite")
     path.write_bytes(whole[:1000])
     with pytest.raises(ValueError, match="damaged"):
+        ImprintingEngine(path)
+
+
+def _without_weights(tree: Any) -> None:
+    conv = tree.subgraphs[0].operators[-4]
+    conv.inputs = conv.inputs[:1]
+
+
+def _without_options(tree: Any) -> None:
+    tree.subgraphs[0].operators[-1].builtinOptionsType = 0
+
+
+def _without_factor(tree: Any) -> None:
+    mul = tree.subgraphs[0].operators[-3]
+    mul.inputs = mul.inputs[[0, 0]]
+
+
+def _past_the_product(tree: Any) -> None:
+    conv, _, flat, _ = tree.subgraphs[0].operators[-4:]
+    flat.inputs = np.array([conv.outputs[0], *flat.inputs[1:]], np.int32)
+
+
+def _without_scale(tree: Any) -> None:
+    conv = tree.subgraphs[0].operators[-4]
+    tree.subgraphs[0].tensors[conv.inputs[0]].quantization = None
+
+
+def _wrong_depth(tree: Any) -> None:
+    conv = tree.subgraphs[0].operators[-4]
+    tree.subgraphs[0].tensors[conv.inputs[1]].shape = np.array([DEPTH, 1, 1, 1], np.int32)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (_without_weights, r"CONV_2D #\d+ reads .* damaged"),
+        (_without_options, "SOFTMAX has no options"),
+        (_without_factor, "Mul must multiply by one constant"),
+        (_past_the_product, "RESHAPE does not read what MUL makes"),
+        (_without_scale, "both must be int8 or both uint8, with scales"),
+        (_wrong_depth, rf"shape \[{DEPTH}, 1, 1, 1\] for an embedding of {DEPTH}"),
+    ],
+)
+def test_damaged_classifiers_are_refused(
+    whole: bytes, tmp_path: Path, spoil: Callable[[Any], None], sentence: str
+) -> None:
+    tree = parse(whole)
+    tree.buffers = [tflite_file.aligned_buffer(buffer.data) for buffer in tree.buffers]
+    spoil(tree)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite_file.pack_model(tree))
+    with pytest.raises(ValueError, match=sentence):
         ImprintingEngine(path)

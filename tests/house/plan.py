@@ -52,6 +52,7 @@ PLAN: dict[str, dict[str, str]] = {
         "flags": "",
         "cutting": "graph",
         "reading": "graph ordering deadline cutting",
+        "appending": "graph reading",
         "mapping": "graph",
         "quantizing": "graph flags reading",
         "planning": "graph deadline options cutting mapping",
@@ -117,10 +118,13 @@ PLAN: dict[str, dict[str, str]] = {
         "edge_tpus": "device_selection attached_devices opened_device",
         "interpreter": "model_file opened_device",
         "raw_input": "interpreter interpreter_like",
-        "adapters": "interpreter_like",
+        "learn": "",
+        "described_tensors": "interpreter_like",
+        "adapters": "interpreter_like described_tensors",
         "utils": "interpreter_like model_file attached_devices delegate edge_tpus interpreter "
         "raw_input",
-        "pipeline": "interpreter",
+        "pipeline": "interpreter described_tensors",
+        "examples_cli": "",
     },
 }
 

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from devices.chip import RUNTIME_VERSION, DeviceConfig
 from devices.config import PoolConfig
-from devices.coral import CoralDevice, list_coral_devices
+from devices.coral import CoralDevice, list_coral_devices, why_none_attached
 from devices.device import Clock, Compute, Device, Link
 from devices.errors import ConfigError, DeviceError
 from devices.hosted import Deadlines, ProcessDevice, close_devices
@@ -121,10 +121,7 @@ class DevicePool:
         """
         records = list_coral_devices()
         if not records:
-            raise DeviceError(
-                "no Edge TPU is attached: /sys/class/apex is empty (PCIe) and no USB device is "
-                "18d1:9302 or 1a6e:089a; attach one, or use simulated devices"
-            )
+            raise DeviceError(why_none_attached())
         launchers = [partial(CoralDevice, record, wait=False) for record in records]
         return cls.of(_start_all(launchers))
 

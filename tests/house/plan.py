@@ -21,7 +21,7 @@ PLAN: dict[str, dict[str, str]] = {
         "hosted": "errors device process nursery",
         "config": "errors chip",
         "local": "errors device chip process",
-        "coral": "errors device executable chip hosted",
+        "coral": "errors device executable chip nursery hosted",
         "simulated": "device chip hosted",
         "trial": "errors hosted simulated",
         "hosts_cli": "chip",

@@ -167,6 +167,24 @@ def test_valid_options_and_unknown_ones_are_accepted(devices_of, caplog):
     assert "'Turbo' is not known" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("devices", "performance", "clock_mhz"),
+    [
+        ("usb3-x86@500:1", "Low", 63),
+        ("usb3-x86@500:1", "High", 250),
+        ("usb3-x86@500:1", "Max", 500),
+        ("usb3-x86@250:1", "Max", 250),  # the package libedgetpu1-std
+        ("pcie:1", "Low", 500),  # which PCIe ignores
+    ],
+)
+def test_performance_sets_the_clock(devices_of, small_executable, devices, performance, clock_mhz):
+    devices_of(devices)
+    delegate = edgetpu.load_edgetpu_delegate({"Performance": performance})
+    interpreter = make_interpreter(small_executable, delegate=delegate)
+    interpreter.allocate_tensors()
+    assert interpreter.loaded.device.config.clock_mhz == clock_mhz
+
+
 def test_two_threads_with_a_device_each(devices_of, small_executable, litert):
     devices_of("usb:2")
     values = np.random.default_rng(9).integers(-128, 128, (2, 40, 1, 16, 16, 3), np.int8)

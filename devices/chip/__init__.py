@@ -21,6 +21,7 @@ from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
+from devices.chip.whole_model import LITERT, prepared_shapes, run_whole_model, try_to_prepare
 
 __all__ = [
     "CLOCKS_MHZ",
@@ -28,6 +29,7 @@ __all__ = [
     "CYCLES",
     "DEFAULT_HOSTS",
     "HOSTS",
+    "LITERT",
     "PARAMETER_MEMORY_BYTES",
     "RUNTIME_VERSION",
     "SPIN_NS",
@@ -41,5 +43,8 @@ __all__ = [
     "Reader",
     "SimulatedChip",
     "host_of",
+    "prepared_shapes",
+    "run_whole_model",
+    "try_to_prepare",
     "wait_until_ns",
 ]

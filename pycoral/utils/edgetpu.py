@@ -116,7 +116,7 @@ def make_interpreter(
 
     Raises:
         ValueError: the device is not there (``Failed to load delegate from ...``), the file is
-            (``Could not open '...'.``), or the model cannot run on that device.
+            (``Could not open '...'.``), the model cannot run on that device, or LiteRT dies of it.
     """
     if delegate is None:
         delegate = load_edgetpu_delegate({"device": device} if device else {})
@@ -127,6 +127,8 @@ def make_interpreter(
         compiled = model.is_compiled()
         if compiled and delegate.device.simulated:
             model.check_executable()  # before LiteRT is given it, which does not expect damage
+        if not compiled:
+            model.check_survived()
         interpreter = EdgeTpuInterpreter(model, delegate.device) if compiled else model.open()
     raw_input.remember(interpreter)
     return interpreter

@@ -24,6 +24,7 @@ PLAN: dict[str, dict[str, str]] = {
         "coral": "errors device executable chip nursery hosted",
         "simulated": "device chip hosted",
         "trial": "errors hosted simulated",
+        "apart": "errors device chip nursery hosted",
         "hosts_cli": "chip",
         "pool": "errors device chip nursery hosted config coral simulated",
     },

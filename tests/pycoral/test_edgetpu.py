@@ -24,6 +24,7 @@ from pycoral.interpreter import EdgeTpuInterpreter
 from pycoral.utils import edgetpu
 from pycoral.utils.edgetpu import make_interpreter, run_inference
 from tests.compiler.test_subgraphs import ladder_model
+from tests.devices.test_apart import added
 from tests.pycoral.conftest import run_litert
 
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "models"
@@ -206,6 +207,15 @@ def test_two_threads_with_a_device_each(devices_of, small_executable, litert):
 
 
 # -- models that cannot run --------------------------------------------------------------------
+
+
+def test_a_model_of_which_litert_dies(devices_of):
+    """An ADD without scales aborts the process that prepares it: another one than this."""
+    devices_of("usb:1")
+    with pytest.raises(
+        ModelError, match=r"^LiteRT dies of <model content> when it prepares it \(k"
+    ):
+        make_interpreter(added(scale=None))
 
 
 def test_a_missing_model(devices_of, tmp_path):

@@ -14,6 +14,7 @@ from devices.coral.failures import why_none_attached, why_unusable
 from devices.coral.finding import find_library
 from devices.coral.library import LIBRARY
 from devices.coral.listing import CoralRecord, Survey, is_real, list_coral_devices, survey
+from devices.coral.registration import registration_bytes
 
 __all__ = [
     "LIBRARY",
@@ -26,6 +27,7 @@ __all__ = [
     "find_library",
     "is_real",
     "list_coral_devices",
+    "registration_bytes",
     "survey",
     "why_none_attached",
     "why_unusable",

@@ -14,7 +14,7 @@ from devices.chip import InterpreterState
 from devices.coral.failures import why_not_opened
 from devices.coral.library import LIBRARY, EdgeTpuLibrary, ListedDevice
 from devices.coral.listing import CoralRecord, is_real
-from devices.coral.registration import AnyLayoutDelegate
+from devices.coral.registration import AnyLayoutDelegate, Layout
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
 from devices.executable import CUSTOM_OPERATOR, GOOGLE_IDENTIFIER, google_packages
@@ -98,6 +98,11 @@ class CoralChip:
             sum(package.off_chip_bytes for package in packages),
             state.size_bytes,
         )
+
+    @property
+    def layout(self) -> Layout | None:
+        """Of the registrations the library hands over; ``None`` before a model is loaded."""
+        return self._delegate.layout
 
     def execute(self, handle: int, inputs: Mapping[str, Tensor]) -> Timing:
         """Run one inference and measure it."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Mapping
 from functools import partial
+from typing import cast
 
 from devices.coral.chip import CoralChip
 from devices.coral.library import LIBRARY
 from devices.coral.listing import CoralRecord, remember_opened
+from devices.coral.registration import Layout
+from devices.device import ProgramContext
+from devices.errors import DeviceError
 from devices.hosted import Deadlines, ProcessDevice
 
 
@@ -46,3 +51,22 @@ class CoralDevice(ProcessDevice):
         remember_opened(self)
         if wait:
             self.wait_ready()
+
+    def registration_layout(self) -> Layout | None:
+        """What the library hands to LiteRT; ``None`` before a model is loaded.
+
+        Raises ``DeviceError``, ``DeviceDied``.
+        """
+        told: queue.SimpleQueue[Layout | None] = queue.SimpleQueue()
+        ends: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        program = self.start_program(_tell_layout, (), None, on_event=told.put, on_exit=ends.put)
+        if not program.join(self._deadlines.answer_s):
+            raise DeviceError(f"device {self.name} does not answer; close it and open it again")
+        error = ends.get_nowait()
+        if error is not None:
+            raise error
+        return told.get_nowait()
+
+
+def _tell_layout(context: ProgramContext) -> None:
+    context.report(cast(CoralChip, context.chip).layout)

@@ -27,8 +27,14 @@ Layout = Literal["64 bytes", "more than 64 bytes"]
 _PREPARE_OFFSET = 8
 """Of ``TfLiteDelegate.Prepare``."""
 
+_NODE_OFFSET = 56
 _REPLACE_OFFSET = 64
-"""Of ``TfLiteContext.ReplaceNodeSubsetsWithDelegateKernels``."""
+"""Of ``TfLiteContext.GetNodeAndRegistration`` and ``.ReplaceNodeSubsetsWithDelegateKernels``."""
+
+_DELEGATE_WORDS = 7
+_FLAGS_WORD = 5
+_ALLOW_DYNAMIC_TENSORS = 1
+"""``TfLiteDelegate`` and its ``flags``."""
 
 _OLD_WORDS = 8
 _READ_WORDS = 11
@@ -52,6 +58,14 @@ _ReplaceReceived = ctypes.CFUNCTYPE(
 )
 _ReplaceWidened = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, _Widened, ctypes.c_void_p, ctypes.c_void_p
+)
+
+_NodeAndRegistration = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_int,
+    ctypes.POINTER(ctypes.c_void_p),
+    ctypes.POINTER(ctypes.c_void_p),
 )
 
 
@@ -100,3 +114,43 @@ class AnyLayoutDelegate:
             return replace(context, widened, nodes, delegate)
 
         return widen
+
+
+def registration_bytes(model: bytes) -> int:
+    """How many bytes LiteRT takes for a registration.
+
+    It keeps node and registration of every operator side by side, so the distances between those
+    of the first two operators of ``model``, a ``.tflite``, tell.  Prepares the model in this
+    process.  Raises ``RuntimeError`` where LiteRT keeps them otherwise than it is known to.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    found: list[int] = []
+
+    def prepare(context: int, delegate: int) -> int:
+        address = ctypes.c_void_p.from_address(context + _NODE_OFFSET).value
+        assert address is not None, "LiteRT fills it"
+        ask = _NodeAndRegistration(address)
+        for number in (0, 1):
+            node, registration = ctypes.c_void_p(), ctypes.c_void_p()
+            if ask(context, number, ctypes.byref(node), ctypes.byref(registration)):
+                return 1
+            found.extend((node.value or 0, registration.value or 0))
+        return 0
+
+    words = (ctypes.c_uint64 * _DELEGATE_WORDS)()
+    callback = _Prepare(prepare)
+    words[_PREPARE_OFFSET // 8] = ctypes.cast(callback, ctypes.c_void_p).value or 0
+    words[_FLAGS_WORD] = _ALLOW_DYNAMIC_TENSORS
+
+    class Probe:
+        def _get_native_delegate_pointer(self) -> int:
+            return ctypes.addressof(words)
+
+    Interpreter(model_content=model, experimental_delegates=[Probe()]).allocate_tensors()
+    if len(found) != 4 or not found[0] < found[1] < found[2] < found[3]:
+        raise RuntimeError(f"LiteRT has nodes and registrations at {found}")
+    size = found[2] - found[1]
+    if not _OLD_WORDS * 8 <= size <= _WIDE_WORDS * 8:
+        raise RuntimeError(f"LiteRT takes {size} bytes for a registration")
+    return size

@@ -121,6 +121,7 @@ PLAN: dict[str, dict[str, str]] = {
         "utils": "interpreter_like model_file attached_devices delegate edge_tpus interpreter "
         "raw_input",
         "pipeline": "interpreter",
+        "doctor": "attached_devices",
     },
 }
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from devices import Deadlines, DeviceDied, DeviceError, DevicePool, ModelError
-from devices.coral import CoralDevice, CoralRecord
+from devices.coral import CoralDevice, CoralRecord, registration_bytes
 from devices.coral.library import EdgeTpuLibrary, ListedDevice
 from devices.hosted import ask
 from tests.devices.coral.google_file import ON_CHIP_BYTES, STREAMED_BYTES
 from tests.devices.coral.stub import PCI, USB_A, USB_B, Stub
+from tests.tiny import Tiny
 
 INPUT = np.array([[1, 2, 3, 255]], np.uint8)
 PLUS_ONE = [[2, 3, 4, 0, 2, 3]]
@@ -47,6 +48,7 @@ def test_libraries_of_both_layouts_compute(
 ) -> None:
     stub.behave(behaviour)
     device = open_device()
+    assert device.registration_layout() is None
     for _ in range(2):  # two interpreters on one delegate
         loaded = device.load(compiled)
         assert (loaded.on_chip_bytes, loaded.off_chip_bytes) == (ON_CHIP_BYTES, STREAMED_BYTES)
@@ -54,6 +56,7 @@ def test_libraries_of_both_layouts_compute(
         assert outputs["y"].tolist() == PLUS_ONE
         assert timing.total_ns > 0
     assert device.health().inferences == 2
+    assert device.registration_layout() == ("64 bytes" if behaviour else "more than 64 bytes")
 
 
 def _run_unmended(library: str, model: str) -> list[int]:
@@ -80,6 +83,16 @@ def test_the_old_layout_needs_mending(stub: Stub, compiled: Path) -> None:
     stub.behave("old-struct")
     with pytest.raises((DeviceDied, RuntimeError)):
         ask("old", _run_unmended, *asked, within_s=30)
+
+
+def test_how_many_bytes_litert_takes() -> None:
+    """88 in LiteRT 2.3, and longer ones do no harm; shorter ones would not need any of this."""
+    tiny = Tiny()
+    w, x, y, z = (tiny.tensor(name, scale=0.5) for name in "wxyz")
+    tiny.add(w, x, y)
+    tiny.add(w, y, z)
+    model = tiny.ends([w, x], [z]).build()
+    assert ask("LiteRT", registration_bytes, model, within_s=30) >= 88
 
 
 def test_it_is_opened_by_path_with_its_options(stub: Stub, open_device: Opener) -> None:

@@ -45,7 +45,7 @@ class CoralChip:
         self._interpreters: dict[int, Any] = {}
         self._states: dict[int, InterpreterState] = {}
         self._next_handle = 1
-        runtime = EdgeTpuLibrary(library)
+        runtime = self._runtime = EdgeTpuLibrary(library)
         if not is_real(runtime.version()):
             raise DeviceError(
                 f"device {self.name} is real and {library} is the library of simulated devices; "
@@ -58,6 +58,7 @@ class CoralChip:
                 record.path, lambda: tuple(device.path for device in runtime.devices())
             )
             raise DeviceError(f"device {self.name} ({record.path}) cannot be opened: {why}")
+        self._opened = opened
         self._delegate = AnyLayoutDelegate(opened)
         _log.info("%s, %s, options %s", record.path, runtime.version(), dict(options or {}))
 
@@ -157,6 +158,12 @@ class CoralChip:
         """Forget an executable."""
         self._interpreter(handle)
         del self._interpreters[handle], self._states[handle]
+
+    def close(self) -> None:
+        """Give the device back, so that who opens it next need not wait for its reset."""
+        self._states.clear()
+        self._interpreters.clear()  # first, for they tell the delegate of their end
+        self._runtime.free_delegate(self._opened)
 
     def _interpreter(self, handle: int) -> Any:
         if handle not in self._interpreters:

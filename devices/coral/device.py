@@ -15,6 +15,9 @@ from devices.device import ProgramContext
 from devices.errors import DeviceError
 from devices.hosted import Deadlines, ProcessDevice
 
+CLOSE_S = 5.0
+"""For giving a device back: libedgetpu waits up to 3 s until a stick is there again."""
+
 
 class CoralDevice(ProcessDevice):
     """A real Edge TPU behind the :class:`~devices.device.Device` interface.
@@ -39,18 +42,35 @@ class CoralDevice(ProcessDevice):
         of the logger ``edgetpu.device.NAME``.  Raises ``DeviceError``.
         """
         self.record = record
+        self._library = library
+        self._options = dict(options or {})
+        self._verbosity = verbosity
         super().__init__(
             record.name,
-            partial(CoralChip, record, library, dict(options or {}), verbosity),
+            partial(CoralChip, record, library, self._options, verbosity),
             link=record.link,
             clock="realtime",
             compute="exact",
-            deadlines=deadlines,
+            deadlines=deadlines or Deadlines(close_s=CLOSE_S),
             wait=False,
         )
         remember_opened(self)
         if wait:
             self.wait_ready()
+
+    def opened_anew(self) -> CoralDevice:
+        """The same device in a new process, not ready yet; this one must be closed.
+
+        Raises ``DeviceError``.
+        """
+        return CoralDevice(
+            self.record,
+            library=self._library,
+            options=self._options,
+            verbosity=self._verbosity,
+            deadlines=self._deadlines,
+            wait=False,
+        )
 
     def registration_layout(self) -> Layout | None:
         """What the library hands to LiteRT; ``None`` before a model is loaded.

@@ -6,7 +6,7 @@
      devices     one device a line, "usb /sys/bus/usb/devices/2-1" or "pci /dev/apex_0"; the order is
                  the order in which they are listed
      behaviour   words: busy hang-list abort-list hang-create abort-create fail-prepare abort-invoke
-                 hang-invoke fail-invoke old-struct simulated
+                 hang-invoke fail-invoke hang-free old-struct simulated
      calls       appended to here: every call and its arguments, a line each
 
    The delegate takes every edgetpu-custom-op and "computes" each output byte as the byte of input 0
@@ -183,6 +183,7 @@ Delegate *edgetpu_create_delegate(int type, const char *name, const Option *opti
 }
 
 void edgetpu_free_delegate(Delegate *delegate) {
+  misbehave("free");
   note("free\n");
   free(delegate);
 }

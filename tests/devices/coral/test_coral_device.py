@@ -180,6 +180,34 @@ def test_a_library_of_something_else_is_named() -> None:
         CoralDevice(STICK, library="libc.so.6")
 
 
+def test_a_device_is_given_back(stub: Stub, open_device: Opener, compiled: Path) -> None:
+    device = open_device()
+    handle = device.load(compiled).handle
+    device.run(handle, {"x": INPUT})
+    device.close()
+    assert stub.calls()[-1] == "free"
+    hanging = open_device(deadlines=Deadlines(close_s=0.2))
+    stub.behave("hang-free")
+    hanging.close()  # in bounded time
+    assert not hanging.alive
+
+
+def test_a_lost_device_is_opened_anew(stub: Stub, open_device: Opener, compiled: Path) -> None:
+    lost = open_device(options={"Performance": "High"})
+    with DevicePool.of([lost]) as pool:
+        handle = lost.load(compiled).handle
+        stub.behave("abort-invoke")
+        with pytest.raises(DeviceDied):
+            lost.run(handle, {"x": INPUT})
+        stub.behave()
+        anew = pool.restart(lost)
+        assert pool.devices == (anew,)
+        outputs, _ = anew.run(anew.load(compiled).handle, {"x": INPUT})
+    assert outputs["y"].tolist() == PLUS_ONE
+    created = [call for call in stub.calls() if call.startswith("create")]
+    assert created == [f"create usb {USB_A} Performance=High"] * 2
+
+
 def test_a_pool_of_all(
     stub: Stub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,7 +23,7 @@ NAME = "mobilenet_v1_0.25_128"
 
 def program(word: str) -> str:
     """The one program of the page that has this word."""
-    programs = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    programs = re.findall(r"```py\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (found,) = [text for text in programs if word in text]
     return found
 

@@ -21,9 +21,10 @@ PLAN: dict[str, dict[str, str]] = {
         "hosted": "errors device process nursery",
         "config": "errors chip",
         "local": "errors device chip process",
-        "coral": "errors device executable chip hosted",
+        "coral": "errors device executable chip nursery hosted",
         "simulated": "device chip hosted",
         "trial": "errors hosted simulated",
+        "apart": "errors device chip nursery hosted",
         "hosts_cli": "chip",
         "pool": "errors device chip nursery hosted config coral simulated",
     },
@@ -125,6 +126,7 @@ PLAN: dict[str, dict[str, str]] = {
         "raw_input",
         "pipeline": "interpreter described_tensors",
         "examples_cli": "",
+        "doctor": "attached_devices",
     },
 }
 

@@ -347,7 +347,22 @@ def test_custom_operator_is_never_taken_for_a_builtin_of_the_same_name() -> None
     x, y = tiny.tensor("x"), tiny.tensor("y")
     tiny.operator("CUSTOM", [x], [y], custom=b"RELU")
     graph = graph_from_bytes(tiny.ends([x], [y]).build(), "m")
-    assert judge(graph, 0, 14).status is Status.NOT_SUPPORTED
+    found = judge(graph, 0, 14)
+    assert (found.status, found.reason) == (Status.NOT_SUPPORTED, "custom operator 'RELU'")
+
+
+def test_a_custom_operator_on_float_data_is_called_one() -> None:
+    """With the status that Google's log has for TFLite_Detection_PostProcess, and no advice."""
+    tiny = Tiny()
+    x, y = (tiny.tensor(name, type_=FLOAT32, scale=None) for name in "xy")
+    tiny.operator("CUSTOM", [x], [y], custom=b"Detect")
+    graph = graph_from_bytes(tiny.ends([x], [y]).build(), "m")
+    found = judge(graph, 0, 14)
+    assert found.status is Status.DATA_TYPE
+    assert (
+        found.reason == "custom operator 'Detect'; tensor 'x' is float32, not quantised to 8 bits"
+    )
+    assert found.hint == ""
 
 
 def test_table_is_corals() -> None:
@@ -394,12 +409,13 @@ def test_a_parameter_that_is_computed_is_named_with_its_maker() -> None:
     options = schema.ReshapeOptionsT()
     tiny = Tiny()
     x, y = tiny.tensor("x", (1, 8)), tiny.tensor("y", (8, 1))
+    half = tiny.tensor("half", (2,), type_=INT32, scale=None)
     shape = tiny.tensor("target", (2,), type_=INT32, scale=None)
-    tiny.operator("SHAPE", [x], [shape], schema.ShapeOptionsT())
+    tiny.operator("ADD", [half, half], [shape], schema.AddOptionsT())
     tiny.operator("RESHAPE", [x, shape], [y], options)
-    found = judge(graph_from_bytes(tiny.ends([x], [y]).build(), "m"), 1, 14)
+    found = judge(graph_from_bytes(tiny.ends([x, half], [y]).build(), "m"), 1, 14)
     assert found.status is Status.LIMITATION
-    assert "shape 'target' not known before run time (from SHAPE #0)" in found.reason
+    assert "shape 'target' not known before run time (from ADD #0)" in found.reason
 
 
 COPIES: list[tuple[str, tuple[Any, ...]]] = [

@@ -242,7 +242,8 @@ class _Reader:
     ) -> tuple[Tensor, ...]:
         made = {t for operator in operators for t in operator.outputs}
         activations = made | set(inputs)
-        file_names = [text(tensor.name) for tensor in subgraph.tensors]
+        # LiteRT reads names as C does, to the first NUL.
+        file_names = [text(tensor.name).partition("\0")[0] for tensor in subgraph.tensors]
         unique = _unique_names(file_names, activations)
         tensors = []
         for index, tensor in enumerate(subgraph.tensors):

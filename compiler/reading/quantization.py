@@ -160,8 +160,7 @@ def _wrong_with_weights(operator: Operator, tensors: Sequence[Tensor]) -> str | 
     channels = w.shape[axis] if axis < len(w.shape) else 1
     if len(w.scales) not in (1, channels):
         return f"the weights {w.name!r} have {len(w.scales)} scales for {channels} channels"
-    one_scale_may_have = operator.kind == "DEPTHWISE_CONV_2D" and len(w.scales) == 1
-    if w.dtype == "int8" and any(w.zero_points) and not one_scale_may_have:
+    if w.dtype == "int8" and any(w.zero_points):
         return f"the weights {w.name!r} are int8 with a zero point, which must be 0"
     factor = x.scales[0] * max(w.scales) / y.scales[0]
     if factor >= _LARGEST_FACTOR:

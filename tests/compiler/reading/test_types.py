@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -140,26 +139,6 @@ def test_scales_too_far_apart_to_add(kind: str) -> None:
         data = tiny.ends([a, b], [y]).build()
         assert is_read(data) is taken
         assert not taken or litert_takes(data)
-
-
-@pytest.mark.parametrize("scales", [1, 4])
-def test_zero_points_of_depthwise_weights(scales: int) -> None:
-    """One for all channels may be anything, those of channels must be 0."""
-    tiny = Tiny()
-    x, y = tiny.tensor("x", IMAGE), tiny.tensor("y", (1, 2, 2, 4))
-    w = tiny.tensor("w", FILTER[:1].shape, data=FILTER[:1])
-    b = tiny.tensor("b", (4,), data=BIAS, type_=TYPES["int32"], scale=0.25)
-    for place, zero_point in ((w, 1), (b, 0)):
-        found = tiny.graph.tensors[place].quantization
-        found.scale = np.resize(found.scale, scales)
-        found.zeroPoint = np.full(scales, zero_point, np.int64)
-        found.quantizedDimension = 3 if place == w else 0
-    options = options_of(
-        "DepthwiseConv2D", padding=1, depthMultiplier=1, dilationHFactor=1, dilationWFactor=1
-    )
-    tiny.operator("DEPTHWISE_CONV_2D", [x, w, b], [y], options, version=3)
-    data = tiny.ends([x], [y]).build()
-    assert is_read(data) == litert_takes(data) == (scales == 1)
 
 
 def test_names_end_at_their_first_nul() -> None:

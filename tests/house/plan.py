@@ -68,7 +68,7 @@ PLAN: dict[str, dict[str, str]] = {
         "cli": "supported log arguments command",
         "inspecting": "graph drawing deadline options flags reading mapping planning executables "
         "compile log",
-        "accuracy": "mapping reading compile",
+        "accuracy": "graph cutting mapping reading compile",
     },
     "pipeline": {
         "errors": "",

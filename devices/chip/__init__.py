@@ -23,6 +23,7 @@ from devices.chip.series import TimedStage, repeats_itself, timed_stage
 from devices.chip.sharing import MOST_HOST_NS, LinkUse, SharedLink, SharedTiming
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
+from devices.chip.whole_model import LITERT, prepared_shapes, run_whole_model, try_to_prepare
 
 __all__ = [
     "CLOCKS_MHZ",
@@ -30,6 +31,7 @@ __all__ = [
     "CYCLES",
     "DEFAULT_HOSTS",
     "HOSTS",
+    "LITERT",
     "MOST_HOST_NS",
     "PARAMETER_MEMORY_BYTES",
     "RUNTIME_VERSION",
@@ -48,7 +50,10 @@ __all__ = [
     "SimulatedChip",
     "TimedStage",
     "host_of",
+    "prepared_shapes",
     "repeats_itself",
+    "run_whole_model",
     "timed_stage",
+    "try_to_prepare",
     "wait_until_ns",
 ]

@@ -17,8 +17,8 @@ from devices import PoolConfig
 from devices.chip import TimedStage, repeats_itself, timed_stage
 from pipeline.describing import Closed, Experiment, Offsets
 from pipeline.experiment.measuring import Assigned, seeded, shares
+from pipeline.experiment.sharing import together
 from pipeline.experiment.times import Items, Repeat, StageTimes, Times
-from pipeline.experiment.together import together
 from pipeline.stages import RoutePlan, StageTensors, plan_routes
 from pipeline.timeline import Recurrence, Timeline, simulate
 

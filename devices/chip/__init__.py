@@ -7,7 +7,7 @@ touched when it is imported, so the compiler can ask for the chip's constants an
 from __future__ import annotations
 
 from devices.chip.clock import SPIN_NS, Pacer, wait_until_ns
-from devices.chip.config import DeviceConfig
+from devices.chip.config import ClockChange, DeviceConfig
 from devices.chip.constants import (
     CLOCK_MHZ,
     CLOCKS_MHZ,
@@ -17,12 +17,16 @@ from devices.chip.constants import (
     ChipCycles,
 )
 from devices.chip.faults import Fault
+from devices.chip.heat import APEX_TRIP_POINTS_C, Heat, Temperature
 from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
+from devices.chip.life import Life
+from devices.chip.power import Power, Watts
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
 
 __all__ = [
+    "APEX_TRIP_POINTS_C",
     "CLOCKS_MHZ",
     "CLOCK_MHZ",
     "CYCLES",
@@ -32,14 +36,20 @@ __all__ = [
     "RUNTIME_VERSION",
     "SPIN_NS",
     "ChipCycles",
+    "ClockChange",
     "DeviceConfig",
     "Fault",
+    "Heat",
     "Host",
     "InterpreterState",
     "LatencyModel",
+    "Life",
     "Pacer",
+    "Power",
     "Reader",
     "SimulatedChip",
+    "Temperature",
+    "Watts",
     "host_of",
     "wait_until_ns",
 ]

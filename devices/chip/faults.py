@@ -82,6 +82,15 @@ class Jitter:
         return max(0.0, 1.0 + self._sigma * deviation)
 
 
+_LEAST_FACTOR = 0.1
+"""No unit is ten times as fast as the others, however much they differ."""
+
+
+def unit_factor(sigma: float, seed: str) -> float:
+    """A factor of one unit, drawn once for a seed: as :class:`Jitter` is of every inference."""
+    return max(_LEAST_FACTOR, Jitter(sigma, seed).factor())
+
+
 def scaled(timing: Timing, factor: float) -> Timing:
     """Every part of a timing multiplied and rounded to nanoseconds."""
     if factor == 1.0:

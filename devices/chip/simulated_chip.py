@@ -8,8 +8,9 @@ import os
 import threading
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ import numpy as np
 from devices.chip.config import DeviceConfig
 from devices.chip.constants import PARAMETER_MEMORY_BYTES
 from devices.chip.engine import Engine, LiteRtEngine, ZeroEngine
-from devices.chip.faults import Fault, Jitter, scaled
+from devices.chip.faults import Fault
 from devices.chip.latency import LatencyModel, summed
+from devices.chip.life import Life
 from devices.chip.parameter_cache import CachedParameters, ParameterCache
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
@@ -84,9 +86,12 @@ class SimulatedChip:
         self.inferences = 0
         self._config = config
         self._read = read or _read_executable
-        self._latency = latency or LatencyModel(config.attached_to, config.clock_mhz)
+        self._latency = {
+            config.clock_mhz: latency or LatencyModel(config.attached_to, config.clock_mhz)
+        }
         self._die = die
-        self._jitter = Jitter(config.noise_sigma, f"{config.noise_seed}/{name}")
+        self.life = Life(config, name)
+        self._start_ns: int | None = None
         self._cache = ParameterCache()
         self._registrations: dict[int, _Registration] = {}
         self._next_handle = 1
@@ -154,22 +159,36 @@ class SimulatedChip:
         registration.computed = True
         registration.corrupt = any(fault.kind == "corrupt" for fault in active)
         registration.resize = any(fault.kind == "resize" for fault in active)
-        timing = summed(
-            [
-                self._latency.timing(
-                    part.info,
-                    part.link_input_bytes,
-                    part.link_output_bytes,
-                    self._cache.use(part.number, part.parameters),
-                )
-                for part in registration.parts
-            ]
-        )
-        factor = self._config.latency_scale * self._jitter.factor()
-        for fault in active:
-            if fault.kind == "slow":
-                factor *= fault.factor
-        return scaled(timing, factor)
+        parts = [
+            (part, self._cache.use(part.number, part.parameters)) for part in registration.parts
+        ]
+
+        def timing_at(clock_mhz: int) -> Timing:
+            model = self._latency_at(clock_mhz)
+            return summed(
+                [
+                    model.timing(part.info, part.link_input_bytes, part.link_output_bytes, cold)
+                    for part, cold in parts
+                ]
+            )
+
+        slow = prod(fault.factor for fault in active if fault.kind == "slow")
+        start_ns, self._start_ns = self._start_ns, None
+        return self.life.inference(start_ns, timing_at, slow)
+
+    def starts_at(self, start_ns: int) -> None:
+        """Say when the next ``execute`` starts, on the device's clock.
+
+        Without it an inference starts right after the one before.  It matters to devices whose
+        latency depends on what they did before: a rest lets them cool down.
+        """
+        self._start_ns = start_ns
+
+    def _latency_at(self, clock_mhz: int) -> LatencyModel:
+        if clock_mhz not in self._latency:
+            own = self._latency[self._config.clock_mhz]
+            self._latency[clock_mhz] = replace(own, clock_mhz=clock_mhz)
+        return self._latency[clock_mhz]
 
     def fetch(self, handle: int, outputs: Mapping[str, Tensor]) -> None:
         """Copy outputs of the last ``execute`` into the arrays given (all or some of them).

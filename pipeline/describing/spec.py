@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 
 from devices import PoolConfig, pool_config_from_mapping
 from devices.errors import ConfigError
-from pipeline.describing import description
+from pipeline.describing import ageing, description
 from pipeline.describing.arrivals import Offsets, offsets_of
 from pipeline.describing.description import Experiment
 from pipeline.describing.mistakes import config_sentence, sentences
@@ -254,6 +254,9 @@ def _fields_at() -> dict[str, Iterable[str]]:
         "pool": tuple(description.PoolDescription.model_fields),
         "devices": tuple(description.DeviceGroup.model_fields),
         "faults": tuple(description.FaultDescription.model_fields),
+        "heat": tuple(ageing.HeatDescription.model_fields),
+        "power": tuple(ageing.PowerDescription.model_fields),
+        "clock_changes": tuple(ageing.ClockChangeDescription.model_fields),
         "arrivals": ("kind", "per_s", "in_flight", "size", "file"),
         "kinds": kinds,
         **{kind: tuple(m.model_fields) for kind, m in zip(kinds, models, strict=True)},

@@ -6,6 +6,20 @@ for sweeps over millions of items; the two agree to the nanosecond.
 
 from __future__ import annotations
 
-from pipeline.timeline.simulation import SteadyState, Timeline, chain, simulate, steady_state
+from pipeline.timeline.simulation import (
+    SteadyState,
+    Timeline,
+    chain,
+    simulate,
+    simulate_ageing,
+    steady_state,
+)
 
-__all__ = ["SteadyState", "Timeline", "chain", "simulate", "steady_state"]
+__all__ = [
+    "SteadyState",
+    "Timeline",
+    "chain",
+    "simulate",
+    "simulate_ageing",
+    "steady_state",
+]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -96,6 +97,40 @@ def simulate(
         )
     per_item = np.broadcast_to(latencies, (items, latencies.shape[-1]))
     departures = recurrence.any_item(per_item.tolist(), ready.tolist())
+    return _timeline(recurrence, latencies, ready, departures)
+
+
+def simulate_ageing(
+    latency_of: Sequence[Callable[[int], int]],
+    channels: Sequence[ChannelSpec],
+    ready_ns: ArrayLike,
+    *,
+    devices: Sequence[Hashable] | None = None,
+) -> Timeline:
+    """Times of items whose latencies depend on what their devices did before, as with heat.
+
+    ``latency_of[i]`` gives the latency of the next item in stage i for the time at which it starts.
+    It is asked once for every item, in the order in which its device comes to it, so it may
+    remember; stages that share a device share what it remembers.  The rest is as in
+    :func:`simulate`.
+    """
+    ready = _times("ready_ns", ready_ns)
+    if ready.ndim != 1:
+        raise ConfigError(f"ready_ns has shape {ready.shape}, but one time per item is needed.")
+    recurrence = Recurrence(len(latency_of), channels, devices)
+    latencies = np.empty((len(ready), len(latency_of)), np.int64)
+    rows: list[list[int]] = []
+    for item, item_ready in enumerate(ready.tolist()):
+
+        def noted(stage: int, start_ns: int, item: int = item) -> int:
+            latency = latency_of[stage](start_ns)
+            latencies[item, stage] = latency
+            return latency
+
+        recurrence.step(
+            rows, [partial(noted, stage) for stage in range(len(latency_of))], item_ready
+        )
+    departures = np.array(rows, np.int64).reshape(len(rows), len(latency_of) + 1)
     return _timeline(recurrence, latencies, ready, departures)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.experiment.cuts import Cut, CutQuestion, SegmentedModel, Segmenter, runs_of
+from pipeline.experiment.history import Course
 from pipeline.experiment.journal import CONFIG, Journal, check_new, read_run
 from pipeline.experiment.metrics import Drawn, StageResult
 from pipeline.experiment.progress import Progress
@@ -18,6 +19,7 @@ from pipeline.experiment.run import check_models, results_of, run_experiment
 
 __all__ = [
     "CONFIG",
+    "Course",
     "Cut",
     "CutQuestion",
     "Drawn",

@@ -83,6 +83,7 @@ def _table(results: Sequence[RunResult]) -> str:
         ("p99", lambda one: _ms(one.response_p99_ns)),
         ("speed-up", lambda one: "-" if one.speed_up is None else f"{one.speed_up:.2f}x"),
         ("slowest", lambda one: _ms(one.bottleneck_ns)),
+        ("mJ", _millijoules),
         ("p50", lambda one: _ms(one.response_p50_ns)),
         ("alone", lambda one: _ms(one.latency_alone_ns)),
         ("gap", lambda one: _ms(one.gap_ns)),
@@ -168,6 +169,11 @@ def likely_of(one: RunResult) -> str:
     return f"{low:.0f}-{high:.0f}{unit}" if low >= 100 else f"{low:.1f}-{high:.1f}{unit}"
 
 
+def _millijoules(one: RunResult) -> str:
+    joules = one.joules_per_inference
+    return "-" if joules is None else f"{1000 * joules:.3g}"
+
+
 def _half_width(one: RunResult) -> str:
     high = one.throughput_high_per_s
     if high is None:
@@ -213,7 +219,10 @@ def _wrapped(text: str) -> str:
     return "\n".join([*lines, line])
 
 
-_LEFT_OUT = ("point", "varied", "stages", "drawn", "response_curve_ns", "config", "why", "clock")
+_LEFT_OUT = (
+    *("point", "varied", "stages", "drawn", "response_curve_ns", "courses", "pace_at_ns"),
+    *("pace_per_s", "config", "why", "clock"),
+)
 _TIMED = ("_ns", "_per_s", "speed_up", "cpu_share")
 
 

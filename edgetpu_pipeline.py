@@ -196,6 +196,11 @@ def edgetpu_hosts() -> int:
     return _command("devices.hosts_cli")
 
 
+def lstpu() -> int:
+    """The command ``lstpu``."""
+    return _command("devices.listing.cli")
+
+
 def zoo() -> int:
     """The command ``python -m zoo``."""
     return _command("zoo.cli")

@@ -35,6 +35,8 @@ class Life:
         if config.heat is not None:
             heat, leakage = heat_at(config.heat, config.host, config.link, self._power)
             self.temperature = Temperature(heat, self._power, leakage)
+        self.ages = config.heat is not None or bool(config.clock_changes)
+        """Whether its clock or temperature can change."""
         self._now_ns: int | None = None
         self.age_ns = 0
         """Time since the first inference began."""

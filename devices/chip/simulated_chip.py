@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from devices.chip.checks import check_executable, check_tensor, refuse_unknown
 from devices.chip.config import DeviceConfig
 from devices.chip.constants import PARAMETER_MEMORY_BYTES
 from devices.chip.engine import Engine, LiteRtEngine, ZeroEngine
@@ -23,8 +24,9 @@ from devices.chip.latency import LatencyModel, summed
 from devices.chip.life import Life
 from devices.chip.parameter_cache import CachedParameters, ParameterCache
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
-from devices.errors import DeviceError, ModelError, TensorError
+from devices.errors import DeviceError, TensorError
 from devices.executable import Executable, ExecutableInfo, Part
+from devices.status import StatusPage
 
 _logger = logging.getLogger(__name__)
 
@@ -92,6 +94,7 @@ class SimulatedChip:
         self._die = die
         self.life = Life(config, name)
         self._start_ns: int | None = None
+        self._page: StatusPage | None = None
         self._cache = ParameterCache()
         self._registrations: dict[int, _Registration] = {}
         self._next_handle = 1
@@ -105,7 +108,7 @@ class SimulatedChip:
         """
         opened = self._read(Path(executable))
         info = opened.info
-        _check(opened, self._config.runtime_version)
+        check_executable(opened, self._config.runtime_version)
         engine: Engine = ZeroEngine() if self.compute == "none" else LiteRtEngine(opened)
         handle = self._next_handle
         self._next_handle += 1
@@ -116,6 +119,7 @@ class SimulatedChip:
             outputs={spec.name: spec for spec in opened.outputs},
             engine=engine,
         )
+        self._show()
         return Loaded(
             handle,
             opened.inputs,
@@ -148,10 +152,23 @@ class SimulatedChip:
         """
         registration = self._registration(handle)
         for name, spec in registration.inputs.items():
-            _check_tensor(inputs.get(name), spec, f"input {name!r} of {registration.what}")
+            check_tensor(inputs.get(name), spec, f"input {name!r} of {registration.what}")
         if len(inputs) != len(registration.inputs):
-            _refuse_unknown(inputs, registration.inputs, f"inputs of {registration.what}")
+            refuse_unknown(inputs, registration.inputs, f"inputs of {registration.what}")
         self.inferences += 1
+        page, life = self._page, self.life
+        if page is None:
+            return self._infer(registration, inputs)
+        page.begin()
+        changes = self._cache.changes
+        try:
+            return self._infer(registration, inputs)
+        finally:
+            page.end(self.inferences, life.busy_ns, life.age_ns)
+            if life.ages or self._cache.changes != changes:
+                self._show()
+
+    def _infer(self, registration: _Registration, inputs: Mapping[str, Tensor]) -> Timing:
         active = [fault for fault in self._config.faults if fault.affects(self.inferences)]
         registration.computed = False
         self._break_down(active)
@@ -204,9 +221,9 @@ class SimulatedChip:
             )
         for name, target in outputs.items():
             if name not in registration.outputs:
-                _refuse_unknown(outputs, registration.outputs, f"outputs of {registration.what}")
+                refuse_unknown(outputs, registration.outputs, f"outputs of {registration.what}")
             spec = registration.outputs[name]
-            _check_tensor(target, spec, f"output {name!r} of {registration.what}")
+            check_tensor(target, spec, f"output {name!r} of {registration.what}")
             if registration.resize:
                 raise TensorError(
                     f"device {self.name} sent {spec.size_bytes + 1} bytes for output {name!r} of "
@@ -247,6 +264,33 @@ class SimulatedChip:
         for one in self._registration(handle).parts:
             self._cache.forget(one.number)
         del self._registrations[handle]
+        self._show()
+
+    def show_on(self, page: StatusPage) -> None:
+        """Show there from now on what the chip does."""
+        config = self._config
+        page.describe(
+            name=self.name,
+            link=config.link,
+            host=config.host,
+            clock=config.clock,
+            compute=config.compute,
+            memory_bytes=PARAMETER_MEMORY_BYTES,
+        )
+        self._page = page
+        self._show()
+
+    def _show(self) -> None:
+        if self._page is None:
+            return
+        temperature = self.life.temperature
+        self._page.show_chip(
+            self.life.clock_mhz,
+            None if temperature is None else temperature.celsius,
+            self._cache.token,
+            self._cache.held_bytes,
+            len(self._registrations),
+        )
 
     def _registration(self, handle: int) -> _Registration:
         try:
@@ -274,65 +318,6 @@ class SimulatedChip:
                     f"device {self.name} failed at its inference {self.inferences}, as its "
                     f"configured fault (error at {fault.at}) asks"
                 )
-
-
-def _check(executable: Executable, runtime_version: int) -> None:
-    """Refuse what this chip and its runtime could not take.  Raises ``ModelError``.
-
-    What is said of the runtime's version is what libedgetpu says.
-    """
-    path = executable.path
-    for part in executable.parts:
-        _check_part(part.info, path, runtime_version)
-    for role, specs in (("inputs", executable.inputs), ("outputs", executable.outputs)):
-        names = [spec.name for spec in specs]
-        if len(set(names)) != len(names):
-            raise ModelError(
-                f"{path} has {role} of equal name ({', '.join(names)}), so they cannot be told "
-                "apart; rename them in the model"
-            )
-
-
-def _check_part(info: ExecutableInfo, path: Path, runtime_version: int) -> None:
-    if info.min_runtime_version > runtime_version:
-        raise ModelError(
-            f"{path}: Package requires runtime version ({info.min_runtime_version}), which is "
-            f"newer than this runtime version ({runtime_version}). Compile it with "
-            f"--min_runtime_version {runtime_version}, or use a newer runtime"
-        )
-    if info.caching_token == 0 and info.on_chip_bytes:
-        raise ModelError(
-            f"{path} caches {info.on_chip_bytes} bytes of parameters and has caching token 0, "
-            "which stands for caching nothing; compile the model again"
-        )
-    end = info.on_chip_offset_bytes + info.on_chip_bytes
-    if info.on_chip_offset_bytes < 0 or end > PARAMETER_MEMORY_BYTES:
-        raise ModelError(
-            f"{path} places parameters up to byte {end} of the chip's parameter memory, which "
-            f"has {PARAMETER_MEMORY_BYTES}; compile the model again"
-        )
-
-
-def _check_tensor(tensor: object, spec: TensorSpec, what: str) -> None:
-    if not isinstance(tensor, np.ndarray):
-        found = "missing" if tensor is None else f"a {type(tensor).__name__}"
-        raise TensorError(
-            f"{what} is {found}, expected a numpy array of {spec.dtype} with shape {spec.shape}"
-        )
-    if tensor.dtype != spec.dtype or tensor.shape != spec.shape:
-        raise TensorError(
-            f"{what} is {tensor.dtype} with shape {tensor.shape}, expected {spec.dtype} with "
-            f"shape {spec.shape}"
-        )
-
-
-def _refuse_unknown(
-    given: Mapping[str, Tensor], known: Mapping[str, TensorSpec], what: str
-) -> None:
-    unknown = ", ".join(repr(name) for name in given if name not in known)
-    raise TensorError(
-        f"{what} do not include {unknown}; they are {', '.join(repr(name) for name in known)}"
-    )
 
 
 def _read_executable(path: Path) -> Executable:

@@ -161,7 +161,7 @@ def _inferred(stage: StageTrace) -> list[ItemRecord]:
 
 
 def _ages(config: DeviceConfig) -> bool:
-    return config.heat is not None or bool(config.clock_changes)
+    return Life(config, "").ages
 
 
 def _stages(repeat: Repeat, pool: PoolConfig) -> Iterator[tuple[str, DeviceConfig, StageTrace]]:

@@ -22,6 +22,7 @@ from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
 from devices.chip.life import Life
 from devices.chip.power import Power, Watts
+from devices.chip.series import TimedStage, repeats_itself, timed_stage
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
 
@@ -49,7 +50,10 @@ __all__ = [
     "Reader",
     "SimulatedChip",
     "Temperature",
+    "TimedStage",
     "Watts",
     "host_of",
+    "repeats_itself",
+    "timed_stage",
     "wait_until_ns",
 ]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, fields, replace
+from math import sqrt
 from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from devices.device import Timing
 from devices.errors import ConfigError
@@ -78,8 +82,56 @@ class Jitter:
         """The factor of the next inference; never negative."""
         if self._sigma == 0:
             return 1.0
-        deviation = sum(self._random.random() for _ in range(12)) - 6.0
-        return max(0.0, 1.0 + self._sigma * deviation)
+        total = 0.0
+        for _ in range(12):  # not sum(), which rounds otherwise from Python 3.12 on
+            total += self._random.random()
+        return max(0.0, 1.0 + self._sigma * (total - 6.0))
+
+
+def factors(sigma: float, seed: str, count: int) -> NDArray[np.float64]:
+    """The first ``count`` factors of a :class:`Jitter`, at once."""
+    if sigma == 0:
+        return np.ones(count)
+    total = np.zeros(count)
+    for column in _uniform(seed, (count, 12)).T:
+        total += column
+    return np.maximum(0.0, 1.0 + sigma * (total - 6.0))
+
+
+_RAREST = 1e-6
+"""The tail ends at a thousand times the latency."""
+
+
+class Tail:
+    """Now and then a factor far above one: Pareto with exponent 2, for a share of the inferences.
+
+    It takes two draws of every inference, so that many can be made at once, and a root, which is
+    equal on every machine.
+    """
+
+    def __init__(self, share: float, seed: str) -> None:
+        """``seed`` should name the device, and be another than that of its jitter."""
+        self._share = share
+        self._random = random.Random(seed)
+
+    def factor(self) -> float:
+        """The factor of the next inference, from 1 on."""
+        late, how = self._random.random(), self._random.random()
+        return 1.0 / sqrt(max(_RAREST, how)) if late < self._share else 1.0
+
+
+def tail_factors(share: float, seed: str, count: int) -> NDArray[np.float64]:
+    """The first ``count`` factors of a :class:`Tail`, at once."""
+    late, how = _uniform(seed, (count, 2)).T
+    return np.where(late < share, 1.0 / np.sqrt(np.maximum(_RAREST, how)), 1.0)
+
+
+def _uniform(seed: str, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """What ``random.Random(seed)`` draws, at once."""
+    _, state, _ = random.Random(seed).getstate()
+    generator = np.random.RandomState()  # makes the same numbers from the same state
+    generator.set_state(("MT19937", np.array(state[:-1], np.uint32), int(state[-1]), 0, 0.0))
+    return generator.random_sample(shape)
 
 
 _LEAST_FACTOR = 0.1

@@ -7,11 +7,10 @@ without processes and the page on an experiment can all use it, and agree to the
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from devices.chip.config import DeviceConfig
-from devices.chip.faults import Jitter, scaled, unit_factor
+from devices.chip.faults import Jitter, Tail, scaled, unit_factor
 from devices.chip.heat import Temperature, heat_at
 from devices.device import Timing
 
@@ -28,7 +27,7 @@ class Life:
         self._config = config
         seed = f"{config.noise_seed}/{name}"
         self._jitter = Jitter(config.noise_sigma, seed)
-        self._tail = random.Random(f"{seed}/tail")
+        self._tail = Tail(config.noise_tail, f"{seed}/tail") if config.noise_tail else None
         self._factor = config.latency_scale * unit_factor(config.unit_sigma, f"{seed}/unit")
         self._power = config.power_drawn
         self.temperature: Temperature | None = None
@@ -45,14 +44,18 @@ class Life:
         """Time during which the chip itself worked, times its clock: what energy follows from."""
 
     def inference(
-        self, start_ns: int | None, timing_at: Callable[[int], Timing], factor: float = 1.0
+        self, start_ns: int | None, timing_at: Callable[[int], Timing], slow: Sequence[float] = ()
     ) -> Timing:
         """One inference: how long it takes, given what it would take at a clock in MHz.
 
-        ``start_ns`` is when it starts (``None``: right after the one before).
+        ``start_ns`` is when it starts (``None``: right after the one before), ``slow`` what makes
+        it take so many times as long.
         """
         clock_mhz = self.wait_until(start_ns)
-        timing = scaled(timing_at(clock_mhz), factor * self._drawn())
+        factor = self._drawn()
+        for more in slow:
+            factor *= more
+        timing = scaled(timing_at(clock_mhz), factor)
         self.work(timing.total_ns, timing.cpu_ns, clock_mhz)
         return timing
 
@@ -90,17 +93,9 @@ class Life:
 
     def _drawn(self) -> float:
         factor = self._factor * self._jitter.factor()
-        share = self._config.noise_tail
-        if share and self._tail.random() < share:
-            # Pareto with exponent 2 through a root, which is equal on every machine.
-            factor /= max(_RAREST, self._tail.random()) ** 0.5
-        return factor
+        return factor if self._tail is None else factor * self._tail.factor()
 
     def _pass(self, duration_ns: int, dynamic_w: float) -> None:
         self.age_ns += duration_ns
         if self.temperature is not None:
             self.temperature.pass_time(duration_ns, dynamic_w)
-
-
-_RAREST = 1e-6
-"""The tail ends at a thousand times the latency."""

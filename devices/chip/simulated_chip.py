@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +188,7 @@ class SimulatedChip:
                 ]
             )
 
-        slow = prod(fault.factor for fault in active if fault.kind == "slow")
+        slow = [fault.factor for fault in active if fault.kind == "slow"]
         start_ns, self._start_ns = self._start_ns, None
         return self.life.inference(start_ns, timing_at, slow)
 

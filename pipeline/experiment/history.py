@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from devices import DeviceConfig, PoolConfig
 from devices.chip import CLOCK_MHZ, Life
-from pipeline.experiment.measuring import ItemTimes, Repeat
-from pipeline.observing import ItemRecord, StageTrace
+from pipeline.experiment.times import Items, Repeat, StageTimes
 
 _SAMPLES = 120
 """Of a course; more could not be told apart in a drawing."""
@@ -54,36 +55,36 @@ class Joules:
 
 def courses_of(repeat: Repeat, pool: PoolConfig) -> tuple[Course, ...]:
     """The course of every device that has one: heat, or a clock that changes."""
-    if not repeat.items:
+    if not len(repeat.items):
         return ()
-    begin_ns = min(item.entry_ns for item in repeat.items)
-    step_ns = max(1, (max(item.exit_ns for item in repeat.items) - begin_ns) // _SAMPLES)
+    begin_ns = int(repeat.items.entry_ns.min())
+    step_ns = max(1, (int(repeat.items.exit_ns.max()) - begin_ns) // _SAMPLES)
     found = []
-    for name, config, stage in _stages(repeat, pool):
+    for config, stage in _stages(repeat, pool):
         if not _ages(config):
             continue
         at, clocks, warmth = [], [], []
         due_ns = begin_ns
-        for record, life in _replayed(config, name, stage):
-            if record.start_ns >= due_ns:
-                at.append(record.start_ns - begin_ns)
+        for start_ns, life in _replayed(config, stage):
+            if start_ns >= due_ns:
+                at.append(start_ns - begin_ns)
                 clocks.append(life.clock_mhz)
                 if life.temperature is not None:
                     warmth.append(round(life.temperature.celsius, 3))
-                due_ns = record.start_ns + step_ns
-        found.append(Course(name, tuple(at), tuple(clocks), tuple(warmth)))
+                due_ns = start_ns + step_ns
+        found.append(Course(stage.device, tuple(at), tuple(clocks), tuple(warmth)))
     return tuple(found)
 
 
-def pace_of(items: Sequence[ItemTimes]) -> tuple[tuple[int, float], ...]:
+def pace_of(items: Items) -> tuple[tuple[int, float], ...]:
     """Items leaving per second over time: ``(ns from the first entry, items per second)``.
 
     Each figure is of the stretch before it, the first stretch beginning when the first item leaves.
     """
-    exits = sorted(item.exit_ns for item in items)
+    exits = np.sort(items.exit_ns).tolist()
     if len(exits) < 2 * _FEWEST_IN_WINDOW or exits[0] == exits[-1]:
         return ()
-    begin_ns = min(item.entry_ns for item in items)
+    begin_ns = int(items.entry_ns.min())
     windows = min(_WINDOWS, len(exits) // _FEWEST_IN_WINDOW)
     marks = [(len(exits) - 1) * window // windows for window in range(windows + 1)]
     return tuple(
@@ -98,7 +99,7 @@ def joules_of(repeats: Sequence[Repeat], pool: PoolConfig) -> Joules | None:
 
     ``None`` where no item came out.
     """
-    energies = [_joules(repeat, pool) for repeat in repeats if repeat.items]
+    energies = [_joules(repeat, pool) for repeat in repeats if len(repeat.items)]
     if not energies:
         return None
     means = [sum(one[i] for one in energies) / len(energies) for i in range(3)]
@@ -106,67 +107,52 @@ def joules_of(repeats: Sequence[Repeat], pool: PoolConfig) -> Joules | None:
 
 
 def _joules(repeat: Repeat, pool: PoolConfig) -> list[float]:
-    begin_ns = min(item.entry_ns for item in repeat.items)
-    span_s = (max(item.exit_ns for item in repeat.items) - begin_ns) / 1e9
+    items = repeat.items
+    span_s = int(items.exit_ns.max() - items.entry_ns.min()) / 1e9
     totals = [0.0, 0.0, 0.0]
-    for name, config, stage in _stages(repeat, pool):
-        working_s, leaked_j = _worked(config, name, stage, repeat.first_number)
+    for config, stage in _stages(repeat, pool):
+        working_s, leaked_j = _worked(config, stage)
         power = config.power_drawn
         for index, bound in enumerate(("low", "likely", "high")):
             idle_w: float = getattr(power.idle, bound)
             totals[index] += idle_w * span_s + power.dynamic(bound) * working_s + leaked_j
-    return [total / len(repeat.items) for total in totals]
+    return [total / len(items) for total in totals]
 
 
-def _worked(config: DeviceConfig, name: str, stage: StageTrace, first: int) -> tuple[float, float]:
+def _worked(config: DeviceConfig, stage: StageTimes) -> tuple[float, float]:
     """Seconds of work at the full clock that would take as much, and joules lost to warmth."""
     if not _ages(config):
-        busy_ns = sum(
-            record.finish_ns - record.start_ns - record.cpu_ns
-            for record in _inferred(stage)
-            if record.item >= first
-        )
-        return busy_ns * config.clock_mhz / CLOCK_MHZ / 1e9, 0.0
-    before: tuple[int, float] | None = None
-    after = (0, 0.0)
-    for record, life in _replayed(config, name, stage):
-        if before is None and record.item >= first:
-            before = _spent(life)
-        after = _spent(life)
-    if before is None:
+        working_ns = int((stage.finish_ns - stage.start_ns - stage.cpu_ns).sum())
+        return working_ns * config.clock_mhz / CLOCK_MHZ / 1e9, 0.0
+    spent = [_spent(life) for _, life in _replayed(config, stage)][len(stage.warm_up) :]
+    if not spent:
         return 0.0, 0.0
-    return (after[0] - before[0]) / CLOCK_MHZ / 1e9, after[1] - before[1]
+    (before_mhz_ns, before_j), (after_mhz_ns, after_j) = spent[0], spent[-1]
+    return (after_mhz_ns - before_mhz_ns) / CLOCK_MHZ / 1e9, after_j - before_j
 
 
 def _spent(life: Life) -> tuple[int, float]:
     return life.working_mhz_ns, 0.0 if life.temperature is None else life.temperature.leaked_j
 
 
-def _replayed(
-    config: DeviceConfig, name: str, stage: StageTrace
-) -> Iterator[tuple[ItemRecord, Life]]:
-    """Every inference, with the device's history up to its start; at last again, up to its end."""
-    life = Life(config, name)
-    record = None
-    for record in _inferred(stage):
-        clock_mhz = life.wait_until(record.start_ns)
-        yield record, life
-        life.work(record.finish_ns - record.start_ns, record.cpu_ns, clock_mhz)
-    if record is not None:
-        yield record, life
-
-
-def _inferred(stage: StageTrace) -> list[ItemRecord]:
-    return [record for record in stage.records if not record.outcome]
+def _replayed(config: DeviceConfig, stage: StageTimes) -> Iterator[tuple[int, Life]]:
+    """The start of every inference, with the device's history up to there; and the end of all."""
+    life = Life(config, stage.device)
+    measured = np.stack([stage.start_ns, stage.finish_ns, stage.cpu_ns], axis=1)
+    finish_ns = 0
+    for start_ns, finish_ns, cpu_ns in [*stage.warm_up.tolist(), *measured.tolist()]:
+        clock_mhz = life.wait_until(start_ns)
+        yield start_ns, life
+        life.work(finish_ns - start_ns, cpu_ns, clock_mhz)
+    yield finish_ns, life
 
 
 def _ages(config: DeviceConfig) -> bool:
     return Life(config, "").ages
 
 
-def _stages(repeat: Repeat, pool: PoolConfig) -> Iterator[tuple[str, DeviceConfig, StageTrace]]:
-    """Every stage of every copy with its device's name and description."""
+def _stages(repeat: Repeat, pool: PoolConfig) -> Iterator[tuple[DeviceConfig, StageTimes]]:
+    """Every stage of every copy with its device's description."""
     configs = {f"{one.link}:{number}": one for number, one in enumerate(pool.devices)}
-    for stages in repeat.stages:
-        for stage in stages:
-            yield stage.device, configs[stage.device], stage
+    for stage in repeat.stages:
+        yield configs[stage.device], stage

@@ -12,12 +12,11 @@ from pipeline.observing.statistics import (
     StageStatistics,
     StatisticsPage,
 )
-from pipeline.observing.trace import ItemRecord, TracedPage, create_page, open_page, trace_size
+from pipeline.observing.trace import TracedPage, create_page, open_page, trace_size
 from pipeline.observing.trace_events import StageTrace, TraceClock, save, trace_events
 from pipeline.observing.usage import ProcessUse, process_use
 
 __all__ = [
-    "ItemRecord",
     "LogFormatter",
     "PipelineStatistics",
     "ProcessUse",

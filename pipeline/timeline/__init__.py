@@ -6,6 +6,7 @@ for sweeps over millions of items; the two agree to the nanosecond.
 
 from __future__ import annotations
 
+from pipeline.timeline.recurrence import Recurrence
 from pipeline.timeline.simulation import (
     SteadyState,
     Timeline,
@@ -16,6 +17,7 @@ from pipeline.timeline.simulation import (
 )
 
 __all__ = [
+    "Recurrence",
     "SteadyState",
     "Timeline",
     "chain",

@@ -10,6 +10,7 @@ import pytest
 
 from devices import ConfigError, DeviceConfig, Timing
 from devices.chip import ClockChange, Heat, Life
+from devices.chip.faults import Tail, tail_factors
 from devices.chip.power import ACCELERATOR, power_of
 
 S = 10**9
@@ -99,6 +100,13 @@ def test_the_tail_has_the_share_and_the_shape_asked_for() -> None:
     assert statistics.median(late) == pytest.approx(2**0.5, rel=0.03)
     assert sum(factor > 5 for factor in late) / len(late) == pytest.approx(1 / 25, abs=0.01)
     assert max(drawn) <= 1000
+
+
+def test_many_draws_at_once_are_those_one_by_one() -> None:
+    tail = Tail(0.2, "3/usb:1/tail")
+    assert [tail.factor() for _ in range(1_000)] == tail_factors(
+        0.2, "3/usb:1/tail", 1_000
+    ).tolist()
 
 
 def test_noise_without_a_tail_is_what_it_was() -> None:

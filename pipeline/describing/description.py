@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictInt
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
 from devices.device import Clock, Compute, Link
 from pipeline.describing.ageing import (
@@ -108,6 +108,10 @@ class DeviceFields(Described):
     )
     cpu_affinity: tuple[Natural, ...] | None = Field(
         default=None, description="CPUs of this machine that device processes may run on"
+    )
+    exclusive: StrictBool | None = Field(
+        default=None,
+        description="a device belongs to one program of this machine at a time, as real ones do",
     )
     runtime_version: Count | None = Field(default=None, description="of the Edge TPU runtime")
 

@@ -178,6 +178,7 @@ def _cut(
             clock_changes=(),
             faults=(),
             cpu_affinity=None,
+            exclusive=False,
         )
         for device in devices
     ]

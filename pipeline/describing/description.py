@@ -6,11 +6,14 @@ besides, lists and ranges of values, is the business of :mod:`pipeline.describin
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
+from devices import pool_config_from_text
 from devices.device import Clock, Compute, Link
+from devices.errors import ConfigError
 from pipeline.describing.ageing import (
     ClockChangeDescription,
     HeatDescription,
@@ -23,8 +26,23 @@ MOST_INFERENCES = 1_000_000
 """Of one point: a record of every item in every stage is kept until it is evaluated."""
 
 
-def _given(value: Any) -> Any:
-    return {} if value is None else value
+def _pool(value: Any) -> Any:
+    """A pool not said, or said in a word as on command lines, as the mapping it stands for."""
+    if not isinstance(value, str):
+        return {} if value is None else value
+    try:
+        devices = pool_config_from_text(value, "pool").devices
+    except ConfigError:
+        raise ValueError(
+            "must be a mapping of fields to values, or a word such as 'usb:2' or "
+            "'pi4-usb3@250:1,pcie:2' (edgetpu-hosts lists the hosts)"
+        ) from None
+    groups = [(group, len(list(members))) for group, members in groupby(devices)]
+    return {
+        "devices": tuple(
+            {"host": one.host, "clock_mhz": one.clock_mhz, "count": count} for one, count in groups
+        )
+    }
 
 
 def _goal(value: Any) -> Any:
@@ -251,8 +269,18 @@ class Experiment(Described):
         default=(),
         description="such as `p99 <= 33 ms` or `throughput >= 30/s`; each point is VALID or not",
     )
-    pool: Annotated[PoolDescription, BeforeValidator(_given)] = Field(
-        default=PoolDescription(), description="the devices"
+    pool: Annotated[
+        PoolDescription, BeforeValidator(_pool, json_schema_input_type=PoolDescription | str)
+    ] = Field(
+        default=PoolDescription(),
+        description="the devices, or a word such as `usb:2` or `pi4-usb3@250:1,pcie:2`",
+    )
+
+    together: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="pipelines side by side: mappings of fields that each has otherwise, such as "
+        "`{models: a.tflite, segments: 1-2}`; each takes the next devices of the pool, and choices "
+        "for which the pool is too small are left out",
     )
 
     @property

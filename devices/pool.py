@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from devices.chip import RUNTIME_VERSION, DeviceConfig
 from devices.config import PoolConfig
 from devices.coral import CoralDevice, list_coral_devices
 from devices.device import Clock, Compute, Device, Link
+from devices.endings import UNPLUGGED_EXIT
 from devices.errors import ConfigError, DeviceError
 from devices.hosted import Deadlines, ProcessDevice, close_devices
 from devices.nursery import hold_nursery
@@ -77,6 +79,8 @@ class DevicePool:
         self._begun = threading.Condition(self._lock)
         self._starting: dict[SimulatedDevice, Device] = {}
         """Devices that are not ready yet, and in whose place they are to be."""
+        self._missed: weakref.WeakKeyDictionary[Device, float] = weakref.WeakKeyDictionary()
+        """Since when devices that were unplugged are asked for."""
         self._successors: weakref.WeakKeyDictionary[Device, Device] = weakref.WeakKeyDictionary()
 
     @classmethod
@@ -167,15 +171,17 @@ class DevicePool:
 
         It has the same name and configuration except for the faults, which happen once; nothing
         is loaded on it.  Several threads may restart one device: all get the same new one.
-        Raises ``DeviceError`` for a device of another kind or pool.
+        Raises ``DeviceError`` for a device of another kind or pool, and for one that was unplugged
+        and is not back yet.
         """
         if not self.can_restart(device) or not isinstance(device, SimulatedDevice):
             raise DeviceError(
                 f"device {device.name} cannot be started anew: it is not a simulated device of "
                 "this pool, or the pool is closed; use a spare device"
             )
+        plugged = self._replugged(device)
         device.close()
-        fresh = self._start(device)
+        fresh = self._start(device, plugged)
         with self._lock:
             places = [place for place, own in enumerate(self._devices) if own is device]
             wanted = bool(places) and not self._closed
@@ -188,7 +194,20 @@ class DevicePool:
             fresh.close()
         return self.successor(device)
 
-    def _start(self, lost: SimulatedDevice) -> SimulatedDevice:
+    def _replugged(self, lost: SimulatedDevice) -> int:
+        """How often it will have been plugged in again.  Raises ``DeviceError`` before that."""
+        if lost.exit_code != UNPLUGGED_EXIT:
+            return lost.times_plugged
+        back_s = next(fault.back_s for fault in lost.config.faults if fault.kind == "unplug")
+        missed = self._missed.setdefault(lost, time.monotonic())
+        if back_s is None or time.monotonic() - missed < back_s:
+            when = (
+                "it stays so" if back_s is None else f"it is back {back_s:g} s after it is missed"
+            )
+            raise DeviceError(f"device {lost.name} is unplugged, and {when}, as its fault asks")
+        return lost.times_plugged + 1
+
+    def _start(self, lost: SimulatedDevice, times_plugged: int) -> SimulatedDevice:
         with self._lock:
             if self._is_closed():
                 raise DeviceError(
@@ -197,7 +216,11 @@ class DevicePool:
             self._beginning += 1
         try:
             fresh = SimulatedDevice(
-                lost.name, replace(lost.config, faults=()), deadlines=self._deadlines, wait=False
+                lost.name,
+                replace(lost.config, faults=()),
+                times_plugged=times_plugged,
+                deadlines=self._deadlines,
+                wait=False,
             )
             with self._lock:
                 self._starting[fresh] = lost

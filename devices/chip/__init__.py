@@ -16,7 +16,7 @@ from devices.chip.constants import (
     RUNTIME_VERSION,
     ChipCycles,
 )
-from devices.chip.faults import Fault
+from devices.chip.faults import Fault, FaultKind
 from devices.chip.heat import APEX_TRIP_POINTS_C, Heat, Temperature
 from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
@@ -40,6 +40,7 @@ __all__ = [
     "ClockChange",
     "DeviceConfig",
     "Fault",
+    "FaultKind",
     "Heat",
     "Host",
     "InterpreterState",

@@ -63,8 +63,9 @@ class DeviceConfig:
     ``clock_changes`` happen in the order of their times.  ``faults`` are injected.
     ``cpu_affinity`` are
     the CPUs of this machine on which the device's process may run (``None``: any).
-    An ``exclusive`` device belongs to one process of the machine at a time, as real ones do; others
-    that ask for a device of its name are refused.
+    A USB device with ``dfu`` comes without its firmware, as sticks that were just plugged in; its
+    first inference uploads it.  An ``exclusive`` device belongs to one process of the machine at a
+    time, as real ones do; others that ask for a device of its name are refused.
     ``runtime_version`` is that of the Edge TPU runtime on its host, which refuses packages that
     need a newer one.
     """
@@ -86,6 +87,7 @@ class DeviceConfig:
     faults: tuple[Fault, ...] = ()
     cpu_affinity: tuple[int, ...] | None = None
     exclusive: bool = False
+    dfu: bool = False
     runtime_version: int = RUNTIME_VERSION
 
     def __post_init__(self) -> None:
@@ -126,10 +128,11 @@ class DeviceConfig:
             )
         if not isinstance(self.faults, tuple) or not all(isinstance(f, Fault) for f in self.faults):
             raise ConfigError(f"faults of a device is {self.faults!r} and must be a tuple of Fault")
-        if not isinstance(self.exclusive, bool):
-            raise ConfigError(
-                f"exclusive of a device is {self.exclusive!r} and must be true or false"
-            )
+        for key in ("exclusive", "dfu"):
+            if not isinstance(value := getattr(self, key), bool):
+                raise ConfigError(f"{key} of a device is {value!r} and must be true or false")
+        if self.dfu and self.link != "usb":
+            raise ConfigError("dfu of a device is True, but only devices at USB have firmware")
         self._check_life()
         if self.cpu_affinity is not None:
             _check_affinity(self.cpu_affinity)

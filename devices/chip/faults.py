@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from devices.device import Timing
 from devices.errors import ConfigError
 
-FaultKind = Literal["die", "hang", "error", "slow", "corrupt", "resize"]
+FaultKind = Literal["die", "hang", "error", "slow", "corrupt", "resize", "transfer", "unplug"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,11 @@ class Fault:
     * ``error``: it fails with :class:`~devices.errors.DeviceError`;
     * ``slow``: it takes ``factor`` times as long;
     * ``corrupt``: every byte of its outputs is wrong;
-    * ``resize``: its outputs have one byte too many.
+    * ``resize``: its outputs have one byte too many;
+    * ``transfer``: a transfer over the link fails for good, and with it the device process, as
+      libedgetpu aborts its own;
+    * ``unplug``: the device is gone.  ``back_s`` seconds after it is missed it is plugged in again
+      and can be started anew, at another path; ``None``: it never is.
 
     ``count`` inferences in a row are affected, ``None`` meaning all from there on.  Each time the
     device logs it (INFO, with ``fault`` as an attribute of the record).
@@ -36,6 +40,7 @@ class Fault:
     at: int
     factor: float = 2.0
     count: int | None = 1
+    back_s: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot happen.  Raises ``ConfigError``."""
@@ -58,6 +63,11 @@ class Fault:
             raise ConfigError(
                 f"factor of a {self.kind} fault is {self.factor!r} and must be a number above 0 "
                 "and below a million"
+            )
+        if self.back_s is not None and (not _is_number(self.back_s) or not 0 <= self.back_s <= 1e6):
+            raise ConfigError(
+                f"back_s of a fault is {self.back_s!r} and must be a number of seconds "
+                "from 0 on, or null for never"
             )
 
     def affects(self, inference: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import threading
 import zlib
 from collections.abc import Callable, Mapping
@@ -16,13 +15,14 @@ import numpy as np
 
 from devices.chip.checks import check_executable, check_tensor, refuse_unknown
 from devices.chip.config import DeviceConfig
-from devices.chip.constants import PARAMETER_MEMORY_BYTES
+from devices.chip.constants import FIRMWARE_UPLOAD_NS, PARAMETER_MEMORY_BYTES
 from devices.chip.engine import Engine, LiteRtEngine, ZeroEngine
 from devices.chip.faults import Fault
 from devices.chip.latency import LatencyModel, summed
 from devices.chip.life import Life
 from devices.chip.parameter_cache import CachedParameters, ParameterCache
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
+from devices.endings import abort_this_process, kill_this_process, unplug_this_process
 from devices.errors import DeviceError, TensorError
 from devices.executable import Executable, ExecutableInfo, Part
 from devices.status import StatusPage
@@ -30,14 +30,6 @@ from devices.status import StatusPage
 _logger = logging.getLogger(__name__)
 
 Reader = Callable[[Path], Executable]
-
-
-def kill_this_process() -> None:
-    """What a ``die`` fault does."""
-    import signal  # here, for the compiler imports this room on systems that have no such signal
-
-    os.kill(os.getpid(), signal.SIGKILL)
-    threading.Event().wait()  # the signal may take a moment to arrive
 
 
 @dataclass(frozen=True)
@@ -69,7 +61,8 @@ class SimulatedChip:
     """Implements :class:`~devices.device.StatefulChip` without a chip.
 
     ``read`` opens executables (by default :func:`devices.executable.read_executable`);
-    ``latency`` is the model of time; ``die`` is called by a ``die`` fault.
+    ``latency`` is the model of time; ``times_plugged`` is how often it was unplugged and is back,
+    which changes its path.
     """
 
     def __init__(
@@ -79,7 +72,7 @@ class SimulatedChip:
         *,
         read: Reader | None = None,
         latency: LatencyModel | None = None,
-        die: Callable[[], None] = kill_this_process,
+        times_plugged: int = 0,
     ) -> None:
         self.name = name
         self.clock: Clock = config.clock
@@ -90,7 +83,8 @@ class SimulatedChip:
         self._latency = {
             config.clock_mhz: latency or LatencyModel(config.attached_to, config.clock_mhz)
         }
-        self._die = die
+        self._times_plugged = times_plugged
+        self._in_dfu = config.dfu
         self.life = Life(config, name)
         self._start_ns: int | None = None
         self._page: StatusPage | None = None
@@ -179,14 +173,19 @@ class SimulatedChip:
             (part, self._cache.use(part.number, part.parameters)) for part in registration.parts
         ]
 
+        in_dfu, self._in_dfu = self._in_dfu, False
+
         def timing_at(clock_mhz: int) -> Timing:
             model = self._latency_at(clock_mhz)
-            return summed(
+            timing = summed(
                 [
                     model.timing(part.info, part.link_input_bytes, part.link_output_bytes, cold)
                     for part, cold in parts
                 ]
             )
+            if not in_dfu:
+                return timing
+            return replace(timing, overhead_ns=timing.overhead_ns + FIRMWARE_UPLOAD_NS)
 
         slow = [fault.factor for fault in active if fault.kind == "slow"]
         start_ns, self._start_ns = self._start_ns, None
@@ -268,6 +267,7 @@ class SimulatedChip:
     def show_on(self, page: StatusPage) -> None:
         """Show there from now on what the chip does."""
         config = self._config
+        again = f"/plug-{self._times_plugged}" if self._times_plugged else ""
         page.describe(
             name=self.name,
             link=config.link,
@@ -275,6 +275,8 @@ class SimulatedChip:
             clock=config.clock,
             compute=config.compute,
             memory_bytes=PARAMETER_MEMORY_BYTES,
+            path=f"simulated/{self.name}{again}",
+            dfu=config.dfu,
         )
         self._page = page
         self._show()
@@ -309,7 +311,11 @@ class SimulatedChip:
                 extra={"fault": fault.kind},
             )
             if fault.kind == "die":
-                self._die()
+                kill_this_process()
+            elif fault.kind == "transfer":
+                abort_this_process()
+            elif fault.kind == "unplug":
+                unplug_this_process()
             elif fault.kind == "hang":
                 threading.Event().wait()
             elif fault.kind == "error":

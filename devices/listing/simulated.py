@@ -44,7 +44,7 @@ def _entry(shown: ShownStatus, pid: int, proc: Path) -> Entry:
         name=told["name"],
         kind="simulated",
         link=told["link"],
-        path=f"simulated/{told['name']}",
+        path=told["path"],
         state=_state(shown, is_stopped(pid, proc)),
         host=told["host"],
         clock=told["clock"],
@@ -67,6 +67,8 @@ def _entry(shown: ShownStatus, pid: int, proc: Path) -> Entry:
 def _state(shown: ShownStatus, stopped: bool) -> State:
     if stopped:
         return "stopped"
+    if shown.description["dfu"] and not (shown.loaded or shown.inferences):
+        return "DFU"
     lately = shown.began_ns > 0 and time.monotonic_ns() - shown.began_ns < _LATELY_NS
     return "busy" if shown.working or lately else "ready"
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
 from devices import pool_config_from_text
+from devices.chip import FaultKind
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
 from pipeline.describing.ageing import (
@@ -63,15 +64,21 @@ GoalText = Annotated[str, BeforeValidator(_goal)]
 class FaultDescription(Described):
     """Something that goes wrong at an inference of a device."""
 
-    kind: Literal["die", "hang", "error", "slow", "corrupt", "resize"] = Field(
+    kind: FaultKind = Field(
         description="`die`: the device's process is killed; `hang`: it never answers; `error`: "
         "the inference fails; `slow`: it takes `factor` times as long; `corrupt`, `resize`: wrong "
-        "outputs"
+        "outputs; `transfer`: a transfer fails for good, which ends the device's process; "
+        "`unplug`: it is gone, for `back_s`"
     )
     at: Count = Field(description="the inference of the device, the first is 1, warm-up included")
     factor: Annotated[Number, Field(gt=0, lt=1e6)] = Field(default=2.0, description="of `slow`")
     count: Count | None = Field(
         default=1, description="inferences in a row; null: all from there on"
+    )
+    back_s: Annotated[Number, Field(ge=0, le=1e6)] | None = Field(
+        default=None,
+        description="of `unplug`: so many seconds of this machine's time after it is missed it can "
+        "be used again; null: never",
     )
 
 
@@ -126,6 +133,9 @@ class DeviceFields(Described):
     )
     cpu_affinity: tuple[Natural, ...] | None = Field(
         default=None, description="CPUs of this machine that device processes may run on"
+    )
+    dfu: StrictBool | None = Field(
+        default=None, description="a USB stick without firmware, which its first inference uploads"
     )
     exclusive: StrictBool | None = Field(
         default=None,

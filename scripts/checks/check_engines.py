@@ -66,6 +66,7 @@ def description(choice: random.Random, model: Path) -> dict[str, Any]:
             "noise_sigma": choice.choice([0, 0.1, 0.3]),
             "noise_tail": choice.choice([0, 0.2]),
             "unit_sigma": choice.choice([0, 0.1]),
+            "dfu": choice.choice([False, True]),
             "latency_scale": choice.choice([1, 1.7]),
             "faults": choice.choice([[], [slow]]),
         },

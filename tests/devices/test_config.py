@@ -86,7 +86,7 @@ def test_a_number_of_devices_and_none_at_all() -> None:
             "x.yaml: unknown key 'clocks'; the keys allowed are link, host, "
             "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
             "noise_tail, unit_sigma, heat, power, clock_changes, faults, "
-            "cpu_affinity, exclusive, runtime_version, devices",
+            "cpu_affinity, exclusive, dfu, runtime_version, devices",
         ),
         (
             {"devices": "many"},
@@ -107,7 +107,7 @@ def test_a_number_of_devices_and_none_at_all() -> None:
             "x.yaml: devices[0]: unknown key 'nois'; the keys allowed are link, host, "
             "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
             "noise_tail, unit_sigma, heat, power, clock_changes, faults, "
-            "cpu_affinity, exclusive, runtime_version, count",
+            "cpu_affinity, exclusive, dfu, runtime_version, count",
         ),
         (
             {"compute": False},
@@ -191,12 +191,12 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"faults": [{"kind": "die", "at": 1, "when": 2}]},
             "x.yaml: devices[0].faults[0]: unknown key 'when'; the keys allowed are kind, at, "
-            "factor, count",
+            "factor, count, back_s",
         ),
         (
             {"faults": [{"kind": "melt", "at": 1}]},
             "x.yaml: devices[0].faults[0]: kind of a fault is 'melt' and must be one of die, "
-            "hang, error, slow, corrupt, resize",
+            "hang, error, slow, corrupt, resize, transfer, unplug",
         ),
         (
             {"heat": 40},

@@ -203,6 +203,16 @@ def lstpu() -> int:
     return _command("devices.listing.cli")
 
 
+def edgetpu_examples() -> int:
+    """The command ``edgetpu-examples``."""
+    return _command("pycoral.examples_cli")
+
+
+def edgetpu_doctor() -> int:
+    """The command ``edgetpu-doctor``."""
+    return _command("pycoral.doctor.cli")
+
+
 def zoo() -> int:
     """The command ``python -m zoo``."""
     return _command("zoo.cli")

@@ -200,7 +200,8 @@ def _table(results: Sequence[RunResult], words: str) -> str:
     titles = ["verdict", "TPUs", "items/s", *(["likely"] if virtual else [])]
     titles += ["95 % of the mean", "speed-up"]
     titles += ["p50", "p90", "p95", "p99", "max", "alone", "slowest stage", "gap", "CPU"]
-    titles += ["mJ", "likely mJ", "items/J", "streamed", "lost", "failed", "replayed", "overruns"]
+    titles += ["mJ", "likely mJ", "items/J", "streamed"]
+    titles += ["lost", "failed", "replayed", "late", "overruns"]
     rows = [_row(one, swept, virtual) for one in results]
     return (
         f"<section><h2>All points</h2><p class='note'>{words}; times are response times under "
@@ -231,7 +232,9 @@ def _row(one: RunResult, swept: Sequence[str], virtual: bool) -> str:
         f"{100 * one.cpu_share:.0f} %",
         *_energy(one),
         f"{sum(one.off_chip_bytes) / 2**20:.2f} MiB",
-        *map(str, (one.lost, one.failed, one.replayed, one.overruns)),
+        *map(str, (one.lost, one.failed, one.replayed)),
+        "-" if one.late is None else str(one.late),
+        str(one.overruns),
     ]
     verdict = (
         f"<span class='{one.verdict.lower()}' title='{escape('; '.join(one.why))}'>"

@@ -17,14 +17,14 @@ from devices.chip.constants import (
     ChipCycles,
 )
 from devices.chip.faults import Fault, FaultKind
-from devices.chip.heat import APEX_TRIP_POINTS_C, Heat, Temperature
 from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
 from devices.chip.life import Life
-from devices.chip.power import Power, Watts
 from devices.chip.series import TimedStage, repeats_itself, timed_stage
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
+from devices.chip.warmth import APEX_TRIP_POINTS_C, Heat, Power, Temperature, Watts
+from devices.chip.whole_model import LITERT, prepared_shapes, run_whole_model, try_to_prepare
 
 __all__ = [
     "APEX_TRIP_POINTS_C",
@@ -33,6 +33,7 @@ __all__ = [
     "CYCLES",
     "DEFAULT_HOSTS",
     "HOSTS",
+    "LITERT",
     "PARAMETER_MEMORY_BYTES",
     "RUNTIME_VERSION",
     "SPIN_NS",
@@ -54,7 +55,10 @@ __all__ = [
     "TimedStage",
     "Watts",
     "host_of",
+    "prepared_shapes",
     "repeats_itself",
+    "run_whole_model",
     "timed_stage",
+    "try_to_prepare",
     "wait_until_ns",
 ]

@@ -11,9 +11,8 @@ from devices.chip.constants import (
     RUNTIME_VERSION,
 )
 from devices.chip.faults import Fault
-from devices.chip.heat import Heat, heat_at
 from devices.chip.hosts import DEFAULT_HOSTS, Host, host_of
-from devices.chip.power import Power, power_of
+from devices.chip.warmth import Heat, Power, heat_at, power_of
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
 

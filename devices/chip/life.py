@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from devices.chip.config import DeviceConfig
 from devices.chip.faults import Jitter, Tail, scaled, unit_factor
-from devices.chip.heat import Temperature, heat_at
+from devices.chip.warmth import Temperature, heat_at
 from devices.device import Timing
 
 

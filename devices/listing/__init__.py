@@ -6,15 +6,15 @@ Nothing is opened, started or disturbed by looking.
 
 from __future__ import annotations
 
-from devices.listing.attached import attached_edge_tpus
 from devices.listing.entry import Entry
+from devices.listing.real import real_edge_tpus
 from devices.listing.simulated import simulated_edge_tpus
 from devices.listing.table import as_json, table, with_use_between
 
 __all__ = [
     "Entry",
     "as_json",
-    "attached_edge_tpus",
+    "real_edge_tpus",
     "simulated_edge_tpus",
     "table",
     "with_use_between",

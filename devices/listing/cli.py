@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 
 import edgetpu_pipeline
-from devices.listing.attached import attached_edge_tpus
 from devices.listing.entry import Entry
+from devices.listing.real import real_edge_tpus
 from devices.listing.simulated import simulated_edge_tpus
 from devices.listing.table import as_json, table, with_use_between
 
@@ -86,7 +86,7 @@ def _watch(every_s: float, json: bool) -> None:
 
 
 def _look() -> list[Entry]:
-    return [*attached_edge_tpus(), *simulated_edge_tpus()]
+    return [*real_edge_tpus(), *simulated_edge_tpus()]
 
 
 def _seconds(text: str) -> float:

@@ -47,7 +47,8 @@ class RunResult:
     each stage, ``throughputs_per_s`` and ``responses_*_ns`` figures of every repeat,
     ``off_chip_bytes`` what each streams at every inference.  ``overruns`` counts
     inferences on the realtime clock for which the host was too slow.  ``lost`` items never came
-    out, ``failed`` ones came out as errors, ``replayed`` ones were computed again.
+    out, ``failed`` ones came out as errors, ``replayed`` ones were computed again, ``late`` ones
+    had a response time above the deadline (``None`` where there is none).
     ``model_factor`` (virtual clock only) says how far off the device model is: four of five real
     latencies lie within the figure divided and multiplied by it.
     ``joules_per_inference`` is the energy of the devices per item that came out, idling included,
@@ -96,6 +97,7 @@ class RunResult:
     lost: int
     failed: int
     replayed: int
+    late: int | None
     model_factor: float | None
     joules_per_inference: float | None
     joules_per_inference_low: float | None
@@ -146,6 +148,7 @@ def evaluate(
     """The figures of a point from all of its repeats."""
     experiment = point.experiment
     queued = experiment.arrivals.kind != "saturated"
+    limit_ns = experiment.deadline_ns
     responses = np.concatenate([responses_of(one.items, queued=queued) for one in repeats])
     latencies = np.concatenate([responses_of(one.items, queued=False) for one in repeats])
     alone = [latency for repeat in repeats for latency in repeat.alone_ns]
@@ -196,6 +199,7 @@ def evaluate(
         lost=lost,
         failed=sum(repeat.failed for repeat in repeats),
         replayed=sum(repeat.replayed for repeat in repeats),
+        late=None if limit_ns is None else int((responses > limit_ns).sum()),
         model_factor=factor,
         joules_per_inference=joules.likely if joules else None,
         joules_per_inference_low=joules.low / (factor or 1) if joules else None,

@@ -72,8 +72,8 @@ def test_a_failed_transfer_aborts_the_process_as_libedgetpu_does(make: Any) -> N
 @pytest.mark.parametrize(
     ("back_s", "words"),
     [
-        (None, "is unplugged, and it stays so"),
-        (3600, "is unplugged, and it is back 3600 s after it is"),
+        (None, "is unplugged and stays so"),
+        (3600, "is unplugged and is back 3600 s after it is"),
     ],
 )
 def test_a_stick_that_is_gone_cannot_be_started_anew(

@@ -11,7 +11,7 @@ import pytest
 from devices import ConfigError, DeviceConfig, Timing
 from devices.chip import ClockChange, Heat, Life
 from devices.chip.faults import Tail, tail_factors
-from devices.chip.power import ACCELERATOR, power_of
+from devices.chip.warmth import ACCELERATOR, power_of
 
 S = 10**9
 

@@ -19,8 +19,8 @@ from devices.chip import Heat
 from devices.listing import (
     Entry,
     as_json,
-    attached_edge_tpus,
     cli,
+    real_edge_tpus,
     simulated_edge_tpus,
     table,
     with_use_between,
@@ -196,7 +196,7 @@ def process(root: Path, pid: int, command: str, *opened: str) -> None:
 
 def test_real_devices_as_the_system_tells_of_them(tmp_path: Path) -> None:
     sys_root, proc = tmp_path / "sys", tmp_path / "proc"
-    assert attached_edge_tpus(sys_root, proc) == []
+    assert real_edge_tpus(sys_root, proc) == []
     apex(sys_root, 0, temp="48050", status="ALIVE", is_device_owned="0", device_owner="0")
     apex(sys_root, 1, temp="-250", status="ALIVE", is_device_owned="1", device_owner="81")
     apex(sys_root, 2, status="DEAD")
@@ -205,7 +205,7 @@ def test_real_devices_as_the_system_tells_of_them(tmp_path: Path) -> None:
     usb(sys_root, "2-3", "18d1", 19)
     process(proc, 80, "python detect.py", "/dev/null", "/dev/bus/usb/002/019")
     process(proc, 81, "./camera --fast")
-    found = attached_edge_tpus(sys_root, proc)
+    found = real_edge_tpus(sys_root, proc)
     assert [(one.link, one.state, one.temperature_c, one.program_pid) for one in found] == [
         ("pcie", "ready", 48.05, None),
         ("pcie", "busy", -0.25, 81),
@@ -224,7 +224,7 @@ def test_real_devices_as_the_system_tells_of_them(tmp_path: Path) -> None:
 def test_a_process_that_has_the_node_open_owns_a_pcie_device(tmp_path: Path) -> None:
     apex(tmp_path / "sys", 0)
     process(tmp_path / "proc", 9, "a\tb" + "c" * 90, "/dev/apex_0")
-    (found,) = attached_edge_tpus(tmp_path / "sys", tmp_path / "proc")
+    (found,) = real_edge_tpus(tmp_path / "sys", tmp_path / "proc")
     assert (found.state, found.pid) == ("busy", 9)
     assert found.program == "a?b" + "c" * 54 + "..."
 
@@ -298,7 +298,7 @@ def test_the_command(
     assert cli.main([]) == 0
     assert "usb:0   usb3-x86  ready" in capsys.readouterr().out
     monkeypatch.setattr(cli, "simulated_edge_tpus", list)
-    monkeypatch.setattr(cli, "attached_edge_tpus", list)
+    monkeypatch.setattr(cli, "real_edge_tpus", list)
     assert cli.main([]) == 0
     assert capsys.readouterr().out.startswith("no Edge TPU is attached to this machine, and no")
     with pytest.raises(SystemExit, match="2"):

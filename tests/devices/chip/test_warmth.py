@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from devices import ConfigError, DeviceConfig
 from devices.chip import APEX_TRIP_POINTS_C, Heat, Temperature
-from devices.chip.heat import heat_at
-from devices.chip.power import ACCELERATOR, power_of
+from devices.chip.warmth import ACCELERATOR, heat_at, power_of
 
 S = 10**9
 PLAIN = Heat(ambient_c=20.0, resistance_k_per_w=10.0, capacity_j_per_k=2.0, trip_c=(), poll_s=1.0)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from devices.chip.constants import CLOCKS_MHZ
-from devices.chip.power import Power
+from devices.chip.warmth.power import Power
 from devices.device import Link
 from devices.errors import ConfigError
 
@@ -29,7 +29,7 @@ APEX_POLL_S = 5.0
 """Coral's documentation, there as well: ``temp_poll_interval``, 5000 ms; not checked either."""
 
 _LEAKAGE_AT_C = 54.0
-"""The temperature at which a Dev Board's idle power is known (:mod:`devices.chip.power`)."""
+"""The temperature at which a Dev Board's idle power is known (:mod:`devices.chip.warmth.power`)."""
 
 THROTTLED_MHZ = tuple(sorted(CLOCKS_MHZ, reverse=True))
 

@@ -20,7 +20,7 @@ from devices.chip.faults import Fault, FaultKind
 from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
 from devices.chip.life import Life
-from devices.chip.series import TimedStage, repeats_itself, timed_stage
+from devices.chip.series import AgeingStage, TimedStage, ages, is_calculable, timed_stage
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
 from devices.chip.warmth import APEX_TRIP_POINTS_C, Heat, Power, Temperature, Watts
@@ -37,6 +37,7 @@ __all__ = [
     "PARAMETER_MEMORY_BYTES",
     "RUNTIME_VERSION",
     "SPIN_NS",
+    "AgeingStage",
     "ChipCycles",
     "ClockChange",
     "DeviceConfig",
@@ -54,9 +55,10 @@ __all__ = [
     "Temperature",
     "TimedStage",
     "Watts",
+    "ages",
     "host_of",
+    "is_calculable",
     "prepared_shapes",
-    "repeats_itself",
     "run_whole_model",
     "timed_stage",
     "try_to_prepare",

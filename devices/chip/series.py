@@ -1,8 +1,8 @@
 """The times of many inferences in a row, without a chip: all at once, equal to the nanosecond.
 
-A simulated chip that only tells time repeats itself: the first inference brings the parameters,
-all later ones take what the second took, times a random factor.  So a million of them are a few
-operations on arrays.
+A simulated chip that only tells time, and does not age, repeats itself: the first inference brings
+the parameters, all later ones take what the second took, times a random factor.  So a million of
+them are a few operations on arrays.  One that ages has to be asked for one after another.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from devices.chip.config import DeviceConfig
 from devices.chip.faults import factors, tail_factors, unit_factor
+from devices.chip.life import Life
 from devices.chip.simulated_chip import SimulatedChip
 from devices.device import Tensor, TensorSpec, Timing
 
@@ -36,19 +37,21 @@ class TimedStage:
     cpu_ns: Durations
 
 
-def repeats_itself(config: DeviceConfig) -> bool:
-    """Whether :func:`timed_stage` can tell the times of such a device.
+def is_calculable(config: DeviceConfig) -> bool:
+    """Whether the times of such a device can be told without its process.
 
-    It cannot where wall time is in them, where they depend on what the device did before, and where
-    faults make items fail or devices die.
+    They cannot where wall time is in them, and where faults make items fail or devices die.
     """
     return (
         config.clock == "virtual"
         and config.compute == "none"
-        and config.heat is None
-        and not config.clock_changes
         and all(fault.kind == "slow" for fault in config.faults)
     )
+
+
+def ages(config: DeviceConfig) -> bool:
+    """Whether its times depend on what it did before: only :class:`AgeingStage` has them then."""
+    return Life(config, "").ages
 
 
 def timed_stage(name: str, config: DeviceConfig, executable: Path, inferences: int) -> TimedStage:
@@ -81,3 +84,24 @@ def timed_stage(name: str, config: DeviceConfig, executable: Path, inferences: i
         parts[part.name] = np.rint(whole * factor).astype(np.int64)
         total += parts[part.name]
     return TimedStage(loaded.inputs, loaded.outputs, total, parts["cpu_ns"])
+
+
+class AgeingStage:
+    """An executable on a chip that ages: how long an inference takes when it starts at a time."""
+
+    def __init__(self, name: str, config: DeviceConfig, executable: Path) -> None:
+        """Alone on a device of that name.  Raises ``ModelError`` as loading it would."""
+        self._chip = SimulatedChip(name, config)
+        loaded = self._chip.load(executable)
+        self.inputs, self.outputs = loaded.inputs, loaded.outputs
+        self._handle = loaded.handle
+        self._zeros = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in loaded.inputs}
+        self.cpu_ns: list[int] = []
+        """Of every inference so far, what operators on the host's CPU took."""
+
+    def latency_at(self, start_ns: int) -> int:
+        """The latency of the next inference, in ns."""
+        self._chip.starts_at(start_ns)
+        timing = self._chip.execute(self._handle, self._zeros)
+        self.cpu_ns.append(timing.cpu_ns)
+        return timing.total_ns

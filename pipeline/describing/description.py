@@ -268,7 +268,7 @@ class Experiment(Described):
         default="auto",
         description="`processes`: every device is a process; `recurrence`: the same times, to the "
         "nanosecond, by arithmetic, for devices on the virtual clock that compute nothing and have "
-        "no heat, no changes of the clock and no faults but `slow`; `auto`: that wherever it can",
+        "no faults but `slow`; `auto`: that wherever it can",
     )
     spares: Natural = Field(
         default=0, description="of the pool, its last devices: they stand by for those that die"

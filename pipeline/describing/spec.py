@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from devices import PoolConfig, pool_config_from_mapping
-from devices.chip import repeats_itself
+from devices.chip import is_calculable
 from devices.errors import ConfigError
 from pipeline.describing import ageing, description
 from pipeline.describing.arrivals import Offsets, offsets_of
@@ -242,11 +242,11 @@ def _needs(point: Point, tree: Placed) -> list[str]:
     """What a point lacks though each of its fields is right."""
     one = point.experiment
     told: list[str] = []
-    if one.engine == "recurrence" and not all(map(repeats_itself, point.pool.devices)):
+    if one.engine == "recurrence" and not all(map(is_calculable, point.pool.devices)):
         told.append(
             f"{tree.at(('engine',)).where}: engine is 'recurrence', but pool has devices whose "
-            "times cannot be told beforehand (clock realtime, compute exact, heat, a clock that "
-            "changes, or a fault other than slow); use 'auto', or 'processes'."
+            "times cannot be told beforehand (clock realtime, compute exact, or a fault other than "
+            "slow); use 'auto', or 'processes'."
         )
     if one.deadline_ns is None and any(goal.figure == "late" for goal in one.parsed_goals):
         told.append(

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from devices import DeviceConfig, PoolConfig
-from devices.chip import CLOCK_MHZ, Life
+from devices.chip import CLOCK_MHZ, Life, ages
 from pipeline.experiment.times import Items, Repeat, StageTimes
 
 _SAMPLES = 120
@@ -61,7 +61,7 @@ def courses_of(repeat: Repeat, pool: PoolConfig) -> tuple[Course, ...]:
     step_ns = max(1, (int(repeat.items.exit_ns.max()) - begin_ns) // _SAMPLES)
     found = []
     for config, stage in _stages(repeat, pool):
-        if not _ages(config):
+        if not ages(config):
             continue
         at, clocks, warmth = [], [], []
         due_ns = begin_ns
@@ -121,7 +121,7 @@ def _joules(repeat: Repeat, pool: PoolConfig) -> list[float]:
 
 def _worked(config: DeviceConfig, stage: StageTimes) -> tuple[float, float]:
     """Seconds of work at the full clock that would take as much, and joules lost to warmth."""
-    if not _ages(config):
+    if not ages(config):
         working_ns = int((stage.finish_ns - stage.start_ns - stage.cpu_ns).sum())
         return working_ns * config.clock_mhz / CLOCK_MHZ / 1e9, 0.0
     spent = [_spent(life) for _, life in _replayed(config, stage)][len(stage.warm_up) :]
@@ -145,10 +145,6 @@ def _replayed(config: DeviceConfig, stage: StageTimes) -> Iterator[tuple[int, Li
         yield start_ns, life
         life.work(finish_ns - start_ns, cpu_ns, clock_mhz)
     yield finish_ns, life
-
-
-def _ages(config: DeviceConfig) -> bool:
-    return Life(config, "").ages
 
 
 def _stages(repeat: Repeat, pool: PoolConfig) -> Iterator[tuple[DeviceConfig, StageTimes]]:

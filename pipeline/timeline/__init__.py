@@ -12,13 +12,14 @@ from pipeline.timeline.simulation import (
     Timeline,
     chain,
     simulate,
-    simulate_ageing,
     steady_state,
 )
+from pipeline.timeline.stepwise import Stepwise, simulate_ageing
 
 __all__ = [
     "Recurrence",
     "SteadyState",
+    "Stepwise",
     "Timeline",
     "chain",
     "simulate",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -68,13 +67,13 @@ def simulate(
 
     Raises :class:`~devices.errors.ConfigError` if the arguments do not fit together.
     """
-    latencies = _times("latencies_ns", latencies_ns)
+    latencies = checked_times("latencies_ns", latencies_ns)
     if latencies.ndim not in (1, 2):
         raise ConfigError(
             f"latencies_ns has shape {latencies.shape}, but one latency per stage, or one row "
             "of them per item, is needed."
         )
-    ready = None if ready_ns is None else _times("ready_ns", ready_ns)
+    ready = None if ready_ns is None else checked_times("ready_ns", ready_ns)
     if items is None:
         if latencies.ndim == 2:
             items = len(latencies)
@@ -85,7 +84,7 @@ def simulate(
     recurrence = Recurrence(latencies.shape[-1], channels, devices)
     if ready is None and latencies.ndim == 1:
         departures, _ = regular(recurrence, latencies.tolist(), interval_ns, items)
-        return _timeline(
+        return timeline_of(
             recurrence, latencies, np.arange(items, dtype=np.int64) * interval_ns, departures
         )
     if ready is None:
@@ -97,41 +96,7 @@ def simulate(
         )
     per_item = np.broadcast_to(latencies, (items, latencies.shape[-1]))
     departures = recurrence.any_item(per_item, ready)
-    return _timeline(recurrence, latencies, ready, departures)
-
-
-def simulate_ageing(
-    latency_of: Sequence[Callable[[int], int]],
-    channels: Sequence[ChannelSpec],
-    ready_ns: ArrayLike,
-    *,
-    devices: Sequence[Hashable] | None = None,
-) -> Timeline:
-    """Times of items whose latencies depend on what their devices did before, as with heat.
-
-    ``latency_of[i]`` gives the latency of the next item in stage i for the time at which it starts.
-    It is asked once for every item, in the order in which its device comes to it, so it may
-    remember; stages that share a device share what it remembers.  The rest is as in
-    :func:`simulate`.
-    """
-    ready = _times("ready_ns", ready_ns)
-    if ready.ndim != 1:
-        raise ConfigError(f"ready_ns has shape {ready.shape}, but one time per item is needed.")
-    recurrence = Recurrence(len(latency_of), channels, devices)
-    latencies = np.empty((len(ready), len(latency_of)), np.int64)
-    rows: list[list[int]] = []
-    for item, item_ready in enumerate(ready.tolist()):
-
-        def noted(stage: int, start_ns: int, item: int = item) -> int:
-            latency = latency_of[stage](start_ns)
-            latencies[item, stage] = latency
-            return latency
-
-        recurrence.step(
-            rows, [partial(noted, stage) for stage in range(len(latency_of))], item_ready
-        )
-    departures = np.array(rows, np.int64).reshape(len(rows), len(latency_of) + 1)
-    return _timeline(recurrence, latencies, ready, departures)
+    return timeline_of(recurrence, latencies, ready, departures)
 
 
 def steady_state(
@@ -148,14 +113,14 @@ def steady_state(
     that the input queue grows for ever, are regular nevertheless), the figures are averages over
     the second half of them.
     """
-    latencies = _times("latencies_ns", latencies_ns)
+    latencies = checked_times("latencies_ns", latencies_ns)
     recurrence = Recurrence(len(latencies), channels, devices)
     departures, period_items = regular(
         recurrence, latencies.tolist(), interval_ns, most_items, until_regular=True
     )
     items = len(departures)
     ready = np.arange(items, dtype=np.int64) * interval_ns
-    timeline = _timeline(recurrence, latencies, ready, departures)
+    timeline = timeline_of(recurrence, latencies, ready, departures)
     span = period_items or max(1, items // 2)
     exits = timeline.exit_ns
     return SteadyState(
@@ -165,7 +130,7 @@ def steady_state(
     )
 
 
-def _timeline(
+def timeline_of(
     recurrence: Recurrence, latencies: Times, ready: Times, departures: Times
 ) -> Timeline:
     """Everything else follows from the departures, for all items at once."""
@@ -195,7 +160,8 @@ def _timeline(
     )
 
 
-def _times(what: str, values: ArrayLike) -> Times:
+def checked_times(what: str, values: ArrayLike) -> Times:
+    """Whole nanoseconds from 0 on.  Raises ``ConfigError`` for others."""
     array = np.asarray(values)
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise ConfigError(f"{what} has dtype {array.dtype}, but whole nanoseconds are needed.")

@@ -203,6 +203,11 @@ def edgetpu_examples() -> int:
     return _command("pycoral.examples_cli")
 
 
+def edgetpu_doctor() -> int:
+    """The command ``edgetpu-doctor``."""
+    return _command("pycoral.doctor.cli")
+
+
 def zoo() -> int:
     """The command ``python -m zoo``."""
     return _command("zoo.cli")

@@ -21,9 +21,10 @@ PLAN: dict[str, dict[str, str]] = {
         "hosted": "errors device process nursery",
         "config": "errors chip",
         "local": "errors device chip process",
-        "coral": "errors device executable chip hosted",
+        "coral": "errors device executable chip nursery hosted",
         "simulated": "device chip hosted",
         "trial": "errors hosted simulated",
+        "apart": "errors device chip nursery hosted",
         "hosts_cli": "chip",
         "pool": "errors device chip nursery hosted config coral simulated",
     },
@@ -67,7 +68,7 @@ PLAN: dict[str, dict[str, str]] = {
         "cli": "supported log arguments command",
         "inspecting": "graph drawing deadline options flags reading mapping planning executables "
         "compile log",
-        "accuracy": "mapping reading compile",
+        "accuracy": "graph cutting mapping reading compile",
     },
     "pipeline": {
         "errors": "",
@@ -125,6 +126,7 @@ PLAN: dict[str, dict[str, str]] = {
         "raw_input",
         "pipeline": "interpreter described_tensors",
         "examples_cli": "",
+        "doctor": "attached_devices",
     },
 }
 

@@ -25,7 +25,6 @@ def course_section(one: RunResult) -> str:
         pairs = zip(at_ns, values, strict=True)
         return tuple((at / unit_ns, float(value)) for at, value in pairs)
 
-    pace = line(one.pace_at_ns, one.pace_per_s)
     shown = one.courses[: len(_LINES)]
     warmth = [
         Series(course.device, line(course.at_ns, course.celsius), _LINES[i], step=True)
@@ -37,7 +36,8 @@ def course_section(one: RunResult) -> str:
         for i, course in enumerate(shown)
     ]
     parts = []
-    if pace:
+    if one.pace_per_s:  # each figure is of the stretch before its time
+        pace = line((0, *one.pace_at_ns), (*one.pace_per_s, one.pace_per_s[-1]))
         series = [Series("items per second", pace, "blue", step=True)]
         parts.append(_chart("Throughput over time", series, unit, "items per second"))
     if warmth:

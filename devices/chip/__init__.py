@@ -23,10 +23,19 @@ from devices.chip.life import Life
 from devices.chip.series import AgeingStage, TimedStage, ages, is_calculable, timed_stage
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
-from devices.chip.warmth import APEX_TRIP_POINTS_C, Heat, Power, Temperature, Watts
+from devices.chip.warmth import (
+    ACCELERATOR,
+    APEX_TRIP_POINTS_C,
+    Heat,
+    Power,
+    Temperature,
+    Watts,
+    power_of,
+)
 from devices.chip.whole_model import LITERT, prepared_shapes, run_whole_model, try_to_prepare
 
 __all__ = [
+    "ACCELERATOR",
     "APEX_TRIP_POINTS_C",
     "CLOCKS_MHZ",
     "CLOCK_MHZ",
@@ -58,6 +67,7 @@ __all__ = [
     "ages",
     "host_of",
     "is_calculable",
+    "power_of",
     "prepared_shapes",
     "run_whole_model",
     "timed_stage",

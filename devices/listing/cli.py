@@ -21,8 +21,8 @@ or did within the last second; a real one: a process has it open), stopped (its 
 Simulated devices are those of running programs of yours, on Linux.  Their temperature is known with
 `heat` in the pool, their token is that of the parameters on the chip, and `busy` is the share of
 their own time, virtual or real, since their first inference; with --watch, since the look before.
-Of real ones the system knows the PCIe driver's temperature and state, and who has them open; the
-others' programs, and what a chip does inside, it does not.
+Of real ones the system tells the PCIe driver's temperature and state, whether a stick has its
+firmware, and which program of yours has them open; it does not tell what a chip does inside.
 
 To see something:
   EDGETPU_PIPELINE_DEVICES=pi4-usb3:2 python program.py &  lstpu --watch

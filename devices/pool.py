@@ -205,7 +205,7 @@ class DevicePool:
         """Raises ``DeviceError`` for one that was unplugged and is not back yet."""
         if lost.exit_code != UNPLUGGED_EXIT:
             return
-        back_s = next(fault.back_s for fault in lost.config.faults if fault.kind == "unplug")
+        back_s = next((f.back_s for f in lost.config.faults if f.kind == "unplug"), None)
         missed = self._missed.setdefault(lost, time.monotonic())
         if back_s is None or time.monotonic() - missed < back_s:
             when = "stays so" if back_s is None else f"is back {back_s:g} s after it is missed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from devices.listing.entry import Entry, State
@@ -33,7 +34,8 @@ def simulated_edge_tpus(proc: Path = PROC) -> list[Entry]:
         finally:
             os.close(memory)
         if shown is not None:
-            found.append(_entry(shown, pid, proc))
+            with suppress(KeyError):  # of another version of this project
+                found.append(_entry(shown, pid, proc))
     return sorted(found, key=lambda one: (one.program_pid or 0, _numbered(one.name)))
 
 

@@ -198,6 +198,11 @@ def edgetpu_hosts() -> int:
     return _command("devices.hosts_cli")
 
 
+def lstpu() -> int:
+    """The command ``lstpu``."""
+    return _command("devices.listing.cli")
+
+
 def edgetpu_examples() -> int:
     """The command ``edgetpu-examples``."""
     return _command("pycoral.examples_cli")

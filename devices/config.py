@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devices.chip import CLOCKS_MHZ, DEFAULT_HOSTS, HOSTS, DeviceConfig, Fault, SharedLink
+from devices.chip import (
+    CLOCKS_MHZ,
+    DEFAULT_HOSTS,
+    HOSTS,
+    ClockChange,
+    DeviceConfig,
+    Fault,
+    Heat,
+    SharedLink,
+)
 from devices.errors import ConfigError
 
 MAX_DEVICES = 1024
@@ -14,13 +23,31 @@ MAX_DEVICES = 1024
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """Devices of a pool, in the order of their numbers."""
+    """Devices of a pool, in the order of their numbers.
+
+    Devices that share something do not wait for it where they are, but in the books of the host
+    (``docs/architecture.md``, "Clocks"): so none of a pool may age, which would depend on it.
+    """
 
     devices: tuple[DeviceConfig, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse devices that cannot be together.  Raises ``ConfigError``."""
+        sharing = [one for one in self.devices if one.shared_link or one.host_ns_per_stage]
+        ageing = [one for one in self.devices if one.heat is not None or one.clock_changes]
+        if sharing and ageing:
+            what = "shared_link" if sharing[0].shared_link else "host_ns_per_stage"
+            how = "heat" if ageing[0].heat is not None else "clock_changes"
+            raise ConfigError(
+                f"{how} of a device and {what} stand in one pool, but a device whose times depend "
+                "on others does not know its own history; leave one of them out"
+            )
 
 
 _DEVICE_KEYS = tuple(DeviceConfig.__dataclass_fields__)
 _FAULT_KEYS = tuple(Fault.__dataclass_fields__)
+_HEAT_KEYS = tuple(Heat.__dataclass_fields__)
+_CHANGE_KEYS = tuple(ClockChange.__dataclass_fields__)
 
 
 def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
@@ -68,7 +95,10 @@ def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
         raise ConfigError(
             f"{where}: devices lists {len(devices)} and must list from 1 to {MAX_DEVICES}"
         )
-    return PoolConfig(tuple(devices))
+    try:
+        return PoolConfig(tuple(devices))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def pool_config_from_text(text: str, where: str) -> PoolConfig:
@@ -133,17 +163,18 @@ def _device(fields: Mapping[str, Any], links: Mapping[str, SharedLink], where: s
         values["shared_link"] = links[named]
     if isinstance(values.get("cpu_affinity"), list):
         values["cpu_affinity"] = tuple(values["cpu_affinity"])
-    if "host_constants" in values:
-        constants = _mapping(values["host_constants"], f"{where}: host_constants")
-        values["host_constants"] = tuple(sorted(constants.items()))
-    faults = values.pop("faults", ())
-    if not isinstance(faults, Sequence) or isinstance(faults, str | bytes):
-        raise ConfigError(f"{where}: faults is {faults!r} and must be a list of mappings")
+    for key in ("host_constants", "power"):
+        if key in values:
+            numbers = _mapping(values[key], f"{where}: {key}")
+            values[key] = tuple(sorted(numbers.items()))
+    for key, read in (("faults", _fault), ("clock_changes", _clock_change)):
+        if key in values:
+            entries = _entries(values[key], f"{where}: {key}")
+            values[key] = tuple(read(e, f"{where}.{key}[{i}]") for i, e in enumerate(entries))
+    if values.get("heat") is not None:
+        values["heat"] = _heat(values["heat"], f"{where}: heat")
     try:
-        return DeviceConfig(
-            **values,
-            faults=tuple(_fault(f, f"{where}.faults[{i}]") for i, f in enumerate(faults)),
-        )
+        return DeviceConfig(**values)
     except ConfigError as error:
         text = str(error)
         raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from None
@@ -162,6 +193,39 @@ def _fault(entry: object, where: str) -> Fault:
         return Fault(**fields)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def _clock_change(entry: object, where: str) -> ClockChange:
+    fields = _mapping(entry, where)
+    _known(fields, _CHANGE_KEYS, where)
+    for key in _CHANGE_KEYS:
+        if key not in fields:
+            raise ConfigError(
+                f"{where}: {key} is missing; a clock change needs at_s and clock_mhz, such as "
+                "{at_s: 10, clock_mhz: 250}"
+            )
+    try:
+        return ClockChange(**fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _heat(entry: object, where: str) -> Heat:
+    fields = dict(_mapping(entry, where))
+    _known(fields, _HEAT_KEYS, where)
+    if isinstance(fields.get("trip_c"), list):
+        fields["trip_c"] = tuple(fields["trip_c"])
+    try:
+        return Heat(**fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _entries(value: object, where: str) -> Sequence[object]:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        place, _, key = where.rpartition(": ")
+        raise ConfigError(f"{place}: {key} is {value!r} and must be a list of mappings")
+    return value
 
 
 def _mapping(value: object, where: str) -> Mapping[str, Any]:

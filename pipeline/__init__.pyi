@@ -27,6 +27,7 @@ from .timeline import (
     Timeline,
     chain,
     simulate,
+    simulate_ageing,
     simulate_shared,
     steady_state,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "configure_logging",
     "plan_routes",
     "simulate",
+    "simulate_ageing",
     "simulate_shared",
     "steady_state",
 ]

@@ -26,7 +26,8 @@ class EdgeTpus:
     """Opens each device once and shares it, as Google's runtime does with its contexts.
 
     A device that was opened stays open until the interpreter exits, when it ends itself.  A real
-    one is taken at once, a simulated one starts its process when a model is first loaded on it.
+    one is taken at once, and so is a simulated one that is exclusive; others start their process
+    when a model is first loaded on them.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class EdgeTpus:
 
         Raises:
             ValueError: there is no such device, with the reason as one sentence.
-            DeviceError: a real device cannot be opened, with the reason.
+            DeviceError: a real or exclusive device cannot be opened, with the reason.
         """
         asked = {key: value for key, value in (options or {}).items() if key != "device"}
         with self._lock:
@@ -63,7 +64,7 @@ class EdgeTpus:
                     type=record.type,
                     simulated=not real,
                 )
-                if real:
+                if isinstance(record.source, CoralRecord) or record.source.exclusive:
                     opened.start()
                 self._opened[known_as] = opened
                 self._options[known_as] = asked

@@ -16,6 +16,7 @@ from pipeline.timeline.shared import (
     timeline_of,
 )
 from pipeline.timeline.simulation import SteadyState, Timeline, chain, simulate, steady_state
+from pipeline.timeline.stepwise import Stepwise, simulate_ageing
 
 __all__ = [
     "ItemTimes",
@@ -24,11 +25,13 @@ __all__ = [
     "SharedRecurrence",
     "SharedTime",
     "SteadyState",
+    "Stepwise",
     "TimeKeeper",
     "Timeline",
     "chain",
     "shared_time_of",
     "simulate",
+    "simulate_ageing",
     "simulate_shared",
     "steady_state",
     "timeline_of",

@@ -172,7 +172,7 @@ def _transposes_an_input(view: View) -> str | None:
     tensor = view.inputs[0]
     if tensor is None or tensor.is_constant or tensor.index in view.made_by:
         return None
-    return f"reads the model's input {tensor.name!r}, and Google's compiler stops there"
+    return f"it reads the model's input {tensor.name!r}, where Google's compiler stops"
 
 
 transpose_not_first = Limit(

@@ -219,7 +219,7 @@ def test_a_transpose_is_mapped_but_as_the_very_first_operator(handed_in: bool) -
         assert (found.head, found.mapped, found.tail) == ((0,), (1, 2), ())
         return
     assert (found.head, found.mapped, found.tail) == ((), (), (0, 1))
-    assert found.verdicts[0].reason.endswith("stops there; not as the very first operator")
+    assert found.verdicts[0].reason.endswith("compiler stops; not as the very first operator")
     assert found.verdicts[1].behind == 0
     several = map_segment(graph, range(len(graph)), 14, several=True)
     assert several.mapped == (1,)

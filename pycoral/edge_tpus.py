@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from devices.attached import EdgeTpu, attached_devices, select_device, with_performance
 from devices.coral import CoralDevice, CoralRecord
 from devices.device import Device
 from devices.simulated import SimulatedDevice
-from pycoral.attached_devices import EdgeTpu, attached_devices
-from pycoral.device_selection import select_device
 from pycoral.opened_device import OpenedDevice
+
+_NO_OPTIONS: Mapping[str, str] = {}
 
 
 class EdgeTpus:
@@ -30,8 +32,11 @@ class EdgeTpus:
         """List the devices, open or not.  Raises ``ConfigError``."""
         return attached_devices()
 
-    def open(self, device: str) -> OpenedDevice:
+    def open(self, device: str, options: Mapping[str, str] = _NO_OPTIONS) -> OpenedDevice:
         """Open, or share, the device a device string means.
+
+        Of the ``options``, which must be checked, ``Performance`` has an effect where this opens a
+        simulated device; one that is shared stays as it is.
 
         Raises:
             ValueError: there is no such device, with the reason as one sentence.
@@ -42,7 +47,10 @@ class EdgeTpus:
             if record not in self._opened:
                 real = isinstance(record.source, CoralRecord)
                 opened = OpenedDevice(
-                    record.name, partial(_start, record), type=record.type, simulated=not real
+                    record.name,
+                    partial(_start, record, options),
+                    type=record.type,
+                    simulated=not real,
                 )
                 if real:
                     opened.start()
@@ -58,11 +66,12 @@ class EdgeTpus:
             device.close()
 
 
-def _start(record: EdgeTpu, earlier_starts: int) -> Device:
+def _start(record: EdgeTpu, options: Mapping[str, str], earlier_starts: int) -> Device:
     if isinstance(record.source, CoralRecord):
         return CoralDevice(record.source)
-    # Faults happen once: a device that is started again is a new one.
-    config = replace(record.source, faults=()) if earlier_starts else record.source
+    config = with_performance(record.source, options)
+    if earlier_starts:  # faults happen once: a device that is started again is a new one
+        config = replace(config, faults=())
     return SimulatedDevice(record.name, config)
 
 

@@ -24,6 +24,7 @@ PLAN: dict[str, dict[str, str]] = {
         "coral": "errors device executable chip hosted",
         "simulated": "device chip hosted",
         "attached": "errors device chip config coral",
+        "libedgetpu": "errors device chip process nursery simulated attached",
         "trial": "errors hosted simulated",
         "hosts_cli": "chip",
         "pool": "errors device chip nursery hosted config coral simulated",

@@ -118,7 +118,8 @@ PLAN: dict[str, dict[str, str]] = {
         "raw_input": "interpreter interpreter_like",
         "adapters": "interpreter_like",
         "utils": "interpreter_like model_file delegate edge_tpus interpreter raw_input",
-        "pipeline": "interpreter",
+        "pybind": "utils",
+        "pipeline": "interpreter raw_input",
     },
 }
 

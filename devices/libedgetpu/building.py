@@ -98,11 +98,11 @@ def library_path() -> Path:
     raise BuildError(f"{NAME} cannot be kept anywhere ({reason}); set XDG_CACHE_HOME")
 
 
-def write_library(directory: Path) -> Path:
+def write_library(directory: Path, extra_flags: tuple[str, ...] = ()) -> Path:
     """Put the library for this Python into a directory, under both names.
 
-    Raises :class:`BuildError`, also where either name is that of something else, such as Google's
-    own library; and ``OSError``.
+    With ``extra_flags`` it is compiled anew with these.  Raises :class:`BuildError`, also where
+    either name is that of something else, such as Google's own library; and ``OSError``.
     """
     for name in (FULL_NAME, NAME):
         path = directory / name
@@ -113,10 +113,10 @@ def write_library(directory: Path) -> Path:
             )
     with tempfile.TemporaryDirectory(dir=directory) as temporary:
         made = Path(temporary, FULL_NAME)
-        if SHIPPED.is_file():
+        if SHIPPED.is_file() and not extra_flags:
             shutil.copyfile(SHIPPED, made)
         else:
-            compile_library(made)
+            compile_library(made, extra_flags)
         made.write_bytes(_told(made.read_bytes()))
         made.chmod(0o755)
         link = Path(temporary, NAME)
@@ -154,8 +154,7 @@ def _digest() -> str:
 
 def _caches() -> Iterator[Path]:
     """Where it may be kept: the user's cache, or where there is none, the temporary directory."""
-    if os.environ.get("XDG_CACHE_HOME"):
-        yield Path(os.environ["XDG_CACHE_HOME"], "edgetpu-pipeline")
-    else:
-        yield Path(os.path.expanduser("~"), ".cache", "edgetpu-pipeline")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    if cache.is_absolute():  # not for a user without a home
+        yield cache / "edgetpu-pipeline"
     yield Path(tempfile.gettempdir(), f"edgetpu-pipeline-{os.getuid()}")

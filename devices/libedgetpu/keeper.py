@@ -270,9 +270,11 @@ class _Opened:
         return self._device
 
     def _tell_death(self, error: BaseException | None) -> None:
-        if isinstance(error, DeviceDied) and str(error) != self._told:  # one for each operator
-            self._told = str(error)
-            _log.warning("%s", error)
+        wanted = self._device is None  # it is being closed
+        if wanted or not isinstance(error, DeviceDied) or str(error) == self._told:
+            return
+        self._told = str(error)  # one line for all operators
+        _log.warning("%s", error)
 
     def kill(self) -> None:
         """End the process, however it hangs."""

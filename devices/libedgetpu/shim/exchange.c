@@ -3,6 +3,7 @@
 #include "exchange.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,14 +23,29 @@ void set_error(Error* error, const char* format, ...) {
   va_end(arguments);
 }
 
+/* The descriptor, or a copy of it that is none of 0 to 2: a program that has closed these goes on
+   writing to them. */
+static int beyond_standard(int fd) {
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  close(fd);
+  return copy;
+}
+
 bool make_pair(int ends[2], Error* error) {
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0) return true;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0) {
+    ends[0] = beyond_standard(ends[0]);
+    ends[1] = beyond_standard(ends[1]);
+    if (ends[0] >= 0 && ends[1] >= 0) return true;
+    if (ends[0] >= 0) close(ends[0]);
+    if (ends[1] >= 0) close(ends[1]);
+  }
   set_error(error, "a connection to the simulated Edge TPU cannot be made (%s)", strerror(errno));
   return false;
 }
 
 int make_memory(const char* name, size_t size, Error* error) {
-  int fd = memfd_create(name, MFD_CLOEXEC);
+  int fd = beyond_standard(memfd_create(name, MFD_CLOEXEC));
   if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) return fd;
   set_error(error, "%zu bytes to share with the simulated Edge TPU cannot be had (%s)", size,
             strerror(errno));

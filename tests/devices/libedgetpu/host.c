@@ -5,10 +5,12 @@
    PACKAGE is the content of an operator with one input of int8 [1,16,16,3] and one output of int8
    [1,5]; IMAGE is such an input.  Each of THREADS loads the library's delegate, has it take the
    operator, invokes it INVOKES times, and lets all go again; then the library is unloaded.  That is
-   done LOADS times.  Prints the output, of which every inference must give the same. */
+   done LOADS times.  Prints the output, of which every inference must give the same.  Fails if it is
+   left with more descriptors than it had. */
 
 #define _GNU_SOURCE
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -204,6 +206,14 @@ static void* read_file(const char* path, size_t* size) {
   return content;
 }
 
+static int open_descriptors(void) {
+  DIR* directory = opendir("/proc/self/fd");
+  int found = 0;
+  while (readdir(directory) != NULL) ++found;
+  closedir(directory);
+  return found;
+}
+
 int main(int count, char** arguments) {
   if (count != 7) fail("usage: host LIBRARY PACKAGE IMAGE THREADS INVOKES LOADS");
   size_t size;
@@ -215,6 +225,7 @@ int main(int count, char** arguments) {
   int threads = atoi(arguments[4]), loads = atoi(arguments[6]);
   invokes = atoi(arguments[5]);
   pthread_t* running = calloc((size_t)threads, sizeof *running);
+  int descriptors = open_descriptors();
   for (int load = 0; load < loads; ++load) {
     void* library = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) fail(dlerror());
@@ -224,6 +235,7 @@ int main(int count, char** arguments) {
     for (int i = 0; i < threads; ++i) pthread_join(running[i], NULL);
     dlclose(library);
   }
+  if (open_descriptors() != descriptors) fail("descriptors are left open");
   for (int i = 0; i < OUTPUT_BYTES; ++i) printf("%d ", expected[i]);
   printf("\n");
   free(running);

@@ -172,8 +172,38 @@ print(infer())
     assert keepers_of(running.pid) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_nothing_outlives_the_program(tmp_path, small_executable, number):
+def test_a_program_that_has_closed_its_standard_streams(tmp_path, small_model, small_executable):
+    running = program(
+        tmp_path,
+        small_executable,
+        """
+del interpreter, delegate
+out = os.dup(1)
+os.closerange(0, 3)
+import signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if not os.fork():  # and has no keeper yet
+    delegate = load_delegate(str(library_path()))
+    interpreter = Interpreter(sys.argv[1], experimental_delegates=[delegate])
+    interpreter.allocate_tensors()
+    for fd in range(3):
+        try:
+            os.write(fd, b"not for us")
+        except OSError:
+            pass
+    os.write(out, infer().encode())
+    os._exit(0)
+try:
+    os.wait()
+except ChildProcessError:
+    pass
+""",
+    )
+    printed, _ = running.communicate(timeout=60)
+    assert printed == truth(small_model, IMAGE)[0].tobytes().hex()
+
+
+def test_nothing_outlives_the_program(tmp_path, small_executable):
     running = program(
         tmp_path, small_executable, "print(infer(), flush=True)\nimport time; time.sleep(60)\n"
     )
@@ -181,7 +211,7 @@ def test_nothing_outlives_the_program(tmp_path, small_executable, number):
     assert running.stdout.readline()
     family = [p for keeper in keepers_of(running.pid) for p in (keeper, *keeper.children(True))]
     assert len(family) == 3  # keeper, nursery, device
-    running.send_signal(number)
+    running.kill()
     running.wait(10)
     running.stdout.close()
     _, left = psutil.wait_procs(family, timeout=10)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pycoral.attached_devices import VARIABLE
+from devices.attached import VARIABLE
 from pycoral.doctor import machine, real
 from pycoral.doctor.cli import main
 from pycoral.doctor.finding import failed, ok

@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from compiler.reading import read_source
-from devices.coral import Attached, Survey, find_library, registration_bytes
+from devices.coral import Attached, Survey, find_library, is_real, registration_bytes
 from devices.errors import DeviceDied
 from devices.hosted import ask
 from pycoral.doctor.finding import Finding, failed, ok, skipped
@@ -62,4 +62,9 @@ def library(name: str, surveyed: Survey, attached: tuple[Attached, ...]) -> Find
         return missed("libedgetpu", found, _INSTALL)
     if surveyed.version is None:
         return failed("libedgetpu", f"{file} says nothing of itself", _INSTALL)
-    return ok("libedgetpu", f"{file}, {surveyed.version}")
+    found = f"{file}, {surveyed.version}"
+    if not is_real(surveyed.version):
+        found += ", is this project's, for simulated devices"
+        if attached:
+            return failed("libedgetpu", found, "let Google's be found first (LD_LIBRARY_PATH)")
+    return ok("libedgetpu", found)

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
+<<<<<<< HEAD
 from devices.attached import VARIABLE
+=======
+from devices.coral import Attached, survey
+from devices.attached import VARIABLE
+>>>>>>> real11
 from pycoral.doctor import machine, real
 from pycoral.doctor.cli import main
 from pycoral.doctor.finding import failed, ok
@@ -74,6 +79,16 @@ def test_a_device_that_does_not_open_fails(stub: Stub, capsys: pytest.CaptureFix
     assert opened["outcome"] == "failed"
     assert "SIGABRT" in opened["found"]
     assert [one["outcome"] for one in findings if one["name"] == "usb:0 run"] == ["skipped"]
+
+
+def test_the_library_of_simulated_devices_is_told_from_googles(stub: Stub) -> None:
+    stub.behave("simulated")
+    surveyed = survey(library=stub.library)
+    found = machine.library(stub.library, surveyed, ())
+    assert (found.outcome, "for simulated devices" in found.found) == ("ok", True)
+    stick = Attached("usb", USB_A, Path("/dev/null"))
+    found = machine.library(stub.library, surveyed, (stick,))
+    assert (found.outcome, "Google's" in found.remedy) == ("failed", True)
 
 
 def test_a_report_that_cannot_be_written(

@@ -9,12 +9,8 @@ from typing import Any
 
 import pytest
 
-<<<<<<< HEAD
 from devices.attached import VARIABLE
-=======
 from devices.coral import Attached, survey
-from devices.attached import VARIABLE
->>>>>>> real11
 from pycoral.doctor import machine, real
 from pycoral.doctor.cli import main
 from pycoral.doctor.finding import failed, ok

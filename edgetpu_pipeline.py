@@ -200,6 +200,11 @@ def edgetpu_hosts() -> int:
     return _command("devices.hosts_cli")
 
 
+def edgetpu_examples() -> int:
+    """The command ``edgetpu-examples``."""
+    return _command("pycoral.examples_cli")
+
+
 def edgetpu_doctor() -> int:
     """The command ``edgetpu-doctor``."""
     return _command("pycoral.doctor.cli")
@@ -223,6 +228,7 @@ COMMANDS = {
     "throughput-experiment": "run pipelines as YAML describes them, and measure them",
     "edgetpu-hosts": "list what simulated devices can be attached to",
     "edgetpu-doctor": "check a machine for real and simulated Edge TPUs",
+    "edgetpu-examples": "list and copy short Coral programs",
     "edgetpu-pipeline libedgetpu": "the library that programs load as libedgetpu.so.1",
     "python -m zoo": "build networks to try things with",
     "python -m edgetpu_pipeline": "show where the packages of this project are",

@@ -144,7 +144,7 @@ def _run_point(
         tell(f"{what}{nth}")
         run = calculate if by_arithmetic else measure
         repeats.append(run(experiment, point.pool, pipelines, point.offsets(repeat), repeat))
-    names = tuple(f"{point.pool.devices[n].host}:{n}" for n in used)
+    names = tuple(f"{point.pool.devices[n].host}:{n + (point.first_device or 0)}" for n in used)
     return evaluate(index, point, first[1], names, first[0].outcome, repeats)
 
 

@@ -55,6 +55,7 @@ PLAN: dict[str, dict[str, str]] = {
         "flags": "",
         "cutting": "graph",
         "reading": "graph ordering deadline cutting",
+        "appending": "graph reading",
         "mapping": "graph",
         "quantizing": "graph flags reading",
         "planning": "graph deadline options cutting mapping",
@@ -69,7 +70,7 @@ PLAN: dict[str, dict[str, str]] = {
         "cli": "supported log arguments command",
         "inspecting": "graph drawing deadline options flags reading mapping planning executables "
         "compile log",
-        "accuracy": "mapping reading compile",
+        "accuracy": "graph cutting mapping reading compile",
     },
     "pipeline": {
         "errors": "",
@@ -118,10 +119,13 @@ PLAN: dict[str, dict[str, str]] = {
         "edge_tpus": "opened_device",
         "interpreter": "model_file opened_device",
         "raw_input": "interpreter interpreter_like",
-        "adapters": "interpreter_like",
+        "learn": "",
+        "described_tensors": "interpreter_like",
+        "adapters": "interpreter_like described_tensors",
         "utils": "interpreter_like model_file delegate edge_tpus interpreter raw_input",
         "pybind": "utils",
-        "pipeline": "interpreter raw_input",
+        "pipeline": "interpreter raw_input described_tensors",
+        "examples_cli": "",
         "doctor": "",
     },
 }

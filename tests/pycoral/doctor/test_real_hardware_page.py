@@ -17,7 +17,7 @@ from tests.devices.coral.stub import USB_A, Stub, compiled, stub, stub_library
 
 __all__ = ["compiled", "stub", "stub_library"]
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "real-hardware.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "real-hardware.md"
 NAME = "mobilenet_v1_0.25_128"
 
 

@@ -24,6 +24,8 @@ import lazy_loader
 VERSION = "0.1.0"
 """Of the whole project; it stands here so that a command tells it without looking for it."""
 
+__version__ = VERSION
+
 BUILDS_ON = {
     "devices": (),
     "zoo": (),

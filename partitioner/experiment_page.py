@@ -7,7 +7,7 @@ from html import escape
 
 from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
 from partitioner.experiment_timeline import queue_section, timeline
-from pipeline.experiment import RunResult, label_of, likely_of
+from pipeline.experiment import RunResult, label_of, likely_of, trace_name
 
 _COLOURS = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "streaming")
 """Classes of the page's look that colour lines and dots."""
@@ -271,7 +271,17 @@ def _details(one: RunResult) -> str:
         f"{escape(', '.join(one.devices))}</p>"
         "<h2>Devices busy, and how long items wait before them</h2>"
         f"{legend([('compute', 'busy'), ('overhead', 'idle')])}{stacked_bars(bars)}"
-        f"{timeline(one)}{queue_section(one)}</section>"
+        f"{timeline(one)}{_trace_link(one)}{queue_section(one)}</section>"
+    )
+
+
+def _trace_link(one: RunResult) -> str:
+    if not one.drawn:
+        return ""
+    name = trace_name(one)
+    return (
+        f'<p class="note"><a href="{name}" download>{name}</a> holds these items for '
+        "ui.perfetto.dev (Open trace file).</p>"
     )
 
 

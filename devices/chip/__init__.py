@@ -19,6 +19,7 @@ from devices.chip.constants import (
 from devices.chip.faults import Fault
 from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
+from devices.chip.series import TimedStage, repeats_itself, timed_stage
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
 
@@ -40,6 +41,9 @@ __all__ = [
     "Pacer",
     "Reader",
     "SimulatedChip",
+    "TimedStage",
     "host_of",
+    "repeats_itself",
+    "timed_stage",
     "wait_until_ns",
 ]

@@ -87,8 +87,9 @@ PLAN: dict[str, dict[str, str]] = {
         "runner": "errors observing host supervising running arguments batches asynchronous "
         "observable assembling",
         "describing": "",
-        "experiment": "host observing runner describing",
-        "cli": "observing describing experiment",
+        "experiment": "stages host observing timeline runner describing",
+        "compare_cli": "experiment",
+        "cli": "observing describing experiment compare_cli",
     },
     "partitioner": {
         "problem": "",

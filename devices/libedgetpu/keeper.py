@@ -146,6 +146,8 @@ class Keeper:
             if kind == b"L":
                 present = simulated_devices(wanted.environment)
                 return "+" + "".join(f"{one.type} {one.path}\n" for one in present), lease
+            if kind != b"V":
+                raise ValueError(f"{kind!r} is no request")
             _set_verbosity(wanted.verbosity)
         return "+", lease
 

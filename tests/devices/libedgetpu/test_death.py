@@ -184,13 +184,13 @@ import signal
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 if not os.fork():  # and has no keeper yet
     delegate = load_delegate(str(library_path()))
-    interpreter = Interpreter(sys.argv[1], experimental_delegates=[delegate])
-    interpreter.allocate_tensors()
     for fd in range(3):
         try:
             os.write(fd, b"not for us")
         except OSError:
             pass
+    interpreter = Interpreter(sys.argv[1], experimental_delegates=[delegate])
+    interpreter.allocate_tensors()
     os.write(out, infer().encode())
     os._exit(0)
 try:

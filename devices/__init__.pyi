@@ -17,6 +17,7 @@ from .device import (
 from .errors import ConfigError, DeviceDied, DeviceError, EdgeTpuError, ModelError, TensorError
 from .executable import Executable, ExecutableInfo, OperatorWork, read_executable
 from .hosted import Deadlines
+from .libedgetpu import load_delegate
 from .local import LocalDevice
 from .pool import DevicePool
 from .simulated import SimulatedDevice
@@ -54,6 +55,7 @@ __all__ = [
     "TensorError",
     "TensorSpec",
     "Timing",
+    "load_delegate",
     "pool_config_from_mapping",
     "pool_config_from_text",
     "read_executable",

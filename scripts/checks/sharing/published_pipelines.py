@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Pipelines of two, three and four Edge TPUs that others measured, beside what is modelled.
 
-    python scripts/checks/published_pipelines.py                        # print the table
-    python scripts/checks/published_pipelines.py --write docs/device-model.md
+    python scripts/checks/sharing/published_pipelines.py                        # print the table
+    python scripts/checks/sharing/published_pipelines.py --write docs/device-model.md
 
 ``published_pipelines.csv`` holds what is behind the papers of Villarrubia et al.: chains of five
 convolutions and of five dense layers on PCIe cards of one PC, driven from Python (repository
@@ -24,7 +24,7 @@ from math import ceil
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import zoo
 from compiler import Graph, graph_from_bytes

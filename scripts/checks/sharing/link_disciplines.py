@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What it means for throughput that what is shared serves the older item first.
 
-    python scripts/checks/link_disciplines.py [pipelines] [seed]
+    python scripts/checks/sharing/link_disciplines.py [pipelines] [seed]
 
 Random pipelines on one link, simulated tick by tick under three disciplines: the older item first,
 as this project has it (and as ``pipeline.simulate_shared``, which is compared), packets of all that
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from pipeline import Demand, chain, simulate_shared
 

@@ -15,6 +15,7 @@ from devices.errors import EdgeTpuError
 from partitioner.command import Arguments, parse, parser, run
 
 _BAD_INPUT = 2
+_TARGET_NOT_MET = 3
 _INTERRUPTED = 130
 _TERMINATED = 143
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser().print_help()
             return 0
         with _sigterm_raises():
-            _run_and_print(arguments)
+            return _run_and_print(arguments)
     except EdgeTpuError as error:
         print(error, file=sys.stderr)
         return _BAD_INPUT
@@ -41,7 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return _INTERRUPTED
-    return 0
 
 
 @contextlib.contextmanager
@@ -62,16 +62,17 @@ def _sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run_and_print(arguments: Arguments) -> None:
+def _run_and_print(arguments: Arguments) -> int:
     started = time.monotonic()
     told = run(arguments)
     closing = f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s."
     if not arguments.json:
         print(f"{told.report}\n{closing}")
-        return
-    sys.stdout.write(told.report)
-    if not arguments.quiet:
-        print(closing, file=sys.stderr)
+    else:
+        sys.stdout.write(told.report)
+        if not arguments.quiet:
+            print(closing, file=sys.stderr)
+    return 0 if told.met else _TARGET_NOT_MET
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ class Decider:
             if segments is None:
                 return Decision(None, sweep=sweep, recommendation=recommendation)
             best = replace(
-                partitions[recommendation.plan.segments],
+                partitions[recommendation.plan.pipeline.segments],
                 compilations=self._profilers[0].compilations,
                 measurements=self._profilers[0].measurements,
             )
@@ -157,7 +157,13 @@ class Decider:
         return self._judged(partition, chosen, sweep, recommendation)
 
     def _how_many(self) -> tuple[Sweep, Recommendation, dict[int, Partition]]:
-        return answer_how_many(self._arguments, self._graph, self._profilers[0], self._progress)
+        return answer_how_many(
+            self._arguments,
+            self._graph,
+            self._profilers[0],
+            self._kinds[0].devices,
+            self._progress,
+        )
 
     def _judged(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from partitioner.measuring.bench import Measurement
+from partitioner.measuring.bench import DRIFT, Measurement
 from partitioner.measuring.compile_cache import (
     CachedCompiler,
     FingerprintedCompiler,
@@ -17,12 +17,14 @@ from partitioner.measuring.compilers import (
 )
 from partitioner.measuring.confidence import Confidence, confidence_in
 from partitioner.measuring.device_kinds import DeviceKind, kinds_of, placement, stage_devices
+from partitioner.measuring.executable_operators import operators_of
 from partitioner.measuring.profile import DeviceProfiler
 from partitioner.measuring.random_tensors import random_tensors
 from partitioner.measuring.trial_run import TrialRun, try_pipeline
 from partitioner.measuring.verify import Verification, input_specs, verify_chain, verify_on_devices
 
 __all__ = [
+    "DRIFT",
     "BuiltInCompiler",
     "CachedCompiler",
     "CompilationFailed",
@@ -40,6 +42,7 @@ __all__ = [
     "default_cache_directory",
     "input_specs",
     "kinds_of",
+    "operators_of",
     "placement",
     "random_tensors",
     "stage_devices",

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from compiler.drawing import aligned
 from compiler.log import format_size
 from devices.simulated import model_error
 from partitioner.problem import Partition, Range, pairs_of
+from partitioner.reporting.cpu_work import cpu_cell, cpu_sentence
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report
-from partitioner.reporting.sweep_report import sweep_table
+from partitioner.reporting.sweep_report import advice_lines, sweep_table
 from partitioner.reporting.why import why
+
+_WIDTH = 80
+"""Columns of a terminal as it comes."""
+
+_OPERATORS_WIDTH = 13
+"""Of the column of operators, which are many numbers where branches run in another order."""
 
 
 def as_table(report: Report) -> str:
@@ -19,27 +27,31 @@ def as_table(report: Report) -> str:
     partition = report.partition
     where = ("device",) if report.placement else ()
     rows: list[tuple[str, ...]] = [
-        ("segment", "operators", "count", "on-chip", "off-chip", "latency", *where)
+        ("segment", "operators", "on-chip", "off-chip", "latency", "on the CPU", *where)
     ]
     for index, profile in enumerate(partition.segments):
-        segment, facts = profile.segment, profile.facts
+        facts = profile.facts
+        first, *more = textwrap.wrap(_in_file(profile.segment.runs), _OPERATORS_WIDTH)
         rows.append(
             (
                 str(index),
-                _in_file(segment.runs),
-                str(len(segment)),
+                first,
                 format_size(facts.on_chip_bytes),
                 format_size(facts.off_chip_bytes),
                 milliseconds(profile.latency_ns),
+                cpu_cell(profile),
                 *([report.placement[index]["device"]] if report.placement else []),
             )
         )
+        rows += [("", line, *[""] * (len(rows[0]) - 2)) for line in more]
+    cpu = cpu_sentence(report)
     lines = [
-        *aligned(rows),
+        *(line.rstrip() for line in aligned(rows)),
         "",
         *_facts(
             [
                 *_order(partition),
+                *([("host CPU", cpu)] if cpu else []),
                 ("bottleneck", milliseconds(partition.bottleneck_ns)),
                 ("gap", milliseconds(partition.gap_ns)),
                 ("throughput", _throughput(report)),
@@ -59,7 +71,7 @@ def as_table(report: Report) -> str:
     if report.sweep is not None:
         lines += ["", sweep_table(report.sweep)]
     if report.recommendation is not None:
-        lines += ["", report.recommendation.sentence]
+        lines += ["", *advice_lines(report.recommendation)]
     return "\n".join(lines)
 
 
@@ -79,7 +91,17 @@ def _order(partition: Partition) -> list[tuple[str, str]]:
 
 def _facts(rows: Sequence[tuple[str, str]]) -> list[str]:
     width = max(len(name) for name, _ in rows) + 1
-    return [f"{(name + ':').ljust(width)}  {value}" for name, value in rows]
+    lines: list[str] = []
+    for name, value in rows:
+        text = f"{(name + ':').ljust(width)}  {value}"
+        lines += textwrap.wrap(
+            text,
+            _WIDTH,
+            subsequent_indent=" " * (width + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
 
 
 def _noticed(report: Report) -> list[tuple[str, str]]:

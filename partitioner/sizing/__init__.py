@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from partitioner.sizing.how_many import Plan, Recommendation, Sweep, Target, describe, recommend
+from partitioner.sizing.advice import Recommendation, Target, recommend
+from partitioner.sizing.how_many import Sweep
+from partitioner.sizing.plans import Plan, describe, shorthand
 from partitioner.sizing.sweep import sweep
 
 __all__ = [
@@ -12,5 +14,6 @@ __all__ = [
     "Target",
     "describe",
     "recommend",
+    "shorthand",
     "sweep",
 ]

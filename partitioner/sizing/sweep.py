@@ -9,7 +9,8 @@ from compiler import Graph
 from devices.errors import ConfigError, ModelError
 from partitioner.graphs import OrderChoice, problem_of
 from partitioner.problem import NoFeasiblePartition, Partition, Problem
-from partitioner.sizing.how_many import PipelineCost, Sweep, sweep_of
+from partitioner.sizing.how_many import Sweep, sweep_of
+from partitioner.sizing.plans import PipelineCost
 from partitioner.strategies import (
     LatencyOracle,
     OnRound,
@@ -31,6 +32,7 @@ def sweep(
     *,
     partition_search_step: int = 1,
     order: OrderChoice = "file",
+    host_cores: int | None = None,
     on_count: OnCount = lambda _: None,
     on_round: OnRound = ignore_round,
 ) -> tuple[Sweep, dict[int, Partition]]:
@@ -70,7 +72,9 @@ def sweep(
             f"{failures[max(counts)]}"
         )
     costs = {segments: cost_of(partition) for segments, partition in found.items()}
-    return sweep_of(costs, feasible, failures), found
+    stateful = any(p.facts.stateful for partition in found.values() for p in partition.segments)
+    table = sweep_of(costs, feasible, failures, host_cores=host_cores, stateful=stateful)
+    return table, found
 
 
 def cost_of(partition: Partition) -> PipelineCost:
@@ -81,4 +85,6 @@ def cost_of(partition: Partition) -> PipelineCost:
         outcome=partition.outcome,
         off_chip_bytes=partition.off_chip_bytes,
         segments_in_file=() if partition.execution_order is None else partition.runs,
+        cpu_ns=tuple(profile.facts.cpu_ns for profile in partition.segments),
+        cpu_operators=tuple(len(profile.facts.cpu_operators) for profile in partition.segments),
     )

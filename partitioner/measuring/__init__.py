@@ -21,7 +21,13 @@ from partitioner.measuring.executable_operators import operators_of
 from partitioner.measuring.profile import DeviceProfiler
 from partitioner.measuring.random_tensors import random_tensors
 from partitioner.measuring.trial_run import TrialRun, try_pipeline
-from partitioner.measuring.verify import Verification, input_specs, verify_chain, verify_on_devices
+from partitioner.measuring.verify import (
+    UncutModelFails,
+    Verification,
+    input_specs,
+    verify_chain,
+    verify_on_devices,
+)
 
 __all__ = [
     "DRIFT",
@@ -37,6 +43,7 @@ __all__ = [
     "SegmentCompiler",
     "SegmentFiles",
     "TrialRun",
+    "UncutModelFails",
     "Verification",
     "confidence_in",
     "default_cache_directory",

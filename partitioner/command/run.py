@@ -29,10 +29,10 @@ from partitioner.command.open_compiler import open_compiler
 from partitioner.command.output_directory import usable_directory
 from partitioner.command.pending_file import PendingFile
 from partitioner.command.profiling_devices import profiling_pool, usable_devices
-from partitioner.command.worthwhile import check_worthwhile
 from partitioner.measuring import (
     SegmentCompiler,
     SegmentFiles,
+    StopSign,
     TrialRun,
     placement,
     stage_devices,
@@ -122,13 +122,13 @@ def _run(arguments: Arguments) -> Told:
         page = stack.enter_context(PendingFile.at("report", arguments.report))
         pool = stack.enter_context(profiling_pool(arguments))
         devices = usable_devices(arguments, pool)
-        compiler = stack.enter_context(open_compiler(arguments, graph, devices))
-        check_worthwhile(graph, compiler)
+        stop = StopSign()
+        compiler = stack.enter_context(open_compiler(arguments, graph, devices, stop))
         progress = None
         if not arguments.quiet:
             progress = Progress(sys.stderr, live=sys.stderr.isatty())
             stack.callback(progress.close)
-        decider = Decider(arguments, graph, compiler, devices, progress)
+        decider = Decider(arguments, graph, compiler, devices, progress, stop)
         decision = decider.decide()
         case = _Case(arguments, data, name, stem, graph, compiler, devices, decider)
         if decision.recommendation is not None and not decision.recommendation.met:
@@ -173,7 +173,7 @@ def _write_sweep(case: _Case, decision: Decision, page: PendingFile) -> Told:
     write_together(directory, {"sweep.json": text.encode()}, option="output_dir")
     return Told(
         text if case.arguments.json else sweep_text(report) + "\n",
-        f"The comparison has been saved as {directory / 'sweep.json'}",
+        f"The comparison has been saved as {directory / 'sweep.json'}{_recalled(case.decider)}",
     )
 
 
@@ -214,8 +214,15 @@ def _write_partition(
     _write(arguments.output_dir, stems, segments, report)
     return Told(
         as_json(report) if arguments.json else as_table(report) + "\n",
-        f"Segments have been saved under {arguments.output_dir}",
+        f"Segments have been saved under {arguments.output_dir}{_recalled(decider)}",
     )
+
+
+def _recalled(decider: Decider) -> str:
+    """How many measurements the command owes to an earlier run, for the closing line."""
+    if not decider.recalled:
+        return ""
+    return f" ({decider.recalled} measurements are an earlier run's; --no-cache makes new ones)"
 
 
 def _slower_than_promised(partition: Partition, trial: TrialRun | None) -> list[str]:

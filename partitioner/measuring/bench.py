@@ -15,7 +15,7 @@ from devices.errors import ModelError
 from partitioner.measuring.executable_operators import ExecutableOperators, operators_of
 from partitioner.measuring.random_tensors import random_tensors
 from partitioner.measuring.repeats import Estimate, RepeatRule, measure_repeatedly
-from partitioner.measuring.watchdog import Watchdog
+from partitioner.measuring.stopping import Watchdog
 from partitioner.problem import SegmentFacts
 
 DRIFT = 0.05

@@ -85,6 +85,12 @@ class Crew:
                 self._at_work.remove(bench)
             self.lost[bench.device.name] = str(error)
 
+    def abandon(self, bench: Bench) -> None:
+        """End a device in the middle of a run, without waiting for it; any thread may do so."""
+        why = "it gave no answer when measuring was called off, and was stopped"
+        self.lose(bench, DeviceDied(why, device=bench.device.name))
+        threading.Thread(target=bench.device.close, name="abandon", daemon=True).start()
+
     def judge(
         self,
         shares: Sequence[Share],

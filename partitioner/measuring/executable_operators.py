@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import tflite
 
-from devices.executable import CUSTOM_OPERATOR
+from devices.executable import CUSTOM_OPERATOR, DamageError, check_structure
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,17 @@ class ExecutableOperators:
 
 
 def operators_of(executable: bytes) -> ExecutableOperators:
-    """Read them from a file that a device has loaded, ours or of Google's compiler.
+    """Read them from a file of our compiler or of Google's.
 
-    What is mapped stands in it as custom operators of one name, all others are the CPU's.
+    What is mapped stands in it as custom operators of one name, all others are the CPU's.  Of what
+    is no sound ``.tflite`` file nothing is known, and what a device makes of it is its affair.
     """
+    try:
+        if executable[4:8] != b"TFL3":
+            raise DamageError
+        check_structure(executable)
+    except DamageError:
+        return ExecutableOperators((), True)
     model = tflite.Model.GetRootAs(executable, 0)
     subgraph = model.Subgraphs(0)
     kinds = []

@@ -136,7 +136,9 @@ def _throughput(report: Report) -> str:
 
 def _speed_up(report: Report) -> str:
     if report.speed_up is None:
-        return "unknown, the uncut model does not compile"
+        asked = ((0, report.num_operators), None) in report.partition.measured
+        hurried = report.partition.outcome == "timeout" and not asked
+        return f"unknown, the uncut model {'was not measured' if hurried else 'does not compile'}"
     alone = milliseconds(report.whole_model_ns)
     return f"{report.speed_up:.2f}x (one TPU takes {alone} per inference)"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from compiler.drawing import aligned, json_text
 from devices.simulated import model_error
-from partitioner.sizing import Plan, Recommendation, Sweep, describe, shorthand
+from partitioner.sizing import NOT_LOOKED_AT, Plan, Recommendation, Sweep, describe, shorthand
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,15 @@ def sweep_table(sweep: Sweep) -> str:
         "latency: one item alone. CPU: the share of it that is the host's CPU's.",
         f"best plan: TPUs of each pipeline; {_example(sweep)}.",
     ]
-    lines += [f"{k} segments are not possible: {why}" for k, why in sweep.failures.items()]
+    hurried = [k for k, p in sweep.pipelines.items() if p.outcome in ("budget", "timeout")]
+    if hurried:
+        lines.append(
+            f"Into {', '.join(map(str, hurried))} segments: the search ended with its time or "
+            "measurements, and a better cut may exist."
+        )
+    for segments, why in sweep.failures.items():
+        what = "were not looked at" if why == NOT_LOOKED_AT else "are not possible"
+        lines.append(f"{segments} segments {what}: {why}")
     return "\n".join(lines)
 
 

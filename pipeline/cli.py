@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(segmenter: Segmenter, page: Page, argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code (2 for bad input)."""
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = edgetpu_pipeline.parsed(parser, argv)
     if arguments.list or arguments.schema:
         print(listing() if arguments.list else schema_text(), end="\n" if arguments.list else "")
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+import edgetpu_pipeline
 from compiler import FlagParser
 
 _HELP = """\
@@ -40,6 +41,7 @@ Only with 0 anything is written."""
 def parser() -> FlagParser:
     """Describes the options; values are checked by :func:`parse`."""
     result = FlagParser("partition-with-profiling", _HELP, _EPILOG)
+    edgetpu_pipeline.add_version(result)
 
     def add(name: str, metavar: str, text: str, default: str | None = None) -> None:
         result.add_argument(name, metavar=metavar, help=text, default=default)

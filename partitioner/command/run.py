@@ -222,7 +222,7 @@ def _recalled(decider: Decider) -> str:
     """How many measurements the command owes to an earlier run, for the closing line."""
     if not decider.recalled:
         return ""
-    return f" ({decider.recalled} measurements are an earlier run's; --no-cache makes new ones)"
+    return f" ({decider.recalled} measured by an earlier run; --no-cache measures anew)"
 
 
 def _slower_than_promised(partition: Partition, trial: TrialRun | None) -> list[str]:

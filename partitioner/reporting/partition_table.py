@@ -18,35 +18,16 @@ from partitioner.reporting.why import why
 _WIDTH = 80
 """Columns of a terminal as it comes."""
 
-_OPERATORS_WIDTH = 13
-"""Of the column of operators, which are many numbers where branches run in another order."""
+_FEWEST_COLUMNS = 9
+"""For operators, which are many numbers where branches run in another order."""
 
 
 def as_table(report: Report) -> str:
     """The segments, what the pipeline achieves, and why the search ended."""
     partition = report.partition
-    where = ("device",) if report.placement else ()
-    rows: list[tuple[str, ...]] = [
-        ("segment", "operators", "on-chip", "off-chip", "latency", "on the CPU", *where)
-    ]
-    for index, profile in enumerate(partition.segments):
-        facts = profile.facts
-        first, *more = textwrap.wrap(_in_file(profile.segment.runs), _OPERATORS_WIDTH)
-        rows.append(
-            (
-                str(index),
-                first,
-                format_size(facts.on_chip_bytes),
-                format_size(facts.off_chip_bytes),
-                milliseconds(profile.latency_ns),
-                cpu_cell(profile),
-                *([report.placement[index]["device"]] if report.placement else []),
-            )
-        )
-        rows += [("", line, *[""] * (len(rows[0]) - 2)) for line in more]
     cpu = cpu_sentence(report)
     lines = [
-        *(line.rstrip() for line in aligned(rows)),
+        *_segments(report),
         "",
         *_facts(
             [
@@ -64,8 +45,8 @@ def as_table(report: Report) -> str:
         ),
         "",
         why(report),
-        f"{partition.compilations} segments compiled, {partition.measurements} measured on "
-        f"{_counted(len(report.devices), 'device')}, in "
+        f"{_counted(partition.compilations, 'segment')} compiled, {partition.measurements} "
+        f"measured on {_counted(len(report.devices), 'device')}, in "
         f"{_counted(len(partition.rounds), 'round')}.",
     ]
     if report.sweep is not None:
@@ -73,6 +54,33 @@ def as_table(report: Report) -> str:
     if report.recommendation is not None:
         lines += ["", *advice_lines(report.recommendation)]
     return "\n".join(lines)
+
+
+def _segments(report: Report) -> list[str]:
+    """A line for each segment; operators that do not fit beside the rest go on below."""
+    devices = [place["device"] for place in report.placement]
+    rows: list[tuple[str, ...]] = [
+        ("on-chip", "off-chip", "latency", "on the CPU", *(["device"] if devices else []))
+    ]
+    for index, profile in enumerate(report.partition.segments):
+        facts = profile.facts
+        rows.append(
+            (
+                format_size(facts.on_chip_bytes),
+                format_size(facts.off_chip_bytes),
+                milliseconds(profile.latency_ns),
+                cpu_cell(profile),
+                *devices[index : index + 1],
+            )
+        )
+    head, *rest = aligned(rows)
+    room = max(_FEWEST_COLUMNS, _WIDTH - len("segment") - len(head) - 4)
+    lines = [("segment", "operators", head)]
+    for index, (profile, text) in enumerate(zip(report.partition.segments, rest, strict=True)):
+        first, *more = textwrap.wrap(_in_file(profile.segment.runs), room)
+        lines.append((str(index), first, text))
+        lines += [("", line, " " * len(head)) for line in more]
+    return [line.rstrip() for line in aligned(lines)]
 
 
 def _in_file(runs: Range) -> str:

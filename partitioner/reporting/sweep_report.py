@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from compiler.drawing import aligned, json_text
@@ -117,10 +118,22 @@ def sweep_table(sweep: Sweep) -> str:
             f"Into {', '.join(map(str, hurried))} segments: the search ended with its time or "
             "measurements, and a better cut may exist."
         )
-    for segments, why in sweep.failures.items():
+    return "\n".join(lines + _missing(sweep))
+
+
+def _missing(sweep: Sweep) -> list[str]:
+    """For which numbers of segments there is no pipeline; those for one reason together."""
+    lines = []
+    reasons = sorted(sweep.failures.items())
+    for _, group in groupby(reasons, key=lambda one: one[1].replace(f"is {one[0]},", "")):
+        (first, why), *others = group
+        last = others[-1][0] if others else first
+        apart = last - first > len(others)
+        numbers = [first, *(number for number, _ in others)]
+        which = f"{first} to {last}" if others and not apart else ", ".join(map(str, numbers))
         what = "were not looked at" if why == NOT_LOOKED_AT else "are not possible"
-        lines.append(f"{segments} segments {what}: {why}")
-    return "\n".join(lines)
+        lines.append(f"{which} segments {what}: {why}")
+    return lines
 
 
 def _example(sweep: Sweep) -> str:

@@ -59,8 +59,8 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         ([1], "x.yaml: found [1] and expected a mapping of keys to values"),
         (
             {"clocks": "virtual"},
-            "x.yaml: unknown key 'clocks'; the keys allowed are link, host, "
-            "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
+            "x.yaml: unknown key 'clocks'; did you mean 'clock'? The keys "
+            "allowed are link, host, host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
             "faults, cpu_affinity, runtime_version, devices",
         ),
         (
@@ -79,8 +79,8 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         ),
         (
             {"devices": [{"nois": 1}]},
-            "x.yaml: devices[0]: unknown key 'nois'; the keys allowed are link, host, "
-            "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
+            "x.yaml: devices[0]: unknown key 'nois'; did you mean 'noise_sigma'? The keys "
+            "allowed are link, host, host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
             "faults, cpu_affinity, runtime_version, count",
         ),
         (

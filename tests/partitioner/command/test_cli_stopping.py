@@ -131,7 +131,7 @@ def test_the_next_run_goes_on(run: Run, model: Path, out: Path) -> None:
     measured = json.loads((out / "partition.json").read_text())["measurements"]
     assert "an earlier run" not in first[1]
     second = run(*base, "--max_measurements", 3)
-    assert f"({measured} measurements are an earlier run's" in second[1]
+    assert f"({measured} measured by an earlier run;" in second[1]
     assert json.loads((out / "partition.json").read_text())["measurements"] == measured
     assert "an earlier run" not in run(*base, "--max_measurements", 3, "--no-cache")[1]
 

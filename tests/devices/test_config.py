@@ -60,8 +60,8 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"clocks": "virtual"},
             "x.yaml: unknown key 'clocks'; did you mean 'clock'? The keys "
-            "allowed are link, host, host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
-            "faults, cpu_affinity, runtime_version, devices",
+            "allowed are link, host, host_constants, clock_mhz, clock, compute, latency_scale, "
+            "noise_sigma, noise_seed, faults, cpu_affinity, runtime_version, devices",
         ),
         (
             {"devices": "many"},
@@ -80,8 +80,8 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"devices": [{"nois": 1}]},
             "x.yaml: devices[0]: unknown key 'nois'; did you mean 'noise_sigma'? The keys "
-            "allowed are link, host, host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
-            "faults, cpu_affinity, runtime_version, count",
+            "allowed are link, host, host_constants, clock_mhz, clock, compute, latency_scale, "
+            "noise_sigma, noise_seed, faults, cpu_affinity, runtime_version, count",
         ),
         (
             {"compute": False},

@@ -6,7 +6,7 @@ from .description import (
     Part,
     together,
 )
-from .file import executable_from_bytes, read_executable, read_uncompiled
+from .file import executable_from_bytes, read_executable
 from .google_package import GOOGLE_IDENTIFIER, describe_google_package, google_packages
 from .sealing import METADATA_NAME, Package, seal
 from .structure import DamageError, check_structure
@@ -26,7 +26,6 @@ __all__ = [
     "executable_from_bytes",
     "google_packages",
     "read_executable",
-    "read_uncompiled",
     "seal",
     "together",
 ]

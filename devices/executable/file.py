@@ -60,23 +60,6 @@ def read_executable(path: Path) -> Executable:
     return executable_from_bytes(data, shown_path(path))
 
 
-def read_uncompiled(path: Path) -> Executable:
-    """A ``.tflite`` that was not compiled, as an executable all of whose operators are the CPU's.
-
-    For what it computes, not for how long that takes: it says nothing of its work.  Raises
-    ``ModelError`` for what is no sound ``.tflite`` file.
-    """
-    data = Path(path).read_bytes()
-    subgraph = open_surroundings(data, path).Subgraphs(0)
-    return Executable(
-        path=path,
-        inputs=_specs(subgraph, _listed(subgraph.InputsLength(), subgraph.Inputs), path),
-        outputs=_specs(subgraph, _listed(subgraph.OutputsLength(), subgraph.Outputs), path),
-        parts=(Part(ExecutableInfo(0, 0, 0, 0, 0, ())),),
-        models=(data,),
-    )
-
-
 def executable_from_bytes(data: bytes, path: Path) -> Executable:
     """As :func:`read_executable`, for bytes already in memory; ``path`` is only kept and named."""
     if MARKER not in data:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from compiler import Graph
-from devices import DevicePool, SimulatedDevice
+from devices import DevicePool
+from devices.apart import run_apart
 from devices.device import Device, Tensor, TensorSpec
-from devices.errors import DeviceDied, DeviceError, ModelError
-from devices.executable import read_uncompiled
+from devices.errors import DeviceError, ModelError
 from pipeline import PipelinedModelRunner
 
 _DETECTION_POST_PROCESS = "TFLite_Detection_PostProcess"
@@ -64,11 +62,11 @@ def verify_chain(
     ``model`` is the file that ``graph`` was read from; each item is inputs by tensor name.  Both
     take them in this order and start afresh, so recurrent models are compared as sequences.  The
     pipeline runs on simulated devices that compute exactly, a process for each executable.
-    Raises ``UncutModelFails`` where LiteRT cannot compute the model, ``ModelError`` where it dies
-    of it, and what the runner raises.
+    Raises ``UncutModelFails`` where LiteRT cannot compute the model, and what the runner raises.
     """
-    expected = run_uncut(model, items)
+    ordered = [[item[spec.name] for spec in input_specs(graph)] for item in items]
     with DevicePool.simulated(len(executables)) as pool:
+        expected = run_uncut(model, ordered)
         return _compare(graph, executables, pool.devices, items, expected)
 
 
@@ -85,10 +83,12 @@ def verify_on_devices(
     """
     try:
         loaded = devices[0].load(whole)
-        expected = [devices[0].run(loaded.handle, item)[0] for item in items]
+        results = [devices[0].run(loaded.handle, item)[0] for item in items]
         devices[0].unload(loaded.handle)
     except (DeviceError, ModelError) as error:
         raise UncutModelFails(f"the uncut model cannot be run: {error}") from error
+    names = [graph.tensors[t].name for t in graph.outputs]
+    expected = [[result[name] for name in names] for result in results]
     return _compare(graph, executables, devices, items, expected)
 
 
@@ -97,9 +97,9 @@ def _compare(
     executables: Sequence[Path],
     devices: Sequence[Device],
     items: Sequence[Mapping[str, Tensor]],
-    expected: Sequence[Mapping[str, Tensor]],
+    expected: Sequence[Sequence[Tensor]],
 ) -> Verification:
-    """Run ``items`` through the pipeline and compare with ``expected``, outputs by name."""
+    """Run ``items`` through the pipeline and compare with ``expected``, outputs in model order."""
     names = [graph.tensors[t].name for t in graph.outputs]
     compared = different = 0
     first_output = None
@@ -108,9 +108,9 @@ def _compare(
     ) as runner:
         for wanted, found in zip(expected, runner.run(items), strict=True):
             assert isinstance(found, dict), "errors are raised"
-            for name in dict.fromkeys(names):
-                value = wanted[name]
-                rows = defined_rows(graph, name, wanted)
+            by_name = dict(zip(names, wanted, strict=True))
+            for name, value in by_name.items():
+                rows = defined_rows(graph, name, by_name)
                 compared += value[rows].size
                 wrong = _differing(value[rows], found[name][rows])
                 if wrong and first_output is None:
@@ -119,32 +119,17 @@ def _compare(
     return Verification(len(items), compared, different, first_output)
 
 
-def run_uncut(model: bytes, items: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
-    """Inferences of a whole ``.tflite``, inputs and outputs by name, in a process of their own.
+def run_uncut(model: bytes, items: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+    """Inferences of a whole ``.tflite``, inputs and outputs in model order.
 
-    Computed as simulated devices compute: another resolver differs in the last bit.  A recurrent
-    model starts afresh, and every item continues from the one before.  Raises ``UncutModelFails``
-    for a model that LiteRT cannot run, and ``ModelError`` for one that it dies of.
+    Uses the resolver that simulated devices use: another one differs in the last bit.  A recurrent
+    model starts afresh, and every item continues from the one before.  It runs in a process of its
+    own.  Raises ``UncutModelFails`` for a model that LiteRT cannot run, or dies of.
     """
-    with tempfile.TemporaryDirectory(prefix="uncut-") as scratch:
-        path = Path(scratch) / "uncut.tflite"
-        path.write_bytes(model)
-        device = SimulatedDevice("uncut", read=read_uncompiled)
-        try:
-            loaded = device.load(path)
-            return [device.run(loaded.handle, item)[0] for item in items]
-        except DeviceDied as error:
-            code = error.exit_code
-            how = f" ({signal.Signals(-code).name})" if code is not None and code < 0 else ""
-            raise ModelError(
-                f"LiteRT dies of the uncut model{how}, so no device could run it either; convert "
-                "the model again."
-            ) from error
-        except (DeviceError, ModelError) as error:
-            said = " ".join(str(error).replace(str(path), "it").split())
-            raise UncutModelFails(f"the uncut model cannot be run by LiteRT: {said}") from error
-        finally:
-            device.close()
+    try:
+        return run_apart(model, items)
+    except DeviceError as error:
+        raise UncutModelFails(f"the uncut model cannot be run by LiteRT: {error}") from None
 
 
 def defined_rows(graph: Graph, name: str, outputs: Mapping[str, Tensor]) -> _Index:

@@ -15,6 +15,9 @@ from devices.hosts_cli import main as hosts
 from partitioner.check_partition import main as check
 from partitioner.cli import main as partition
 from partitioner.experiment import main as experiment
+from pipeline.compare_cli import main as compare
+from pycoral.doctor.cli import main as doctor
+from pycoral.examples_cli import main as examples
 from zoo.cli import main as zoo
 
 Main = Callable[[Sequence[str]], int]
@@ -22,7 +25,10 @@ Main = Callable[[Sequence[str]], int]
 COMMANDS: dict[str, tuple[Main, str, str]] = {
     "accuracy": (accuracy, "--latenzy", "--latency"),
     "check": (check, "--versoin", "--version"),
+    "compare": (compare, "--tolerence=1", "--tolerance"),
     "compiler": (compiler, "--outdir", "--out_dir"),
+    "doctor": (doctor, "--jsn", "--json"),
+    "examples": (examples, "--copi=x", "--copy"),
     "experiment": (experiment, "--dry_rum", "--dry-run"),
     "hosts": (hosts, "--jsn", "--json"),
     "inspect": (inspect, "--jsn", "--json"),
@@ -30,6 +36,10 @@ COMMANDS: dict[str, tuple[Main, str, str]] = {
     "quantize": (quantize, "--ouput=x", "--output"),
     "zoo": (zoo, "--jsn", "--json"),
 }
+
+
+_NEEDED = {"check": ("x.json",), "compare": ("a", "b")}
+"""What argparse asks for before it looks at options."""
 
 
 def ended(main: Main, *arguments: str) -> int:
@@ -55,7 +65,7 @@ def test_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_mistyped_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     main, wrong, right = COMMANDS[name]
-    assert ended(main, wrong, *(["x.json"] if name == "check" else [])) == 2
+    assert ended(main, wrong, *_NEEDED.get(name, ())) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert f"{wrong}; did you mean {right!r}?" in printed.err

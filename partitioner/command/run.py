@@ -27,6 +27,7 @@ from partitioner.command.arguments import Arguments
 from partitioner.command.decide import Decider, Decision
 from partitioner.command.open_compiler import open_compiler
 from partitioner.command.output_directory import usable_directory
+from partitioner.command.patience import own_scratch
 from partitioner.command.pending_file import PendingFile
 from partitioner.command.profiling_devices import profiling_pool, usable_devices
 from partitioner.measuring import (
@@ -119,6 +120,7 @@ def _run(arguments: Arguments) -> Told:
     items = items_to_verify(arguments, graph)
     with contextlib.ExitStack() as stack:
         stack.enter_context(usable_directory(arguments.output_dir))
+        stack.enter_context(own_scratch())
         page = stack.enter_context(PendingFile.at("report", arguments.report))
         pool = stack.enter_context(profiling_pool(arguments))
         devices = usable_devices(arguments, pool)

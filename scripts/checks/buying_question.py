@@ -17,10 +17,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+_ROOT = Path(__file__).resolve().parents[2]
+
 _QUESTIONS = (
-    "--model_path zoo:inception_v3_299 --num_segments auto --sweep 1-4 --pool pi4-usb3 "
-    "--target_fps 30",
-    "--model_path zoo:ssdlite_mobiledet --sweep 1-4 --pool pi4-usb3 --target_fps 90",
+    "--model_path zoo:inception_v3_299 --num_segments auto --sweep 1-3 --order file "
+    "--pool pi4-usb3 --target_fps 30",
+    "--model_path zoo:ssdlite_mobiledet --sweep 1-3 --pool pi4-usb3 --target_fps 90",
 )
 """A classifier that does not fit one chip, and a detector whose last operators are the CPU's."""
 
@@ -52,6 +54,7 @@ def answer(question: str) -> str:
                 *(sys.executable, "-m", "partitioner.cli", *question.split(), "--quiet"),
                 *("--no-cache", "--output_dir", folder, "--report", f"{folder}/page.html"),
             ],
+            cwd=_ROOT,
             capture_output=True,
             text=True,
             check=False,

@@ -180,10 +180,10 @@ def _how_to_run(sweep: Sweep, plan: Plan) -> str:
     """What to do with a plan of several pipelines, which no runner runs as a whole yet."""
     if len(plan.pipelines) == 1:
         return ""
-    tpus = "TPU" if plan.pipeline.segments == 1 else "TPUs"
+    tpus = "a TPU" if plan.pipeline.segments == 1 else "TPUs"
     text = (
         f"PipelinedModelRunner runs one pipeline, not {len(plan.pipelines)} side by side: by hand, "
-        f"make one for each, on {tpus} of its own, "
+        f"make one for each on {tpus} of its own, "
     )
     if len(plan.copies_by_segments) == 1:
         text += "and give every item to the next in turn (throughput-experiment does: copies)."

@@ -61,7 +61,7 @@ def test_sweep_stops_where_the_model_cannot_be_cut_further(
     content = json.loads((out / "sweep.json").read_text())
     assert content["by_num_devices"][3]["pipeline"] is None
     assert content["by_num_devices"][3]["copies"]["copies"] == 5
-    assert "4 segments are not possible: num_segments is 4" in printed
+    assert "4 to 5 segments are not possible: num_segments is 4" in printed
 
 
 def test_auto_writes_the_plan_recommended(run: Run, model: Path, out: Path) -> None:

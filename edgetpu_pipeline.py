@@ -5,6 +5,8 @@ package of another distribution, may stand before or over one of them.  Every ro
 it is imported, whether the rooms it builds on are of this project::
 
     python -m edgetpu_pipeline      where each room is, and whether it is this project's
+
+All commands start here, too; ``edgetpu-pipeline`` lists them.
 """
 
 from __future__ import annotations
@@ -247,6 +249,11 @@ def edgetpu_hosts() -> int:
     return _command("devices.hosts_cli")
 
 
+def lstpu() -> int:
+    """The command ``lstpu``."""
+    return _command("devices.listing.cli")
+
+
 def edgetpu_examples() -> int:
     """The command ``edgetpu-examples``."""
     return _command("pycoral.examples_cli")
@@ -267,6 +274,55 @@ def throughput_experiment() -> int:
     return _command("partitioner.experiment")
 
 
+COMMANDS = {
+    "edgetpu_compiler": "compile models for the Edge TPU",
+    "edgetpu-quantize": "make full int8 models of float models",
+    "edgetpu-inspect": "show what is in a model file",
+    "partition-with-profiling": "cut a model into segments that take equally long",
+    "throughput-experiment": "run pipelines as YAML describes them, and measure them",
+    "edgetpu-hosts": "list what simulated devices can be attached to",
+    "lstpu": "list simulated and real Edge TPUs, and what they do",
+    "edgetpu-doctor": "check a machine for real and simulated Edge TPUs",
+    "edgetpu-examples": "list and copy short Coral programs",
+    "edgetpu-pipeline libedgetpu": "the library that programs load as libedgetpu.so.1",
+    "python -m zoo": "build networks to try things with",
+    "python -m edgetpu_pipeline": "show where the packages of this project are",
+}
+"""All commands, each with what it is for."""
+
+_PARTS = {"libedgetpu": "devices.libedgetpu.cli"}
+"""What ``edgetpu-pipeline`` does itself, and the module that does it."""
+
+
+def umbrella() -> int:
+    """The command ``edgetpu-pipeline``: list all commands, or do a part of its own."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if wanted in _PARTS:
+        sys.argv[:2] = [f"{sys.argv[0]} {wanted}"]
+        return _command(_PARTS[wanted])
+    return run_command(lambda: _list_commands(wanted))
+
+
+def _list_commands(wanted: str) -> int:
+    if wanted == "--version":
+        print(f"edgetpu-pipeline {VERSION}")
+        return 0
+    if wanted not in ("-h", "--help"):
+        parts = ", ".join(_PARTS)
+        print(
+            f"edgetpu-pipeline has no part {wanted!r}; it has {parts}, and lists all commands of "
+            "the project when it is called without one",
+            file=sys.stderr,
+        )
+        return 2
+    print("Neural networks as pipelines over simulated and real Coral Edge TPUs. The commands:\n")
+    width = max(map(len, COMMANDS))
+    for name, purpose in COMMANDS.items():
+        print(f"  {name:<{width}}  {purpose}")
+    print("\nEach says with --help what it can do.")
+    return 0
+
+
 def main() -> int:
     """Print where each room is; 0 if all are this project's, else 2."""
     code = 0
@@ -281,4 +337,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(umbrella() if len(sys.argv) > 1 else run_command(main))

@@ -12,6 +12,8 @@ from compiler.cli import main as compiler
 from compiler.inspecting.cli import main as inspect
 from compiler.quantizing.cli import main as quantize
 from devices.hosts_cli import main as hosts
+from devices.libedgetpu.cli import main as library
+from devices.listing.cli import main as listing
 from partitioner.check_partition import main as check
 from partitioner.cli import main as partition
 from partitioner.experiment import main as experiment
@@ -32,13 +34,15 @@ COMMANDS: dict[str, tuple[Main, str, str]] = {
     "experiment": (experiment, "--dry_rum", "--dry-run"),
     "hosts": (hosts, "--jsn", "--json"),
     "inspect": (inspect, "--jsn", "--json"),
+    "libedgetpu": (library, "--print_pth", "--print-path"),
+    "lstpu": (listing, "--jsn", "--json"),
     "partition": (partition, "-model-pth=x", "--model_path"),
     "quantize": (quantize, "--ouput=x", "--output"),
     "zoo": (zoo, "--jsn", "--json"),
 }
 
 
-_NEEDED = {"check": ("x.json",), "compare": ("a", "b")}
+_NEEDED = {"check": ("x.json",), "compare": ("a", "b"), "libedgetpu": ("--print-path",)}
 """What argparse asks for before it looks at options."""
 
 

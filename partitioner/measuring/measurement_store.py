@@ -62,8 +62,9 @@ class MeasurementStore:
 
 
 def can_be_stored(kind: DeviceKind) -> bool:
-    """Whether devices are the same the next time: not those that are to fail on the way."""
-    return not any(isinstance(d, SimulatedDevice) and d.config.faults for d in kind.devices)
+    """Whether devices are the same the next time: not those that are to fail or to change."""
+    configs = [device.config for device in kind.devices if isinstance(device, SimulatedDevice)]
+    return not any(one.faults or one.heat or one.clock_changes for one in configs)
 
 
 def _fingerprint(kind: DeviceKind) -> bytes:

@@ -3,7 +3,7 @@
 Asks ``partition-with-profiling`` as a user does and prints what it says; with ``--write`` the page
 that is named takes it in between its marks::
 
-    python scripts/checks/buying_question.py --write docs/partitioning.md
+    python scripts/benchmarks/buying_question.py --write docs/partitioning.md
 
 It takes some minutes.
 """

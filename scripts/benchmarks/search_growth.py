@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How time and memory of a search grow with a model whose measurements scatter (markdown).
 
-    python scripts/checks/search_growth.py --operators 100 300 1000 3000 --segments 16
+    python scripts/benchmarks/search_growth.py --operators 100 300 1000 3000 --segments 16
 
 Chains and branched graphs are made up, and so is what their segments take: a request, compute, and
 a scatter of each segment's own that no model of costs can know.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from pycoral.attached_devices import EdgeTpu
 
 from devices import DeviceConfig
 from pycoral import edge_tpus
-from pycoral.attached_devices import EdgeTpu
 from pycoral.edge_tpus import EdgeTpus
 from pycoral.utils.edgetpu import load_edgetpu_delegate
 

@@ -199,7 +199,7 @@ def _table(results: Sequence[RunResult], words: str) -> str:
     titles = ["verdict", "TPUs", "items/s", *(["likely"] if virtual else [])]
     titles += ["95 % of the mean", "speed-up"]
     titles += ["p50", "p90", "p95", "p99", "max", "alone", "slowest stage", "gap", "CPU"]
-    titles += ["streamed", "lost", "failed", "replayed", "overruns"]
+    titles += ["streamed", "lost", "failed", "replayed", "late", "overruns"]
     rows = [_row(one, swept, virtual) for one in results]
     return (
         f"<section><h2>All points</h2><p class='note'>{words}; times are response times under "
@@ -228,7 +228,9 @@ def _row(one: RunResult, swept: Sequence[str], virtual: bool) -> str:
         _ms(one.gap_ns),
         f"{100 * one.cpu_share:.0f} %",
         f"{sum(one.off_chip_bytes) / 2**20:.2f} MiB",
-        *map(str, (one.lost, one.failed, one.replayed, one.overruns)),
+        *map(str, (one.lost, one.failed, one.replayed)),
+        "-" if one.late is None else str(one.late),
+        str(one.overruns),
     ]
     verdict = (
         f"<span class='{one.verdict.lower()}' title='{escape('; '.join(one.why))}'>"

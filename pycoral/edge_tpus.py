@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from devices.device import Device
 from devices.simulated import SimulatedDevice
 from pycoral.opened_device import OpenedDevice
 
-_NO_OPTIONS: Mapping[str, str] = {}
+_log = logging.getLogger("pycoral")
 
 
 class EdgeTpus:
@@ -26,49 +27,71 @@ class EdgeTpus:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._opened: dict[EdgeTpu, OpenedDevice] = {}
+        self._opened: dict[EdgeTpu | str, OpenedDevice] = {}
+        self._options: dict[EdgeTpu | str, Mapping[str, str]] = {}
+        self.verbosity = 0
+        """Of the libraries of real devices that are opened from now on."""
 
     def present(self) -> tuple[EdgeTpu, ...]:
         """List the devices, open or not.  Raises ``ConfigError``."""
         return attached_devices()
 
-    def open(self, device: str, options: Mapping[str, str] = _NO_OPTIONS) -> OpenedDevice:
+    def open(self, device: str, options: Mapping[str, str] | None = None) -> OpenedDevice:
         """Open, or share, the device a device string means.
 
-        Of the ``options``, which must be checked, ``Performance`` has an effect where this opens a
-        simulated device; one that is shared stays as it is.
+        ``options`` are a delegate's, checked; a device that is open keeps those it has.
 
         Raises:
             ValueError: there is no such device, with the reason as one sentence.
             DeviceError: a real device cannot be opened, with the reason.
         """
+        asked = {key: value for key, value in (options or {}).items() if key != "device"}
         with self._lock:
-            record = select_device(device, self.present(), self._opened)
-            if record not in self._opened:
+            present = self.present()
+            already = [tpu for tpu in present if _identity(tpu) in self._opened]
+            record = select_device(device, present, already)
+            known_as = _identity(record)
+            if known_as not in self._opened:
                 real = isinstance(record.source, CoralRecord)
                 opened = OpenedDevice(
                     record.name,
-                    partial(_start, record, options),
+                    partial(_start, record, asked, self.verbosity),
                     type=record.type,
                     simulated=not real,
                 )
                 if real:
                     opened.start()
-                self._opened[record] = opened
-            return self._opened[record]
+                self._opened[known_as] = opened
+                self._options[known_as] = asked
+            elif asked and asked != self._options[known_as]:
+                _log.warning(
+                    "device %s is open with the options %s, so %s have no effect",
+                    record.name,
+                    self._options[known_as],
+                    asked,
+                )
+            return self._opened[known_as]
 
     def close(self) -> None:
         """End every device that is running; interpreters on them need ``allocate_tensors``."""
         with self._lock:
             opened = list(self._opened.values())
             self._opened.clear()
+            self._options.clear()
         for device in opened:
             device.close()
 
 
-def _start(record: EdgeTpu, options: Mapping[str, str], earlier_starts: int) -> Device:
+def _identity(record: EdgeTpu) -> EdgeTpu | str:
+    """A real device is the one at a path, which it keeps when other devices come and go."""
+    return record.path if isinstance(record.source, CoralRecord) else record
+
+
+def _start(
+    record: EdgeTpu, options: Mapping[str, str], verbosity: int, earlier_starts: int
+) -> Device:
     if isinstance(record.source, CoralRecord):
-        return CoralDevice(record.source)
+        return CoralDevice(record.source, options=options, verbosity=verbosity)
     config = with_performance(record.source, options)
     if earlier_starts:  # faults happen once: a device that is started again is a new one
         config = replace(config, faults=())

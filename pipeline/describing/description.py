@@ -244,6 +244,11 @@ class Experiment(Described):
         description="measure so long on the devices' clock, in place of `inferences`; needs "
         "arrivals with a rate",
     )
+    deadline_ms: Annotated[Number, Field(gt=0, le=1e9)] | None = Field(
+        default=None,
+        description="an item whose response takes longer is `late`; by default, with arrivals at a "
+        "fixed rate, the time until the next one comes",
+    )
     warmup: Natural = Field(default=20, description="inferences before, one at a time; not counted")
     repeats: Annotated[StrictInt, Field(ge=1, le=1000)] = Field(
         default=1, description="of every point, each with other random numbers"
@@ -287,6 +292,13 @@ class Experiment(Described):
     def paced(self) -> bool:
         """Whether items come at times of their own, and do not wait for those before."""
         return self.arrivals.kind not in UNPACED
+
+    @property
+    def deadline_ns(self) -> float | None:
+        """After which an item is late; ``None`` where nothing says so."""
+        if self.deadline_ms is not None:
+            return self.deadline_ms * 1e6
+        return 1e9 / self.arrivals.per_s if isinstance(self.arrivals, FixedRate) else None
 
     @property
     def parsed_goals(self) -> tuple[Goal, ...]:

@@ -248,6 +248,11 @@ def _needs(point: Point, tree: Placed) -> list[str]:
             "times cannot be told beforehand (clock realtime, compute exact, or a fault other than "
             "slow); use 'auto', or 'processes'."
         )
+    if one.deadline_ns is None and any(goal.figure == "late" for goal in one.parsed_goals):
+        told.append(
+            f"{tree.at(('goals',)).where}: goals limit 'late', but nothing says when an item "
+            "is late; give deadline_ms, or arrivals at a fixed rate."
+        )
     clocks = {device.clock for device in point.pool.devices}
     if len(clocks) > 1:
         told.append(

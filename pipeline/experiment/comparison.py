@@ -71,7 +71,7 @@ _FIGURES = (
 )
 """Field, its values by repeat, and whether more of it is better."""
 
-_COUNTS = ("lost", "failed", "replayed", "overruns")
+_COUNTS = ("lost", "failed", "late", "replayed", "overruns")
 """What should not happen.  More of the last two makes no result wrong: unclear, never worse."""
 
 
@@ -125,9 +125,9 @@ def name_of(one: RunResult) -> str:
 def _counted(name: str, old: RunResult, new: RunResult) -> list[Difference]:
     found = []
     for figure in _COUNTS:
-        a, b = getattr(old, figure), getattr(new, figure)
+        a, b = getattr(old, figure) or 0, getattr(new, figure) or 0
         judgement: Judgement = "better" if b < a else "worse" if b > a else "equal"
-        if judgement == "worse" and figure in _COUNTS[2:]:
+        if judgement == "worse" and figure in _COUNTS[3:]:
             judgement = "unclear"
         found.append(Difference(name, figure, a, b, _relative(a, b), None, judgement))
     if VALID in (old.verdict, new.verdict) and INVALID in (old.verdict, new.verdict):

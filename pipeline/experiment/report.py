@@ -88,10 +88,11 @@ def _table(results: Sequence[RunResult]) -> str:
         ("lost", lambda one: str(one.lost)),
         ("failed", lambda one: str(one.failed)),
         ("replayed", lambda one: str(one.replayed)),
+        ("late", lambda one: "-" if one.late is None else str(one.late)),
         ("overruns", lambda one: str(one.overruns)),
     ]
-    if any(one.lost or one.failed or one.replayed or one.overruns for one in results):
-        wanted = [*wanted[-4:], *wanted[:-4]]
+    if any(one.lost or one.failed or one.replayed or one.late or one.overruns for one in results):
+        wanted = [*wanted[-5:], *wanted[:-5]]
     for column in _judged_by(results):
         if column[0] not in {title for title, _ in needed}:
             needed.append(column)
@@ -121,9 +122,15 @@ def _judged_by(results: Sequence[RunResult]) -> list[_Column]:
 
 def _is_idle(column: _Column, results: Sequence[RunResult]) -> bool:
     values = {column[1](one) for one in results}
-    return column[0] in ("lost", "failed", "replayed", "overruns", "speed-up", "streamed") and (
-        values <= {"0", "-", "0.0M"}
-    )
+    return column[0] in (
+        "lost",
+        "failed",
+        "replayed",
+        "late",
+        "overruns",
+        "speed-up",
+        "streamed",
+    ) and (values <= {"0", "-", "0.0M"})
 
 
 def _both(

@@ -46,7 +46,8 @@ class RunResult:
     each stage, ``throughputs_per_s`` and ``responses_*_ns`` figures of every repeat,
     ``off_chip_bytes`` what each streams at every inference.  ``overruns`` counts
     inferences on the realtime clock for which the host was too slow.  ``lost`` items never came
-    out, ``failed`` ones came out as errors, ``replayed`` ones were computed again.
+    out, ``failed`` ones came out as errors, ``replayed`` ones were computed again, ``late`` ones
+    had a response time above the deadline (``None`` where there is none).
     ``model_factor`` (virtual clock only) says how far off the device model is: four of five real
     latencies lie within the figure divided and multiplied by it.  ``verdict`` is ``VALID`` or
     ``INVALID``, with ``why`` (also where it is ``VALID`` by less than the model's error); ``None``
@@ -90,6 +91,7 @@ class RunResult:
     lost: int
     failed: int
     replayed: int
+    late: int | None
     model_factor: float | None
     verdict: str | None
     why: tuple[str, ...]
@@ -132,6 +134,7 @@ def evaluate(
     """The figures of a point from all of its repeats."""
     experiment = point.experiment
     queued = experiment.arrivals.kind != "saturated"
+    limit_ns = experiment.deadline_ns
     responses = np.concatenate([responses_of(one.items, queued=queued) for one in repeats])
     latencies = np.concatenate([responses_of(one.items, queued=False) for one in repeats])
     alone = [latency for repeat in repeats for latency in repeat.alone_ns]
@@ -178,6 +181,7 @@ def evaluate(
         lost=lost,
         failed=sum(repeat.failed for repeat in repeats),
         replayed=sum(repeat.replayed for repeat in repeats),
+        late=None if limit_ns is None else int((responses > limit_ns).sum()),
         model_factor=1 + max(c.attached_to.spread for c in configs) if virtual else None,
         verdict=None,
         why=(),

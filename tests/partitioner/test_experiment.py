@@ -375,3 +375,20 @@ def test_arithmetic_is_refused_where_it_cannot_tell(
     assert capsys.readouterr().err.startswith(
         f"{path}:7:9: engine is 'recurrence', but pool has devices"
     )
+
+
+def test_items_above_the_deadline_are_late(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "arrivals: {kind: poisson, per_s: 1000}\n"
+    path = experiment(tmp_path, model, more)
+    words = [str(path), "--quiet", "--json", "--set", "segments=1", "--set", "queue_size=1"]
+    assert main(words) == 0
+    (run,) = runs_of(capsys)
+    assert run["late"] is None
+    longest_ms = run["response_max_ns"] / 1e6
+    for deadline_ms, late in ((longest_ms, 0), (longest_ms - 1e-5, 1), (1e-6, 40)):
+        assert main([*words, "--set", f"deadline_ms={deadline_ms:.7f}"]) == 0
+        assert runs_of(capsys)[0]["late"] == late
+    assert main([*words, "--set", "goals=late <= 0"]) == 2
+    assert "give deadline_ms" in capsys.readouterr().err

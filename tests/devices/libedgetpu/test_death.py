@@ -49,10 +49,10 @@ def pool(tmp_path: Path, devices_of) -> Iterator[object]:
     return write
 
 
-@pytest.mark.parametrize("device", ["", "usb:0"])
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_device_killed_in_an_invoke_is_an_error_and_the_next_one_works(
-    pool, small_model, small_executable, device, count
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize(("device", "count"), [("", 1), ("", 2), ("usb:0", 2)])
+def test_a_device_killed_or_stopped_in_an_invoke_is_an_error_and_the_next_one_works(
+    pool, small_model, small_executable, device, count, number
 ):
     pool(f"devices: [{{count: {count}, faults: [{{kind: hang, at: 2}}]}}]")
     interpreter = on_device(small_executable, devices.load_delegate({"device": device}))
@@ -69,10 +69,11 @@ def test_a_device_killed_in_an_invoke_is_an_error_and_the_next_one_works(
 
     thread = threading.Thread(target=invoke)  # it hangs there
     thread.start()
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(number)
     thread.join(30)
     (text,) = outcome
-    assert "the simulated Edge TPU usb:0 ended during an inference" in text
+    assert "the simulated Edge TPU usb:0 " in text
+    assert ("ended during an inference" if number == signal.SIGKILL else "is stopped") in text
     assert "EdgeTpuDelegateForCustomOp" in text
     assert same(run(interpreter, IMAGE), expected)
     (other,) = device_processes()

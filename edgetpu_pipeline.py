@@ -200,6 +200,11 @@ def edgetpu_hosts() -> int:
     return _command("devices.hosts_cli")
 
 
+def lstpu() -> int:
+    """The command ``lstpu``."""
+    return _command("devices.listing.cli")
+
+
 def edgetpu_examples() -> int:
     """The command ``edgetpu-examples``."""
     return _command("pycoral.examples_cli")
@@ -227,8 +232,9 @@ COMMANDS = {
     "partition-with-profiling": "cut a model into segments that take equally long",
     "throughput-experiment": "run pipelines as YAML describes them, and measure them",
     "edgetpu-hosts": "list what simulated devices can be attached to",
+    "lstpu": "list simulated and real Edge TPUs, and what they do",
+    "edgetpu-doctor": "check a machine for real and simulated Edge TPUs",
     "edgetpu-examples": "list and copy short Coral programs",
-    "edgetpu-doctor": "check what this computer has for Coral programs, and real TPUs",
     "edgetpu-pipeline libedgetpu": "the library that programs load as libedgetpu.so.1",
     "python -m zoo": "build networks to try things with",
     "python -m edgetpu_pipeline": "show where the packages of this project are",

@@ -1,4 +1,4 @@
-from .chip import DeviceConfig, Fault, LatencyModel, SimulatedChip
+from .chip import ClockChange, DeviceConfig, Fault, Heat, LatencyModel, SimulatedChip
 from .config import PoolConfig, pool_config_from_mapping, pool_config_from_text
 from .device import (
     Chip,
@@ -25,6 +25,7 @@ from .simulated import SimulatedDevice
 __all__ = [
     "Chip",
     "Clock",
+    "ClockChange",
     "Compute",
     "ConfigError",
     "Deadlines",
@@ -38,6 +39,7 @@ __all__ = [
     "ExecutableInfo",
     "Fault",
     "Health",
+    "Heat",
     "LatencyModel",
     "Link",
     "Loaded",

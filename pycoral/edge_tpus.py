@@ -17,12 +17,15 @@ from pycoral.opened_device import OpenedDevice
 
 _log = logging.getLogger("pycoral")
 
+_NO_OPTIONS: Mapping[str, str] = {}
+
 
 class EdgeTpus:
     """Opens each device once and shares it, as Google's runtime does with its contexts.
 
     A device that was opened stays open until the interpreter exits, when it ends itself.  A real
-    one is taken at once, a simulated one starts its process when a model is first loaded on it.
+    one is taken at once, and so is a simulated one that is exclusive; others start their process
+    when a model is first loaded on them.
     """
 
     def __init__(self) -> None:
@@ -36,16 +39,17 @@ class EdgeTpus:
         """List the devices, open or not.  Raises ``ConfigError``."""
         return attached_devices()
 
-    def open(self, device: str, options: Mapping[str, str] | None = None) -> OpenedDevice:
+    def open(self, device: str, options: Mapping[str, str] = _NO_OPTIONS) -> OpenedDevice:
         """Open, or share, the device a device string means.
 
-        ``options`` are a delegate's, checked; a device that is open keeps those it has.
+        The ``options``, which must be checked, are those of a delegate; of a simulated device
+        ``Performance`` has an effect.  One that is shared stays as it is.
 
         Raises:
             ValueError: there is no such device, with the reason as one sentence.
-            DeviceError: a real device cannot be opened, with the reason.
+            DeviceError: a real or exclusive device cannot be opened, with the reason.
         """
-        asked = {key: value for key, value in (options or {}).items() if key != "device"}
+        asked = {key: value for key, value in options.items() if key != "device"}
         with self._lock:
             present = self.present()
             already = [tpu for tpu in present if _identity(tpu) in self._opened]
@@ -59,7 +63,7 @@ class EdgeTpus:
                     type=record.type,
                     simulated=not real,
                 )
-                if real:
+                if isinstance(record.source, CoralRecord) or record.source.exclusive:
                     opened.start()
                 self._opened[known_as] = opened
                 self._options[known_as] = asked

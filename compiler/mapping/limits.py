@@ -27,6 +27,7 @@ class Source(Enum):
     PAGE = "documentation page"
     PACKAGE = "seen in Google's packages"
     MAINTAINER = "a maintainer's word"
+    REPORTED = "reported"
     ASSUMED = "assumed"
 
 

@@ -40,6 +40,7 @@ from dataclasses import dataclass, replace
 
 from compiler.graph import Graph, state_groups
 from compiler.mapping.support import WITHOUT_WORK, judge, operator_name
+from compiler.mapping.table import HINTS
 from compiler.mapping.turns import makers_of, take_turns
 from compiler.mapping.verdict import Status, Verdict
 
@@ -241,9 +242,11 @@ def _leads_to_8_bits(graph: Graph, index: int, verdict: Verdict) -> bool:
 
 
 def _as_head(graph: Graph, index: int, verdict: Verdict) -> Verdict:
-    """Google's log gives a QUANTIZE in front the status of operators it could map."""
+    """Google's log gives a QUANTIZE in front the status of operators it could map.
+
+    Whatever it is, it is there because of the model's inputs, so that is what could be changed.
+    """
     operator = graph.operators[index]
     reason = f"in front of the Edge TPU's part, for {verdict.reason}"
-    if operator.kind == "QUANTIZE":
-        return replace(verdict, status=Status.LIMITATION, reason=reason)
-    return replace(verdict, reason=reason)
+    status = Status.LIMITATION if operator.kind == "QUANTIZE" else verdict.status
+    return replace(verdict, status=status, reason=reason, hint=HINTS["QUANTIZE"])

@@ -161,7 +161,14 @@ class Keeper:
         present = simulated_devices(wanted.environment)
         with self._lock:
             record = self._choose(wanted, present)
-            return self._taken(Lease(record, wanted, present))
+            lease = self._taken(Lease(record, wanted, present))
+        if lease.opened.is_exclusive:
+            try:
+                lease.opened.start()
+            except BaseException:
+                self.give_back(lease)
+                raise
+        return lease
 
     def _choose(self, wanted: Wanted, present: Sequence[EdgeTpu]) -> EdgeTpu:
         if wanted.path is not None:
@@ -255,6 +262,16 @@ class _Opened:
         self._lock = threading.Lock()
         self._device: SimulatedDevice | None = None
         self._told = ""
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether it is taken at once, as others may have it."""
+        return self._config.exclusive
+
+    def start(self) -> None:
+        """Start it unless it runs.  Raises ``DeviceError``."""
+        with self._lock:
+            self._living()
 
     @property
     def is_dead(self) -> bool:

@@ -45,15 +45,16 @@ def config_sentence(error: ConfigError, tree: Placed, pool: tuple[str, ...] = ("
     device = re.search(r"devices\[(\d+)\]", text)
     if device and isinstance(tree.at((*pool, "devices")).value, list):
         path += ["devices", int(device.group(1))]
-    fault = re.search(r"faults\[(\d+)\]", text)
-    if fault:
-        path += ["faults", int(fault.group(1))]
+    for entry in re.finditer(r"(faults|clock_changes)\[(\d+)\]", text):
+        path += [entry.group(1), int(entry.group(2))]
+    if re.search(r"\b\w+ of heat is", text):
+        path.append("heat")
     said = text.rsplit(": ", 1)[-1]
     unknown = re.match(r"unknown key '(.*?)'", said)
     if unknown:
         holder = tree.at(tuple(path))
         return f"{holder.keys.get(unknown.group(1), holder.where)}: {text}."
-    first = re.match(r"(\w+) (?:of|is|names)", said)
+    first = re.match(r"(\w+) (?:of|is|names|gives)", said)
     if first:
         path.append(first.group(1))
     return f"{tree.at(tuple(path)).where}: {text}."
@@ -139,6 +140,7 @@ def _must(name: str, kind: str, context: Mapping[str, Any], message: str) -> str
         "greater_than": lambda: f"be above {context['gt']:g}",
         "less_than_equal": lambda: f"be {context['le']:,} or less",
         "less_than": lambda: f"be below {context['lt']:g}",
+        "too_long": lambda: f"have {context['max_length']} values at most",
     }
     if kind in limits:
         return limits[kind]()

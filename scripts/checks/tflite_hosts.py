@@ -77,9 +77,7 @@ def main() -> int:
             for host, packages in HOSTS.items():
                 environment = environment_of(folder, python, host, packages)
                 if environment is None:
-                    print(
-                        f"{Path(python).name:<12} {host:<20} is not there, or has no wheel for this Python"
-                    )
+                    print(f"{Path(python).name:<12} {host:<20} has no wheel for this Python")
                     continue
                 failures += run_all(
                     environment, work, expected, f"{Path(python).name:<12} {host:<20}"

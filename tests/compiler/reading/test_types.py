@@ -115,6 +115,16 @@ def test_a_bias_is_there_or_not_named(kind: str, options: str) -> None:
     assert found == [True, kind != "CONV_2D", False]
 
 
+def test_weights_in_a_format_that_is_none() -> None:
+    tiny = Tiny()
+    x, y = tiny.tensor("x"), tiny.tensor("y")
+    w = tiny.tensor("w", (4, 4), data=FILTER[0, 0, 0:1].repeat(4, 0))
+    options = options_of("FullyConnected", weightsFormat=2)
+    tiny.operator("FULLY_CONNECTED", [x, w], [y], options)
+    with pytest.raises(ModelError, match="option weightsFormat is 2, which is no format"):
+        graph_from_bytes(tiny.ends([x], [y]).build(), "m")
+
+
 def test_an_option_that_is_no_type() -> None:
     tiny = Tiny()
     x, y = tiny.tensor("x", IMAGE), tiny.tensor("y", (1, 2, 2, 4))

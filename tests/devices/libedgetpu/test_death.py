@@ -122,13 +122,30 @@ def test_an_error_of_one_inference_is_an_error_of_one_inference(
     assert same(run(interpreter, IMAGE), expected)
 
 
+def test_an_exclusive_device_that_another_program_has(pool, tmp_path, small_executable):
+    device = f"usb:{os.getpid() % 1000}"  # other tests of this machine have other ones
+    pool("{exclusive: true, devices: 1000}")
+    running = program(
+        tmp_path,
+        small_executable,
+        "print(infer(), flush=True)\nimport time; time.sleep(60)\n",
+        device=device,
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline()
+    with pytest.raises(ValueError, match=f"device {device} is in use by process"):
+        devices.load_delegate({"device": device})
+    running.kill()
+    running.communicate()
+
+
 PROGRAM = """
 import os, sys
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, load_delegate
 from devices.libedgetpu import library_path
 
-delegate = load_delegate(str(library_path()))
+delegate = load_delegate(str(library_path()), {"device": sys.argv[3]})
 interpreter = Interpreter(sys.argv[1], experimental_delegates=[delegate])
 interpreter.allocate_tensors()
 source, result = (d[0]["index"] for d in
@@ -140,11 +157,13 @@ def infer():
 """
 
 
-def program(tmp_path: Path, executable: bytes, text: str) -> subprocess.Popen[str]:
+def program(
+    tmp_path: Path, executable: bytes, text: str, device: str = ""
+) -> subprocess.Popen[str]:
     (tmp_path / "model_edgetpu.tflite").write_bytes(executable)
     np.save(tmp_path / "image.npy", IMAGE)
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM + text, "model_edgetpu.tflite", "image.npy"],
+        [sys.executable, "-c", PROGRAM + text, "model_edgetpu.tflite", "image.npy", device],
         stdout=subprocess.PIPE,
         text=True,
         cwd=tmp_path,

@@ -219,6 +219,7 @@ def test_l2norm_may_be_on_the_cpu_and_rescaled_and_the_model_need_not_be_compile
     quantize = NewOperator("QUANTIZE", ("l2norm",), (rescaled,), version=2)
     with_quantize = append_operators(up_to(model, "l2norm"), [quantize])
     weights = NewTensor.constant("w", np.ones((1, 1, 1, DEPTH), np.int8), (1 / 127,), (0,))
+    bias = NewTensor.constant("b", np.zeros(1, np.int32), (1 / 256 / 127,), (0,))
     conv, mul, flat, soft = last.operators[-4:]
     cosines = NewTensor("c", (1, 1, 1, 1), "int8", (1 / 128,), (0,))
     scaled = NewTensor("s", (1, 1, 1, 1), "int8", (1 / 8,), (0,))
@@ -229,7 +230,7 @@ def test_l2norm_may_be_on_the_cpu_and_rescaled_and_the_model_need_not_be_compile
     behind = append_operators(
         with_quantize,
         [
-            NewOperator("CONV_2D", ("rescaled", weights), (cosines,), conv.options, 3),
+            NewOperator("CONV_2D", ("rescaled", weights, bias), (cosines,), conv.options, 3),
             NewOperator("MUL", (cosines, by), (scaled,), mul.options, 2),
             NewOperator("RESHAPE", (scaled, shape), (logits,), flat.options),
             NewOperator("SOFTMAX", (logits,), (made,), soft.options, 2),

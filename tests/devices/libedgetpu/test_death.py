@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 import devices
+from devices.listing.processes import program_of
 from tests.devices.libedgetpu.test_operator import images, on_device, run, same, truth
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -108,6 +109,15 @@ def test_a_keeper_that_is_killed_takes_its_devices_along_and_another_one_serves(
         run(interpreter, IMAGE)
     assert same(run(interpreter, IMAGE), expected)
     assert same(run(on_device(small_executable), IMAGE), expected)
+
+
+def test_its_devices_are_listed_as_those_of_the_program(devices_of, small_executable):
+    devices_of("usb:1")
+    interpreter = on_device(small_executable)
+    (keeper,) = keepers_of(os.getpid())
+    assert program_of(keeper.pid) == program_of(os.getpid())
+    assert program_of(keeper.pid) is not None
+    run(interpreter, IMAGE)
 
 
 def test_an_error_of_one_inference_is_an_error_of_one_inference(

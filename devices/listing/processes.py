@@ -9,7 +9,7 @@ from pathlib import Path
 PROC = Path("/proc")
 _SHOWN_CHARACTERS = 60
 _KEEPER = b"devices.libedgetpu.keeper"
-"""Is in the command line of a process that keeps devices for another; the last word says for which."""
+"""Is in the command line of a process that keeps devices for another, whose id is the last word."""
 
 
 def open_files(proc: Path = PROC) -> Iterator[tuple[int, Path, str]]:

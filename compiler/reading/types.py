@@ -76,10 +76,10 @@ _NUMBERS: dict[str, dict[int, tuple[str, ...]]] = {
 }
 """Inputs that say how, not what: axes, sizes, places.  Which types they may have."""
 
-_NEEDS_ALL = _ALIKE.keys() - {"FULLY_CONNECTED"} | {
+_NEEDS_ALL = _ALIKE.keys() - {"FULLY_CONNECTED", "TRANSPOSE_CONV"} | {
     *("ARG_MAX", "ARG_MIN", "CAST", "DEQUANTIZE", "GATHER", "QUANTIZE", "RANK", "SHAPE", "UNPACK")
 }
-"""Operators that run without none of their inputs; FULLY_CONNECTED does without a bias."""
+"""Operators that do not run without one of their inputs; the two can do without a bias."""
 
 _TYPE_OPTIONS = ("inDataType", "outDataType", "outType", "outputType", "quantizedBiasType")
 """Options that are types."""

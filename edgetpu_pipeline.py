@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import lazy_loader
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 VERSION = "0.1.0"
 """Of the whole project; it stands here so that a command tells it without looking for it."""
@@ -107,6 +110,52 @@ def open_room(
     names: tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
     names = lazy_loader.attach_stub(name, file)
     return names
+
+
+def add_version(parser: ArgumentParser) -> None:
+    """Have a command answer ``--version``, as all of this project do."""
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"{parser.prog} (edgetpu-pipeline {VERSION})",
+        help="print the version and exit",
+    )
+
+
+def parsed(parser: ArgumentParser, arguments: Sequence[str] | None) -> Namespace:
+    """What a command line asks for; a mistyped option is refused with the one that it is like.
+
+    Raises or exits as ``parser.error`` does.
+    """
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        known = _options_of(parser)
+        hints = [meant(one.split("=")[0], known) for one in unknown if one.startswith("-")]
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{next(filter(None, hints), '')}")
+    return options
+
+
+def meant(wrong: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` where something known is like it; dashes are as good as underscores,
+    and a name may end early."""
+    from difflib import get_close_matches  # not needed where nothing is wrong
+
+    names = {name.replace("-", "_").lower(): name for name in known}
+    said = wrong.replace("-", "_").lower()
+    near = get_close_matches(said, names, 1, 0.6)
+    near = near or [name for name in names if name.startswith(said[:8])][:1]
+    return f"; did you mean {names[near[0]]!r}?" if near else ""
+
+
+def _options_of(parser: ArgumentParser) -> set[str]:
+    """Long options of a parser and of the commands below it."""
+    found: set[str] = set()
+    for action in parser._actions:
+        found.update(name for name in action.option_strings if name.startswith("--"))
+        below = action.choices if isinstance(action.choices, dict) else {}
+        for one in below.values():
+            found |= _options_of(one)
+    return found
 
 
 _READER_GONE = 141

@@ -8,6 +8,7 @@ from typing import Any
 
 from devices.chip import CLOCKS_MHZ, DEFAULT_HOSTS, HOSTS, ClockChange, DeviceConfig, Fault, Heat
 from devices.errors import ConfigError
+from edgetpu_pipeline import meant
 
 MAX_DEVICES = 1024
 
@@ -183,6 +184,8 @@ def _mapping(value: object, where: str) -> Mapping[str, Any]:
 def _known(mapping: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
     for key in mapping:
         if key not in allowed:
+            hint = meant(str(key), allowed)
+            allow = f"{hint} The" if hint else "; the"
             raise ConfigError(
-                f"{where}: unknown key {key!r}; the keys allowed are {', '.join(allowed)}"
+                f"{where}: unknown key {key!r}{allow} keys allowed are {', '.join(allowed)}"
             )

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--version", action="version", version=f"edgetpu-pipeline {edgetpu_pipeline.VERSION}"
     )
-    options = parser.parse_args(arguments)
+    options = edgetpu_pipeline.parsed(parser, arguments)
     if options.json:
         told = [{**asdict(host), "power_w": asdict(power_of(host.name))} for host in HOSTS.values()]
         print(json.dumps(told, indent=2))

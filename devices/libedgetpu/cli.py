@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import edgetpu_pipeline
 from devices.libedgetpu.building import FULL_NAME, NAME, BuildError, library_path, write_library
 
 
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"put {NAME} and {FULL_NAME} into a directory, such as /usr/local/lib (then run "
         "ldconfig)",
     )
-    options = parser.parse_args(argv)
+    edgetpu_pipeline.add_version(parser)
+    options = edgetpu_pipeline.parsed(parser, argv)
     try:
         if options.print_path:
             print(library_path().with_name(NAME))

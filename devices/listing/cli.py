@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--version", action="version", version=f"edgetpu-pipeline {edgetpu_pipeline.VERSION}"
     )
-    options = parser.parse_args(arguments)
+    options = edgetpu_pipeline.parsed(parser, arguments)
     if options.watch is None:
         entries = _look()
         print(as_json(entries) if options.json else table(entries) if entries else _NONE)

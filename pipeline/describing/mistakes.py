@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
+import edgetpu_pipeline
 from devices.errors import ConfigError
 from pipeline.describing.placed import Placed
 
@@ -62,10 +62,7 @@ def config_sentence(error: ConfigError, tree: Placed, pool: tuple[str, ...] = ("
 
 def meant(wrong: object, allowed: Iterable[str]) -> str:
     """``; did you mean 'x'`` where something allowed is near."""
-    names = list(allowed)
-    near = get_close_matches(str(wrong).lower(), names, 1, 0.6)
-    near = near or [name for name in names if name.startswith(str(wrong).lower()[:8])][:1]
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return edgetpu_pipeline.meant(str(wrong), allowed)
 
 
 def dotted(path: Path) -> str:

@@ -83,7 +83,8 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         ([1], "x.yaml: found [1] and expected a mapping of keys to values"),
         (
             {"clocks": "virtual"},
-            "x.yaml: unknown key 'clocks'; the keys allowed are link, host, "
+            "x.yaml: unknown key 'clocks'; did you mean 'clock'? The keys "
+            "allowed are link, host, "
             "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
             "noise_tail, unit_sigma, heat, power, clock_changes, faults, "
             "cpu_affinity, exclusive, dfu, runtime_version, devices",
@@ -104,7 +105,8 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         ),
         (
             {"devices": [{"nois": 1}]},
-            "x.yaml: devices[0]: unknown key 'nois'; the keys allowed are link, host, "
+            "x.yaml: devices[0]: unknown key 'nois'; did you mean 'noise_sigma'? The keys "
+            "allowed are link, host, "
             "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
             "noise_tail, unit_sigma, heat, power, clock_changes, faults, "
             "cpu_affinity, exclusive, dfu, runtime_version, count",
@@ -204,8 +206,8 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         ),
         (
             {"heat": {"ambient": 40}},
-            "x.yaml: devices[0]: heat: unknown key 'ambient'; the keys allowed are ambient_c, "
-            "resistance_k_per_w, capacity_j_per_k, trip_c, poll_s",
+            "x.yaml: devices[0]: heat: unknown key 'ambient'; did you mean 'ambient_c'? The keys "
+            "allowed are ambient_c, resistance_k_per_w, capacity_j_per_k, trip_c, poll_s",
         ),
         (
             {"heat": {"trip_c": [80, 70]}},

@@ -107,7 +107,7 @@ PLAN: dict[str, dict[str, str]] = {
         "measuring": "problem solving",
         "sizing": "problem graphs strategies",
         "reporting": "problem certificate measuring sizing",
-        "command": "problem graphs strategies measuring sizing reporting",
+        "command": "problem solving graphs strategies measuring sizing reporting",
         "segmenter": "problem graphs strategies measuring",
         "experiment_timeline": "",
         "experiment_courses": "",

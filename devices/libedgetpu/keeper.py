@@ -67,9 +67,11 @@ def main(fd: int) -> NoReturn:
                 break
             for connection in fds:
                 threading.Thread(target=keeper.serve, args=(connection,), daemon=True).start()
-    keeper.close()
-    release()
-    os._exit(0)
+    try:
+        keeper.close()
+        release()
+    finally:
+        os._exit(0)
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,9 @@ class Keeper:
 
     def close(self) -> None:
         """End all devices."""
-        for opened in self._opened.values():
+        with self._lock:  # others give theirs back meanwhile
+            left = list(self._opened.values())
+        for opened in left:
             opened.close()
 
 

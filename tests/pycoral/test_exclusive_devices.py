@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from pycoral.attached_devices import EdgeTpu
 
 from devices import DeviceConfig
 from devices.attached import EdgeTpu

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from partitioner.problem import ONLY_ORDER
+from partitioner.problem import ONLY_ORDER, Partition
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report
 
@@ -24,19 +24,7 @@ def why(report: Report) -> str:
             text += f" A less even cut with a bottleneck of {milliseconds(fastest)} was found, too."
     elif partition.outcome == "optimal":
         text = f"Optimal: no cut{_among(report)} has a bottleneck below {bottleneck}"
-        if partition.least_gap_ns == partition.gap_ns:
-            text += f" or, with this bottleneck, a gap below {gap}."
-        else:
-            least = milliseconds(partition.least_gap_ns)
-            text += (
-                f"; with this bottleneck, no gap below {gap} was found, and none below {least} "
-                "exists."
-            )
-        if threshold and partition.strategy == "optimal":
-            text += (
-                f" The threshold {milliseconds(threshold)} cannot be met without slowing the "
-                "pipeline down."
-            )
+        text += _on_the_gap(partition, threshold)
     elif partition.outcome == "target":
         text = (
             f"Good enough: the bottleneck {bottleneck} is not above initial_lower_bound_ns, "
@@ -67,6 +55,30 @@ def why(report: Report) -> str:
             f" No cut{_among(report)} is faster than {milliseconds(partition.lower_bound_ns)}, so "
             f"this one is at most {100 * partition.optimality_gap:.1f} % above the optimum."
         )
+    return text
+
+
+def _on_the_gap(partition: Partition, threshold: int) -> str:
+    """What is known of more even cuts that are as fast, and whether one can meet the threshold."""
+    gap = milliseconds(partition.gap_ns)
+    if partition.least_gap_ns >= partition.gap_ns:
+        text = f" or, with this bottleneck, a gap below {gap}."
+    else:
+        # Rounded down, so that what is said of everything below stays true.
+        least = milliseconds(partition.least_gap_ns // 1000 * 1000)
+        text = (
+            f"; with this bottleneck, a gap below {gap} was not found within "
+            f"{partition.measurements} measurements, a cut may exist down to {least}."
+        )
+    if not threshold or partition.strategy not in ("optimal", "exhaustive"):
+        return text
+    if partition.least_gap_ns >= threshold:
+        return text + (
+            f" The threshold {milliseconds(threshold)} cannot be met without slowing the pipeline "
+            "down."
+        )
+    if partition.gap_ns >= threshold:
+        text += f" Whether the threshold {milliseconds(threshold)} can be met is not known."
     return text
 
 

@@ -11,13 +11,7 @@ from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
 from partitioner.command.how_many_command import answer_how_many, asked_how_many
-from partitioner.graphs import (
-    MOST_ASSIGNED,
-    MOST_IDEALS,
-    MOST_MEASURED,
-    OrderChoice,
-    problem_of,
-)
+from partitioner.graphs import problem_asked
 from partitioner.measuring import (
     Confidence,
     DeviceKind,
@@ -46,15 +40,15 @@ _LOGGER = logging.getLogger(__name__)
 class Decision:
     """Where to cut and what led there.
 
-    ``kinds``: the kind of device of each segment.  ``whole_model_ns``: the uncut model on the
-    kind that runs it fastest.  ``partition`` is ``None`` where only numbers of TPUs were compared.
+    ``kinds``: the kind of device of each segment; ``problem``: what the partition answers.
+    ``partition`` is ``None`` where only numbers of TPUs were compared.
     """
 
     partition: Partition | None
     kinds: tuple[DeviceKind, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     confidence: Confidence | None = None
-    whole_model_ns: int | None = None
+    problem: Problem | None = None
     sweep: Sweep | None = None
     recommendation: Recommendation | None = None
 
@@ -129,7 +123,7 @@ class Decider:
                 measurements=self._profilers[0].measurements,
             )
             chosen = (0,) * len(best.segments)
-            return self._judged(best, chosen, sweep, recommendation)
+            return self._judged(best, self._problem(len(chosen)), chosen, sweep, recommendation)
         options = SearchOptions(
             diff_threshold_ns=arguments.diff_threshold_ns,
             target_ns=arguments.initial_lower_bound_ns,
@@ -138,23 +132,24 @@ class Decider:
             timeout_s=arguments.timeout_sec,
             baseline=True,
         )
-        if len(self._kinds) > 1:
+        problem = self._problem(segments, unequal=self.unequal)
+        if self.unequal:
             if arguments.strategy != "optimal":
                 raise ConfigError(
                     f"strategy is {arguments.strategy!r}, but the devices are of "
                     f"{len(self._kinds)} kinds, which only the strategy optimal can choose from; "
                     "use it, or devices of one kind (device_type)."
                 )
-            partition, chosen = self._assigned(segments, options)
+            partition, chosen = self._assigned(problem, options)
         else:
             strategy = STRATEGIES[arguments.strategy]
             (profiler,) = self._profilers
-            partition = strategy(self._problem(segments), profiler, options, self._on_round)
+            partition = strategy(problem, profiler, options, self._on_round)
             chosen = (0,) * segments
         if not asked_how_many(arguments):
-            return self._judged(partition, chosen)
+            return self._judged(partition, problem, chosen)
         sweep, recommendation, _ = self._how_many()
-        return self._judged(partition, chosen, sweep, recommendation)
+        return self._judged(partition, problem, chosen, sweep, recommendation)
 
     def _how_many(self) -> tuple[Sweep, Recommendation, dict[int, Partition]]:
         return answer_how_many(self._arguments, self._graph, self._profilers[0], self._progress)
@@ -162,6 +157,7 @@ class Decider:
     def _judged(
         self,
         partition: Partition,
+        problem: Problem,
         chosen: Sequence[int],
         sweep: Sweep | None = None,
         recommendation: Recommendation | None = None,
@@ -174,9 +170,8 @@ class Decider:
             confidence = confidence_in(
                 ranges,
                 {s: m.estimate for s, m in measured.items()},
-                None if partition.execution_order is None else self._problem(len(ranges)).places,
+                None if partition.execution_order is None else problem.places,
             )
-        whole = [p.measure([(0, len(self._graph))])[0] for p in self._profilers]
         return Decision(
             partition,
             kinds=tuple(self._kinds[q] for q in chosen),
@@ -185,13 +180,14 @@ class Decider:
                 for segment, q in zip(ranges, chosen, strict=True)
             ),
             confidence=confidence,
-            whole_model_ns=min((one for one in whole if one is not None), default=None),
+            problem=problem,
             sweep=sweep,
             recommendation=recommendation,
         )
 
-    def _assigned(self, segments: int, options: SearchOptions) -> tuple[Partition, tuple[int, ...]]:
-        problem = self._problem(segments)
+    def _assigned(
+        self, problem: Problem, options: SearchOptions
+    ) -> tuple[Partition, tuple[int, ...]]:
         counts = [len(kind.devices) for kind in self._kinds]
         while True:
             kinds = [
@@ -205,27 +201,18 @@ class Decider:
             lost = self.lost_devices
             living = [sum(d.name not in lost for d in kind.devices) for kind in self._kinds]
             fits = all(chosen.count(q) <= count for q, count in enumerate(living))
-            if fits or sum(living) < segments:  # or whatever there is to be had
+            if fits or sum(living) < problem.num_segments:  # or whatever there is to be had
                 return found.partition, chosen
             counts = living  # a device died meanwhile; what it measured is still known
 
-    def _problem(self, segments: int) -> Problem:
-        """The problem in the orders asked for.
-
-        Bisection and cuts of one's own know that of the file alone; the split by parameter count
-        is that of ``edgetpu_compiler``, in the order of Coral's tools unless that of the file is
-        asked for.
-        """
-        strategy = self._arguments.strategy
-        order: OrderChoice = self._arguments.order
-        if order == "any" and strategy not in ("optimal", "exhaustive"):
-            order = "coral" if strategy == "parameter-count" else "file"
-        most = MOST_MEASURED if strategy == "exhaustive" else MOST_IDEALS
-        return problem_of(
+    def _problem(self, segments: int, *, unequal: bool = False) -> Problem:
+        arguments = self._arguments
+        return problem_asked(
             self._graph,
             segments,
-            partition_search_step=self._arguments.partition_search_step,
-            start_cuts=self._arguments.cuts,
-            order=order,
-            most_ideals=MOST_ASSIGNED if self.unequal else most,
+            strategy=arguments.strategy,
+            order=arguments.order,
+            partition_search_step=arguments.partition_search_step,
+            cuts=arguments.cuts,
+            unequal=unequal,
         )

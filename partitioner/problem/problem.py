@@ -24,6 +24,7 @@ from partitioner.problem.ranges import (
     Range,
     check_cuts,
     cuts_of,
+    operators_of,
     ranges_of,
     runs_of,
     set_of,
@@ -85,6 +86,22 @@ class Problem:
         """The segments between cuts given as numbers of :attr:`places`."""
         edges = (0, *cuts, len(self.places) - 1)
         return tuple(self.places.operators(i, j) for i, j in pairwise(edges))
+
+    def allows(self, segments: Sequence[Range]) -> bool:
+        """Whether all operators are cut into these, and at places where that may be."""
+        done = list(accumulate(map(set_of, segments)))
+        sizes = accumulate(len(operators_of(segment)) for segment in segments)
+        if len(done) != self.num_segments or done[-1] != (1 << self.num_operators) - 1:
+            return False
+        if any(ideal.bit_count() != size for ideal, size in zip(done, sizes, strict=True)):
+            return False
+        if self.ideals is not None:
+            return set(done) <= set(self.ideals.sets)
+        choices = self.cut_choices or (self.positions,) * (len(done) - 1)
+        return all(
+            ideal & (ideal + 1) == 0 and ideal.bit_count() in allowed
+            for ideal, allowed in zip(done[:-1], choices, strict=True)
+        )
 
     def bytes_across(self, segments: Sequence[Range]) -> int:
         """What crosses the cuts between the segments, added up; 0 where that is not known."""

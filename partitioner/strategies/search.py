@@ -200,4 +200,6 @@ class _Search:
             lower_bound_ns=int(bound),
             least_gap_ns=self._prospects.least_gap(beliefs, best, bound),
             guard=self._known.guard,
+            bases=(self._known.basis,),
+            limit=self._aims.limit,
         )

@@ -52,7 +52,6 @@ class Knowledge:
 
     def __init__(self, places: Places, features: Features | None) -> None:
         self._places = places
-        self._total = max(1, places.distinct_segments)
         self._latency: dict[tuple[int, int], float] = {}
         self._bounded_by_model = features is not None
         self._features: Features = features or _counting(places)

@@ -44,7 +44,9 @@ class Problem:
     gives, for each of the cuts, the positions it may take (``None``: every position).
     ``cut_bytes[p]`` is what crosses a cut at position ``p`` (length ``num_operators + 1``), or at
     each of the ideals, used to choose among cuts that are equally fast and equally balanced.
-    ``features`` feed the cost model; without them the search relies on what it measures alone.
+    ``features`` feed the cost model.  Without them bounds rest on what is measured alone, which
+    proves something only where every segment's boundary costs the same; ``boundaries_alike``
+    vouches for that.
     ``first_output`` is the first operator whose results no operator reads (``None``: the last one)
     and ``step`` the operators by which a cut moves; bisection needs them.
 
@@ -63,6 +65,7 @@ class Problem:
     ideals: Ideals | None = field(default=None, compare=False)
     start_ideals: tuple[int, ...] | None = None
     order: str = FILE_ORDER
+    boundaries_alike: bool = False
 
     @cached_property
     def places(self) -> Places:

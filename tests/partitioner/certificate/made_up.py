@@ -61,7 +61,7 @@ def branched(strategy: str = "optimal") -> tuple[Any, Problem]:
     """Two branches, in all orders, without features."""
     before = tuple(map(frozenset, ((), (0,), (1,), (0,), (3,), (2, 4))))
     ideals = all_ideals(tuple(frozenset(entry) for entry in before))
-    problem = Problem(6, 3, (2, 4), ideals=ideals, order="all orders")
+    problem = Problem(6, 3, (2, 4), ideals=ideals, order="all orders", boundaries_alike=True)
     work = (40, 9, 8, 30, 7, 20)
 
     def cost(*runs: int) -> int:

@@ -50,6 +50,7 @@ def problem_in(before: Before, k: int, features: SetFeatures | None = None) -> P
         features=features,
         ideals=ideals,
         order="all orders",
+        boundaries_alike=features is None,
     )
 
 

@@ -134,7 +134,7 @@ def test_fewest_bytes_among_the_fastest_and_most_even() -> None:
     for _ in range(20):
         tolls = (0, *(int(t) for t in random.integers(1, 50, 11)), 0)
         work = np.concatenate([[0], np.cumsum(random.choice([0, 0, 5], 12))])
-        problem = Problem(12, 3, (4, 8), cut_bytes=tolls)
+        problem = Problem(12, 3, (4, 8), cut_bytes=tolls, boundaries_alike=True)
 
         def cost(first: int, end: int, work: np.ndarray = work) -> int:
             return int(1 + work[end] - work[first])

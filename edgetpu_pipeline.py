@@ -22,6 +22,8 @@ import lazy_loader
 VERSION = "0.1.0"
 """Of the whole project; it stands here so that a command tells it without looking for it."""
 
+__version__ = VERSION
+
 BUILDS_ON = {
     "devices": (),
     "zoo": (),
@@ -194,6 +196,16 @@ def partition_with_profiling() -> int:
 def edgetpu_hosts() -> int:
     """The command ``edgetpu-hosts``."""
     return _command("devices.hosts_cli")
+
+
+def edgetpu_examples() -> int:
+    """The command ``edgetpu-examples``."""
+    return _command("pycoral.examples_cli")
+
+
+def edgetpu_doctor() -> int:
+    """The command ``edgetpu-doctor``."""
+    return _command("pycoral.doctor.cli")
 
 
 def zoo() -> int:

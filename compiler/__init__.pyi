@@ -1,3 +1,4 @@
+from .appending import NewOperator, NewTensor, append_operators, look_at, up_to
 from .compile import (
     compile_graph,
     compile_operators,
@@ -41,9 +42,12 @@ __all__ = [
     "FlagParser",
     "Graph",
     "Mark",
+    "NewOperator",
+    "NewTensor",
     "Operator",
     "Status",
     "Tensor",
+    "append_operators",
     "boundary",
     "boundary_of",
     "compile_file",
@@ -58,9 +62,11 @@ __all__ = [
     "cut_operators",
     "first_come",
     "graph_from_bytes",
+    "look_at",
     "parameter_count_cuts",
     "parameter_count_parts",
     "parts_at",
     "read_graph",
     "segment_stem",
+    "up_to",
 ]

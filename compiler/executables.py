@@ -57,13 +57,23 @@ class SubgraphReport:
 
 
 @dataclass(frozen=True)
+class FoldedReport:
+    """An operator whose result was known when the model was compiled; counts as others do."""
+
+    index: int
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
 class CompileReport:
     """What the compiler's log says about one executable.
 
     ``input_bytes`` is the size of the model file, or of the uncompiled segment.  ``details`` holds
     the segment's operators in execution order; ``remaining_on_chip_bytes`` is what is left of the
     parameter memory after this model's share.  ``subgraphs`` are the Edge TPU's parts; sizes are
-    those of all of them.
+    those of all of them.  ``folded`` are the model's operators that are in no executable, because
+    what they compute is a constant there.
     """
 
     input_bytes: int
@@ -73,6 +83,7 @@ class CompileReport:
     off_chip_bytes: int
     details: tuple[OperatorReport, ...]
     subgraphs: tuple[SubgraphReport, ...]
+    folded: tuple[FoldedReport, ...] = ()
 
     @property
     def operators(self) -> tuple[tuple[str, Status], ...]:
@@ -253,6 +264,7 @@ def _write(plan: Plan, infos: _Placed, deadline: Deadline) -> CompiledSegment:
             operator_report(plan.graph, i, verdict) for i, verdict in plan.mapping.verdicts.items()
         ),
         subgraphs=_subgraphs(plan),
+        folded=folded_report(plan.graph),
     )
     return CompiledSegment(data=data, infos=infos, report=report, plan=plan)
 
@@ -267,6 +279,14 @@ def _subgraphs(plan: Plan) -> tuple[SubgraphReport, ...]:
         if indices:
             found.append(SubgraphReport(indices, min(behind, default=None)))
     return tuple(found)
+
+
+def folded_report(graph: Graph) -> tuple[FoldedReport, ...]:
+    """What to say of the operators that a graph was read without."""
+    return tuple(
+        FoldedReport(one.file_index, one.kind, graph.tensors[one.outputs[0]].name)
+        for one in graph.folded
+    )
 
 
 def operator_report(graph: Graph, index: int, verdict: Verdict) -> OperatorReport:

@@ -108,7 +108,9 @@ class Graph:
     """A model, read.
 
     ``source`` is the schema object tree that cuts copy from: read only.  ``attached`` is what
-    follows the flatbuffer in the file, such as a zip archive of labels.
+    follows the flatbuffer in the file, such as a zip archive of labels.  ``folded`` are operators
+    of the file that are not among ``operators``, because their results were known when it was read:
+    these are constants here, though not in ``source``; they keep the numbers they had.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Graph:
     source: Any
     source_bytes: int
     attached: bytes = b""
+    folded: tuple[Operator, ...] = ()
 
     def read_by(self, index: int) -> tuple[int, ...]:
         """Tensors operator ``index`` reads, without the optional ones left out, each once."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import edgetpu_pipeline
-from compiler.reasons import reasons, share_line, subgraphs
+from compiler.reasons import folded, reasons, share_line, subgraphs
 
 if TYPE_CHECKING:  # the version is told without importing what compiles
     from compiler.executables import CompileReport
@@ -101,7 +101,8 @@ def operation_log(report: CompileReport, names: OutputNames) -> str:
 
 
 def explained(report: CompileReport) -> str:
-    """Google's table, and below it several subgraphs, and why operators were left to the CPU."""
-    told = "\n".join(filter(None, (subgraphs(report), reasons(report))))
+    """Google's table, and below it what it does not tell: several subgraphs, operators that became
+    constants, why others were left to the CPU."""
+    told = "\n".join(filter(None, (subgraphs(report), folded(report), reasons(report))))
     table = operation_table(report.operators)
     return f"{table}\n\n{told}" if told else table

@@ -55,6 +55,18 @@ def subgraphs(report: CompileReport) -> str:
     return "\n".join(lines)
 
 
+def folded(report: CompileReport) -> str:
+    """Which operators are in no executable, for their results are constants; empty if none is."""
+    if not report.folded:
+        return ""
+    count, them = len(report.folded), _span([one.index for one in report.folded])
+    kinds = ", ".join(dict.fromkeys(one.kind for one in report.folded))
+    return (
+        f"Computed by the compiler: {count} operation{'s' if count > 1 else ''} {them} ({kinds}), "
+        "for the sizes in the file"
+    )
+
+
 def _span(indices: Sequence[int]) -> str:
     if len(indices) == 1:
         return f"#{indices[0]}"
@@ -109,5 +121,8 @@ def as_data(report: CompileReport) -> dict[str, Any]:
                 "assumed": one.verdict.assumed,
             }
             for one in report.details
+        ],
+        "computed_by_the_compiler": [
+            {"index": one.index, "kind": one.kind, "name": one.name} for one in report.folded
         ],
     }

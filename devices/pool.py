@@ -12,7 +12,7 @@ from types import TracebackType
 
 from devices.chip import RUNTIME_VERSION, DeviceConfig
 from devices.config import PoolConfig
-from devices.coral import CoralDevice, list_coral_devices
+from devices.coral import CoralDevice, list_coral_devices, why_none_attached
 from devices.device import Clock, Compute, Device, Link
 from devices.errors import ConfigError, DeviceError
 from devices.hosted import Deadlines, ProcessDevice, close_devices
@@ -22,6 +22,9 @@ from devices.simulated import SimulatedDevice
 BEGIN_S = 1.0
 """How long closing waits for a process that is being started to be known: far longer than that
 takes, unless who starts it is starved or stopped; then the process ends by itself."""
+
+
+_RESTARTABLE = (SimulatedDevice, CoralDevice)
 
 
 class DevicePool:
@@ -75,7 +78,7 @@ class DevicePool:
         self._beginning = 0
         """Devices whose processes are being started and are not known yet."""
         self._begun = threading.Condition(self._lock)
-        self._starting: dict[SimulatedDevice, Device] = {}
+        self._starting: dict[ProcessDevice, Device] = {}
         """Devices that are not ready yet, and in whose place they are to be."""
         self._successors: weakref.WeakKeyDictionary[Device, Device] = weakref.WeakKeyDictionary()
 
@@ -121,10 +124,7 @@ class DevicePool:
         """
         records = list_coral_devices()
         if not records:
-            raise DeviceError(
-                "no Edge TPU is attached: /sys/class/apex is empty (PCIe) and no USB device is "
-                "18d1:9302 or 1a6e:089a; attach one, or use simulated devices"
-            )
+            raise DeviceError(why_none_attached())
         launchers = [partial(CoralDevice, record, wait=False) for record in records]
         return cls.of(_start_all(launchers))
 
@@ -163,19 +163,25 @@ class DevicePool:
         )
 
     def restart(self, device: Device) -> Device:
-        """Put a new process in the place of a simulated device, dead or alive, and return it.
+        """Put a new process in the place of a device, dead or alive, and return it.
 
         It has the same name and configuration except for the faults, which happen once; nothing
-        is loaded on it.  Several threads may restart one device: all get the same new one.
+        is loaded on it.  A real one is opened anew, at the same path.  Several threads may restart
+        one device: all get the same new one.
         Raises ``DeviceError`` for a device of another kind or pool.
         """
-        if not self.can_restart(device) or not isinstance(device, SimulatedDevice):
+        if not self.can_restart(device) or not isinstance(device, _RESTARTABLE):
             raise DeviceError(
-                f"device {device.name} cannot be started anew: it is not a simulated device of "
-                "this pool, or the pool is closed; use a spare device"
+                f"device {device.name} cannot be started anew: it is not a simulated or real "
+                "device of this pool, or the pool is closed; use a spare device"
             )
         device.close()
-        fresh = self._start(device)
+        try:
+            fresh = self._start(device)
+        except DeviceError:  # a real one is open once: another thread may have been faster
+            if self.successor(device) is device:
+                raise
+            return self.successor(device)
         with self._lock:
             places = [place for place, own in enumerate(self._devices) if own is device]
             wanted = bool(places) and not self._closed
@@ -188,7 +194,7 @@ class DevicePool:
             fresh.close()
         return self.successor(device)
 
-    def _start(self, lost: SimulatedDevice) -> SimulatedDevice:
+    def _start(self, lost: SimulatedDevice | CoralDevice) -> ProcessDevice:
         with self._lock:
             if self._is_closed():
                 raise DeviceError(
@@ -196,9 +202,7 @@ class DevicePool:
                 )
             self._beginning += 1
         try:
-            fresh = SimulatedDevice(
-                lost.name, replace(lost.config, faults=()), deadlines=self._deadlines, wait=False
-            )
+            fresh = self._anew(lost)
             with self._lock:
                 self._starting[fresh] = lost
         finally:
@@ -214,6 +218,12 @@ class DevicePool:
                 del self._starting[fresh]
         return fresh
 
+    def _anew(self, lost: SimulatedDevice | CoralDevice) -> ProcessDevice:
+        if isinstance(lost, CoralDevice):
+            return lost.opened_anew()
+        config = replace(lost.config, faults=())
+        return SimulatedDevice(lost.name, config, deadlines=self._deadlines, wait=False)
+
     def successor(self, device: Device) -> Device:
         """What is in the place of a device now: itself, or who was started anew for it."""
         while device in self._successors:
@@ -223,7 +233,7 @@ class DevicePool:
     def can_restart(self, device: Device) -> bool:
         """Whether :meth:`restart` could be asked for this device."""
         known = any(device is own for own in self._devices)
-        return known and isinstance(device, SimulatedDevice) and not self._closed
+        return known and isinstance(device, _RESTARTABLE) and not self._closed
 
     def _is_closed(self) -> bool:
         return self._closed

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from devices.chip import DeviceConfig, LatencyModel, Reader, SimulatedChip
+from devices.chip import LITERT, DeviceConfig, LatencyModel, Reader, SimulatedChip
 from devices.device import Device
 from devices.hosted import Deadlines, ProcessDevice
 
 _MODULES = ("devices.chip.simulated_chip", "devices.executable.file")
-_ENGINE = "ai_edge_litert.interpreter"
 
 
 class SimulatedDevice(ProcessDevice):
@@ -39,7 +38,7 @@ class SimulatedDevice(ProcessDevice):
             clock=self.config.clock,
             compute=self.config.compute,
             cpu_affinity=self.config.cpu_affinity,
-            modules=_MODULES if self.config.compute == "none" else (*_MODULES, _ENGINE),
+            modules=_MODULES if self.config.compute == "none" else (*_MODULES, LITERT),
             deadlines=deadlines,
             wait=wait,
         )

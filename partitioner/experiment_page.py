@@ -7,7 +7,7 @@ from html import escape
 
 from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
 from partitioner.experiment_timeline import queue_section, timeline
-from pipeline.experiment import RunResult, label_of, likely_of
+from pipeline.experiment import RunResult, label_of, likely_of, trace_name
 
 _COLOURS = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "streaming")
 """Classes of the page's look that colour lines and dots."""
@@ -199,7 +199,7 @@ def _table(results: Sequence[RunResult], words: str) -> str:
     titles = ["verdict", "TPUs", "items/s", *(["likely"] if virtual else [])]
     titles += ["95 % of the mean", "speed-up"]
     titles += ["p50", "p90", "p95", "p99", "max", "alone", "slowest stage", "gap", "CPU"]
-    titles += ["streamed", "lost", "failed", "replayed", "overruns"]
+    titles += ["streamed", "lost", "failed", "replayed", "late", "overruns"]
     rows = [_row(one, swept, virtual) for one in results]
     return (
         f"<section><h2>All points</h2><p class='note'>{words}; times are response times under "
@@ -228,7 +228,9 @@ def _row(one: RunResult, swept: Sequence[str], virtual: bool) -> str:
         _ms(one.gap_ns),
         f"{100 * one.cpu_share:.0f} %",
         f"{sum(one.off_chip_bytes) / 2**20:.2f} MiB",
-        *map(str, (one.lost, one.failed, one.replayed, one.overruns)),
+        *map(str, (one.lost, one.failed, one.replayed)),
+        "-" if one.late is None else str(one.late),
+        str(one.overruns),
     ]
     verdict = (
         f"<span class='{one.verdict.lower()}' title='{escape('; '.join(one.why))}'>"
@@ -271,7 +273,17 @@ def _details(one: RunResult) -> str:
         f"{escape(', '.join(one.devices))}</p>"
         "<h2>Devices busy, and how long items wait before them</h2>"
         f"{legend([('compute', 'busy'), ('overhead', 'idle')])}{stacked_bars(bars)}"
-        f"{timeline(one)}{queue_section(one)}</section>"
+        f"{timeline(one)}{_trace_link(one)}{queue_section(one)}</section>"
+    )
+
+
+def _trace_link(one: RunResult) -> str:
+    if not one.drawn:
+        return ""
+    name = trace_name(one)
+    return (
+        f'<p class="note"><a href="{name}" download>{name}</a> holds these items for '
+        "ui.perfetto.dev (Open trace file).</p>"
     )
 
 

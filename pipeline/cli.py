@@ -21,6 +21,7 @@ from types import FrameType
 import edgetpu_pipeline
 from devices.errors import ConfigError, EdgeTpuError
 from devices.files import write_together
+from pipeline import compare_cli
 from pipeline.describing import (
     ExperimentSpec,
     format_plan,
@@ -41,10 +42,13 @@ from pipeline.experiment import (
     format_csv,
     format_report,
     label_of,
+    parquet_of,
     read_run,
     report_as_dict,
     results_of,
     run_experiment,
+    trace_name,
+    trace_of,
     with_speed_ups,
 )
 from pipeline.observing import configure_logging, remove_logging
@@ -68,6 +72,7 @@ examples:
   throughput-experiment rack.yaml --output rack-1      results into the folder rack-1
   throughput-experiment rack.yaml --set pool.link=pcie --set segments=1-8
   throughput-experiment --resume rack-1                go on where a run was interrupted
+  throughput-experiment compare rack-1 rack-2          what changed beyond noise
   throughput-experiment --schema > experiment.schema.json       for editors
 
 A file may be as short as:
@@ -132,8 +137,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(segmenter: Segmenter, page: Page, argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code (2 for bad input)."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["compare"]:
+        return compare_cli.main(words[1:])
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(words)
     if arguments.list or arguments.schema:
         print(listing() if arguments.list else schema_text(), end="\n" if arguments.list else "")
         return 0
@@ -227,15 +235,19 @@ def _print(
 def _write(folder: Path, spec: ExperimentSpec, results: Sequence[RunResult], page: Page) -> None:
     report = json.dumps(report_as_dict(spec.name, results), indent=2)
     config = (folder / CONFIG).read_text(encoding="utf-8")
-    write_together(
-        folder,
-        {
-            "results.json": report.encode() + b"\n",
-            "results.csv": format_csv(results).encode(),
-            "report.html": page(spec.name, results, config).encode(),
-        },
-        option="--output",
-    )
+    files = {
+        "results.json": report.encode() + b"\n",
+        "results.csv": format_csv(results).encode(),
+        "report.html": page(spec.name, results, config).encode(),
+    }
+    if results and (parquet := parquet_of(results)) is not None:
+        files["results.parquet"] = parquet
+    traces = {Path(trace_name(one)): trace_of(one).encode() for one in results if one.drawn}
+    if traces:  # first, because the page leads there
+        within = next(iter(traces)).parent
+        named = {path.name: data for path, data in traces.items()}
+        write_together(folder / within, named, option="--output")
+    write_together(folder, files, option="--output")
 
 
 def _free(name: str) -> Path:

@@ -23,7 +23,9 @@ class EdgeTpuDelegate:
 
 
 def check_options(options: Mapping[str, str]) -> None:
-    """Check the options of a delegate as libedgetpu does; unknown ones are logged and ignored.
+    """Check the options of a delegate as libedgetpu does; unknown ones are logged.
+
+    libedgetpu itself says nothing of a wrong one but that it failed.
 
     Raises:
         ValueError: an option has a value it cannot have, as one sentence.
@@ -42,7 +44,7 @@ def check_options(options: Mapping[str, str]) -> None:
                     f"{_MAX_BULK_IN_QUEUE_LENGTH}"
                 )
         else:
-            _log.warning("the delegate option %r is not known and has no effect", key)
+            _log.warning("the delegate option %r is not known", key)
 
 
 def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:

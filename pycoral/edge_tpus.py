@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -13,6 +15,11 @@ from devices.simulated import SimulatedDevice
 from pycoral.attached_devices import EdgeTpu, attached_devices
 from pycoral.device_selection import select_device
 from pycoral.opened_device import OpenedDevice
+
+_log = logging.getLogger("pycoral")
+
+_CLOCKS_MHZ = {"Low": 63, "Medium": 125, "High": 250}
+"""Of the option ``Performance`` (libedgetpu's documentation); ``Max`` is what the host has."""
 
 
 class EdgeTpus:
@@ -24,45 +31,76 @@ class EdgeTpus:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._opened: dict[EdgeTpu, OpenedDevice] = {}
+        self._opened: dict[EdgeTpu | str, OpenedDevice] = {}
+        self._options: dict[EdgeTpu | str, Mapping[str, str]] = {}
+        self.verbosity = 0
+        """Of the libraries of real devices that are opened from now on."""
 
     def present(self) -> tuple[EdgeTpu, ...]:
         """List the devices, open or not.  Raises ``ConfigError``."""
         return attached_devices()
 
-    def open(self, device: str) -> OpenedDevice:
+    def open(self, device: str, options: Mapping[str, str] | None = None) -> OpenedDevice:
         """Open, or share, the device a device string means.
+
+        ``options`` are a delegate's, checked; a device that is open keeps those it has.
 
         Raises:
             ValueError: there is no such device, with the reason as one sentence.
             DeviceError: a real device cannot be opened, with the reason.
         """
+        asked = {key: value for key, value in (options or {}).items() if key != "device"}
         with self._lock:
-            record = select_device(device, self.present(), self._opened)
-            if record not in self._opened:
+            present = self.present()
+            already = [tpu for tpu in present if _identity(tpu) in self._opened]
+            record = select_device(device, present, already)
+            known_as = _identity(record)
+            if known_as not in self._opened:
                 real = isinstance(record.source, CoralRecord)
                 opened = OpenedDevice(
-                    record.name, partial(_start, record), type=record.type, simulated=not real
+                    record.name,
+                    partial(_start, record, asked, self.verbosity),
+                    type=record.type,
+                    simulated=not real,
                 )
                 if real:
                     opened.start()
-                self._opened[record] = opened
-            return self._opened[record]
+                self._opened[known_as] = opened
+                self._options[known_as] = asked
+            elif asked and asked != self._options[known_as]:
+                _log.warning(
+                    "device %s is open with the options %s, so %s have no effect",
+                    record.name,
+                    self._options[known_as],
+                    asked,
+                )
+            return self._opened[known_as]
 
     def close(self) -> None:
         """End every device that is running; interpreters on them need ``allocate_tensors``."""
         with self._lock:
             opened = list(self._opened.values())
             self._opened.clear()
+            self._options.clear()
         for device in opened:
             device.close()
 
 
-def _start(record: EdgeTpu, earlier_starts: int) -> Device:
+def _identity(record: EdgeTpu) -> EdgeTpu | str:
+    """A real device is the one at a path, which it keeps when other devices come and go."""
+    return record.path if isinstance(record.source, CoralRecord) else record
+
+
+def _start(
+    record: EdgeTpu, options: Mapping[str, str], verbosity: int, earlier_starts: int
+) -> Device:
     if isinstance(record.source, CoralRecord):
-        return CoralDevice(record.source)
+        return CoralDevice(record.source, options=options, verbosity=verbosity)
     # Faults happen once: a device that is started again is a new one.
     config = replace(record.source, faults=()) if earlier_starts else record.source
+    clock_mhz = _CLOCKS_MHZ.get(options.get("Performance", ""), config.clock_mhz)
+    if config.link == "usb" and clock_mhz < config.clock_mhz:  # PCIe ignores it
+        config = replace(config, clock_mhz=clock_mhz)
     return SimulatedDevice(record.name, config)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import struct
@@ -11,8 +12,11 @@ from typing import Any
 
 from ai_edge_litert.interpreter import Interpreter
 
-from devices.errors import ModelError
+from devices.apart import survive_apart
+from devices.errors import DeviceError, ModelError
 from devices.executable import CUSTOM_OPERATOR, METADATA_NAME, read_executable
+
+_log = logging.getLogger("pycoral")
 
 CONTENT_NAME = "<model content>"
 """How a model that was given as bytes is called in messages."""
@@ -73,6 +77,21 @@ class ModelFile:
                 return any(content.find(mark) >= 0 for mark in _MARKS)
         except (OSError, ValueError):  # not there, or empty
             return False
+
+    def check_survived(self) -> None:
+        """Check that LiteRT lives through preparing the model, in a process of its own.
+
+        For a model that is not compiled, which LiteRT runs in this process.
+
+        Raises:
+            ModelError: LiteRT dies of it.
+        """
+        try:
+            survive_apart(self.path, self.name)
+        except ModelError:
+            raise
+        except DeviceError as error:
+            _log.warning("%s is not tried in another process before: %s", self.name, error)
 
     def check_executable(self) -> None:
         """Check that this project's compiler made the file, and that it is whole.

@@ -10,11 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import edgetpu_pipeline
+import zoo
 from compiler.accuracy.fitting import FITTED, Numbers, fit
 from compiler.accuracy.measured import measurements
 from compiler.accuracy.onchip import onchip_report
-from compiler.accuracy.packages import as_markdown, compare
+from compiler.accuracy.packages import as_markdown, compare, compare_zoo, cuts_as_markdown
 from compiler.accuracy.reporting import in_a_sentence, latency_report, plot, rows
+from compiler.accuracy.segments import segments_as_markdown
 from devices.errors import ConfigError
 from devices.files import write_together
 
@@ -22,7 +24,9 @@ _DESCRIPTION = """\
 Beside Google's compiler (FOLDER): every NAME_edgetpu.tflite of Google's in these folders whose
 original NAME.tflite lies there, too, is compared with what is made of the original: operators left
 to the CPU, parameters kept on the chip and streamed, instructions, inputs and outputs.  Models
-without a package are shown alone.
+without a package are shown alone.  With --zoo, which takes a minute, also the networks of the zoo,
+where --num_segments cuts all of these models, and the segments of the one network of which Google's
+are public.
 
 Beside real Edge TPUs (--latency): published latencies of networks of the zoo, which are compiled
 and timed as a user's models are; then the same with numbers fitted without the network in question.
@@ -38,18 +42,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sections: dict[str, str] = {}
     data: object
     if given.latency:
-        found = rows(measurements(), progress=lambda line: print(line, file=sys.stderr))
+        found = rows(measurements(), progress=_tell)
         data, sections["latency"] = [asdict(row) for row in found], latency_report(found)
         sections["accuracy"] = in_a_sentence(found)
         if given.plot:
             write_together(given.plot.parent, {given.plot.name: plot(found).encode()})
     else:
         compared = list(compare(given.folders))
-        if not compared:
+        if not (compared or given.zoo):
             where = given.folders[0] if given.folders else "no folder"
             print(f"There is no .tflite file in {where}; name a folder.", file=sys.stderr)
             return 2
-        data, sections["packages"] = [asdict(one) for one in compared], as_markdown(compared)
+        if compared:
+            sections["packages"] = as_markdown(compared)
+        if given.zoo:
+            built = list(compare_zoo(zoo.names(), _tell))
+            sections["zoo"] = as_markdown(built)
+            compared += built
+            sections["cuts"] = cuts_as_markdown(compared)
+            _tell("segments")
+            sections["segments"] = segments_as_markdown()
+        data = [asdict(one) for one in compared]
         sections["onchip"] = onchip_report()
     if given.write:
         try:
@@ -62,6 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(json.dumps(data, indent=2) if given.json else "\n\n".join(sections.values()))
     return 0
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def filled(page: str, sections: Mapping[str, str]) -> str:
@@ -99,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
+    parser.add_argument("--zoo", action="store_true", help="the networks of the zoo, too, and cuts")
     parser.add_argument("--latency", action="store_true", help="compare with published latencies")
     parser.add_argument(
         "--fit", action="store_true", help="print the numbers that fit the latencies best"

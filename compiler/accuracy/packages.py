@@ -1,16 +1,28 @@
-"""What this compiler makes of models, beside what Google's made of them."""
+"""What this compiler makes of models, beside what Google's made of them.
+
+Google's packages lie beside their originals, or what was read in them is in ``packages.csv``: of
+public packages whose originals, or the same networks in the zoo, can be compiled here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from statistics import median
 
 from compiler.compile import compile_graph
-from compiler.reading import read_graph
+from compiler.cutting import parameter_count_parts
+from compiler.graph import Graph
+from compiler.reading import graph_from_bytes, read_graph
 from devices.errors import EdgeTpuError, ModelError
 from devices.executable import describe_google_package, executable_from_bytes
+
+SEGMENTS = (2, 3, 4)
+"""Into how many segments models are cut for the table."""
 
 _SUFFIX = "_edgetpu"
 _PADDED_TO = 8
@@ -31,12 +43,18 @@ class Figures:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model, our figures, and Google's where there is a package; else why we have none."""
+    """A model, our figures, and Google's where there is a package; else why we have none.
+
+    ``package`` says where Google's is, ``cuts`` how many operators each segment has, cut by
+    ``--num_segments`` into each of :data:`SEGMENTS`; empty where the model cannot be cut so often.
+    """
 
     model: str
     ours: Figures | None
     google: Figures | None
+    package: str = ""
     refused: str = ""
+    cuts: tuple[tuple[int, ...], ...] = ()
 
 
 def compare(folders: Sequence[Path]) -> Iterator[Comparison]:
@@ -45,17 +63,46 @@ def compare(folders: Sequence[Path]) -> Iterator[Comparison]:
         for path in sorted(folder.glob("*.tflite")):
             if _SUFFIX in path.stem:
                 continue
-            google = _google(path.with_name(f"{path.stem}{_SUFFIX}.tflite"))
+            google, package = _google(path.with_name(f"{path.stem}{_SUFFIX}.tflite")), "beside it"
+            if google is None:
+                google, package = _published(path.stem)
             try:
-                yield Comparison(path.stem, _ours(path), google)
+                graph = read_graph(path)
+                yield Comparison(
+                    path.stem, _ours(graph), google, package, cuts=operators_of_segments(graph)
+                )
             except EdgeTpuError as error:
                 reason = str(error).replace(str(path), path.name)
-                yield Comparison(path.stem, None, google, reason)
+                yield Comparison(path.stem, None, google, package, reason)
 
 
-def _ours(path: Path) -> Figures:
-    compiled = compile_graph(read_graph(path))
-    (part,) = executable_from_bytes(compiled.data, path).parts
+def compare_zoo(
+    names: Sequence[str], progress: Callable[[str], None] = lambda _: None
+) -> Iterator[Comparison]:
+    """The same for networks of the zoo, whose weights are zeros here: they decide nothing."""
+    import zoo
+
+    for place, name in enumerate(names, 1):
+        progress(f"{place} of {len(names)}: {name}")
+        graph = graph_from_bytes(zoo.build(name, weights="zeros"), name)
+        google, package = _published(f"zoo:{name}")
+        yield Comparison(name, _ours(graph), google, package, cuts=operators_of_segments(graph))
+
+
+def operators_of_segments(graph: Graph) -> tuple[tuple[int, ...], ...]:
+    """How many operators each segment has, for each of :data:`SEGMENTS`."""
+    found: list[tuple[int, ...]] = []
+    for count in SEGMENTS:
+        try:
+            found.append(tuple(len(part) for part in parameter_count_parts(graph, count)))
+        except EdgeTpuError:
+            found.append(())
+    return tuple(found)
+
+
+def _ours(graph: Graph) -> Figures:
+    compiled = compile_graph(graph)
+    (part,) = executable_from_bytes(compiled.data, Path(graph.name)).parts
     return Figures(
         cpu_operators=compiled.report.cpu_operators,
         on_chip_bytes=compiled.info.on_chip_bytes,
@@ -83,6 +130,22 @@ def _google(path: Path) -> Figures | None:
     )
 
 
+def _published(model: str) -> tuple[Figures | None, str]:
+    """What was read in a public package, and where that is."""
+    row = _packages().get(model)
+    if row is None:
+        return None, ""
+    return Figures(**{field.name: int(row[field.name]) for field in fields(Figures)}), row[
+        "package"
+    ]
+
+
+@cache
+def _packages() -> Mapping[str, Mapping[str, str]]:
+    text = files("compiler.accuracy").joinpath("packages.csv").read_text(encoding="utf-8")
+    return {row["model"]: row for row in csv.DictReader(text.splitlines())}
+
+
 def _padded(size_bytes: int) -> int:
     return -(-size_bytes // _PADDED_TO) * _PADDED_TO
 
@@ -100,18 +163,17 @@ _COLUMNS = (
 def as_markdown(found: Sequence[Comparison]) -> str:
     """A table, "ours / Google's" in each cell, and the median errors below it."""
     lines = [
-        "| model | " + " | ".join(title for title, _ in _COLUMNS) + " |",
-        "|---" * (len(_COLUMNS) + 1) + "|",
+        "| model | " + " | ".join(title for title, _ in _COLUMNS) + " | Google's package |",
+        "|---" * (len(_COLUMNS) + 2) + "|",
     ]
     for one in found:
+        package = "–" if one.google is None else one.package
         if one.ours is None:
-            lines.append(f"| {one.model} | refused: {one.refused} |" + " |" * (len(_COLUMNS) - 1))
+            empty = " |" * (len(_COLUMNS) - 1)
+            lines.append(f"| {one.model} | refused: {one.refused} |{empty} {package} |")
             continue
-        cells = []
-        for _, field in _COLUMNS:
-            google = "–" if one.google is None else f"{getattr(one.google, field):,}"
-            cells.append(f"{getattr(one.ours, field):,} / {google}")
-        lines.append(f"| {one.model} | " + " | ".join(cells) + " |")
+        cells = [_cell(one, field) for _, field in _COLUMNS]
+        lines.append(f"| {one.model} | " + " | ".join(cells) + f" | {package} |")
     pairs = [(one.ours, one.google) for one in found if one.ours and one.google]
     if pairs:
         lines += ["", f"Beside {len(pairs)} packages:"]
@@ -119,6 +181,26 @@ def as_markdown(found: Sequence[Comparison]) -> str:
         values = [(getattr(ours, field), getattr(google, field)) for ours, google in pairs]
         equal = sum(a == b for a, b in values)
         off = [abs(a - b) / b for a, b in values if b]
-        error = f", median error {median(off):.1%}, worst {max(off):.1%}" if off else ""
-        lines.append(f"{title}: equal in {equal} of {len(values)}{error}")
+        error = f"; error {median(off):.1%} in the median, {max(off):.1%} at worst" if off else ""
+        if off and len(off) < len(values):
+            error += f" (of the {len(off)} where Google's is not 0)"
+        lines.append(f"- {title}: equal in {equal} of {len(values)}{error}")
+    return "\n".join(lines)
+
+
+def _cell(one: Comparison, field: str) -> str:
+    ours = f"{getattr(one.ours, field):,}"
+    return ours if one.google is None else f"{ours} / {getattr(one.google, field):,}"
+
+
+def cuts_as_markdown(found: Sequence[Comparison]) -> str:
+    """How many operators the segments of every model have."""
+    lines = [
+        "| model | " + " | ".join(f"`-n {count}`" for count in SEGMENTS) + " |",
+        "|---" * (len(SEGMENTS) + 1) + "|",
+    ]
+    for one in found:
+        cells = [" + ".join(map(str, parts)) or "cannot be cut so often" for parts in one.cuts]
+        if cells:
+            lines.append(f"| {one.model} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

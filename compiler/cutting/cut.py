@@ -258,16 +258,18 @@ def extract(
     model.buffers = [tflite_file.aligned_buffer()]
     model.operatorCodes = []
 
+    folded = {t for operator in graph.folded for t in operator.outputs}
     buffer_place: dict[int, int] = {}
     tensors = []
     for old in sorted(used):
         tensor = source_graph.tensors[old]
         data, buffer = graph.tensors[old].data, 0
         if data is not None:
-            if tensor.buffer not in buffer_place:
-                buffer_place[tensor.buffer] = len(model.buffers)
+            key = ~old if old in folded else tensor.buffer  # its buffer in the source is empty
+            if key not in buffer_place:
+                buffer_place[key] = len(model.buffers)
                 model.buffers.append(tflite_file.aligned_buffer(data))
-            buffer = buffer_place[tensor.buffer]
+            buffer = buffer_place[key]
         tensors.append(blocks.tensor(tensor, old, graph.tensors[old].name, buffer))
 
     code_place: dict[int, int] = {}

@@ -73,11 +73,12 @@ def _place(graph: Graph, mark: Mark, position: Mapping[int, int]) -> int:
     index = next((one.index for one in graph.operators if one.file_index == number), None)
     place = 0 if index is None else position[index]
     if place == 0:
-        found = (
-            f"has operations #0 to #{len(graph) - 1}"
-            if index is None
-            else "begins with that one in this order"
-        )
+        if index is not None:
+            found = "begins with that one in this order"
+        elif number in {one.file_index for one in graph.folded}:
+            found = "has its result computed by the compiler"
+        else:
+            found = f"has operations #0 to #{len(graph) + len(graph.folded) - 1}"
         raise ConfigError(
             f"cut_at names operation {mark!r}, but {graph.name} {found}; a number is that of the "
             f"operation with which a segment begins{_tensor_of_that_name(graph, mark)}."
@@ -93,7 +94,11 @@ def _number(graph: Graph, mark: Mark) -> int | None:
     if match is None:
         return None
     number = int(match[2])
-    if not match[1] and number < len(graph) and _tensor_of_that_name(graph, mark):
+    if (
+        not match[1]
+        and number < len(graph) + len(graph.folded)
+        and _tensor_of_that_name(graph, mark)
+    ):
         raise ConfigError(
             f"cut_at names {mark!r}, which is both an operation and a tensor of {graph.name}; "
             f"write '#{mark}' for the operation or '{_TENSOR}{mark}' for the tensor."

@@ -34,6 +34,7 @@ _EPILOG = """\
 examples:
   edgetpu-inspect model.tflite
   edgetpu-inspect model_edgetpu.tflite --html model.html
+  edgetpu-inspect -a model.tflite
   edgetpu-inspect model.tflite --json | jq '.models[0].intermediate_tensors'
   edgetpu-inspect ours_edgetpu.tflite googles_edgetpu.tflite
 
@@ -66,6 +67,12 @@ def _parser() -> FlagParser:
     add("models", nargs="*", metavar="FILE", help="model to look at; two are compared")
     add("--json", action="store_true", help="print one JSON document instead")
     add("--html", metavar="FILE", help="also write a page with the graph drawn, to open anywhere")
+    add(
+        "-a",
+        "--enable_multiple_subgraphs",
+        action="store_true",
+        help="predict what edgetpu_compiler -a would do: several parts on the Edge TPU",
+    )
     add("-v", "--version", action="store_true", help="print the version and exit")
     return parser
 
@@ -93,10 +100,12 @@ def _inspect(asked: argparse.Namespace) -> int:
     from compiler.inspecting.describe import describe
     from compiler.inspecting.html import models_page
     from compiler.inspecting.table import as_table
+    from compiler.options import CompileOptions
 
     target = None if asked.html is None else _page_file(asked.html, asked.models)
     is_pair = len(asked.models) == 2
-    models = [describe(spec, digests=is_pair) for spec in asked.models]
+    options = CompileOptions(enable_multiple_subgraphs=asked.enable_multiple_subgraphs)
+    models = [describe(spec, digests=is_pair, options=options) for spec in asked.models]
     comparison = compare(*models) if is_pair else None
     if target is not None:
         _write(target, models_page(models, comparison))

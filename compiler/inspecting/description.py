@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-Place = Literal["tpu", "cpu", ""]
-"""Where an operator runs; empty where that is not asked."""
+Place = Literal["tpu", "cpu", "compiler", ""]
+"""Where an operator runs, if only once, while the model is compiled; empty where nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ class CompiledFacts:
 class Prediction:
     """What ``edgetpu_compiler`` would make of the model; ``refusal`` says why it would not.
 
-    Where each operator would run, and why, is said by the operators.
+    Where each operator would run, and why, is said by the operators.  ``parts`` is how many
+    custom operators there would be; sizes are those of all of them.
     """
 
     refusal: str = ""
@@ -159,6 +160,7 @@ class Prediction:
     off_chip_bytes: int = 0
     instruction_bytes: int = 0
     mapped_share: float = 0.0
+    parts: int = 0
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,19 @@ from compiler.inspecting.words import (
 from compiler.log import format_size
 from devices.executable import CUSTOM_OPERATOR
 
-_FILL: dict[Place, str] = {"tpu": COLOURS[0], "cpu": COLOURS[1], "": COLOURS[9]}
-_PLACES: tuple[tuple[Place, str], ...] = (("tpu", "Edge TPU"), ("cpu", "CPU"), ("", "not asked"))
-_GROUP: dict[Place, int] = {"tpu": 0, "cpu": 1, "": 2}
+_FILL: dict[Place, str] = {
+    "tpu": COLOURS[0],
+    "cpu": COLOURS[1],
+    "compiler": COLOURS[2],
+    "": COLOURS[9],
+}
+_PLACES: tuple[tuple[Place, str], ...] = (
+    ("tpu", "Edge TPU"),
+    ("cpu", "CPU"),
+    ("compiler", "computed by the compiler"),
+    ("", "not asked"),
+)
+_GROUP: dict[Place, int] = {"tpu": 0, "cpu": 1, "compiler": 2, "": 3}
 _NARROW_LAYERS = 12
 """Layers of the drawing that fit the width of a phone."""
 

@@ -54,6 +54,8 @@ def with_prediction(
         if index in chip:
             told = on_the_chip(told, chip[index])
         operators[report.index] = told
+    for folded in graph.folded:
+        operators[folded.file_index] = replace(operators[folded.file_index], runs_on="compiler")
     return (
         Prediction(
             min_runtime_version=info.min_runtime_version,
@@ -61,14 +63,16 @@ def with_prediction(
             remaining_on_chip_bytes=info.available_on_chip_bytes - info.on_chip_bytes,
             off_chip_bytes=info.off_chip_bytes,
             instruction_bytes=info.instruction_bytes,
-            mapped_share=_share(tuple(operators)),
+            mapped_share=_share(operators),
+            parts=sum(bool(part.operators) for part in parts),
         ),
         replace(facts, operators=tuple(operators)),
     )
 
 
-def _share(operators: tuple[OperatorFacts, ...]) -> float:
+def _share(operators: Sequence[OperatorFacts]) -> float:
     """Which part of the multiply-accumulates is mapped; of the operators where none has any."""
+    operators = [one for one in operators if one.runs_on != "compiler"]
     weights = [one.macs for one in operators]
     if not any(weights):
         weights = [1] * len(operators)

@@ -133,13 +133,20 @@ def _predicted(model: ModelDescription, prediction: Prediction) -> Rows:
     if prediction.refusal:
         return [("would refuse it", prediction.refusal)]
     main = model.main
-    mapped, count = main.count("tpu"), len(main.operators)
+    mapped, folded = main.count("tpu"), main.count("compiler")
+    count = len(main.operators) - folded
+    computed = Counter(o.kind for o in main.operators if o.runs_on == "compiler")
     return [
-        ("would map", f"{mapped} of {count} operators, {prediction.mapped_share:.1%} of the work"),
+        (
+            "would map",
+            f"{mapped} of {count} operators, {prediction.mapped_share:.1%} of the work"
+            + (f", in {prediction.parts} parts" if prediction.parts > 1 else ""),
+        ),
         (
             "on the CPU",
             counted(Counter(o.kind for o in main.operators if o.runs_on == "cpu")) or "-",
         ),
+        *([("would compute", f"{counted(computed)}, once and for all")] if folded else []),
         ("Edge TPU runtime", f"{prediction.min_runtime_version} or newer"),
         ("on-chip parameters", bytes_words(prediction.on_chip_bytes)),
         ("on-chip, left", bytes_words(prediction.remaining_on_chip_bytes)),
@@ -178,7 +185,7 @@ def place_words(operator: OperatorFacts) -> str:
     """Where an operator runs; parameters that do not stay on the chip are said to be streamed."""
     if operator.runs_on == "tpu":
         return "TPU, streamed" if operator.on_chip is False else "TPU"
-    return operator.runs_on.upper()
+    return "compiler" if operator.runs_on == "compiler" else operator.runs_on.upper()
 
 
 def bytes_words(size_bytes: int) -> str:
@@ -212,5 +219,6 @@ def counted(kinds: Counter[str]) -> str:
 
 def names_for_compiler(operators: Iterable[OperatorFacts]) -> list[str]:
     """Names that ``edgetpu_compiler --intermediate_tensors`` takes, which a comma would cut."""
-    names = (tensor.name for one in operators for tensor in one.outputs)
+    computed = (one for one in operators if one.runs_on != "compiler")
+    names = (tensor.name for one in computed for tensor in one.outputs)
     return [name for name in dict.fromkeys(names) if name == name.strip() and "," not in name]

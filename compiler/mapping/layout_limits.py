@@ -57,7 +57,7 @@ def _padded_batch(view: View) -> str | None:
     return f"pads batch axis {outside[0]}" if outside else None
 
 
-no_batch_padding = Limit("no padding of the batch", _padded_batch)
+no_batch_padding = Limit("no padding of the batch", _padded_batch, parameters=(1,))
 
 
 def _padded_channels(view: View) -> str | None:
@@ -118,7 +118,7 @@ def _split_batch(view: View) -> str | None:
     return f"splits batch axis {axes[0]}" if axes[0] < batch_dimensions(shape) else None
 
 
-no_batch_split = Limit("no splitting of the batch", _split_batch)
+no_batch_split = Limit("no splitting of the batch", _split_batch, parameters=(0,))
 
 
 def _squeezed(view: View) -> str | None:
@@ -163,7 +163,9 @@ def _transposed_batch(view: View) -> str | None:
     return f"moves batch axis {moved[0]}" if moved else None
 
 
-inner_transpose = Limit("only the three innermost axes change places", _transposed_batch)
+inner_transpose = Limit(
+    "only the three innermost axes change places", _transposed_batch, parameters=(1,)
+)
 
 
 def _tiled(view: View) -> str | None:

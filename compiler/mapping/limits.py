@@ -43,7 +43,7 @@ class Limit:
     hint: str = ""
     assumed: Callable[[View], str] = lambda _: ""
     parameters: tuple[int, ...] = ()
-    """Inputs that have to be constants, so that their type says nothing about the data."""
+    """Inputs that say how the data are worked on, so that their type says nothing about them."""
 
 
 def constant(what: str, *positions: int) -> Limit:
@@ -149,7 +149,7 @@ def _reduced_batch(view: View) -> str | None:
     return f"reduces batch axis {outside[0]} of {dimensions(view.shape())}" if outside else None
 
 
-no_batch_reduction = Limit("no reduction of the batch", _reduced_batch)
+no_batch_reduction = Limit("no reduction of the batch", _reduced_batch, parameters=(1,))
 
 
 def _reduced_channels(view: View) -> str | None:
@@ -177,4 +177,4 @@ def _other_reductions(view: View) -> str | None:
     return None if axes == (len(view.shape()) - 1,) else f"reduces axes {list(axes)}"
 
 
-z_reduction_only = Limit("reduction of the channels only", _other_reductions)
+z_reduction_only = Limit("reduction of the channels only", _other_reductions, parameters=(1,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.graph import NO_TENSOR, Graph, Tensor
+from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
 from compiler.mapping.table import HINTS, LARGEST_ACTIVATION_BYTES, SUPPORTED, Row
 from compiler.mapping.verdict import Status, Verdict
 from compiler.mapping.view import View, batch_dimensions, dimensions
@@ -19,6 +19,9 @@ _COPIES = frozenset(
 
 WITHOUT_WORK = _COPIES | {"PACK", "QUANTIZE", "SPACE_TO_DEPTH"}
 """Operators that compute nothing: they move values, or write the same ones with another scale."""
+
+_CUSTOM = "custom operator"
+"""The Edge TPU runs none."""
 
 
 def judge(graph: Graph, index: int, min_runtime_version: int) -> Verdict:
@@ -49,9 +52,9 @@ def judge(graph: Graph, index: int, min_runtime_version: int) -> Verdict:
     ]
     fixed = [tensor for tensor in view.inputs if tensor is not None and tensor.is_constant]
     return (
-        _types("" if operator.is_custom else operator.kind, handed_over, fixed)
+        _types(operator, handed_over, fixed)
         or _is_copy(view, handed_over)
-        or _in_table(operator.kind, operator.is_custom, row, min_runtime_version)
+        or _in_table(operator, row, min_runtime_version)
         or _shapes(view, handed_over, fixed)
         or _limits(view, row)
     )
@@ -73,7 +76,10 @@ def largest_activation(graph: Graph, index: int) -> Tensor | None:
     return None
 
 
-def _types(kind: str, handed_over: list[Tensor], fixed: list[Tensor]) -> Verdict | None:
+def _types(operator: Operator, handed_over: list[Tensor], fixed: list[Tensor]) -> Verdict | None:
+    """What is wrong with types; of a custom operator, which nothing would mend, also that it is."""
+    kind = "" if operator.is_custom else operator.kind
+    custom = f"{_CUSTOM} {operator.kind!r}; " if operator.is_custom else ""
     for tensor in handed_over:
         if tensor.dtype in _ACTIVATION_TYPES and tensor.is_quantized:
             continue
@@ -85,12 +91,13 @@ def _types(kind: str, handed_over: list[Tensor], fixed: list[Tensor]) -> Verdict
             hint = "quantise the model fully to 8 bits"
         else:
             what = f"is {tensor.dtype}, not quantised to 8 bits"
-            hint = HINTS.get(kind, "quantise the model fully to 8 bits") if kind else ""
-        return Verdict(Status.DATA_TYPE, f"tensor {tensor.name!r} {what}", hint)
+            hint = HINTS.get(kind, "quantise the model fully to 8 bits")
+        reason = f"{custom}tensor {tensor.name!r} {what}"
+        return Verdict(Status.DATA_TYPE, reason, "" if custom else hint)
     for tensor in fixed:
         if tensor.dtype not in _CONSTANT_TYPES:
-            reason = f"its constant {tensor.name!r} is {tensor.dtype}"
-            return Verdict(Status.DATA_TYPE, reason, "quantise the weights, too")
+            reason = f"{custom}its constant {tensor.name!r} is {tensor.dtype}"
+            return Verdict(Status.DATA_TYPE, reason, "" if custom else "quantise the weights, too")
     return None
 
 
@@ -116,10 +123,12 @@ def _is_copy(view: View, handed_over: list[Tensor]) -> Verdict | None:
     return Verdict(Status.MAPPED)
 
 
-def _in_table(kind: str, custom: bool, row: Row | None, runtime: int) -> Verdict | None:
+def _in_table(operator: Operator, row: Row | None, runtime: int) -> Verdict | None:
+    if operator.is_custom:
+        return Verdict(Status.NOT_SUPPORTED, f"{_CUSTOM} {operator.kind!r}")
     if row is None:
-        what = "custom operator" if custom else "not among the operators of the Edge TPU"
-        return Verdict(Status.NOT_SUPPORTED, what, HINTS.get(kind, ""))
+        what = "not among the operators of the Edge TPU"
+        return Verdict(Status.NOT_SUPPORTED, what, HINTS.get(operator.kind, ""))
     if row.since_runtime > runtime:
         return Verdict(
             Status.NOT_SUPPORTED,

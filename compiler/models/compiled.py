@@ -56,6 +56,7 @@ class CompiledModel:
             off_chip_bytes=sum(report.off_chip_bytes for report in reports),
             details=tuple(details),
             subgraphs=tuple(one for report in reports for one in report.subgraphs),
+            folded=reports[0].folded,
         )
 
     @property

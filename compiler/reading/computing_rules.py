@@ -118,9 +118,15 @@ def _transpose_conv(inputs: Inputs) -> Sequence[Shape] | None:
     return (target,)
 
 
+_LARGEST_WINDOW = 65_536
+"""Of a pool, along either side: LiteRT's limit."""
+
+
 def _pool(inputs: Inputs) -> Sequence[Shape]:
     x = inputs.ranked(0, 4)
     kernel = inputs.positive("filterHeight"), inputs.positive("filterWidth")
+    if max(kernel) > _LARGEST_WINDOW:
+        raise ContradictionError(f"a window of {shown(kernel)}, at most {_LARGEST_WINDOW} long")
     places = (
         _window(inputs, size, window, stride)
         for size, window, stride in zip(x[1:3], kernel, _strides(inputs), strict=True)

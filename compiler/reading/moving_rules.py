@@ -14,6 +14,8 @@ _REST = -1  # of a SLICE's size, and in a RESHAPE's target: whatever is left
 
 
 def _concatenation(inputs: Inputs) -> Sequence[Shape]:
+    if inputs.option("fusedActivationFunction"):
+        raise ContradictionError("it has a fused activation, which no kernel computes")
     first = inputs.shape(0)
     axis = inputs.axis(inputs.option("axis"), len(first))
     for place in range(len(inputs.tensors)):
@@ -133,7 +135,7 @@ def _tile(inputs: Inputs) -> Sequence[Shape] | None:
 
 def _split(inputs: Inputs) -> Sequence[Shape] | None:
     axis, x, count = inputs.constant(0), inputs.shape(1), inputs.positive("numSplits")
-    if axis is None or len(axis) != 1:
+    if not axis:
         return None
     at = inputs.axis(axis[0], len(x))
     if x[at] % count:

@@ -33,6 +33,12 @@ _WEIGHTS: dict[str, tuple[int, int, int, int]] = {
 """Where operators with weights have their data, their weights and their bias, and along which axis
 the weights lie in channels."""
 
+_NEEDS_BIAS = frozenset({"CONV_2D"})
+"""Operators with weights that LiteRT's kernels refuse without a bias, where data are 8 bits."""
+
+_LARGEST_SUM = 2.0**19
+"""From the larger scale of what ADD and SUB read to that of the result: LiteRT dies above it."""
+
 _NEEDS_SCALES = frozenset(
     {"ADD", "L2_NORMALIZATION", "LOGISTIC", "QUANTIZE", "SOFTMAX", "SUB"},
 )
@@ -121,6 +127,8 @@ def check_quantization(name: str, operators: Sequence[Operator], tensors: Sequen
         elif operator.kind in _NEEDS_SCALES:
             around = (*operator.inputs, *operator.outputs)
             found = _without_scale([tensors[t] for t in around if t != NO_TENSOR])
+            if found is None and operator.kind in ("ADD", "SUB"):
+                found = _too_coarse([tensors[t] for t in around if t != NO_TENSOR])
         elif operator.kind in _UNCHANGED:
             found = _changed(operator, tensors)
         if found is None and operator.kind in _FIXED:
@@ -152,7 +160,7 @@ def _wrong_with_weights(operator: Operator, tensors: Sequence[Tensor]) -> str | 
     channels = w.shape[axis] if axis < len(w.shape) else 1
     if len(w.scales) not in (1, channels):
         return f"the weights {w.name!r} have {len(w.scales)} scales for {channels} channels"
-    if operator.kind != "DEPTHWISE_CONV_2D" and w.dtype == "int8" and any(w.zero_points):
+    if w.dtype == "int8" and any(w.zero_points):
         return f"the weights {w.name!r} are int8 with a zero point, which must be 0"
     factor = x.scales[0] * max(w.scales) / y.scales[0]
     if factor >= _LARGEST_FACTOR:
@@ -162,7 +170,7 @@ def _wrong_with_weights(operator: Operator, tensors: Sequence[Tensor]) -> str | 
             "representative data"
         )
     if places[bias] == NO_TENSOR:
-        return None
+        return f"it has no bias, which {x.dtype} needs" if operator.kind in _NEEDS_BIAS else None
     b = tensors[places[bias]]
     if b.dtype != "int32":
         return f"the bias {b.name!r} is {b.dtype}, which must be int32"
@@ -182,6 +190,21 @@ def _without_scale(around: Sequence[Tensor]) -> str | None:
                 "the model again with full integer quantization"
             )
     return None
+
+
+def _too_coarse(around: Sequence[Tensor]) -> str | None:
+    """ADD and SUB bring both inputs to one scale, and the sum from there to the result's."""
+    *read, made = around
+    if not read or any(tensor.dtype not in _ZERO_POINTS for tensor in around):
+        return None
+    factor = max(tensor.scales[0] for tensor in read) / made.scales[0]
+    if factor < _LARGEST_SUM:
+        return None
+    return (
+        f"scales up to {max(tensor.scales[0] for tensor in read):.4g} and {made.scales[0]:.4g} of "
+        f"{made.name!r} give a factor of {factor:.4g}, which must be less than {_LARGEST_SUM:g}; "
+        "convert the model again with representative data"
+    )
 
 
 def _changed(operator: Operator, tensors: Sequence[Tensor]) -> str | None:

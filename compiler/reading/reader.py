@@ -2,6 +2,8 @@
 
     bytes ─► structure (every offset inside the file) ─► schema objects ─► checks ─► Graph
 
+    (what is known before run time becomes a constant on the way: compiler.reading.folding)
+
 A model that passes has: one subgraph, all indices in range, constants as large as their shapes
 say, every tensor that is read handed in or made by exactly one operator, sizes known, and its
 operators in an order in which they can run (sorted here if the file's order is not one).
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 from compiler.deadline import Deadline
 from compiler.graph import NO_TENSOR, Graph, Operator, Tensor
 from compiler.reading.flow import check_flow, in_order
+from compiler.reading.folding import with_constants_folded
 from compiler.reading.quantization import check_quantization, check_tensor
 from compiler.reading.refusal import text, unsound
 from compiler.reading.shapes import with_sound_shapes
@@ -132,7 +135,9 @@ class _Reader:
         check_quantization(self._name, raw, graph.tensors)
         graph = replace(graph, operators=in_order(self._name, raw, graph.tensors))
         deadline.check()
-        return with_sound_shapes(graph, deadline)
+        graph = with_sound_shapes(graph, deadline)
+        folded = with_constants_folded(graph)
+        return folded if folded is graph else with_sound_shapes(folded, deadline)
 
     def graph(
         self, model: Any, stem: str, size_bytes: int, attached: bytes, deadline: Deadline
@@ -237,7 +242,8 @@ class _Reader:
     ) -> tuple[Tensor, ...]:
         made = {t for operator in operators for t in operator.outputs}
         activations = made | set(inputs)
-        file_names = [text(tensor.name) for tensor in subgraph.tensors]
+        # LiteRT reads names as C does, to the first NUL.
+        file_names = [text(tensor.name).partition("\0")[0] for tensor in subgraph.tensors]
         unique = _unique_names(file_names, activations)
         tensors = []
         for index, tensor in enumerate(subgraph.tensors):

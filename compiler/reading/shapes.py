@@ -8,6 +8,7 @@ the file would describe tensors that do not exist, or LiteRT refuses the model, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from compiler.reading.computing_rules import COMPUTING
 from compiler.reading.moving_rules import MOVING
 from compiler.reading.operands import ContradictionError, Inputs, Shape, shown
 from compiler.reading.refusal import unsound
+from devices.chip import prepared_shapes
 from devices.executable import tflite_file
 
 _RULES = {**COMPUTING, **MOVING}
@@ -93,16 +95,11 @@ def _reads_more_than_scalars(graph: Graph, operator: Operator) -> bool:
 
 def _prepared_shapes(graph: Graph, operator: Operator) -> list[tuple[int, ...]]:
     """Shapes of an operator's results according to LiteRT; empty where it does not know it."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # rarely needed
-
     handed_in = [t for t in graph.read_by(operator.index) if graph.is_activation(t)]
     alone = extract(graph, [operator.index], handed_in, operator.outputs)
-    try:
-        interpreter = Interpreter(
-            model_content=tflite_file.pack_model(alone.model),
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        )
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError):
-        return []
-    return [tuple(map(int, detail["shape"])) for detail in interpreter.get_output_details()]
+    model = tflite_file.pack_model(alone.model)
+    if not hasattr(os, "fork"):  # there are no device processes on this system
+        return prepared_shapes(model)
+    from devices.apart import shapes_apart  # rarely needed, and not where there are none
+
+    return shapes_apart(model, f"operator {operator.file_index} of {graph.name} ({operator.kind})")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from compiler.graph import NO_TENSOR, Operator, Tensor
 from compiler.reading.refusal import unsound
+from devices.executable import tflite_file
 
 _ALL = None
 _ALIKE: dict[str, tuple[int, ...] | None] = {
@@ -39,8 +40,45 @@ _OTHERS: dict[tuple[str, str], tuple[str, ...]] = {
 """By operator and type of its data: which other types its results may have.  LiteRT's kernels have
 them for the cell of an old quantised LSTM: gates from its sums, and their product with a state."""
 
-_MAKES = {"DEQUANTIZE": ("float16", "float32")}
+_MAKES: dict[str, tuple[str, ...]] = {"DEQUANTIZE": ("float16", "float32")}
 """Types that results can have, whatever the data are."""
+
+_QUANTIZES: dict[str, tuple[str, ...]] = {
+    "float32": ("float32", "int8", "int16", "uint8"),
+    "int8": ("int8", "int16", "uint8"),
+    "uint8": ("int8", "int16", "uint8"),
+    "int16": ("int8", "int16", "int32"),
+    "int32": ("int8", "int16"),
+}
+"""By the type of its data: which types the result of a QUANTIZE may have."""
+
+_INT32, _WHOLE = ("int32",), ("int32", "int64")
+_NUMBERS: dict[str, dict[int, tuple[str, ...]]] = {
+    "ARG_MAX": {1: _WHOLE},
+    "ARG_MIN": {1: _WHOLE},
+    "EXPAND_DIMS": {1: _WHOLE},
+    "MEAN": {1: _INT32},
+    "PAD": {1: ("int8", "int16", *_WHOLE)},
+    "REDUCE_MAX": {1: _INT32},
+    "REDUCE_MIN": {1: _INT32},
+    "RESHAPE": {1: _INT32},
+    "RESIZE_BILINEAR": {1: _INT32},
+    "RESIZE_NEAREST_NEIGHBOR": {1: _INT32},
+    "SLICE": {1: _WHOLE, 2: _WHOLE},
+    "SPLIT": {0: _INT32},
+    "STRIDED_SLICE": {1: _INT32, 2: _INT32, 3: _INT32},
+    "SUM": {1: _INT32},
+    "TILE": {1: _WHOLE},
+    "TRANSPOSE": {1: _INT32},
+    "TRANSPOSE_CONV": {0: _INT32},
+}
+"""Inputs that say how, not what: axes, sizes, places.  Which types they may have."""
+
+_MAY_LEAVE_OUT = frozenset({"FULLY_CONNECTED"})
+"""Of the operators in ``_ALIKE``, those that run without one of their inputs (the bias)."""
+
+_TYPE_OPTIONS = ("inDataType", "outDataType", "outType", "outputType", "quantizedBiasType")
+"""Options that are types."""
 
 _CONVOLVED = frozenset({"float32", "int8", "int16", "uint8"})
 """Types that LiteRT's convolutions work on."""
@@ -60,12 +98,19 @@ def check_types(name: str, operators: Sequence[Operator], tensors: Sequence[Tens
 
 def _contradiction(operator: Operator, tensors: Sequence[Tensor]) -> str | None:
     made = [tensors[t] for t in operator.outputs]
+    found = _wrong_option(operator) or _wrong_number(operator, tensors)
+    if found is not None:
+        return found
     possible = _MAKES.get(operator.kind)
+    if operator.kind == "QUANTIZE" and NO_TENSOR not in operator.inputs[:1]:
+        possible = _QUANTIZES.get(tensors[operator.inputs[0]].dtype) if operator.inputs else None
     for tensor in made:
         if possible is not None and tensor.dtype not in possible:
-            return f"{tensor.name!r} is {tensor.dtype}, where {' or '.join(possible)} is made"
+            return f"{tensor.name!r} is {tensor.dtype}, where {_either(possible)} is made"
     if operator.kind not in _ALIKE:
         return None
+    if NO_TENSOR in operator.inputs and operator.kind not in _MAY_LEAVE_OUT:
+        return f"input {operator.inputs.index(NO_TENSOR)} is missing"
     places = _ALIKE[operator.kind]
     read = (
         operator.inputs
@@ -87,3 +132,23 @@ def _contradiction(operator: Operator, tensors: Sequence[Tensor]) -> str | None:
                 "both must be the same"
             )
     return None
+
+
+def _wrong_option(operator: Operator) -> str | None:
+    for name in _TYPE_OPTIONS:
+        value = getattr(operator.options, name, 0)
+        if value not in tflite_file.TYPE_NAMES:
+            return f"option {name} is {value}, which is no type"
+    return None
+
+
+def _wrong_number(operator: Operator, tensors: Sequence[Tensor]) -> str | None:
+    for place, possible in _NUMBERS.get(operator.kind, {}).items():
+        t = operator.inputs[place] if place < len(operator.inputs) else NO_TENSOR
+        if t != NO_TENSOR and tensors[t].dtype not in possible:
+            return f"{tensors[t].name!r} is {tensors[t].dtype}, where {_either(possible)} is needed"
+    return None
+
+
+def _either(possible: Sequence[str]) -> str:
+    return " or ".join(possible)

@@ -19,8 +19,10 @@ from devices.chip.constants import (
 from devices.chip.faults import Fault
 from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
+from devices.chip.series import TimedStage, repeats_itself, timed_stage
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
+from devices.chip.whole_model import LITERT, prepared_shapes, run_whole_model, try_to_prepare
 
 __all__ = [
     "CLOCKS_MHZ",
@@ -28,6 +30,7 @@ __all__ = [
     "CYCLES",
     "DEFAULT_HOSTS",
     "HOSTS",
+    "LITERT",
     "PARAMETER_MEMORY_BYTES",
     "RUNTIME_VERSION",
     "SPIN_NS",
@@ -40,6 +43,12 @@ __all__ = [
     "Pacer",
     "Reader",
     "SimulatedChip",
+    "TimedStage",
     "host_of",
+    "prepared_shapes",
+    "repeats_itself",
+    "run_whole_model",
+    "timed_stage",
+    "try_to_prepare",
     "wait_until_ns",
 ]

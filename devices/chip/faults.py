@@ -6,6 +6,9 @@ import random
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from devices.device import Timing
 from devices.errors import ConfigError
 
@@ -78,8 +81,23 @@ class Jitter:
         """The factor of the next inference; never negative."""
         if self._sigma == 0:
             return 1.0
-        deviation = sum(self._random.random() for _ in range(12)) - 6.0
-        return max(0.0, 1.0 + self._sigma * deviation)
+        total = 0.0
+        for _ in range(12):  # not sum(), which rounds otherwise from Python 3.12 on
+            total += self._random.random()
+        return max(0.0, 1.0 + self._sigma * (total - 6.0))
+
+
+def factors(sigma: float, seed: str, count: int) -> NDArray[np.float64]:
+    """The first ``count`` factors of a :class:`Jitter`, at once."""
+    if sigma == 0:
+        return np.ones(count)
+    _, state, _ = random.Random(seed).getstate()
+    generator = np.random.RandomState()  # makes the same numbers from the same state
+    generator.set_state(("MT19937", np.array(state[:-1], np.uint32), int(state[-1]), 0, 0.0))
+    total = np.zeros(count)
+    for column in generator.random_sample((count, 12)).T:
+        total += column
+    return np.maximum(0.0, 1.0 + sigma * (total - 6.0))
 
 
 def scaled(timing: Timing, factor: float) -> Timing:

@@ -121,8 +121,8 @@ class Connection:
             )
             self.kill()
             raise DeviceError(
-                f"device {self.name} could not start: its process ({self.pid}) {why}"
-                f"{self._last_output()}"
+                f"device {self.name} could not start: its process ({self.pid}) {why}; try "
+                f"again, and plug a real device in anew first{self._last_output()}"
             )
         self._inbox.ready.result()
 
@@ -302,9 +302,9 @@ class Connection:
         return DeviceDied(text, device=self.name, exit_code=self._process.exit_code)
 
     def _start_failure(self) -> DeviceError:
-        end = self._process.explain_exit()
         return DeviceError(
-            f"device {self.name} could not start: its process {end} before it was ready"
+            f"device {self.name} could not start: before it was ready its process was gone "
+            f"({self._process.explain_exit()}); try again, and plug a real device in anew first"
             f"{self._last_output()}"
         )
 

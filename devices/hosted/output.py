@@ -12,7 +12,10 @@ from typing import IO
 
 from devices.process import SafeLogger
 
-_KEPT_LINES = 40
+_KEPT_LINES = 200
+_CRASH = "Fatal Python error"
+_CRASHED_THREAD = "Current thread"
+"""With these faulthandler begins when native code ends the process, and the stack it was in."""
 
 
 class OutputTail:
@@ -35,8 +38,11 @@ class OutputTail:
         self._thread.join(1.0)
 
     def quote(self) -> str:
-        """The last lines as an addition to an error message; empty if there were none."""
-        lines = [line for line in self._lines if line.strip()]
+        """The last lines as an addition to an error message; empty if there were none.
+
+        Of the stacks of a crash only where it happened: the rest is in the log records.
+        """
+        lines = [line for line in _without_stacks(list(self._lines)) if line.strip()]
         if not lines:
             return ""
         return "; its last output was:\n" + "\n".join(f"  {line}" for line in lines)
@@ -55,3 +61,11 @@ class OutputTail:
         text = line.decode(errors="replace")
         self._lines.append(text)
         self._logger.debug("%s", text)
+
+
+def _without_stacks(lines: list[str]) -> list[str]:
+    crash = next((n for n, line in enumerate(lines) if line.startswith(_CRASH)), len(lines))
+    for number in range(crash, len(lines) - 1):
+        if lines[number].startswith(_CRASHED_THREAD):
+            return [*lines[:crash], lines[number + 1]]
+    return lines[:crash]

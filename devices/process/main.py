@@ -248,7 +248,22 @@ class DeviceServer:
             program.stop()
         for program in programs:
             program.join(max(0.0, deadline - time.monotonic()))
+        self._close_chip(deadline)
         self._channel.close()  # wakes the main thread, which ends the process
+
+    def _close_chip(self, deadline: float) -> None:
+        """Let a chip that has something to put away do so; the host does not wait for long."""
+        close = getattr(self._chip, "close", None)
+        if close is None or not self._chip_lock.acquire(
+            timeout=max(0.0, deadline - time.monotonic())
+        ):
+            return
+        try:
+            close()
+        except Exception:
+            logging.getLogger().exception("device %s could not be closed", self._chip.name)
+        finally:
+            self._chip_lock.release()
 
 
 class _ControlHandler(logging.Handler):

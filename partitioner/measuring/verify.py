@@ -10,6 +10,7 @@ import numpy as np
 
 from compiler import Graph
 from devices import DevicePool
+from devices.apart import run_apart
 from devices.device import Device, Tensor, TensorSpec
 from devices.errors import DeviceError
 from pipeline import PipelinedModelRunner
@@ -59,8 +60,8 @@ def verify_chain(
     Raises ``DeviceError`` where LiteRT cannot compute the model, and what the runner raises.
     """
     ordered = [[item[spec.name] for spec in input_specs(graph)] for item in items]
-    expected = run_uncut(model, ordered)
     with DevicePool.simulated(len(executables)) as pool:
+        expected = run_uncut(model, ordered)
         return _compare(graph, executables, pool.devices, items, expected)
 
 
@@ -114,30 +115,13 @@ def run_uncut(model: bytes, items: Sequence[Sequence[Tensor]]) -> list[list[Tens
     """Inferences of a whole ``.tflite``, inputs and outputs in model order.
 
     Uses the resolver that simulated devices use: another one differs in the last bit.  A recurrent
-    model starts afresh, and every item continues from the one before.  Raises ``DeviceError`` for a
-    model that LiteRT cannot run.
+    model starts afresh, and every item continues from the one before.  It runs in a process of its
+    own.  Raises ``DeviceError`` for a model that LiteRT cannot run, or dies of.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
     try:
-        interpreter = Interpreter(
-            model_content=model,
-            num_threads=1,
-            experimental_op_resolver_type=OpResolverType.BUILTIN,
-        )
-        interpreter.allocate_tensors()
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        results = []
-        for item in items:
-            for detail, value in zip(inputs, item, strict=True):
-                interpreter.set_tensor(detail["index"], value)
-            interpreter.invoke()
-            results.append([interpreter.get_tensor(detail["index"]) for detail in outputs])
-        return results
-    except (RuntimeError, ValueError) as error:
-        raise DeviceError(
-            f"the uncut model cannot be run by LiteRT: {' '.join(str(error).split())}"
-        ) from error
+        return run_apart(model, items)
+    except DeviceError as error:
+        raise DeviceError(f"the uncut model cannot be run by LiteRT: {error}") from None
 
 
 def defined_rows(graph: Graph, name: str, outputs: Mapping[str, Tensor]) -> _Index:

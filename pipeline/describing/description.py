@@ -6,12 +6,15 @@ besides, lists and ranges of values, is the business of :mod:`pipeline.describin
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
+from devices import pool_config_from_text
 from devices.chip import CLOCKS_MHZ, HOSTS
 from devices.device import Clock, Compute, Link
+from devices.errors import ConfigError
 from pipeline.describing.goals import Goal, goal_of
 
 MOST_INFERENCES = 1_000_000
@@ -32,8 +35,23 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _given(value: Any) -> Any:
-    return {} if value is None else value
+def _pool(value: Any) -> Any:
+    """A pool not said, or said in a word as on command lines, as the mapping it stands for."""
+    if not isinstance(value, str):
+        return {} if value is None else value
+    try:
+        devices = pool_config_from_text(value, "pool").devices
+    except ConfigError:
+        raise ValueError(
+            "must be a mapping of fields to values, or a word such as 'usb:2' or "
+            "'pi4-usb3@250:1,pcie:2' (edgetpu-hosts lists the hosts)"
+        ) from None
+    groups = [(group, len(list(members))) for group, members in groupby(devices)]
+    return {
+        "devices": tuple(
+            {"host": one.host, "clock_mhz": one.clock_mhz, "count": count} for one, count in groups
+        )
+    }
 
 
 def _goal(value: Any) -> Any:
@@ -226,11 +244,22 @@ class Experiment(Described):
         description="measure so long on the devices' clock, in place of `inferences`; needs "
         "arrivals with a rate",
     )
+    deadline_ms: Annotated[Number, Field(gt=0, le=1e9)] | None = Field(
+        default=None,
+        description="an item whose response takes longer is `late`; by default, with arrivals at a "
+        "fixed rate, the time until the next one comes",
+    )
     warmup: Natural = Field(default=20, description="inferences before, one at a time; not counted")
     repeats: Annotated[StrictInt, Field(ge=1, le=1000)] = Field(
         default=1, description="of every point, each with other random numbers"
     )
     seed: Natural = Field(default=0, description="of inputs, arrivals and noise")
+    engine: Literal["auto", "processes", "recurrence"] = Field(
+        default="auto",
+        description="`processes`: every device is a process; `recurrence`: the same times, to the "
+        "nanosecond, by arithmetic, for devices on the virtual clock that compute nothing and have "
+        "no faults but `slow`; `auto`: that wherever it can",
+    )
     spares: Natural = Field(
         default=0, description="of the pool, its last devices: they stand by for those that die"
     )
@@ -245,14 +274,31 @@ class Experiment(Described):
         default=(),
         description="such as `p99 <= 33 ms` or `throughput >= 30/s`; each point is VALID or not",
     )
-    pool: Annotated[PoolDescription, BeforeValidator(_given)] = Field(
-        default=PoolDescription(), description="the devices"
+    pool: Annotated[
+        PoolDescription, BeforeValidator(_pool, json_schema_input_type=PoolDescription | str)
+    ] = Field(
+        default=PoolDescription(),
+        description="the devices, or a word such as `usb:2` or `pi4-usb3@250:1,pcie:2`",
+    )
+
+    together: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="pipelines side by side: mappings of fields that each has otherwise, such as "
+        "`{models: a.tflite, segments: 1-2}`; each takes the next devices of the pool, and choices "
+        "for which the pool is too small are left out",
     )
 
     @property
     def paced(self) -> bool:
         """Whether items come at times of their own, and do not wait for those before."""
         return self.arrivals.kind not in UNPACED
+
+    @property
+    def deadline_ns(self) -> float | None:
+        """After which an item is late; ``None`` where nothing says so."""
+        if self.deadline_ms is not None:
+            return self.deadline_ms * 1e6
+        return 1e9 / self.arrivals.per_s if isinstance(self.arrivals, FixedRate) else None
 
     @property
     def parsed_goals(self) -> tuple[Goal, ...]:

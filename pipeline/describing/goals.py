@@ -13,7 +13,7 @@ _TIMES = {
     "bottleneck": "bottleneck_ns",
     "gap": "gap_ns",
 }
-_COUNTS = {name: name for name in ("lost", "failed", "replayed", "overruns")}
+_COUNTS = {name: name for name in ("lost", "failed", "replayed", "overruns", "late")}
 FIGURES = (*_TIMES, "throughput", *_COUNTS)
 _FORM = re.compile(r"\s*(\w+)\s*(<=|>=|<|>)\s*([0-9.eE+]+)\s*(/s|[a-z]*)\s*")
 _EXAMPLE = "such as 'p99 <= 33 ms' or 'throughput >= 30/s'"

@@ -30,6 +30,8 @@ def json_schema() -> dict[str, Any]:
     arrivals = schema["properties"]["arrivals"]["anyOf"]
     arrivals.append({"enum": ["saturated"]})
     arrivals[1]["items"] = {"anyOf": [arrivals[1]["items"], {"enum": ["saturated"]}]}
+    schema["required"].remove("models")
+    schema["anyOf"] = [{"required": ["models"]}, {"required": ["together"]}]
     pool = schema["properties"]["pool"]["anyOf"]
     pool.append({"type": "null"})
     return {

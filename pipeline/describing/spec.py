@@ -23,16 +23,20 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from devices import PoolConfig, pool_config_from_mapping
+from devices.chip import repeats_itself
 from devices.errors import ConfigError
 from pipeline.describing import description
 from pipeline.describing.arrivals import Offsets, offsets_of
 from pipeline.describing.description import Experiment
 from pipeline.describing.mistakes import config_sentence, sentences
 from pipeline.describing.placed import Placed, placed_from_text, read_placed
-from pipeline.describing.sweeping import excluded, variants
+from pipeline.describing.sweeping import Variant, excluded, variants
+from pipeline.describing.together import TOGETHER, parts_of, varied_of
 
 _EXCLUDE = "exclude"
 _MOST_TOLD = 20
+_BETWEEN = 1009
+"""Between the noise of devices of one name in pipelines side by side."""
 
 
 class Mistakes(ConfigError):
@@ -44,13 +48,15 @@ class Point:
     """One point: its description, its pool, when its items come, and what makes it differ.
 
     ``varied`` are the swept fields by dotted path; ``where`` names places for later messages.
-    ``offsets`` say when items come; ``None`` where that depends on those before.
+    ``first_device`` is the first device's number where several points share a pool, each with
+    devices of its own.
     """
 
     experiment: Experiment
     pool: PoolConfig
     varied: dict[str, str]
     where: dict[str, str]
+    first_device: int | None = None
 
     @property
     def key(self) -> str:
@@ -61,7 +67,11 @@ class Point:
     @property
     def resolved(self) -> dict[str, Any]:
         """The description with all its defaults, as plain data."""
-        return self.experiment.model_dump(mode="json", exclude={"name"})
+        found = self.experiment.model_dump(mode="json", exclude={"name"})
+        if self.first_device is None:
+            del found["together"]
+            return found
+        return {**found, "first_device": self.first_device}
 
     @property
     def trace_file(self) -> Path | None:
@@ -118,14 +128,14 @@ def read_experiment(
     lacking: dict[str, tuple[int, str]] = {}
     points: list[Point] = []
     for variant in variants(swept):
-        told, point = _point(variant.tree, variant.varied, base or path.parent)
+        told, parts = _points(variant, base or path.parent)
         found += told
-        if point is None:
+        if any(excluded(rules, part.experiment.model_dump(mode="json")) for part, _ in parts):
             continue
-        if not excluded(rules, point.experiment.model_dump(mode="json")):
-            found += _needs(point, variant.tree)
-            _too_few(point, lacking)
-            points.append(point)
+        for part, tree_of_part in parts:
+            found += _needs(part, tree_of_part)
+            _too_few(part, lacking)
+            points.append(part)
     found = list(dict.fromkeys(found)) + [text for _, text in lacking.values()]
     if found:
         more = len(found) - _MOST_TOLD
@@ -157,6 +167,60 @@ def _set(tree: Placed, setting: str) -> Placed:
         ) from None
 
 
+def _points(variant: Variant, folder: Path) -> tuple[list[str], list[tuple[Point, Placed]]]:
+    """The point that a variant is, or those that run side by side; each with its description.
+
+    None where it is wrong, which the sentences say, or where the pool is too small for all.
+    """
+    if not (isinstance(variant.tree.value, dict) and TOGETHER in variant.tree.value):
+        told, point = _point(variant.tree, variant.varied, folder)
+        return told, [] if point is None else [(point, variant.tree)]
+    entries = variant.tree.value[TOGETHER]
+    if not isinstance(entries.value, list) or not all(
+        isinstance(one.value, dict) and not {"pool", TOGETHER} & one.value.keys()
+        for one in entries.value
+    ):
+        return [
+            f"{entries.where}: {TOGETHER} must be a list of mappings, one for each pipeline, of "
+            "fields that it has otherwise, such as {models: a.tflite, segments: 2}; the pool is "
+            "the same for all."
+        ], []
+    found = [_point(tree, variant.varied, folder) for tree in parts_of(variant.tree)]
+    told = [text for texts, _ in found for text in texts]
+    points = [point for _, point in found if point is not None]
+    if told:
+        return told, []
+    shares = [point.experiment.devices_needed for point in points]
+    whole = points[0].experiment.pool
+    devices = points[0].pool.devices
+    if whole.devices is None:
+        devices = (devices[0],) * sum(shares)
+    elif len(devices) < sum(shares):
+        if variant.varied:
+            return [], []
+        return [
+            f"{entries.where}: {TOGETHER} needs {' + '.join(map(str, shares))} devices, and the "
+            f"pool has {len(devices)}; give the pipelines fewer segments, or the pool more devices."
+        ], []
+    if devices[0].clock != "virtual":
+        return [
+            f"{variant.tree.at(('pool', 'clock')).where}: clock is 'realtime', on which pipelines "
+            f"disturb each other; {TOGETHER} needs the virtual one."
+        ], []
+    placed = []
+    for nth, (point, tree) in enumerate(zip(points, parts_of(variant.tree), strict=True)):
+        first = sum(shares[:nth])
+        own = tuple(  # the same numbers on all devices of a name would be no chance
+            replace(device, noise_seed=device.noise_seed + _BETWEEN * nth)
+            for device in devices[first : first + shares[nth]]
+        )
+        varied = varied_of(variant.varied, nth, shares, point.experiment.models)
+        placed.append(
+            (replace(point, pool=PoolConfig(own), varied=varied, first_device=first), tree)
+        )
+    return [], placed
+
+
 def _point(tree: Placed, varied: dict[str, str], folder: Path) -> tuple[list[str], Point | None]:
     """A point, or the sentences on what is wrong with it."""
     try:
@@ -178,6 +242,17 @@ def _needs(point: Point, tree: Placed) -> list[str]:
     """What a point lacks though each of its fields is right."""
     one = point.experiment
     told: list[str] = []
+    if one.engine == "recurrence" and not all(map(repeats_itself, point.pool.devices)):
+        told.append(
+            f"{tree.at(('engine',)).where}: engine is 'recurrence', but pool has devices whose "
+            "times cannot be told beforehand (clock realtime, compute exact, or a fault other than "
+            "slow); use 'auto', or 'processes'."
+        )
+    if one.deadline_ns is None and any(goal.figure == "late" for goal in one.parsed_goals):
+        told.append(
+            f"{tree.at(('goals',)).where}: goals limit 'late', but nothing says when an item "
+            "is late; give deadline_ms, or arrivals at a fixed rate."
+        )
     clocks = {device.clock for device in point.pool.devices}
     if len(clocks) > 1:
         told.append(

@@ -129,6 +129,31 @@ def read_run(folder: Path) -> dict[str, Any]:
     return dict(run)
 
 
+def read_points(path: Path) -> tuple[RunResult, ...]:
+    """The points that the run in a folder, or a ``results.json``, holds.  Changes nothing.
+
+    Raises ``ConfigError`` where there are none, or those of another version.
+    """
+    file = path / _POINTS if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8")
+        entries = (
+            [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+            if path.is_dir()
+            else json.loads(text)["runs"]
+        )
+        found = tuple(RunResult.from_dict(entry) for entry in entries)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        told = f"{type(error).__name__}: {error}" if not isinstance(error, OSError) else "no file"
+        raise ConfigError(
+            f"{file}: these are no points of a run of this version ({told}); name the folder of a "
+            "run, or its results.json."
+        ) from None
+    if not found:
+        raise ConfigError(f"{file} holds no points; go on with the run (--resume {path}) first.")
+    return found
+
+
 def versions() -> dict[str, str]:
     """Of this project and of all that results could depend on."""
     found = {"edgetpu-pipeline": edgetpu_pipeline.VERSION, "python": platform.python_version()}

@@ -1,4 +1,4 @@
-"""One repeat of one point: a pool, its pipelines, the items through them, and their times.
+"""One repeat of one point on devices: a pool, its pipelines, the items through them, their times.
 
 Items are pushed from a thread of their own while the results are popped, so bounded outer queues
 cannot lock the two against each other.  Every repeat has devices of its own, so nothing that an
@@ -20,6 +20,7 @@ from devices import Device, DeviceConfig, DevicePool, PoolConfig, TensorSpec
 from devices.device import Tensor
 from devices.errors import EdgeTpuError
 from pipeline.describing import Closed, Experiment, Offsets
+from pipeline.experiment.times import Items, Repeat, StageTimes
 from pipeline.host import Result
 from pipeline.observing import StageTrace
 from pipeline.runner import PipelinedModelRunner
@@ -39,31 +40,13 @@ class Assigned:
     devices: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class ItemTimes:
-    """A measured item that came out: when it was there, began and left.  Its copy, its number."""
-
-    copy: int
-    number: int
-    ready_ns: int
-    entry_ns: int
-    exit_ns: int
-
-
 @dataclass
-class Repeat:
-    """What one repeat gave.  Times in ns on the devices' clock.
+class _Counted:
+    """What is known while the items run."""
 
-    ``alone_ns`` are latencies of warm items with nothing else under way.  ``stages`` holds for
-    every copy what its stages recorded; ``first_number`` is the number of the first measured item
-    in each copy.  ``broken`` is why it ended early, if it did.
-    """
-
-    items: list[ItemTimes] = field(default_factory=list)
+    wanted: int
+    items: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     alone_ns: list[int] = field(default_factory=list)
-    stages: list[tuple[StageTrace, ...]] = field(default_factory=list)
-    first_number: int = 0
-    wanted: int = 0
     failed: int = 0
     replayed: int = 0
     overruns: int = 0
@@ -81,9 +64,8 @@ def measure(
 
     Raises ``EdgeTpuError`` where the pipelines cannot be made; what ends them later is ``broken``.
     """
-    configs = [_seeded(config, experiment.seed, repeat) for config in pool.devices]
-    found = Repeat(wanted=experiment.inferences if offsets is None else len(offsets))
-    found.first_number = experiment.warmup
+    configs = seeded(pool, experiment.seed, repeat)
+    found = _Counted(experiment.inferences if offsets is None else len(offsets))
     with DevicePool(configs) as devices, ExitStack() as stack:
         runners = _runners(experiment, devices.devices, pipelines, found.wanted, stack)
         inputs = _inputs(runners[0].inputs, experiment.seed)
@@ -93,16 +75,35 @@ def measure(
             found.broken = str(error).split(". ")[0]  # what follows is advice to programs
             for runner in runners:
                 runner.cancel()
-    for runner in runners:  # final only now that the stages have ended
-        found.stages.append(runner.records())
+    stages: list[StageTimes] = []
+    for copy, runner in enumerate(runners):  # final only now that the stages have ended
+        stages += [_stage_times(copy, one, experiment.warmup) for one in runner.records()]
         for stage in runner.stats().stages:
             found.replayed += stage.replays
             found.overruns += stage.counters.overruns
-    return found
+    return Repeat(
+        items=Items.of(found.items),
+        alone_ns=tuple(found.alone_ns),
+        stages=tuple(stages),
+        wanted=found.wanted,
+        failed=found.failed,
+        replayed=found.replayed,
+        overruns=found.overruns,
+        broken=found.broken,
+    )
 
 
-def _seeded(config: DeviceConfig, seed: int, repeat: int) -> DeviceConfig:
-    return replace(config, noise_seed=config.noise_seed + _SEED_STEP * (seed + 1000 * repeat))
+def _stage_times(copy: int, stage: StageTrace, warmup: int) -> StageTimes:
+    records = [one for one in stage.records if one.item >= warmup and not one.outcome]
+    rows = [(r.item - warmup, r.start_ns, r.finish_ns, r.depart_ns, r.cpu_ns) for r in records]
+    columns = np.array(rows, np.int64).reshape(len(rows), 5).T
+    return StageTimes(copy, stage.segment, stage.device, *columns)
+
+
+def seeded(pool: PoolConfig, seed: int, repeat: int) -> list[DeviceConfig]:
+    """The devices with the random numbers of one repeat."""
+    step = _SEED_STEP * (seed + 1000 * repeat)
+    return [replace(config, noise_seed=config.noise_seed + step) for config in pool.devices]
 
 
 def _runners(
@@ -138,7 +139,7 @@ def _run(
     runners: Sequence[PipelinedModelRunner],
     inputs: Iterator[dict[str, Tensor]],
     offsets: Offsets | None,
-    found: Repeat,
+    found: _Counted,
     virtual: bool,
 ) -> None:
     last_ns = 0
@@ -180,9 +181,8 @@ def _run(
                     found.failed += 1
                     continue
                 copy = number % len(runners)
-                found.items.append(
-                    ItemTimes(copy, result.item, given[number], result.entry_ns, result.exit_ns)
-                )
+                nth = result.item - experiment.warmup
+                found.items.append((copy, nth, given[number], result.entry_ns, result.exit_ns))
         except BaseException:
             ready.put(None)
             for runner in runners:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import inf, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.experiment.measuring import ItemTimes, Repeat
+from pipeline.experiment.times import Items, Repeat, Times
 
 _STUDENT_95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -66,75 +67,63 @@ def interval_of(values: Sequence[float]) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def throughput_of(items: Sequence[ItemTimes]) -> float:
+def throughput_of(items: Items) -> float:
     """Items per second between the first and the last that left, of all copies together.
 
     Each copy by itself, because items of several may leave at one moment, and as many as there are
     copies would be counted too much.  A copy that fewer than two left, or all at one moment, counts
     nothing.
     """
-    exits_of: dict[int, list[int]] = {}
-    for item in items:
-        exits_of.setdefault(item.copy, []).append(item.exit_ns)
-    return sum(
-        (len(exits) - 1) * 1e9 / (max(exits) - min(exits))
-        for exits in exits_of.values()
-        if max(exits) > min(exits)
-    )
+    total = 0.0
+    for copy in np.unique(items.copy):
+        exits = items.exit_ns[items.copy == copy]
+        span = int(exits.max() - exits.min())
+        total += (len(exits) - 1) * 1e9 / span if span else 0.0
+    return total
 
 
-def responses_of(items: Sequence[ItemTimes], *, queued: bool) -> list[int]:
+def responses_of(items: Items, *, queued: bool) -> Times:
     """How long each item took: from when it was there, or where items always are, from entering."""
-    return [item.exit_ns - (item.ready_ns if queued else item.entry_ns) for item in items]
+    return items.exit_ns - (items.ready_ns if queued else items.entry_ns)
 
 
-def percentile(values: Sequence[int], share: float) -> int | None:
+def percentile(values: Sequence[int] | Times, share: float) -> int | None:
     """The smallest value that ``share`` percent are at or under; ``None`` without values."""
-    if not values:
+    if not len(values):
         return None
-    return int(np.percentile(values, share, method="inverted_cdf"))
+    return int(np.percentile(np.asarray(values), share, method="inverted_cdf"))
 
 
-def curve_of(values: Sequence[int]) -> tuple[int, ...]:
+def curve_of(values: Sequence[int] | Times) -> tuple[int, ...]:
     """The distribution: the 0th to the 100th percentile."""
-    if not values:
+    if not len(values):
         return ()
     shares = np.linspace(0, 100, _CURVE)
-    return tuple(int(v) for v in np.percentile(values, shares, method="inverted_cdf"))
+    return tuple(int(v) for v in np.percentile(np.asarray(values), shares, method="inverted_cdf"))
 
 
 def stages_of(repeats: Sequence[Repeat], *, queued: bool) -> tuple[StageResult, ...]:
     """Every stage of every copy, averaged over the measured items of all repeats."""
-    sums: dict[tuple[int, int], list[float]] = {}
-    names: dict[tuple[int, int], list[str]] = {}
+    sums: dict[tuple[int, int], NDArray[np.float64]] = {}
+    names: dict[tuple[int, int], dict[str, None]] = {}
     for repeat in repeats:
-        ready = {(item.copy, item.number): item.ready_ns for item in repeat.items}
-        begin = min((item.entry_ns for item in repeat.items), default=0)
-        span = max((item.exit_ns for item in repeat.items), default=0) - begin
-        for copy, stages in enumerate(repeat.stages):
-            before: dict[int, int] = {}
-            if queued:
-                before = {number: at for (of, number), at in ready.items() if of == copy}
-            for stage in stages:
-                busy = wait = blocked = count = 0
-                departs: dict[int, int] = {}
-                for record in stage.records:
-                    if record.item < repeat.first_number or record.outcome:
-                        continue
-                    departs[record.item] = record.depart_ns
-                    busy += record.finish_ns - record.start_ns
-                    blocked += record.depart_ns - record.finish_ns
-                    wait += max(0, record.start_ns - before.get(record.item, record.start_ns))
-                    count += 1
-                before = departs
-                place = (copy, stage.segment)
-                devices = names.setdefault(place, [])
-                if stage.device not in devices:
-                    devices.append(stage.device)
-                total = sums.setdefault(place, [0.0, 0.0, 0.0, 0.0, 0.0])
-                for index, value in enumerate((count, busy, wait, blocked)):
-                    total[index] += value
-                total[4] += min(1.0, busy / span) if span > 0 else 0.0
+        items = repeat.items
+        span = int(items.exit_ns.max() - items.entry_ns.min()) if len(items) else 0
+        before: dict[int, Times] = {}
+        for copy in np.unique(items.copy) if queued else ():
+            own = items.copy == copy
+            before[copy] = _by_number(items.number[own], items.ready_ns[own])
+        for stage in repeat.stages:
+            busy = int((stage.finish_ns - stage.start_ns).sum())
+            blocked = int((stage.depart_ns - stage.finish_ns).sum())
+            earlier = _looked_up(before.get(stage.copy), stage.number, stage.start_ns)
+            wait = int(np.maximum(0, stage.start_ns - earlier).sum())
+            before[stage.copy] = _by_number(stage.number, stage.depart_ns)
+            share = min(1.0, busy / span) if span > 0 else 0.0
+            place = (stage.copy, stage.segment)
+            names.setdefault(place, {})[stage.device] = None
+            total = sums.setdefault(place, np.zeros(5))
+            total += (len(stage.number), busy, wait, blocked, share)
     return tuple(
         StageResult(
             copy,
@@ -145,43 +134,50 @@ def stages_of(repeats: Sequence[Repeat], *, queued: bool) -> tuple[StageResult, 
             round(blocked / count) if count else 0,
             share / len(repeats),
         )
-        for (copy, segment), (count, busy, wait, blocked, share) in sorted(sums.items())
+        for (copy, segment), (count, busy, wait, blocked, share) in sorted(
+            (place, total.tolist()) for place, total in sums.items()
+        )
     )
+
+
+def _by_number(number: Times, values: Times) -> Times:
+    """Values at the index of their item, -1 where there is none."""
+    found = np.full(int(number.max(initial=-1)) + 1, -1, np.int64)
+    found[number] = values
+    return found
+
+
+def _looked_up(values: Times | None, number: Times, otherwise: Times) -> Times:
+    if values is None:
+        return otherwise
+    known = number < len(values)
+    found = otherwise.copy()
+    found[known] = values[number[known]]
+    return np.where(found < 0, otherwise, found)
 
 
 def cpu_share_of(repeats: Sequence[Repeat]) -> float:
     """Share of all stages' busy time that is the host's CPU's."""
-    cpu = busy = 0
-    for repeat in repeats:
-        for stages in repeat.stages:
-            for stage in stages:
-                for record in stage.records:
-                    if record.item >= repeat.first_number and not record.outcome:
-                        cpu += record.cpu_ns
-                        busy += record.finish_ns - record.start_ns
-    return cpu / busy if busy else 0.0
+    stages = [stage for repeat in repeats for stage in repeat.stages]
+    busy = sum(int((stage.finish_ns - stage.start_ns).sum()) for stage in stages)
+    return sum(int(stage.cpu_ns.sum()) for stage in stages) / busy if busy else 0.0
 
 
 def drawn_of(repeat: Repeat) -> tuple[Drawn, ...]:
     """The first measured items in every stage, for a timeline."""
-    found: list[Drawn] = []
-    records = [
-        (copy, stage.segment, record)
-        for copy, stages in enumerate(repeat.stages)
-        for stage in stages
-        for record in stage.records
-        if repeat.first_number <= record.item < repeat.first_number + _DRAWN and not record.outcome
-    ]
-    start = min((record.start_ns for _, _, record in records), default=0)
-    for copy, segment, record in records:
-        found.append(
-            Drawn(
-                copy,
-                segment,
-                record.item - repeat.first_number,
-                record.start_ns - start,
-                record.finish_ns - start,
-                record.depart_ns - start,
-            )
+    rows = [
+        (stage.copy, stage.segment, *map(int, row))
+        for stage in repeat.stages
+        for row in zip(
+            *(
+                one[: int(np.searchsorted(stage.number, _DRAWN))]
+                for one in (stage.number, stage.start_ns, stage.finish_ns, stage.depart_ns)
+            ),
+            strict=True,
         )
-    return tuple(found)
+    ]
+    origin = min((row[3] for row in rows), default=0)
+    return tuple(
+        Drawn(copy, segment, item, start - origin, finish - origin, depart - origin)
+        for copy, segment, item, start, finish, depart in rows
+    )

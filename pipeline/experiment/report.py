@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.describing import goal_of
@@ -90,10 +88,11 @@ def _table(results: Sequence[RunResult]) -> str:
         ("lost", lambda one: str(one.lost)),
         ("failed", lambda one: str(one.failed)),
         ("replayed", lambda one: str(one.replayed)),
+        ("late", lambda one: "-" if one.late is None else str(one.late)),
         ("overruns", lambda one: str(one.overruns)),
     ]
-    if any(one.lost or one.failed or one.replayed or one.overruns for one in results):
-        wanted = [*wanted[-4:], *wanted[:-4]]
+    if any(one.lost or one.failed or one.replayed or one.late or one.overruns for one in results):
+        wanted = [*wanted[-5:], *wanted[:-5]]
     for column in _judged_by(results):
         if column[0] not in {title for title, _ in needed}:
             needed.append(column)
@@ -123,9 +122,15 @@ def _judged_by(results: Sequence[RunResult]) -> list[_Column]:
 
 def _is_idle(column: _Column, results: Sequence[RunResult]) -> bool:
     values = {column[1](one) for one in results}
-    return column[0] in ("lost", "failed", "replayed", "overruns", "speed-up", "streamed") and (
-        values <= {"0", "-", "0.0M"}
-    )
+    return column[0] in (
+        "lost",
+        "failed",
+        "replayed",
+        "late",
+        "overruns",
+        "speed-up",
+        "streamed",
+    ) and (values <= {"0", "-", "0.0M"})
 
 
 def _both(
@@ -211,41 +216,6 @@ def _wrapped(text: str) -> str:
         else:
             line = f"{line} {word}" if line else word
     return "\n".join([*lines, line])
-
-
-_LEFT_OUT = ("point", "varied", "stages", "drawn", "response_curve_ns", "config", "why", "clock")
-_TIMED = ("_ns", "_per_s", "speed_up", "cpu_share")
-
-
-def format_csv(results: Sequence[RunResult]) -> str:
-    """A flat line for every point, the swept fields first.
-
-    Figures of time stand in columns that begin with the clock they were measured on
-    (``virtual_throughput_per_s``, ``wall_throughput_per_s``), so the two never share one.
-    """
-    rows = [_flat(result) for result in results]
-    swept = list(dict.fromkeys(key for row in rows for key in row if key.startswith("swept ")))
-    names = [*swept, *dict.fromkeys(key for row in rows for key in row if key not in swept)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _flat(result: RunResult) -> dict[str, Any]:
-    values: Mapping[str, Any] = result.as_dict()
-    clock = "virtual" if result.clock == "virtual" else "wall"
-    row: dict[str, Any] = {f"swept {path}": label for path, label in result.varied.items()}
-    row["clock"] = result.clock
-    for key, value in values.items():
-        if key in _LEFT_OUT:
-            continue
-        name = f"{clock}_{key}" if key.endswith(_TIMED) else key
-        joined = isinstance(value, list | tuple)
-        row[name] = " ".join(map(str, value)) if joined else "" if value is None else value
-    row["why"] = "; ".join(result.why)
-    return row
 
 
 def label_of(result: RunResult) -> str:

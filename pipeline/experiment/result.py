@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from pipeline.describing import UNPACED, Goal, Point
 from pipeline.experiment.cuts import SegmentedModel
-from pipeline.experiment.measuring import Repeat
 from pipeline.experiment.metrics import (
     PERCENTILES,
     Drawn,
@@ -22,6 +23,7 @@ from pipeline.experiment.metrics import (
     stages_of,
     throughput_of,
 )
+from pipeline.experiment.times import Repeat
 
 VALID, INVALID = "VALID", "INVALID"
 
@@ -41,9 +43,11 @@ class RunResult:
     always there (saturated arrivals) from entering the first stage.  ``latency_*_ns`` is from
     entering to the end in any case, and
     ``latency_alone_ns`` with nothing else under way.  ``stage_latency_ns`` is the mean latency of
-    each stage, ``off_chip_bytes`` what each streams at every inference.  ``overruns`` counts
+    each stage, ``throughputs_per_s`` and ``responses_*_ns`` figures of every repeat,
+    ``off_chip_bytes`` what each streams at every inference.  ``overruns`` counts
     inferences on the realtime clock for which the host was too slow.  ``lost`` items never came
-    out, ``failed`` ones came out as errors, ``replayed`` ones were computed again.
+    out, ``failed`` ones came out as errors, ``replayed`` ones were computed again, ``late`` ones
+    had a response time above the deadline (``None`` where there is none).
     ``model_factor`` (virtual clock only) says how far off the device model is: four of five real
     latencies lie within the figure divided and multiplied by it.  ``verdict`` is ``VALID`` or
     ``INVALID``, with ``why`` (also where it is ``VALID`` by less than the model's error); ``None``
@@ -87,10 +91,13 @@ class RunResult:
     lost: int
     failed: int
     replayed: int
+    late: int | None
     model_factor: float | None
     verdict: str | None
     why: tuple[str, ...]
     throughputs_per_s: tuple[float, ...]
+    responses_p50_ns: tuple[int, ...]
+    responses_p99_ns: tuple[int, ...]
     stages: tuple[StageResult, ...]
     response_curve_ns: tuple[int, ...]
     drawn: tuple[Drawn, ...]
@@ -127,9 +134,9 @@ def evaluate(
     """The figures of a point from all of its repeats."""
     experiment = point.experiment
     queued = experiment.arrivals.kind != "saturated"
-    items = [item for repeat in repeats for item in repeat.items]
-    responses = responses_of(items, queued=queued)
-    latencies = responses_of(items, queued=False)
+    limit_ns = experiment.deadline_ns
+    responses = np.concatenate([responses_of(one.items, queued=queued) for one in repeats])
+    latencies = np.concatenate([responses_of(one.items, queued=False) for one in repeats])
     alone = [latency for repeat in repeats for latency in repeat.alone_ns]
     rates = [throughput_of(repeat.items) for repeat in repeats]
     low, high = interval_of(rates)
@@ -160,7 +167,7 @@ def evaluate(
         throughput_high_per_s=high if known else None,
         speed_up=None,
         **{f"response_p{share}_ns": percentile(responses, share) for share in PERCENTILES},
-        response_max_ns=max(responses, default=None),
+        response_max_ns=int(responses.max()) if len(responses) else None,
         latency_p50_ns=percentile(latencies, 50),
         latency_p99_ns=percentile(latencies, 99),
         latency_alone_ns=percentile(alone, 50),
@@ -174,16 +181,25 @@ def evaluate(
         lost=lost,
         failed=sum(repeat.failed for repeat in repeats),
         replayed=sum(repeat.replayed for repeat in repeats),
+        late=None if limit_ns is None else int((responses > limit_ns).sum()),
         model_factor=1 + max(c.attached_to.spread for c in configs) if virtual else None,
         verdict=None,
         why=(),
         throughputs_per_s=tuple(rates),
+        responses_p50_ns=_by_repeat(repeats, 50, queued=queued),
+        responses_p99_ns=_by_repeat(repeats, 99, queued=queued),
         stages=stages,
         response_curve_ns=curve_of(responses),
         drawn=drawn_of(repeats[0]),
         config=point.resolved,
     )
     return _judged(result, point, repeats)
+
+
+def _by_repeat(repeats: Sequence[Repeat], share: int, *, queued: bool) -> tuple[int, ...]:
+    """A percentile of the response time of every repeat that any item came out of."""
+    found = (percentile(responses_of(one.items, queued=queued), share) for one in repeats)
+    return tuple(one for one in found if one is not None)
 
 
 def _judged(result: RunResult, point: Point, repeats: Sequence[Repeat]) -> RunResult:
@@ -238,13 +254,14 @@ def _overloaded(repeats: Sequence[Repeat], point: Point) -> str | None:
     if not point.experiment.paced:
         return None
     for repeat in repeats:
-        waits = [item.entry_ns - item.ready_ns for item in repeat.items]
-        if len(waits) < 20:
+        items = repeat.items
+        if len(items) < 20:
             continue
+        waits = items.entry_ns - items.ready_ns
         half, tenth = waits[: len(waits) // 2], waits[-len(waits) // 10 :]
-        arrived = (repeat.items[-1].ready_ns - repeat.items[0].ready_ns) or 1
-        left = repeat.items[-1].exit_ns - repeat.items[0].exit_ns
-        if min(tenth) > max(half) and left > 1.05 * arrived:
+        arrived = int(items.ready_ns[-1] - items.ready_ns[0]) or 1
+        left = int(items.exit_ns[-1] - items.exit_ns[0])
+        if tenth.min() > half.max() and left > 1.05 * arrived:
             share = 100 * arrived / left
             return f"items come faster than they are served ({share:.0f} %), so the queue grows"
     return None

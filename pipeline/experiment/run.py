@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from devices import DeviceConfig, DevicePool
+from devices import Device, DeviceConfig, DevicePool
 from devices.errors import ConfigError, EdgeTpuError
 from pipeline.describing import ExperimentSpec, Mistakes, Point
+from pipeline.experiment.calculating import calculate, can_calculate
 from pipeline.experiment.cuts import Cut, CutQuestion, SegmentedModel, Segmenter
 from pipeline.experiment.journal import WORK, Journal
 from pipeline.experiment.measuring import Assigned, measure
@@ -77,7 +79,7 @@ def run_experiment(
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        with DevicePool.simulated(1, compute="none"):  # keeps what starts devices alive
+        with _kept_ready(spec):
             for index, point in enumerate(spec.points):
                 if point.key in journal.results:
                     continue
@@ -90,6 +92,21 @@ def run_experiment(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return results_of(spec, journal)
+
+
+@contextmanager
+def _kept_ready(spec: ExperimentSpec) -> Iterator[None]:
+    """Keep what starts devices alive between points, where any needs devices."""
+    if all(
+        point.experiment.engine != "processes"
+        and point.experiment.partition == "parameter-count"
+        and can_calculate(point.pool, range(len(point.pool.devices)))
+        for point in spec.points
+    ):
+        yield
+        return
+    with DevicePool.simulated(1, compute="none"):
+        yield
 
 
 def results_of(spec: ExperimentSpec, journal: Journal) -> tuple[RunResult, ...]:
@@ -120,12 +137,14 @@ def _run_point(
         first = first or (cut, model)
     assert first is not None
     what = ", ".join(f"{path} {label}" for path, label in point.varied.items()) or experiment.models
+    by_arithmetic = experiment.engine != "processes" and can_calculate(point.pool, used)
     repeats = []
     for repeat in range(experiment.repeats):
         nth = f", repeat {repeat + 1} of {experiment.repeats}" if experiment.repeats > 1 else ""
         tell(f"{what}{nth}")
-        repeats.append(measure(experiment, point.pool, pipelines, point.offsets(repeat), repeat))
-    names = tuple(f"{point.pool.devices[n].host}:{n}" for n in used)
+        run = calculate if by_arithmetic else measure
+        repeats.append(run(experiment, point.pool, pipelines, point.offsets(repeat), repeat))
+    names = tuple(f"{point.pool.devices[n].host}:{n + (point.first_device or 0)}" for n in used)
     return evaluate(index, point, first[1], names, first[0].outcome, repeats)
 
 
@@ -168,8 +187,11 @@ def _cut(
     if key not in journal.cuts:
         if experiment.segments > 1:
             tell(f"{experiment.models}: cutting into {experiment.segments} segments")
-        with DevicePool(quiet) as pool:
-            journal.add_cut(key, segmenter.choose(question, pool.devices))
+        with ExitStack() as stack:
+            asked: Sequence[Device] = ()
+            if experiment.partition != "parameter-count":  # which asks no device
+                asked = stack.enter_context(DevicePool(quiet)).devices
+            journal.add_cut(key, segmenter.choose(question, asked))
     return journal.cuts[key]
 
 

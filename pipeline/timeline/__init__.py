@@ -6,6 +6,7 @@ for sweeps over millions of items; the two agree to the nanosecond.
 
 from __future__ import annotations
 
+from pipeline.timeline.recurrence import Recurrence
 from pipeline.timeline.simulation import SteadyState, Timeline, chain, simulate, steady_state
 
-__all__ = ["SteadyState", "Timeline", "chain", "simulate", "steady_state"]
+__all__ = ["Recurrence", "SteadyState", "Timeline", "chain", "simulate", "steady_state"]

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from devices.errors import ConfigError
 from pipeline.channels import ChannelSpec
 from pipeline.stages import SOURCE
+from pipeline.timeline.straight import departures
 
 Times = NDArray[np.int64]
 """Nanoseconds."""
@@ -101,12 +102,9 @@ class Recurrence:
         self.memory = max(channel.slots for channel in channels)
         """How many items back a departure can depend on."""
 
-    def any_item(self, latencies: list[list[int]], ready: list[int]) -> Times:
-        """Departures for latencies and arrivals without any pattern."""
-        rows: list[list[int]] = []
-        for item_latencies, item_ready in zip(latencies, ready, strict=True):
-            self.step(rows, item_latencies, item_ready)
-        return np.array(rows, np.int64).reshape(len(rows), self.num_stages + 1)
+    def any_item(self, latencies: Times, ready: Times) -> Times:
+        """Departures for latencies (a row per item) and arrivals without any pattern."""
+        return departures(tuple(self.stages), tuple(self.exits), self.memory, latencies, ready)
 
     def step(self, rows: list[list[int]], latencies: list[int], ready: int) -> None:
         """Add the departures of the next item to ``rows``, those of the items before it."""

@@ -95,7 +95,7 @@ def simulate(
             f"not give each of {items} items its row."
         )
     per_item = np.broadcast_to(latencies, (items, latencies.shape[-1]))
-    departures = recurrence.any_item(per_item.tolist(), ready.tolist())
+    departures = recurrence.any_item(per_item, ready)
     return _timeline(recurrence, latencies, ready, departures)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pycoral.interpreter_like import InterpreterLike
+from pycoral.described_tensors import Results, quantization_of, readable
 
 
 class Class(NamedTuple):
@@ -18,22 +18,29 @@ class Class(NamedTuple):
     score: float
 
 
-def num_classes(interpreter: InterpreterLike) -> int:
+def num_classes(interpreter: Results) -> int:
     """Give the number of classes: the number of elements of output 0."""
-    return math.prod(int(dimension) for dimension in interpreter.get_output_details()[0]["shape"])
+    shape = readable(interpreter).get_output_details()[0]["shape"]
+    return math.prod(int(dimension) for dimension in shape)
 
 
-def get_scores(interpreter: InterpreterLike) -> NDArray[Any]:
+def get_scores(interpreter: Results) -> NDArray[Any]:
     """Give output 0 as a flat array of real-valued scores, a copy.
+
+    ``interpreter`` has run a classifier, or is what a pipeline's ``pop`` returned of one.
 
     An integer output is dequantised as ``scale * (q - zero_point)`` in ``float64``; a floating
     point output is returned in its own dtype.
+
+    Raises:
+        ValueError: an integer output of a plain dict, of which the scale is not known.
     """
-    details = interpreter.get_output_details()[0]
-    output = interpreter.tensor(details["index"])().flatten()
+    found = readable(interpreter)
+    details = found.get_output_details()[0]
+    output = found.tensor(details["index"])().flatten()
     if not np.issubdtype(output.dtype, np.integer):
         return output
-    scale, zero_point = details["quantization"]
+    scale, zero_point = quantization_of(details)
     return np.asarray(scale * (output.astype(np.int64) - zero_point))
 
 
@@ -57,7 +64,7 @@ def get_classes_from_scores(
 
 
 def get_classes(
-    interpreter: InterpreterLike,
+    interpreter: Results,
     top_k: float = float("inf"),
     score_threshold: float = -float("inf"),
 ) -> list[Class]:

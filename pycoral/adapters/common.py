@@ -8,11 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pycoral.adapters.stored_values import stored_values
+from pycoral.described_tensors import Results, described, readable
 from pycoral.interpreter_like import InterpreterLike
 
+__all__ = [
+    "described",
+    "input_details",
+    "input_size",
+    "input_tensor",
+    "output_tensor",
+    "set_input",
+    "set_resized_input",
+]
 
-def output_tensor(interpreter: InterpreterLike, i: int) -> NDArray[Any]:
+
+def output_tensor(interpreter: Results, i: int) -> NDArray[Any]:
     """Give a view of the ``i``-th output, with its batch dimension.
+
+    Instead of an interpreter, tensors by name may be given, as a pipeline's ``pop`` returns them.
 
     The next ``invoke`` overwrites what the view shows; copy it to keep it.  On LiteRT's own
     interpreter a view that is still held makes ``invoke`` and ``allocate_tensors`` refuse.
@@ -20,8 +34,9 @@ def output_tensor(interpreter: InterpreterLike, i: int) -> NDArray[Any]:
     Raises:
         IndexError: the model has no output ``i``.
     """
-    details = interpreter.get_output_details()[i]
-    return interpreter.tensor(details["index"])()
+    found = readable(interpreter)
+    details = found.get_output_details()[i]
+    return found.tensor(details["index"])()
 
 
 def input_details(interpreter: InterpreterLike, key: str) -> Any:
@@ -55,16 +70,18 @@ def input_tensor(interpreter: InterpreterLike) -> NDArray[Any]:
 
 
 def set_input(interpreter: InterpreterLike, data: ArrayLike) -> None:
-    """Copy ``data`` into the first input.
+    """Copy ``data`` into the first input, converted as the model stores it.
 
-    NumPy's assignment rules apply, as in pycoral: a shape that broadcasts is accepted and the
-    values are cast to the input's dtype without a check.  A ``uint8`` image given to an ``int8``
-    input therefore wraps (200 becomes -56); quantise it first.
+    A shape that broadcasts is accepted, as in pycoral.  What NumPy would wrap or cut off there is
+    converted here as the input's quantisation says: a ``uint8`` picture for an ``int8`` input (200
+    becomes 72), and real values (float) for any integer input.  Numbers of the input's own dtype,
+    and other whole numbers that fit it, are stored as they are.
 
     Raises:
-        ValueError: ``data`` does not broadcast to ``(height, width, channels)``.
+        ValueError: ``data`` does not broadcast to ``(height, width, channels)``; or its values do
+            not fit, or the quantisation does not say what pixels are, and what to do.
     """
-    input_tensor(interpreter)[:, :] = data
+    input_tensor(interpreter)[:, :] = stored_values(data, interpreter.get_input_details()[0])
 
 
 def set_resized_input(
@@ -74,21 +91,23 @@ def set_resized_input(
 ) -> tuple[Any, tuple[float, float]]:
     """Fit an image into the first input, keeping its aspect ratio.
 
-    The image goes to the top left corner; the rest is filled with the number 0, as in pycoral,
-    also for an ``int8`` input, where 0 is a mid grey and not black.
+    The image goes to the top left corner; the rest is filled with 0 of the image's dtype: black for
+    a ``uint8`` picture, also where the input is ``int8``, but a mid grey for one that was made
+    ``int8`` before, as in pycoral.  Values are converted as by :func:`set_input`.
 
     Args:
         interpreter: has one NHWC image as its first input.
         size: ``(width, height)`` of the image.
         resize: called once with the ``(width, height)`` to resize to; gives the resized image
-            with ``width * height * channels`` values of the input's dtype.
+            with ``width * height * channels`` values.
 
     Returns:
         What ``resize`` gave, and ``(scale, scale)``, the factor applied to both axes: what
         :func:`pycoral.adapters.detect.get_objects` takes as ``image_scale``.
 
     Raises:
-        ValueError: ``resize`` gave an image of another size, or the input is not an image.
+        ValueError: ``resize`` gave an image of another size or of values that do not fit, or the
+            input is not an image.
     """
     width, height = input_size(interpreter)
     image_width, image_height = size
@@ -97,8 +116,10 @@ def set_resized_input(
 
     resized = resize((fitted_width, fitted_height))
     view = input_tensor(interpreter)
-    view.fill(0)
-    view[:fitted_height, :fitted_width] = np.reshape(
-        np.asarray(resized), (fitted_height, fitted_width, view.shape[2])
+    pixels = np.asarray(resized)
+    filled = np.zeros(view.shape, pixels.dtype)
+    filled[:fitted_height, :fitted_width] = np.reshape(
+        pixels, (fitted_height, fitted_width, view.shape[2])
     )
+    view[:] = stored_values(filled, interpreter.get_input_details()[0])
     return resized, (scale, scale)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from pycoral.adapters import common
+from pycoral.described_tensors import Results, readable
 from pycoral.interpreter_like import InterpreterLike
 
 
@@ -93,7 +94,7 @@ class _Outputs(NamedTuple):
 
 
 def get_objects(
-    interpreter: InterpreterLike,
+    interpreter: Results,
     score_threshold: float = -float("inf"),
     image_scale: tuple[float, float] = (1.0, 1.0),
 ) -> list[Object]:
@@ -103,18 +104,21 @@ def get_objects(
     models, so pass a ``score_threshold`` above 0 to leave them out.
 
     Args:
-        interpreter: has run a model with the four outputs of an SSD post-processing operator.
+        interpreter: has run a model with the four outputs of an SSD post-processing operator, or
+            is what a pipeline's ``pop`` returned of one.
         score_threshold: leave out objects that score less.
         image_scale: ``(x, y)`` scale of the image in the input tensor, from
             :func:`pycoral.adapters.common.set_resized_input`; boxes come in pixels of the image
             before that scaling, rounded towards zero.
 
     Raises:
-        ValueError: the model has several signatures, or one with other outputs.
+        ValueError: the model has several signatures, or one with other outputs; or the tensors are
+            a plain dict, which does not say how large the picture was.
         IndexError: the model has fewer than four outputs.
     """
-    outputs = _find_outputs(interpreter)
-    width, height = common.input_size(interpreter)
+    results = readable(interpreter)
+    outputs = _find_outputs(results)
+    width, height = common.input_size(results)
     scale_x, scale_y = width / image_scale[0], height / image_scale[1]
 
     def object_at(row: int) -> Object:

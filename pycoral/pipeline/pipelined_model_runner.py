@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from devices.device import Device
 from pipeline.errors import InferenceError, PipelineBroken, PipelineClosed
 from pipeline.runner import PipelinedModelRunner as Pipeline
+from pycoral.described_tensors import described
 from pycoral.interpreter import NOT_READY, EdgeTpuInterpreter
 
 TURNED_OFF = "Pipeline was turned off before."
@@ -151,6 +152,8 @@ class PipelinedModelRunner:
     def pop(self) -> dict[str, NDArray[Any]] | None:
         """Give the next result, waiting for it; ``None`` when there will be no more.
 
+        It is a dict, which the adapters (``classify.get_classes``, ...) take like an interpreter.
+
         Raises:
             RuntimeError: ``Segment <i> runner error: ...``, once, in place of the first result
                 that could not be computed.
@@ -168,7 +171,8 @@ class PipelinedModelRunner:
                 self._failure_told = True
                 raise RuntimeError(self._failure)
         try:
-            return running.pop()
+            popped = running.pop()
+            return None if popped is None else described(popped, self._interpreters)
         except InferenceError as error:
             self._fail(_segment_error(error.segment, error.cause), told=True)
         except PipelineBroken as error:

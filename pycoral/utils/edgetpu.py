@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.chip import RUNTIME_VERSION, DeviceConfig
-from devices.coral import LIBRARY
+from devices.coral import LIBRARY, survey
 from devices.errors import DeviceError
 from pycoral import raw_input
 from pycoral.attached_devices import VARIABLE
@@ -43,25 +43,24 @@ def list_edge_tpus() -> list[dict[str, str]]:
 def get_runtime_version() -> str:
     """Name the runtime and the newest compiled format it takes, in libedgetpu's form.
 
-    Simulated devices may be told to have an older runtime; the oldest of them is named.
+    With real devices it is what libedgetpu says of itself.  Simulated devices may be told to have
+    an older runtime; the oldest of them is named.
 
     Raises:
         ConfigError: ``EDGETPU_PIPELINE_DEVICES`` cannot be understood.
     """
-    version = min(
-        (
-            device.source.runtime_version
-            for device in edge_tpus().present()
-            if isinstance(device.source, DeviceConfig)
-        ),
-        default=RUNTIME_VERSION,
-    )
+    sources = [device.source for device in edge_tpus().present()]
+    simulated = [source for source in sources if isinstance(source, DeviceConfig)]
+    if len(simulated) < len(sources) and (real := survey().version) is not None:
+        return real
+    version = min((config.runtime_version for config in simulated), default=RUNTIME_VERSION)
     return f"BuildLabel(edgetpu-pipeline), RuntimeVersion({version})"
 
 
 def set_verbosity(verbosity: int) -> bool:
     """Set how much the devices log, through :mod:`logging`, from 0 (warnings) to 10 (everything).
 
+    libedgetpu is given the number, too, by real devices that are opened after this.
     Returns whether ``verbosity`` was in that range; the devices already running keep their level.
     """
     if not 0 <= verbosity <= 10:
@@ -69,6 +68,7 @@ def set_verbosity(verbosity: int) -> bool:
     level = logging.WARNING if verbosity == 0 else logging.INFO if verbosity < 5 else logging.DEBUG
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(level)
+    edge_tpus().verbosity = verbosity
     return True
 
 
@@ -78,7 +78,8 @@ def load_edgetpu_delegate(options: Mapping[str, Any] | None = None) -> EdgeTpuDe
     Args:
         options: ``device`` chooses it as in :func:`make_interpreter`.  libedgetpu's
             ``Performance``, ``Usb.AlwaysDfu`` and ``Usb.MaxBulkInQueueLength`` are checked and
-            have no effect here.
+            handed to it with real devices; ``Performance`` sets the clock of simulated ones on
+            USB.  A device that is open keeps the options it was opened with.
 
     Raises:
         ValueError: ``Failed to load delegate from ...`` followed by the reason.
@@ -86,7 +87,7 @@ def load_edgetpu_delegate(options: Mapping[str, Any] | None = None) -> EdgeTpuDe
     settings = {str(key): str(value) for key, value in (options or {}).items()}
     try:
         check_options(settings)
-        return EdgeTpuDelegate(edge_tpus().open(settings.get("device", "")), settings)
+        return EdgeTpuDelegate(edge_tpus().open(settings.get("device", ""), settings), settings)
     except (ValueError, DeviceError) as reason:
         raise ValueError(
             f"Failed to load delegate from {LIBRARY}: {reason} ({VARIABLE} says which devices to "
@@ -115,7 +116,7 @@ def make_interpreter(
 
     Raises:
         ValueError: the device is not there (``Failed to load delegate from ...``), the file is
-            (``Could not open '...'.``), or the model cannot run on that device.
+            (``Could not open '...'.``), the model cannot run on that device, or LiteRT dies of it.
     """
     if delegate is None:
         delegate = load_edgetpu_delegate({"device": device} if device else {})
@@ -126,6 +127,8 @@ def make_interpreter(
         compiled = model.is_compiled()
         if compiled and delegate.device.simulated:
             model.check_executable()  # before LiteRT is given it, which does not expect damage
+        if not compiled:
+            model.check_survived()
         interpreter = EdgeTpuInterpreter(model, delegate.device) if compiled else model.open()
     raw_input.remember(interpreter)
     return interpreter

@@ -69,7 +69,7 @@ def fail(context: ProgramContext) -> None:
 
 def end_process(context: ProgramContext) -> None:
     context.report("dying")
-    os.kill(os.getpid(), context.config)
+    signal.raise_signal(context.config)
     threading.Event().wait()
 
 

@@ -70,7 +70,7 @@ def test_dead_devices_are_not_selected_and_can_be_started_anew() -> None:
         assert fresh.name == "usb:0"
         assert fresh.health().alive
         assert pool.select(2) == (fresh, second)
-        with pytest.raises(DeviceError, match="not a simulated device of this pool"):
+        with pytest.raises(DeviceError, match="not a simulated or real device of this pool"):
             pool.restart(first)
 
 

@@ -21,9 +21,10 @@ PLAN: dict[str, dict[str, str]] = {
         "hosted": "errors device process nursery",
         "config": "errors chip",
         "local": "errors device chip process",
-        "coral": "errors device executable chip hosted",
+        "coral": "errors device executable chip nursery hosted",
         "simulated": "device chip hosted",
         "trial": "errors hosted simulated",
+        "apart": "errors device chip nursery hosted",
         "hosts_cli": "chip",
         "pool": "errors device chip nursery hosted config coral simulated",
     },
@@ -52,6 +53,7 @@ PLAN: dict[str, dict[str, str]] = {
         "flags": "",
         "cutting": "graph",
         "reading": "graph ordering deadline cutting",
+        "appending": "graph reading",
         "mapping": "graph",
         "quantizing": "graph flags reading",
         "planning": "graph deadline options cutting mapping",
@@ -66,7 +68,7 @@ PLAN: dict[str, dict[str, str]] = {
         "cli": "supported log arguments command",
         "inspecting": "graph drawing deadline options flags reading mapping planning executables "
         "compile log",
-        "accuracy": "mapping reading compile",
+        "accuracy": "graph cutting mapping reading compile",
     },
     "pipeline": {
         "errors": "",
@@ -85,8 +87,9 @@ PLAN: dict[str, dict[str, str]] = {
         "runner": "errors observing host supervising running arguments batches asynchronous "
         "observable assembling",
         "describing": "",
-        "experiment": "host observing runner describing",
-        "cli": "observing describing experiment",
+        "experiment": "stages host observing timeline runner describing",
+        "compare_cli": "experiment",
+        "cli": "observing describing experiment compare_cli",
     },
     "partitioner": {
         "problem": "",
@@ -117,10 +120,14 @@ PLAN: dict[str, dict[str, str]] = {
         "edge_tpus": "device_selection attached_devices opened_device",
         "interpreter": "model_file opened_device",
         "raw_input": "interpreter interpreter_like",
-        "adapters": "interpreter_like",
+        "learn": "",
+        "described_tensors": "interpreter_like",
+        "adapters": "interpreter_like described_tensors",
         "utils": "interpreter_like model_file attached_devices delegate edge_tpus interpreter "
         "raw_input",
-        "pipeline": "interpreter",
+        "pipeline": "interpreter described_tensors",
+        "examples_cli": "",
+        "doctor": "attached_devices",
     },
 }
 

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from devices.chip import HOSTS
 from partitioner.experiment import main
+from scripts.checks import check_engines
 from zoo.random_graph import random_graph
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,7 +101,10 @@ def test_the_table_and_the_folder(
     page = (output / "report.html").read_text()
     assert "http://www" not in page.replace("http://www.w3.org", "")
     assert page.count("<svg") > 4
-    assert sorted(path.name for path in output.iterdir()) == [
+    for href in re.findall(r'href="(traces/[^"]*)"', page):
+        assert json.loads((output / href).read_text())["traceEvents"]
+    there = sorted(path.name for path in output.iterdir() if path.suffix != ".parquet")
+    assert there == [
         "config.yaml",
         "cuts.jsonl",
         "points.jsonl",
@@ -105,6 +112,7 @@ def test_the_table_and_the_folder(
         "results.csv",
         "results.json",
         "run.json",
+        "traces",
     ]
 
 
@@ -270,7 +278,7 @@ def until_points(output: Path, count: int, process: subprocess.Popen[str]) -> No
 
 
 def noisy(tmp_path: Path, model: Path) -> Path:
-    path = experiment(tmp_path, model, "repeats: 2\n")
+    path = experiment(tmp_path, model, "repeats: 2\nengine: processes\n")
     text = path.read_text().replace("{compute: none}", "{noise_sigma: 0.1}")
     path.write_text(text.replace("inferences: 40\nwarmup: 10", "inferences: 10\nwarmup: 1"))
     return path
@@ -311,7 +319,7 @@ def test_an_interrupted_run_goes_on_to_equal_results(
 def test_the_log_of_all_devices_goes_to_a_file(tmp_path: Path, model: Path) -> None:
     log = tmp_path / "log.txt"
     path = experiment(tmp_path, model)
-    assert main([str(path), "--quiet", "--log_file", str(log)]) == 0
+    assert main([str(path), "--quiet", "--log_file", str(log), "--set", "engine=processes"]) == 0
     lines = log.read_text().splitlines()
     assert any(" usb:2 segment 2 INFO the stage ended; 50 items inferred" in line for line in lines)
 
@@ -346,3 +354,41 @@ def test_the_shelf_and_the_schema_are_printed(capsys: pytest.CaptureFixture[str]
     assert "quickstart" in capsys.readouterr().out
     assert main(["--schema"]) == 0
     assert "segments" in json.loads(capsys.readouterr().out)["properties"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_engines_give_equal_figures(tmp_path: Path, seed: int) -> None:
+    choice = random.Random(seed)
+    net = tmp_path / "net.tflite"
+    net.write_bytes(random_graph(seed, operators=9))
+    path = tmp_path / "random.yaml"
+    path.write_text(yaml.safe_dump(check_engines.description(choice, net)))
+    assert check_engines.figures(path, "processes") == check_engines.figures(path, "recurrence")
+
+
+def test_arithmetic_is_refused_where_it_cannot_tell(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = experiment(tmp_path, model, "engine: recurrence\n")
+    path.write_text(path.read_text().replace("compute: none", "faults: [{kind: error, at: 3}]"))
+    assert main([str(path), "--dry-run"]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"{path}:7:9: engine is 'recurrence', but pool has devices"
+    )
+
+
+def test_items_above_the_deadline_are_late(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "arrivals: {kind: poisson, per_s: 1000}\n"
+    path = experiment(tmp_path, model, more)
+    words = [str(path), "--quiet", "--json", "--set", "segments=1", "--set", "queue_size=1"]
+    assert main(words) == 0
+    (run,) = runs_of(capsys)
+    assert run["late"] is None
+    longest_ms = run["response_max_ns"] / 1e6
+    for deadline_ms, late in ((longest_ms, 0), (longest_ms - 1e-5, 1), (1e-6, 40)):
+        assert main([*words, "--set", f"deadline_ms={deadline_ms:.7f}"]) == 0
+        assert runs_of(capsys)[0]["late"] == late
+    assert main([*words, "--set", "goals=late <= 0"]) == 2
+    assert "give deadline_ms" in capsys.readouterr().err

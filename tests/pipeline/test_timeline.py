@@ -268,3 +268,40 @@ def test_arguments_that_do_not_fit(arguments: dict[str, object], sentence: str) 
 def test_connections_that_cannot_be(channels: list[ChannelSpec], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         simulate([1], channels, items=1)
+
+
+@st.composite
+def connections(draw: st.DrawFn) -> tuple[int, list[ChannelSpec], list[int]]:
+    """Stages with any channels between them, some of them on one device."""
+    stages = draw(st.integers(1, 5))
+    channels: dict[tuple[int, int], ChannelSpec] = {}
+    for reader in range(stages + 1):
+        makers = range(SOURCE, reader) if reader < stages else range(stages)
+        for maker in draw(st.lists(st.sampled_from(makers), min_size=1, max_size=3, unique=True)):
+            channels[maker, reader] = ChannelSpec(maker, reader, (), draw(st.integers(1, 4)))
+    devices = draw(st.lists(st.integers(0, 4), min_size=stages, max_size=stages))
+    return stages, [channels[key] for key in sorted(channels)], devices
+
+
+@given(connections(), st.integers(0, 25), st.data())
+@settings(max_examples=150, deadline=None)
+def test_straight_lines_say_what_the_steps_say(
+    connected: tuple[int, list[ChannelSpec], list[int]], items: int, data: st.DataObject
+) -> None:
+    stages, channels, devices = connected
+    latencies = data.draw(
+        st.lists(
+            st.lists(st.integers(0, 30), min_size=stages, max_size=stages),
+            min_size=items,
+            max_size=items,
+        )
+    )
+    ready = data.draw(st.lists(st.integers(0, 200), min_size=items, max_size=items))
+    recurrence = Recurrence(stages, channels, devices)
+    rows: list[list[int]] = []
+    for row, at in zip(latencies, ready, strict=True):
+        recurrence.step(rows, row, at)
+    found = recurrence.any_item(
+        np.array(latencies, np.int64).reshape(items, stages), np.array(ready, np.int64)
+    )
+    assert found.tolist() == rows

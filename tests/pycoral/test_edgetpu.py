@@ -24,6 +24,7 @@ from pycoral.interpreter import EdgeTpuInterpreter
 from pycoral.utils import edgetpu
 from pycoral.utils.edgetpu import make_interpreter, run_inference
 from tests.compiler.test_subgraphs import ladder_model
+from tests.devices.test_apart import added
 from tests.pycoral.conftest import run_litert
 
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "models"
@@ -167,6 +168,24 @@ def test_valid_options_and_unknown_ones_are_accepted(devices_of, caplog):
     assert "'Turbo' is not known" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("devices", "performance", "clock_mhz"),
+    [
+        ("usb3-x86@500:1", "Low", 63),
+        ("usb3-x86@500:1", "High", 250),
+        ("usb3-x86@500:1", "Max", 500),
+        ("usb3-x86@250:1", "Max", 250),  # the package libedgetpu1-std
+        ("pcie:1", "Low", 500),  # which PCIe ignores
+    ],
+)
+def test_performance_sets_the_clock(devices_of, small_executable, devices, performance, clock_mhz):
+    devices_of(devices)
+    delegate = edgetpu.load_edgetpu_delegate({"Performance": performance})
+    interpreter = make_interpreter(small_executable, delegate=delegate)
+    interpreter.allocate_tensors()
+    assert interpreter.loaded.device.config.clock_mhz == clock_mhz
+
+
 def test_two_threads_with_a_device_each(devices_of, small_executable, litert):
     devices_of("usb:2")
     values = np.random.default_rng(9).integers(-128, 128, (2, 40, 1, 16, 16, 3), np.int8)
@@ -188,6 +207,15 @@ def test_two_threads_with_a_device_each(devices_of, small_executable, litert):
 
 
 # -- models that cannot run --------------------------------------------------------------------
+
+
+def test_a_model_of_which_litert_dies(devices_of):
+    """An ADD without scales aborts the process that prepares it: another one than this."""
+    devices_of("usb:1")
+    with pytest.raises(
+        ModelError, match=r"^LiteRT dies of <model content> when it prepares it \(k"
+    ):
+        make_interpreter(added(scale=None))
 
 
 def test_a_missing_model(devices_of, tmp_path):

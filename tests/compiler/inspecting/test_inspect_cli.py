@@ -6,14 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import edgetpu_pipeline
-from compiler import compile_graph, graph_from_bytes
+from compiler import CompileOptions, compile_graph, graph_from_bytes
 from compiler.inspecting import cli
-from tests.tiny import tiny_chain
+from tests.tiny import Tiny, tiny_chain
 from zoo.random_graph import random_graph
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,6 +66,32 @@ def test_json_is_everything(capsys: Capture) -> None:
     assert [one["index"] for one in graph["operators"]] == list(range(12))
     assert {one["runs_on"] for one in graph["operators"]} <= {"tpu", "cpu"}
     assert model["macs"] == sum(one["macs"] for one in graph["operators"])
+
+
+@pytest.mark.parametrize(
+    "option", ["-a", "--enable_multiple_subgraphs", "-enable-multiple-subgraphs"]
+)
+def test_several_parts_are_predicted_as_they_are_compiled(option: str, capsys: Capture) -> None:
+    tiny = Tiny()
+    tensors = [tiny.tensor(name) for name in "abcd"]
+    for kind, (before, after) in zip(("RELU", "ABS", "RELU"), pairwise(tensors), strict=True):
+        tiny.operator(kind, [before], [after], version=2)
+    data = tiny.ends(tensors[:1], tensors[-1:]).build()
+    name = model_file(data=data)
+    assert [one["runs_on"] for one in operators(capsys, name)] == ["tpu", "cpu", "cpu"]
+    assert [one["runs_on"] for one in operators(capsys, option, name)] == ["tpu", "cpu", "tpu"]
+    assert "would map           2 of 3 operators, 66.7% of the work, in 2 parts" in said(
+        capsys, name, option
+    )
+    several = CompileOptions(enable_multiple_subgraphs=True)
+    report = compile_graph(graph_from_bytes(data, "m"), several).report
+    assert [one.operators for one in report.subgraphs] == [(0,), (2,)]
+
+
+def operators(capsys: Capture, *arguments: str) -> list[dict[str, Any]]:
+    (model,) = json.loads(said(capsys, *arguments, "--json"))["models"]
+    found: list[dict[str, Any]] = model["subgraphs"][0]["operators"]
+    return found
 
 
 def test_two_files_are_compared_by_exit_code(capsys: Capture) -> None:

@@ -19,6 +19,10 @@ from tests.tiny import FLOAT32, Tiny
 INT32 = schema.TensorType.INT32
 
 
+class Numbers(tuple[int, ...]):
+    """The shape of an int32 input: axes or sizes that are not known before run time."""
+
+
 def options_of(kind: str, **fields: Any) -> Any:
     """An options object such as ``Conv2DOptionsT`` with some fields set; windows are of 1."""
     options = getattr(schema, f"{kind}OptionsT")()
@@ -48,6 +52,8 @@ def verdict(
             type_ = INT32 if found.dtype == np.int32 else schema.TensorType.INT8
             scale = None if found.dtype == np.int32 else 0.5
             places.append(tiny.tensor(f"c{n}", found.shape, data=found, type_=type_, scale=scale))
+        elif isinstance(found, Numbers):
+            places.append(tiny.tensor(f"x{n}", found, type_=INT32, scale=None))
         else:
             places.append(tiny.tensor(f"x{n}", found))
     given = [
@@ -223,7 +229,7 @@ CASES: list[tuple[str, Status, tuple[Any, ...], int]] = [
     ("mean z", MAPPED, ("MEAN", [IMAGE, ints(3)], (1, 8, 8), None), 13),
     ("mean odd z", LIMIT, ("MEAN", [(1, 8, 8, 5), ints(-1)], (1, 8, 8), None), 13),
     ("mean batch", LIMIT, ("MEAN", [IMAGE, ints(0)], (8, 8, 4), None), 14),
-    ("mean unknown", LIMIT, ("MEAN", [IMAGE, (2,)], (1, 4), None), 14),
+    ("mean unknown", LIMIT, ("MEAN", [IMAGE, Numbers([2])], (1, 4), None), 14),
     ("sum z", MAPPED, ("SUM", [IMAGE, ints(3)], (1, 8, 8), None), 13),
     ("sum y", LIMIT, ("SUM", [IMAGE, ints(1)], (1, 8, 4), None), 13),
     ("sum old", NO, ("SUM", [IMAGE, ints(3)], (1, 8, 8), None), 12),
@@ -265,7 +271,12 @@ CASES: list[tuple[str, Status, tuple[Any, ...], int]] = [
         ("RESHAPE", [IMAGE], (1, 256), FLAT),
         14,
     ),
-    ("reshape unknown", LIMIT, ("RESHAPE", [IMAGE, (2,)], (1, 256), options_of("Reshape")), 14),
+    (
+        "reshape unknown",
+        LIMIT,
+        ("RESHAPE", [IMAGE, Numbers([2])], (1, 256), options_of("Reshape")),
+        14,
+    ),
     (
         "resize",
         MAPPED,
@@ -347,7 +358,22 @@ def test_custom_operator_is_never_taken_for_a_builtin_of_the_same_name() -> None
     x, y = tiny.tensor("x"), tiny.tensor("y")
     tiny.operator("CUSTOM", [x], [y], custom=b"RELU")
     graph = graph_from_bytes(tiny.ends([x], [y]).build(), "m")
-    assert judge(graph, 0, 14).status is Status.NOT_SUPPORTED
+    found = judge(graph, 0, 14)
+    assert (found.status, found.reason) == (Status.NOT_SUPPORTED, "custom operator 'RELU'")
+
+
+def test_a_custom_operator_on_float_data_is_called_one() -> None:
+    """With the status that Google's log has for TFLite_Detection_PostProcess, and no advice."""
+    tiny = Tiny()
+    x, y = (tiny.tensor(name, type_=FLOAT32, scale=None) for name in "xy")
+    tiny.operator("CUSTOM", [x], [y], custom=b"Detect")
+    graph = graph_from_bytes(tiny.ends([x], [y]).build(), "m")
+    found = judge(graph, 0, 14)
+    assert found.status is Status.DATA_TYPE
+    assert (
+        found.reason == "custom operator 'Detect'; tensor 'x' is float32, not quantised to 8 bits"
+    )
+    assert found.hint == ""
 
 
 def test_table_is_corals() -> None:
@@ -394,12 +420,13 @@ def test_a_parameter_that_is_computed_is_named_with_its_maker() -> None:
     options = schema.ReshapeOptionsT()
     tiny = Tiny()
     x, y = tiny.tensor("x", (1, 8)), tiny.tensor("y", (8, 1))
+    half = tiny.tensor("half", (2,), type_=INT32, scale=None)
     shape = tiny.tensor("target", (2,), type_=INT32, scale=None)
-    tiny.operator("SHAPE", [x], [shape], schema.ShapeOptionsT())
+    tiny.operator("ADD", [half, half], [shape], schema.AddOptionsT())
     tiny.operator("RESHAPE", [x, shape], [y], options)
-    found = judge(graph_from_bytes(tiny.ends([x], [y]).build(), "m"), 1, 14)
+    found = judge(graph_from_bytes(tiny.ends([x, half], [y]).build(), "m"), 1, 14)
     assert found.status is Status.LIMITATION
-    assert "shape 'target' not known before run time (from SHAPE #0)" in found.reason
+    assert "shape 'target' not known before run time (from ADD #0)" in found.reason
 
 
 COPIES: list[tuple[str, tuple[Any, ...]]] = [

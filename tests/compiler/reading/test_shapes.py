@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from compiler import graph_from_bytes
 from devices.errors import ModelError
-from tests.compiler.mapping.test_support import ints, options_of
+from tests.compiler.mapping.test_support import Numbers, ints, options_of
 from tests.tiny import FLOAT32, INT8, Tiny
 from zoo.random_graph import random_graph
 
@@ -48,7 +48,10 @@ def one_operator(
                 )
             )
         else:
-            places.append(tiny.tensor(f"x{n}", found, type_=type_, scale=scale))
+            numbers = isinstance(found, Numbers)
+            kind_of_data = schema.TensorType.INT32 if numbers else type_
+            scale_of_data = None if numbers else scale
+            places.append(tiny.tensor(f"x{n}", found, type_=kind_of_data, scale=scale_of_data))
             given_in.append(places[-1])
     made = [tiny.tensor(f"y{n}", s, type_=type_, scale=scale) for n, s in enumerate(outputs)]
     tiny.operator(kind, places, made, options, version=version)
@@ -171,6 +174,15 @@ CONTRADICTIONS: list[tuple[str, list[Any], Any, int, str]] = [
     ("FULLY_CONNECTED", [(1, 7), floats(5, 4)], options_of("FullyConnected"), 1, "for 4 values"),
     ("CONCATENATION", [IMAGE, (1, 5, 8, 4)], options_of("Concatenation", axis=3), 1, "axis 3"),
     ("CONCATENATION", [IMAGE, IMAGE], options_of("Concatenation", axis=4), 1, "axis 4 is not"),
+    ("SPLIT", [ints(9, 0), IMAGE], options_of("Split", numSplits=1), 1, "axis 9 is not one of 4"),
+    ("MAX_POOL_2D", [IMAGE], options_of("Pool2D", filterWidth=65_537), 2, "at most 65536 long"),
+    (
+        "CONCATENATION",
+        [IMAGE, IMAGE],
+        options_of("Concatenation", fusedActivationFunction=1),
+        1,
+        "fused activation",
+    ),
     ("RESHAPE", [IMAGE, ints(1, 191)], options_of("Reshape"), 1, r"192 elements.*\[1, 191\]"),
     ("RESHAPE", [IMAGE, ints(-1, -1)], options_of("Reshape"), 1, r"cannot become \[-1, -1\]"),
     ("SQUEEZE", [(3, 4)], options_of("Squeeze", squeezeDims=[0]), 1, "not all 1"),
@@ -179,7 +191,13 @@ CONTRADICTIONS: list[tuple[str, list[Any], Any, int, str]] = [
     ("SLICE", [(3, 4), ints(0, 2), ints(1, 3)], options_of("Slice"), 1, r"from \[0, 2\]"),
     ("PAD", [(3, 4), ints(1, 1)], options_of("Pad"), 1, r"padded by \[1, 1\]"),
     ("MEAN", [IMAGE, ints(4)], options_of("Reducer"), 1, "axis 4 is not one of 4 dimensions"),
-    ("MEAN", [IMAGE, floats(1)], options_of("Reducer"), 1, "'c1' is float32 where int32"),
+    (
+        "MEAN",
+        [IMAGE, floats(1)],
+        options_of("Reducer"),
+        1,
+        "'c1' is float32, where int32 is needed",
+    ),
 ]
 
 
@@ -201,5 +219,5 @@ def test_what_the_zoo_builds_has_the_shapes_that_follow(seed: int) -> None:
 
 
 def test_a_target_computed_at_run_time_is_not_judged() -> None:
-    data = one_operator("RESHAPE", [IMAGE, (2,)], [(1, 192)], options_of("Reshape"))
+    data = one_operator("RESHAPE", [IMAGE, Numbers([2])], [(1, 192)], options_of("Reshape"))
     graph_from_bytes(data, "m")

@@ -176,3 +176,61 @@ def test_the_experiments_that_come_along_are_valid(path: Path) -> None:
     first = path.read_text().splitlines()[0]
     assert first.startswith("# ")
     assert first.endswith(("?", "."))
+
+
+def test_a_pool_in_a_word_is_the_pool_that_it_stands_for(tmp_path: Path) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text("models: a\nsegments: 3\npool: pi4-usb3@250:2,pcie\n")
+    (word,) = read_experiment(path).points
+    path.write_text(
+        "models: a\nsegments: 3\n"
+        "pool: {devices: [{host: pi4-usb3, clock_mhz: 250, count: 2}, {link: pcie}]}\n"
+    )
+    (mapping,) = read_experiment(path).points
+    assert word.pool == mapping.pool
+    path.write_text("models: a\npool: pi5:2\n")
+    with pytest.raises(ConfigError, match=r"e\.yaml:2:7: pool is 'pi5:2' and must be a mapping"):
+        read_experiment(path)
+
+
+SIDE_BY_SIDE = """
+together:
+  - {models: a, segments: 1-3}
+  - {models: b, segments: 1-3, queue_size: 5}
+pool: {devices: [{count: 3, host: usb3-x86}, {host: pcie-x86}]}
+"""
+
+
+def test_pipelines_side_by_side_share_a_pool_and_no_device(tmp_path: Path) -> None:
+    spec = read(tmp_path, SIDE_BY_SIDE)
+    shares = [point.varied["TPUs of each"] for point in spec.points]
+    assert list(dict.fromkeys(shares)) == ["1 + 1", "1 + 2", "1 + 3", "2 + 1", "2 + 2", "3 + 1"]
+    assert len(spec.points) == 12
+    assert len({point.key for point in spec.points}) == 12
+    for a, b in zip(spec.points[::2], spec.points[1::2], strict=True):
+        assert (a.experiment.models, b.experiment.models) == ("a", "b")
+        assert (a.experiment.queue_size, b.experiment.queue_size) == (2, 5)
+        assert (a.first_device, b.first_device) == (0, a.experiment.segments)
+        hosts = [device.host for device in (*a.pool.devices, *b.pool.devices)]
+        assert hosts == ["usb3-x86", "usb3-x86", "usb3-x86", "pcie-x86"][: len(hosts)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("together: {models: a}\n", "e.yaml:1:11: together must be a list of mappings"),
+        ("together: [{models: a, pool: usb}]\n", "e.yaml:1:11: together must be a list of"),
+        ("together: [{models: a, segments: two}]\n", "e.yaml:1:34: segments is 'two' and must"),
+        ("together: [{segments: 2}]\n", "e.yaml:1:12: models is missing"),
+        (
+            "together: [{models: a, segments: 2}, {models: b, segments: 3}]\npool: usb:4\n",
+            "e.yaml:1:11: together needs 2 + 3 devices, and the pool has 4",
+        ),
+        ("together: [{models: a}]\npool: {clock: realtime}\n", "e.yaml:2:15: clock is 'realtime'"),
+    ],
+)
+def test_mistakes_of_pipelines_side_by_side(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "e.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_experiment(tmp_path / "e.yaml")
+    assert told in str(caught.value)

@@ -29,6 +29,8 @@ def test_the_experiments_that_come_along_fit(path: Path) -> None:
         ("{models: a, arrivals: [saturated, {kind: rate, per_s: [1, 2]}]}", True),
         ("{models: a, pool: {devices: [{count: 2}, {host: [cm4, rk3399]}]}}", True),
         ("{models: a, pool: [{devices: 3}, {link: pcie}], goals: p99 <= 3 ms}", True),
+        ("{models: a, pool: [usb:2, {link: pcie}]}", True),
+        ("{models: a, pool: 3}", False),
         ("{models: a, exclude: {segments: 3}}", True),
         ("segments: 1", False),
         ("{models: a, segmens: 1}", False),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.describing.goals import goal_of
-from pipeline.experiment.measuring import ItemTimes, Repeat
+from pipeline.experiment.measuring import _stage_times
 from pipeline.experiment.metrics import (
     curve_of,
     drawn_of,
@@ -19,6 +19,7 @@ from pipeline.experiment.metrics import (
     stages_of,
     throughput_of,
 )
+from pipeline.experiment.times import Items, Repeat
 from pipeline.observing import StageTrace
 from pipeline.observing.trace import ItemRecord
 
@@ -28,18 +29,19 @@ def record(item: int, start: int, finish: int, depart: int, outcome: int = 0) ->
 
 
 def test_throughput_counts_what_leaves_between_the_first_and_the_last() -> None:
-    items = [ItemTimes(0, n, 0, 0, exit_ns) for n, exit_ns in enumerate([40, 10, 20, 30])]
-    assert throughput_of(items) == pytest.approx(3e9 / 30)
-    both = [ItemTimes(copy, n, 0, 0, 10 * n) for copy in (0, 1) for n in range(4)]
-    assert throughput_of(both) == pytest.approx(2e9 / 10), "each copy by itself"
-    assert throughput_of(items[:1]) == 0
-    assert throughput_of([items[0], items[0]]) == 0
+    items = [(0, n, 0, 0, exit_ns) for n, exit_ns in enumerate([40, 10, 20, 30])]
+    assert throughput_of(Items.of(items)) == pytest.approx(3e9 / 30)
+    both = [(copy, n, 0, 0, 10 * n) for copy in (0, 1) for n in range(4)]
+    assert throughput_of(Items.of(both)) == pytest.approx(2e9 / 10), "each copy by itself"
+    assert throughput_of(Items.of(items[:1])) == 0
+    assert throughput_of(Items.of([items[0], items[0]])) == 0
+    assert throughput_of(Items.of([])) == 0
 
 
 def test_response_is_from_when_the_item_was_there() -> None:
-    items = [ItemTimes(0, 0, ready_ns=5, entry_ns=20, exit_ns=50)]
-    assert responses_of(items, queued=True) == [45]
-    assert responses_of(items, queued=False) == [30]
+    items = Items.of([(0, 0, 5, 20, 50)])
+    assert responses_of(items, queued=True).tolist() == [45]
+    assert responses_of(items, queued=False).tolist() == [30]
 
 
 @settings(deadline=None)
@@ -71,9 +73,12 @@ def test_stages_wait_work_and_hold() -> None:
     first = [record(0, 0, 10, 10), record(1, 30, 40, 40), record(2, 40, 50, 55)]
     second = [record(0, 10, 30, 30), record(1, 40, 60, 60), record(2, 60, 80, 80)]
     repeat = Repeat(
-        items=[ItemTimes(0, 1, 25, 30, 60), ItemTimes(0, 2, 25, 40, 80)],
-        stages=[(StageTrace(0, "usb:0", first, 0), StageTrace(1, "usb:1", second, 0))],
-        first_number=1,
+        items=Items.of([(0, 0, 25, 30, 60), (0, 1, 25, 40, 80)]),
+        alone_ns=(),
+        stages=(
+            _stage_times(0, StageTrace(0, "usb:0", first, 0), 1),
+            _stage_times(0, StageTrace(1, "usb:1", second, 0), 1),
+        ),
         wanted=2,
     )
     begin, end = stages_of([repeat], queued=True)

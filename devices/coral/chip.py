@@ -1,64 +1,25 @@
-"""Real Edge TPUs, through LiteRT's delegate and libedgetpu.
-
-**Not verified on hardware**: no Edge TPU and no libedgetpu was at hand when this was written.  The
-enumeration follows libedgetpu (PCIe: ``/sys/class/apex``; USB: the vendor and product ids before
-and after the firmware upload), and everything above the chip is the process host that simulated
-devices are tested with.  One device can be opened by one process only, which is what each gets.
-"""
+"""A real Edge TPU, inside the process that has it open: LiteRT's delegate around libedgetpu."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from devices.chip import InterpreterState
-from devices.device import Clock, Compute, Link, Loaded, Tensor, TensorSpec, Timing
+from devices.coral.failures import why_not_opened
+from devices.coral.library import LIBRARY, EdgeTpuLibrary, ListedDevice
+from devices.coral.listing import CoralRecord, is_real
+from devices.coral.registration import AnyLayoutDelegate, Layout
+from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
 from devices.errors import DeviceError, ModelError, TensorError
-from devices.hosted import Deadlines, ProcessDevice
+from devices.executable import CUSTOM_OPERATOR, GOOGLE_IDENTIFIER, google_packages
 
-LIBRARY = "libedgetpu.so.1"
-_USB_IDS = {("1a6e", "089a"), ("18d1", "9302")}
-"""Google: DFU mode (before the firmware is uploaded) and application mode."""
-
-
-@dataclass(frozen=True)
-class CoralRecord:
-    """One attached Edge TPU; ``name`` is what libedgetpu's option ``device`` understands."""
-
-    name: str
-    link: Link
-    path: str
-
-
-def list_coral_devices(sys_root: Path = Path("/sys")) -> tuple[CoralRecord, ...]:
-    """The Edge TPUs attached to this machine, PCIe first; opens none of them."""
-    found: list[CoralRecord] = []
-    for number, entry in enumerate(_entries(sys_root / "class" / "apex")):
-        found.append(CoralRecord(f"pci:{number}", "pcie", f"/dev/{entry.name}"))
-    usb = [e for e in _entries(sys_root / "bus" / "usb" / "devices") if _usb_ids(e) in _USB_IDS]
-    for number, entry in enumerate(usb):
-        found.append(CoralRecord(f"usb:{number}", "usb", str(entry)))
-    return tuple(found)
-
-
-def _entries(directory: Path) -> list[Path]:
-    return sorted(directory.iterdir()) if directory.is_dir() else []
-
-
-def _usb_ids(entry: Path) -> tuple[str, str]:
-    try:
-        return (
-            (entry / "idVendor").read_text().strip(),
-            (entry / "idProduct").read_text().strip(),
-        )
-    except OSError:  # an interface, not a device
-        return ("", "")
+_log = logging.getLogger("coral")
 
 
 class CoralChip:
@@ -69,62 +30,80 @@ class CoralChip:
     outside, as inputs of the custom operator, so the state is taken to be in the interpreter.
     """
 
-    def __init__(self, name: str, library: str = LIBRARY) -> None:
-        """Open the device.  Raises ``DeviceError`` when library or device is missing."""
-        from ai_edge_litert.interpreter import load_delegate
-
-        self.name = name
+    def __init__(
+        self,
+        record: CoralRecord,
+        library: str = LIBRARY,
+        options: Mapping[str, str] | None = None,
+        verbosity: int = 0,
+    ) -> None:
+        """Open the device.  Raises ``DeviceError`` saying what is wrong and what to do."""
+        self.name = record.name
         self.clock: Clock = "realtime"
         self.compute: Compute = "exact"
         self.inferences = 0
         self._interpreters: dict[int, Any] = {}
         self._states: dict[int, InterpreterState] = {}
         self._next_handle = 1
-        try:
-            self._delegate = load_delegate(library, {"device": name})
-        except OSError as error:
+        runtime = self._runtime = EdgeTpuLibrary(library)
+        if not is_real(runtime.version()):
             raise DeviceError(
-                f"device {name} needs {library}, which cannot be loaded ({error}); install the "
-                "Edge TPU runtime (package libedgetpu1-std), or use simulated devices"
-            ) from error
-        except ValueError as error:
-            raise DeviceError(
-                f"device {name} cannot be opened: {library} found no free Edge TPU of that name "
-                f"({error}); check that it is attached, that no other process uses it, and that "
-                "you may access it (group plugdev or apex)"
-            ) from error
+                f"device {self.name} is real and {library} is the library of simulated devices; "
+                "let Google's be found first (LD_LIBRARY_PATH), or name it by its path"
+            )
+        runtime.set_verbosity(verbosity)
+        opened = runtime.create_delegate(ListedDevice(record.link, record.path), options or {})
+        if opened is None:
+            why = why_not_opened(
+                record.path, lambda: tuple(device.path for device in runtime.devices())
+            )
+            raise DeviceError(f"device {self.name} ({record.path}) cannot be opened: {why}")
+        self._opened = opened
+        self._delegate = AnyLayoutDelegate(opened)
+        _log.info("%s, %s, options %s", record.path, runtime.version(), dict(options or {}))
 
     def load(self, executable: Path) -> Loaded:
-        """Register a file compiled by Google's ``edgetpu_compiler``."""
+        """Register a file compiled by Google's ``edgetpu_compiler``.  Raises ``ModelError``."""
         from ai_edge_litert.interpreter import Interpreter
 
-        from devices.executable import describe_google_package
-
-        package = describe_google_package(executable)
+        try:
+            data = executable.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{executable} cannot be read ({error.strerror or error})") from None
+        if GOOGLE_IDENTIFIER not in data or CUSTOM_OPERATOR.encode() not in data:
+            raise ModelError(
+                f"{executable} has nothing that a real Edge TPU could run; compile the model with "
+                "Google's edgetpu_compiler (this project's compiles for simulated devices)"
+            )
+        packages = google_packages(data, executable)
         try:
             interpreter = Interpreter(
                 model_path=str(executable), experimental_delegates=[self._delegate]
             )
             interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
+            text = " ".join(str(error).split())
             raise ModelError(
-                f"{executable} cannot be loaded on device {self.name}: "
-                f"{' '.join(str(error).split())}; compile it with Google's edgetpu_compiler"
+                f"{executable} cannot be loaded on device {self.name}: {text}; {_remedy(text)}"
             ) from error
         handle = self._next_handle
         self._next_handle += 1
         self._interpreters[handle] = interpreter
-        state = self._states[handle] = InterpreterState(interpreter, executable.read_bytes())
-        inputs = tuple(_spec(detail) for detail in interpreter.get_input_details())
-        outputs = tuple(_spec(detail) for detail in interpreter.get_output_details())
+        state = self._states[handle] = InterpreterState(interpreter, data)
+        _log.info("%s loaded, registration of %s", executable, self._delegate.layout)
         return Loaded(
             handle,
-            inputs,
-            outputs,
-            package.on_chip_bytes,
-            package.off_chip_bytes,
+            tuple(_spec(detail) for detail in interpreter.get_input_details()),
+            tuple(_spec(detail) for detail in interpreter.get_output_details()),
+            sum(package.on_chip_bytes for package in packages),
+            sum(package.off_chip_bytes for package in packages),
             state.size_bytes,
         )
+
+    @property
+    def layout(self) -> Layout | None:
+        """Of the registrations the library hands over; ``None`` before a model is loaded."""
+        return self._delegate.layout
 
     def execute(self, handle: int, inputs: Mapping[str, Tensor]) -> Timing:
         """Run one inference and measure it."""
@@ -180,6 +159,12 @@ class CoralChip:
         self._interpreter(handle)
         del self._interpreters[handle], self._states[handle]
 
+    def close(self) -> None:
+        """Give the device back, so that who opens it next need not wait for its reset."""
+        self._states.clear()
+        self._interpreters.clear()  # first, for they tell the delegate of their end
+        self._runtime.free_delegate(self._opened)
+
     def _interpreter(self, handle: int) -> Any:
         if handle not in self._interpreters:
             raise DeviceError(
@@ -193,24 +178,12 @@ def _spec(detail: Mapping[str, Any]) -> TensorSpec:
     return TensorSpec(detail["name"], np.dtype(detail["dtype"]).name, shape)
 
 
-class CoralDevice(ProcessDevice):
-    """A real Edge TPU behind the :class:`~devices.device.Device` interface."""
-
-    def __init__(
-        self,
-        record: CoralRecord,
-        *,
-        library: str = LIBRARY,
-        deadlines: Deadlines | None = None,
-        wait: bool = True,
-    ) -> None:
-        """Open it in a process of its own.  Raises ``DeviceError``."""
-        super().__init__(
-            record.name,
-            partial(CoralChip, record.name, library),
-            link=record.link,
-            clock="realtime",
-            compute="exact",
-            deadlines=deadlines,
-            wait=wait,
+def _remedy(text: str) -> str:
+    if "requires runtime version" in text:
+        return (
+            "install a newer Edge TPU runtime, or compile the model for this one "
+            "(edgetpu_compiler --min_runtime_version)"
         )
+    if "unresolved custom op" in text:
+        return "the delegate did not take it: compile the model with Google's edgetpu_compiler"
+    return "compile it again with Google's edgetpu_compiler"

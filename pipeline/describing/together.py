@@ -1,0 +1,48 @@
+"""Several pipelines on one pool: a description that holds others, each with devices of its own.
+
+::
+
+    pool: usb:4
+    together:
+      - {models: zoo:mobilenet_v2_1.0_224, segments: 1-3}
+      - {models: zoo:inception_v3_299, segments: 1-3, goals: p99 <= 100 ms}
+
+Every entry is the description around it with some fields said otherwise, and takes the next
+devices of the pool.  On the virtual clock pipelines on different devices do not disturb each other,
+so each is measured by itself.
+"""
+
+from __future__ import annotations
+
+from pipeline.describing.placed import Placed
+
+TOGETHER = "together"
+BESIDE = "TPUs of each"
+"""What was varied where only the shares of the pool differ."""
+
+
+def parts_of(tree: Placed) -> list[Placed]:
+    """The descriptions that one with :data:`TOGETHER` stands for, in the order of their devices.
+
+    Each still says what is beside it.
+    """
+    around = tree.value
+    return [
+        Placed({**around, **entry.value}, entry.where, {**tree.keys, **entry.keys})
+        for entry in tree.value[TOGETHER].value
+    ]
+
+
+def varied_of(varied: dict[str, str], nth: int, shares: list[int], model: str) -> dict[str, str]:
+    """What makes part ``nth`` of a point differ, with the shares of all in place of what made them.
+
+    ``shares`` are the devices of each part, ``model`` is that of this one.
+    """
+    own, others = f"{TOGETHER}[{nth}].", f"{TOGETHER}["
+    found = {BESIDE: " + ".join(map(str, shares)), "models": model}
+    for path, label in varied.items():
+        name = path.removeprefix(own)
+        if path.rpartition(".")[2] in ("segments", "copies", "spares") and others in path:
+            continue
+        found[name] = label
+    return found

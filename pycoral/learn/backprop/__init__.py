@@ -1,0 +1,1 @@
+"""Training a last layer by gradient descent on the embeddings of pictures."""

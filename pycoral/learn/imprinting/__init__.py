@@ -1,0 +1,1 @@
+"""Training classes from a few pictures each, one embedding at a time."""

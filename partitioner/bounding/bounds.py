@@ -32,6 +32,11 @@ _FEW = 4.0
 """With as few measurements as this the standard deviations granted double: the scale of the
 deviations is estimated from the same measurements (compare Student's t)."""
 
+_SMALL = 200.0
+"""With as few segments in all as this the standard deviations and the margin granted double:
+measuring a few more costs little there, and without, operators that take what no feature tells made
+proofs false (``scripts/checks/check_branches.py``)."""
+
 _CAUTION = 1.5
 """How much worse the unseen may be than the worst seen."""
 
@@ -87,19 +92,20 @@ class Bounds:
 
         With :data:`~partitioner.problem.ALIKE` as the basis, ``features`` do not matter.
         """
+        total = max(1, places.distinct_segments)
         kriging, sigmas, margin = None, None, 0.0
         plausible = [np.array([latency.min()])]
         if basis.features:
             assert features is not None, "a basis speaks of features"
             kriging = Kriging.of(features, basis, first, end, latency)
-            sigmas = _SIGMAS * (1.0 + _FEW / len(latency))
+            sigmas = _SIGMAS * (1.0 + _FEW / len(latency)) * (1.0 + _SMALL / total)
             sigmas = max(sigmas, _CAUTION * kriging.worst_sigmas)
             likeliest = kriging.boundary_rates
             plausible = [likeliest]
             for axis in kriging.boundary_axes:
                 plausible += [likeliest + sigmas * axis, likeliest - sigmas * axis]
             scatter = max(0.0, basis.noise - _LEAST_NOISE)
-            margin = _FITTED_RATES_MARGIN + _SCATTER_MARGIN * scatter
+            margin = _FITTED_RATES_MARGIN * (1.0 + _SMALL / total) + _SCATTER_MARGIN * scatter
         known = None if kriging is None else features
         columns = _columns(known, first, end)
         nested, violation = 0, 0.0

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from partitioner.bounding.bounds import Bounds
 from partitioner.bounding.deviations import Deviations
+from partitioner.bounding.doubt import chance
 from partitioner.bounding.known import Known
 from partitioner.bounding.kriging import Kriging
 
-__all__ = ["Bounds", "Deviations", "Known", "Kriging"]
+__all__ = ["Bounds", "Deviations", "Known", "Kriging", "chance"]

@@ -121,9 +121,9 @@ class Bounds:
                 violation = float(excess[holds].max(initial=0.0))
             around = places.smallest_container(first, end, inside)
             guesses.append(_Guess(np.maximum(rates, 0.0), packing.inside, around))
-        guard = Guard(
-            nested, violation, 0.0 if kriging is None else kriging.worst_error, model_sigmas=sigmas
-        )
+        guard = Guard(nested, violation)
+        if kriging is not None:
+            guard = Guard(nested, violation, kriging.worst_error, sigmas, basis.noise)
         return cls(guard, margin + _CAUTION * violation, kriging, known, guesses)
 
     def from_parts(self, segments: Segments, *, upper: bool) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from partitioner.bounding import Known
+from partitioner.bounding import Known, chance
 from partitioner.problem import Basis, Claims, Guard, Problem, Range, cuts_of, operators_of
 from partitioner.solving import best_value
 
@@ -52,6 +52,7 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
         most = [np.where(low <= best, np.minimum(up, best), np.inf) for low, up in bounds]
         bound = int(best)
         least_gap = int(best - max(best_value(segments, most, *rest, best)[1], fastest))
+    guard = Guard.worst([known.guard for known in kinds])
     told = max((entry["lower_bound_ns"] for entry in content["rounds"]), default=0)
     whole = [measured.get(problem.whole) for measured in times.values()]
     alone = min((ns for ns in whole if ns is not None), default=None)
@@ -68,11 +69,12 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
         lower_bound_ns=bound,
         optimality_gap=value / bound - 1.0 if bound else None,
         proven=bound == value,
+        probability=chance(guard) if bound == value else None,
         least_gap_ns=least_gap,
         fastest_measured_ns=int(best),
         its_gap_ns=int(best - fastest),
         withdrawn_bound_ns=told if told > bound else None,
-        guard=Guard.worst([known.guard for known in kinds]),
+        guard=guard,
         bytes_across_cuts=problem.bytes_across(cut),
         on_chip_bytes=sum(row["on_chip_bytes"] for row in rows),
         off_chip_bytes=sum(row["off_chip_bytes"] for row in rows),

@@ -11,7 +11,8 @@ from partitioner.problem.partition import Guard
 class Claims:
     """A cut's worth, and what is claimed of all others in ``order``; times in nanoseconds.
 
-    None has a bottleneck below ``lower_bound_ns``; ``proven`` says that it is reached.
+    None has a bottleneck below ``lower_bound_ns``; ``proven`` says that it is reached,
+    with what ``probability`` where scatter or violations were seen (1 where not).
     ``optimality_gap`` is how far the bottleneck is above it, relative (``None``: nothing is
     known).  None that is as fast as the fastest one has a gap below ``least_gap_ns``, which is
     0 where that is not known.  ``fastest_measured_ns`` and ``its_gap_ns`` are those of the best
@@ -32,6 +33,7 @@ class Claims:
     lower_bound_ns: int
     optimality_gap: float | None
     proven: bool
+    probability: float | None
     least_gap_ns: int
     fastest_measured_ns: int
     its_gap_ns: int

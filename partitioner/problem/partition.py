@@ -97,12 +97,14 @@ class Guard:
     ``worst_model_error``: the most by which a measured segment was faster than the cost model
     expects from all others, relative to its latency; ``model_sigmas``: the standard deviations
     granted to the cost model in its bound (``None``: the model was not used as a bound).
+    ``scatter``: what single segments were seen to deviate by for no reason known, relative.
     """
 
     nested: int = 0
     worst_violation: float = 0.0
     worst_model_error: float = 0.0
     model_sigmas: float | None = None
+    scatter: float = 0.0
 
     @classmethod
     def worst(cls, guards: Sequence[Guard]) -> Guard:
@@ -113,6 +115,7 @@ class Guard:
             worst_violation=max(guard.worst_violation for guard in guards),
             worst_model_error=max(guard.worst_model_error for guard in guards),
             model_sigmas=max(sigmas) if sigmas else None,
+            scatter=max(guard.scatter for guard in guards),
         )
 
 

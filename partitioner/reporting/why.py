@@ -57,8 +57,10 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
         sentences.append("Not searched: this is the split by parameter count.")
     among = _among(claims, options)
     if claims.proven:
-        word = "Optimal: no" if outcome == "optimal" else "No"
-        sentences.append(f"{word} cut{among} has a bottleneck below {bound}.")
+        sure = f" with probability {100 * (claims.probability or 0.0):.1f} %"
+        sure = "" if claims.probability == 1.0 else sure
+        start, end = (f"Optimal{sure}: no", "") if outcome == "optimal" else ("No", sure)
+        sentences.append(f"{start} cut{among} has a bottleneck below {bound}{end}.")
         sentences += _on_the_gap(claims, len(content["certificate"]["measured"]), threshold)
     elif claims.optimality_gap is not None:
         sentences.append(

@@ -143,22 +143,35 @@ def rows(every: Sequence[Trial]) -> list[str]:
             some = [t for t in every if (t.departure, t.size) == (departure, size)]
             proofs, wrong = sum(t.proven for t in some), sum(t.false for t in some)
             share = 100 * wrong / max(1, proofs)
-            cells.append(f"{share:.1f} % of {proofs}, {median(t.measured for t in some):g}")
+            measured = median(t.measured for t in some)
+            cells.append(f"{share:.1f} % of {proofs}, {measured:g} measured")
         lines.append(f"| {departure} | " + " | ".join(cells) + " |")
     return lines
 
 
 def by_sign(every: Sequence[Trial]) -> list[str]:
-    """Of proofs with the scatter and the violations that a search saw, how many are false."""
-    lines = ["| scatter seen | worst violation seen | proofs | false |", "|---|---|---|---|"]
-    for noise in sorted({t.noise for t in every}):
-        for low, high in ((0.0, 0.01), (0.01, 0.05), (0.05, 0.2), (0.2, np.inf)):
-            some = [t for t in every if t.noise == noise and low <= t.violation < high and t.proven]
-            if some:
-                wrong = sum(t.false for t in some)
-                span = f"from {100 * low:g} %" if np.isinf(high) else f"under {100 * high:g} %"
-                share = f"{100 * wrong / len(some):.1f} %"
-                lines.append(f"| {100 * noise:g} % | {span} | {len(some)} | {share} |")
+    """Of proofs with the scatter and the violations that a search saw, how many are false.
+
+    The chance is that of the next one to hold by the rule of succession: one more of each kind is
+    counted than was seen.
+    """
+    lines = [
+        "| scatter seen | violations seen | proofs | false | chance to hold |",
+        "|---" * 5 + "|",
+    ]
+    signs: list[tuple[str, str, Callable[[Trial], bool]]] = [
+        ("under 1 %", "under 1 %", lambda t: t.noise < 0.01 and t.violation < 0.01),
+        ("under 1 %", "from 1 %", lambda t: t.noise < 0.01 <= t.violation),
+    ]
+    for noise in sorted({t.noise for t in every if t.noise >= 0.01}):
+        signs.append((f"{100 * noise:g} %", "any", lambda t, noise=noise: bool(t.noise == noise)))
+    for scatter_seen, violations, shown in signs:
+        some = [t for t in every if t.proven and shown(t)]
+        wrong = sum(t.false for t in some)
+        chance = int(1000 * (len(some) - wrong + 1) / (len(some) + 2)) / 10
+        lines.append(
+            f"| {scatter_seen} | {violations} | {len(some):,} | {wrong} | {chance:.1f} % |"
+        )
     return lines
 
 
@@ -197,9 +210,14 @@ def main() -> None:
         for some in pool.map(trials, *zip(*cells, strict=True)):
             every += some
             print(f"{some[-1].departure}, {100 * some[-1].size:g} %", file=sys.stderr, flush=True)
+    tell(every, write=arguments.write)
+
+
+def tell(every: Sequence[Trial], *, write: bool) -> None:
+    """Print the tables; ``write`` puts them and the picture into ``docs/``."""
     text = "\n".join([*rows(every), "", *by_sign(every)])
     print(text)
-    if arguments.write:
+    if write:
         page = ROOT / "docs" / "partitioning.md"
         marks = re.compile(r"(<!-- false proofs -->\n).*?(\n<!-- end -->)", re.DOTALL)
         old = page.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-from .chip import DeviceConfig, Fault, LatencyModel, SimulatedChip
+from .chip import ClockChange, DeviceConfig, Fault, Heat, LatencyModel, SimulatedChip
 from .config import PoolConfig, pool_config_from_mapping, pool_config_from_text
 from .device import (
     Chip,
@@ -17,6 +17,7 @@ from .device import (
 from .errors import ConfigError, DeviceDied, DeviceError, EdgeTpuError, ModelError, TensorError
 from .executable import Executable, ExecutableInfo, OperatorWork, read_executable
 from .hosted import Deadlines
+from .libedgetpu import load_delegate
 from .local import LocalDevice
 from .pool import DevicePool
 from .simulated import SimulatedDevice
@@ -24,6 +25,7 @@ from .simulated import SimulatedDevice
 __all__ = [
     "Chip",
     "Clock",
+    "ClockChange",
     "Compute",
     "ConfigError",
     "Deadlines",
@@ -37,6 +39,7 @@ __all__ = [
     "ExecutableInfo",
     "Fault",
     "Health",
+    "Heat",
     "LatencyModel",
     "Link",
     "Loaded",
@@ -52,6 +55,7 @@ __all__ = [
     "TensorError",
     "TensorSpec",
     "Timing",
+    "load_delegate",
     "pool_config_from_mapping",
     "pool_config_from_text",
     "read_executable",

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devices.chip import CLOCKS_MHZ, DEFAULT_HOSTS, HOSTS, DeviceConfig, Fault
+from devices.chip import CLOCKS_MHZ, DEFAULT_HOSTS, HOSTS, ClockChange, DeviceConfig, Fault, Heat
 from devices.errors import ConfigError
+from edgetpu_pipeline import meant
 
 MAX_DEVICES = 1024
 
@@ -21,6 +22,8 @@ class PoolConfig:
 
 _DEVICE_KEYS = tuple(DeviceConfig.__dataclass_fields__)
 _FAULT_KEYS = tuple(Fault.__dataclass_fields__)
+_HEAT_KEYS = tuple(Heat.__dataclass_fields__)
+_CHANGE_KEYS = tuple(ClockChange.__dataclass_fields__)
 
 
 def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
@@ -107,17 +110,18 @@ def _device(fields: Mapping[str, Any], where: str) -> DeviceConfig:
     values = dict(fields)
     if isinstance(values.get("cpu_affinity"), list):
         values["cpu_affinity"] = tuple(values["cpu_affinity"])
-    if "host_constants" in values:
-        constants = _mapping(values["host_constants"], f"{where}: host_constants")
-        values["host_constants"] = tuple(sorted(constants.items()))
-    faults = values.pop("faults", ())
-    if not isinstance(faults, Sequence) or isinstance(faults, str | bytes):
-        raise ConfigError(f"{where}: faults is {faults!r} and must be a list of mappings")
+    for key in ("host_constants", "power"):
+        if key in values:
+            numbers = _mapping(values[key], f"{where}: {key}")
+            values[key] = tuple(sorted(numbers.items()))
+    for key, read in (("faults", _fault), ("clock_changes", _clock_change)):
+        if key in values:
+            entries = _entries(values[key], f"{where}: {key}")
+            values[key] = tuple(read(e, f"{where}.{key}[{i}]") for i, e in enumerate(entries))
+    if values.get("heat") is not None:
+        values["heat"] = _heat(values["heat"], f"{where}: heat")
     try:
-        return DeviceConfig(
-            **values,
-            faults=tuple(_fault(f, f"{where}.faults[{i}]") for i, f in enumerate(faults)),
-        )
+        return DeviceConfig(**values)
     except ConfigError as error:
         text = str(error)
         raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from None
@@ -138,6 +142,39 @@ def _fault(entry: object, where: str) -> Fault:
         raise ConfigError(f"{where}: {error}") from None
 
 
+def _clock_change(entry: object, where: str) -> ClockChange:
+    fields = _mapping(entry, where)
+    _known(fields, _CHANGE_KEYS, where)
+    for key in _CHANGE_KEYS:
+        if key not in fields:
+            raise ConfigError(
+                f"{where}: {key} is missing; a clock change needs at_s and clock_mhz, such as "
+                "{at_s: 10, clock_mhz: 250}"
+            )
+    try:
+        return ClockChange(**fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _heat(entry: object, where: str) -> Heat:
+    fields = dict(_mapping(entry, where))
+    _known(fields, _HEAT_KEYS, where)
+    if isinstance(fields.get("trip_c"), list):
+        fields["trip_c"] = tuple(fields["trip_c"])
+    try:
+        return Heat(**fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _entries(value: object, where: str) -> Sequence[object]:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        place, _, key = where.rpartition(": ")
+        raise ConfigError(f"{place}: {key} is {value!r} and must be a list of mappings")
+    return value
+
+
 def _mapping(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: found {value!r} and expected a mapping of keys to values")
@@ -147,6 +184,8 @@ def _mapping(value: object, where: str) -> Mapping[str, Any]:
 def _known(mapping: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
     for key in mapping:
         if key not in allowed:
+            hint = meant(str(key), allowed)
+            allow = f"{hint} The" if hint else "; the"
             raise ConfigError(
-                f"{where}: unknown key {key!r}; the keys allowed are {', '.join(allowed)}"
+                f"{where}: unknown key {key!r}{allow} keys allowed are {', '.join(allowed)}"
             )

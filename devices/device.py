@@ -162,6 +162,14 @@ class Chip(Protocol):
         ...
 
 
+class AgeingChip(Chip, Protocol):
+    """A chip whose latencies depend on what it did before, and so on when an inference starts."""
+
+    def starts_at(self, start_ns: int) -> None:
+        """Say when the next ``execute`` starts, on the device's clock."""
+        ...
+
+
 class StatefulChip(Chip, Protocol):
     """A chip that loads recurrent models: those whose ``Loaded.state_bytes`` is not 0.
 

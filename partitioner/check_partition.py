@@ -112,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("file", type=Path, help="a partition.json")
     parser.add_argument("--model", help="where the model is now (default: where it was then)")
-    arguments = parser.parse_args(argv)
+    edgetpu_pipeline.add_version(parser)
+    arguments = edgetpu_pipeline.parsed(parser, argv)
     path: Path = arguments.file
     try:
         content = json.loads(path.read_text())

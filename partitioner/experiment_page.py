@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
+from partitioner.experiment_courses import course_section
 from partitioner.experiment_timeline import queue_section, timeline
 from pipeline.experiment import RunResult, label_of, likely_of, trace_name
 
@@ -199,11 +200,13 @@ def _table(results: Sequence[RunResult], words: str) -> str:
     titles = ["verdict", "TPUs", "items/s", *(["likely"] if virtual else [])]
     titles += ["95 % of the mean", "speed-up"]
     titles += ["p50", "p90", "p95", "p99", "max", "alone", "slowest stage", "gap", "CPU"]
-    titles += ["streamed", "lost", "failed", "replayed", "late", "overruns"]
+    titles += ["mJ", "likely mJ", "items/J", "streamed"]
+    titles += ["lost", "failed", "replayed", "late", "overruns"]
     rows = [_row(one, swept, virtual) for one in results]
     return (
         f"<section><h2>All points</h2><p class='note'>{words}; times are response times under "
-        f"load, <i>alone</i> with one item under way</p>{_reasons(results)}<table><tr>"
+        "load, <i>alone</i> with one item under way; <i>mJ</i> is what the devices draw for an item"
+        f"</p>{_reasons(results)}<table><tr>"
         + "".join([*heads, *(f"<th>{title}</th>" for title in titles)])
         + f"</tr>{''.join(rows)}</table></section>"
     )
@@ -227,6 +230,7 @@ def _row(one: RunResult, swept: Sequence[str], virtual: bool) -> str:
         _ms(one.bottleneck_ns),
         _ms(one.gap_ns),
         f"{100 * one.cpu_share:.0f} %",
+        *_energy(one),
         f"{sum(one.off_chip_bytes) / 2**20:.2f} MiB",
         *map(str, (one.lost, one.failed, one.replayed)),
         "-" if one.late is None else str(one.late),
@@ -240,6 +244,18 @@ def _row(one: RunResult, swept: Sequence[str], virtual: bool) -> str:
     )
     left = "".join(f"<td class='left'>{escape(label)}</td>" for label in labels)
     return f"<tr>{left}<td>{verdict}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _energy(one: RunResult) -> tuple[str, str, str]:
+    likely, low = one.joules_per_inference, one.joules_per_inference_low
+    high, per_joule = one.joules_per_inference_high, one.inferences_per_joule
+    if likely is None or low is None or high is None or per_joule is None:
+        return "-", "-", "-"
+    return (
+        f"{1000 * likely:.3g}",
+        f"{1000 * low:.2g} to {1000 * high:.2g}",
+        f"{per_joule:.3g}",
+    )
 
 
 def _reasons(results: Sequence[RunResult]) -> str:
@@ -273,7 +289,7 @@ def _details(one: RunResult) -> str:
         f"{escape(', '.join(one.devices))}</p>"
         "<h2>Devices busy, and how long items wait before them</h2>"
         f"{legend([('compute', 'busy'), ('overhead', 'idle')])}{stacked_bars(bars)}"
-        f"{timeline(one)}{_trace_link(one)}{queue_section(one)}</section>"
+        f"{course_section(one)}{timeline(one)}{_trace_link(one)}{queue_section(one)}</section>"
     )
 
 

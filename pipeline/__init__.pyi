@@ -21,7 +21,7 @@ from .observing import (
 )
 from .runner import PipelinedModelRunner
 from .stages import RoutePlan, StageTensors, plan_routes
-from .timeline import SteadyState, Timeline, chain, simulate, steady_state
+from .timeline import SteadyState, Timeline, chain, simulate, simulate_ageing, steady_state
 
 __all__ = [
     "ChannelClosed",
@@ -50,5 +50,6 @@ __all__ = [
     "configure_logging",
     "plan_routes",
     "simulate",
+    "simulate_ageing",
     "steady_state",
 ]

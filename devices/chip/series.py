@@ -1,8 +1,8 @@
 """The times of many inferences in a row, without a chip: all at once, equal to the nanosecond.
 
-A simulated chip that only tells time repeats itself: the first inference brings the parameters,
-all later ones take what the second took, times a random factor.  So a million of them are a few
-operations on arrays.
+A simulated chip that only tells time, and does not age, repeats itself: the first inference brings
+the parameters, all later ones take what the second took, times a random factor.  So a million of
+them are a few operations on arrays.  One that ages has to be asked for one after another.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.chip.config import DeviceConfig
-from devices.chip.faults import factors
+from devices.chip.faults import factors, tail_factors, unit_factor
+from devices.chip.life import Life
 from devices.chip.simulated_chip import SimulatedChip
 from devices.device import Tensor, TensorSpec, Timing
 
@@ -36,10 +37,10 @@ class TimedStage:
     cpu_ns: Durations
 
 
-def repeats_itself(config: DeviceConfig) -> bool:
-    """Whether :func:`timed_stage` can tell the times of such a device.
+def is_calculable(config: DeviceConfig) -> bool:
+    """Whether the times of such a device can be told without its process.
 
-    It cannot where wall time is in them, and where faults make items fail or devices die.
+    They cannot where wall time is in them, and where faults make items fail or devices die.
     """
     return (
         config.clock == "virtual"
@@ -48,19 +49,30 @@ def repeats_itself(config: DeviceConfig) -> bool:
     )
 
 
+def ages(config: DeviceConfig) -> bool:
+    """Whether its times depend on what it did before: only :class:`AgeingStage` has them then."""
+    return Life(config, "").ages
+
+
 def timed_stage(name: str, config: DeviceConfig, executable: Path, inferences: int) -> TimedStage:
     """The times of the first ``inferences`` of an executable alone on a device of that name.
 
     Raises ``ModelError`` as loading it would.
     """
-    chip = SimulatedChip(name, replace(config, noise_sigma=0.0, latency_scale=1.0, faults=()))
+    quiet = replace(
+        config, noise_sigma=0.0, noise_tail=0.0, unit_sigma=0.0, latency_scale=1.0, faults=()
+    )
+    chip = SimulatedChip(name, quiet)
     loaded = chip.load(executable)
     zeros: Mapping[str, Tensor] = {
         spec.name: np.zeros(spec.shape, spec.dtype) for spec in loaded.inputs
     }
     first, later = (chip.execute(loaded.handle, zeros) for _ in range(2))
-    factor = factors(config.noise_sigma, f"{config.noise_seed}/{name}", inferences)
-    factor = config.latency_scale * factor
+    seed = f"{config.noise_seed}/{name}"
+    scale = config.latency_scale * unit_factor(config.unit_sigma, f"{seed}/unit")
+    factor = scale * factors(config.noise_sigma, seed, inferences)
+    if config.noise_tail:
+        factor *= tail_factors(config.noise_tail, f"{seed}/tail", inferences)
     for fault in config.faults:
         end = inferences if fault.count is None else fault.at - 1 + fault.count
         factor[fault.at - 1 : end] *= fault.factor
@@ -72,3 +84,24 @@ def timed_stage(name: str, config: DeviceConfig, executable: Path, inferences: i
         parts[part.name] = np.rint(whole * factor).astype(np.int64)
         total += parts[part.name]
     return TimedStage(loaded.inputs, loaded.outputs, total, parts["cpu_ns"])
+
+
+class AgeingStage:
+    """An executable on a chip that ages: how long an inference takes when it starts at a time."""
+
+    def __init__(self, name: str, config: DeviceConfig, executable: Path) -> None:
+        """Alone on a device of that name.  Raises ``ModelError`` as loading it would."""
+        self._chip = SimulatedChip(name, config)
+        loaded = self._chip.load(executable)
+        self.inputs, self.outputs = loaded.inputs, loaded.outputs
+        self._handle = loaded.handle
+        self._zeros = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in loaded.inputs}
+        self.cpu_ns: list[int] = []
+        """Of every inference so far, what operators on the host's CPU took."""
+
+    def latency_at(self, start_ns: int) -> int:
+        """The latency of the next inference, in ns."""
+        self._chip.starts_at(start_ns)
+        timing = self._chip.execute(self._handle, self._zeros)
+        self.cpu_ns.append(timing.cpu_ns)
+        return timing.total_ns

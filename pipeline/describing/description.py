@@ -7,32 +7,24 @@ besides, lists and ranges of values, is the business of :mod:`pipeline.describin
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
 from devices import pool_config_from_text
-from devices.chip import CLOCKS_MHZ, HOSTS
+from devices.chip import FaultKind
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
+from pipeline.describing.ageing import (
+    ClockChangeDescription,
+    HeatDescription,
+    PowerDescription,
+)
 from pipeline.describing.goals import Goal, goal_of
+from pipeline.describing.values import ClockMhz, Count, Described, HostName, Natural, Number
 
 MOST_INFERENCES = 1_000_000
 """Of one point: a record of every item in every stage is kept until it is evaluated."""
-
-Count = Annotated[StrictInt, Field(ge=1)]
-Natural = Annotated[StrictInt, Field(ge=0)]
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, str):  # YAML takes 1e6 for text, and wants 1.0e+6
-        try:
-            return float(value)
-        except ValueError:
-            raise ValueError("must be a number") from None
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
 
 
 def _pool(value: Any) -> Any:
@@ -65,36 +57,28 @@ def _some(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Rate = Annotated[Number, Field(gt=0, le=1e9)]
 GoalText = Annotated[str, BeforeValidator(_goal)]
-
-if TYPE_CHECKING:
-    HostName = str
-    ClockMhz = int
-else:  # the names and numbers that there are, so that schema and messages list them
-    HostName = Literal[tuple(HOSTS)]
-    ClockMhz = Literal[CLOCKS_MHZ]
-
-
-class Described(BaseModel):
-    """Frozen, and no key is taken that is not listed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FaultDescription(Described):
     """Something that goes wrong at an inference of a device."""
 
-    kind: Literal["die", "hang", "error", "slow", "corrupt", "resize"] = Field(
+    kind: FaultKind = Field(
         description="`die`: the device's process is killed; `hang`: it never answers; `error`: "
         "the inference fails; `slow`: it takes `factor` times as long; `corrupt`, `resize`: wrong "
-        "outputs"
+        "outputs; `transfer`: a transfer fails for good, which ends the device's process; "
+        "`unplug`: it is gone, for `back_s`"
     )
     at: Count = Field(description="the inference of the device, the first is 1, warm-up included")
     factor: Annotated[Number, Field(gt=0, lt=1e6)] = Field(default=2.0, description="of `slow`")
     count: Count | None = Field(
         default=1, description="inferences in a row; null: all from there on"
+    )
+    back_s: Annotated[Number, Field(ge=0, le=1e6)] | None = Field(
+        default=None,
+        description="of `unplug`: so many seconds of this machine's time after it is missed it can "
+        "be used again; null: never",
     )
 
 
@@ -125,11 +109,37 @@ class DeviceFields(Described):
         default=None, description="relative standard deviation of every latency"
     )
     noise_seed: StrictInt | None = Field(default=None, description="of the noise, beside `seed`")
+    noise_tail: Annotated[Number, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="share of inferences that take much longer now and then: half of those more "
+        "than 1.41 times, a hundredth more than 10 times, at most 1,000 times",
+    )
+    unit_sigma: Annotated[Number, Field(ge=0, le=0.5)] | None = Field(
+        default=None,
+        description="how much units differ: relative standard deviation of a factor that each "
+        "device draws once",
+    )
+    heat: HeatDescription | None = Field(
+        default=None, description="the device warms up and is slowed down; `{}`: as its host does"
+    )
+    power: PowerDescription | None = Field(
+        default=None, description="what it draws, where that is known better"
+    )
+    clock_changes: tuple[ClockChangeDescription, ...] | None = Field(
+        default=None, description="the clock is another from some time on"
+    )
     faults: tuple[FaultDescription, ...] | None = Field(
         default=None, description="what goes wrong, when"
     )
     cpu_affinity: tuple[Natural, ...] | None = Field(
         default=None, description="CPUs of this machine that device processes may run on"
+    )
+    dfu: StrictBool | None = Field(
+        default=None, description="a USB stick without firmware, which its first inference uploads"
+    )
+    exclusive: StrictBool | None = Field(
+        default=None,
+        description="a device belongs to one program of this machine at a time, as real ones do",
     )
     runtime_version: Count | None = Field(default=None, description="of the Edge TPU runtime")
 

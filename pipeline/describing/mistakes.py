@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
+import edgetpu_pipeline
 from devices.errors import ConfigError
 from pipeline.describing.placed import Placed
 
@@ -45,15 +45,16 @@ def config_sentence(error: ConfigError, tree: Placed, pool: tuple[str, ...] = ("
     device = re.search(r"devices\[(\d+)\]", text)
     if device and isinstance(tree.at((*pool, "devices")).value, list):
         path += ["devices", int(device.group(1))]
-    fault = re.search(r"faults\[(\d+)\]", text)
-    if fault:
-        path += ["faults", int(fault.group(1))]
+    for entry in re.finditer(r"(faults|clock_changes)\[(\d+)\]", text):
+        path += [entry.group(1), int(entry.group(2))]
+    if re.search(r"\b\w+ of heat is", text):
+        path.append("heat")
     said = text.rsplit(": ", 1)[-1]
     unknown = re.match(r"unknown key '(.*?)'", said)
     if unknown:
         holder = tree.at(tuple(path))
         return f"{holder.keys.get(unknown.group(1), holder.where)}: {text}."
-    first = re.match(r"(\w+) (?:of|is|names)", said)
+    first = re.match(r"(\w+) (?:of|is|names|gives)", said)
     if first:
         path.append(first.group(1))
     return f"{tree.at(tuple(path)).where}: {text}."
@@ -61,10 +62,7 @@ def config_sentence(error: ConfigError, tree: Placed, pool: tuple[str, ...] = ("
 
 def meant(wrong: object, allowed: Iterable[str]) -> str:
     """``; did you mean 'x'`` where something allowed is near."""
-    names = list(allowed)
-    near = get_close_matches(str(wrong).lower(), names, 1, 0.6)
-    near = near or [name for name in names if name.startswith(str(wrong).lower()[:8])][:1]
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return edgetpu_pipeline.meant(str(wrong), allowed)
 
 
 def dotted(path: Path) -> str:
@@ -139,6 +137,7 @@ def _must(name: str, kind: str, context: Mapping[str, Any], message: str) -> str
         "greater_than": lambda: f"be above {context['gt']:g}",
         "less_than_equal": lambda: f"be {context['le']:,} or less",
         "less_than": lambda: f"be below {context['lt']:g}",
+        "too_long": lambda: f"have {context['max_length']} values at most",
     }
     if kind in limits:
         return limits[kind]()

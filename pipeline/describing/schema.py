@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline.describing import description
+from pipeline.describing import ageing, description
 from pipeline.describing.description import Experiment
 
 _RANGE = {"type": "string", "pattern": r"^\s*\d+\s*-\s*\d+(\s+step\s+\d+)?\s*$"}
@@ -74,6 +74,9 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`pool`", description.PoolDescription),
     ("`pool.devices`, a list of groups", description.DeviceGroup),
     ("`faults`", description.FaultDescription),
+    ("`heat`", ageing.HeatDescription),
+    ("`power`", ageing.PowerDescription),
+    ("`clock_changes`", ageing.ClockChangeDescription),
     ("`arrivals: {kind: saturated}`", description.Saturated),
     ("`arrivals: {kind: closed}`", description.Closed),
     ("`arrivals: {kind: rate}`", description.FixedRate),

@@ -23,9 +23,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from devices import PoolConfig, pool_config_from_mapping
-from devices.chip import repeats_itself
+from devices.chip import is_calculable
 from devices.errors import ConfigError
-from pipeline.describing import description
+from pipeline.describing import ageing, description
 from pipeline.describing.arrivals import Offsets, offsets_of
 from pipeline.describing.description import Experiment
 from pipeline.describing.mistakes import config_sentence, sentences
@@ -242,7 +242,7 @@ def _needs(point: Point, tree: Placed) -> list[str]:
     """What a point lacks though each of its fields is right."""
     one = point.experiment
     told: list[str] = []
-    if one.engine == "recurrence" and not all(map(repeats_itself, point.pool.devices)):
+    if one.engine == "recurrence" and not all(map(is_calculable, point.pool.devices)):
         told.append(
             f"{tree.at(('engine',)).where}: engine is 'recurrence', but pool has devices whose "
             "times cannot be told beforehand (clock realtime, compute exact, or a fault other than "
@@ -329,6 +329,9 @@ def _fields_at() -> dict[str, Iterable[str]]:
         "pool": tuple(description.PoolDescription.model_fields),
         "devices": tuple(description.DeviceGroup.model_fields),
         "faults": tuple(description.FaultDescription.model_fields),
+        "heat": tuple(ageing.HeatDescription.model_fields),
+        "power": tuple(ageing.PowerDescription.model_fields),
+        "clock_changes": tuple(ageing.ClockChangeDescription.model_fields),
         "arrivals": ("kind", "per_s", "in_flight", "size", "file"),
         "kinds": kinds,
         **{kind: tuple(m.model_fields) for kind, m in zip(kinds, models, strict=True)},

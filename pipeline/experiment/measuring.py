@@ -96,8 +96,13 @@ def measure(
 def _stage_times(copy: int, stage: StageTrace, warmup: int) -> StageTimes:
     records = [one for one in stage.records if one.item >= warmup and not one.outcome]
     rows = [(r.item - warmup, r.start_ns, r.finish_ns, r.depart_ns, r.cpu_ns) for r in records]
-    columns = np.array(rows, np.int64).reshape(len(rows), 5).T
-    return StageTimes(copy, stage.segment, stage.device, *columns)
+    number, start, finish, depart, cpu = np.array(rows, np.int64).reshape(len(rows), 5).T
+    before = [one for one in stage.records if one.item < warmup and not one.outcome]
+    warm = np.array([(r.start_ns, r.finish_ns, r.cpu_ns) for r in before], np.int64)
+    warm_up = warm.reshape(len(before), 3)
+    return StageTimes(
+        copy, stage.segment, stage.device, number, start, finish, depart, cpu, warm_up
+    )
 
 
 def seeded(pool: PoolConfig, seed: int, repeat: int) -> list[DeviceConfig]:

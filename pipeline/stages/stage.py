@@ -107,6 +107,7 @@ class Stage:
         self._stopping = stopping
         self._realtime = context.chip.clock == "realtime"
         self._synthetic = context.chip.compute == "none"
+        self._starts_at = getattr(context.chip, "starts_at", None)
         self._digest = getattr(context.chip, "digest", None) if config.verify else None
         self._condemned = -1 if config.condemned is None else config.condemned[0]
         self._enters = all(consumer.spec.maker == SOURCE for consumer in consumers)
@@ -185,7 +186,7 @@ class Stage:
         elif self._state is not None and self._state.lost is not None:
             failure = self._failed(self._state.lost)
         else:
-            latency_ns, failure = self._execute(item)
+            latency_ns, failure = self._execute(item, start_ns)
         finish_ns = start_ns
         if latency_ns >= 0:
             finish_ns += latency_ns
@@ -199,7 +200,7 @@ class Stage:
         if failure is None:
             failure = self._fetch(slot)
             if failure is _AGAIN:
-                again_ns, failure = self._once_more(item, slot)
+                again_ns, failure = self._once_more(item, slot, finish_ns)
                 latency_ns += again_ns
                 finish_ns += again_ns
                 depart_ns = max(depart_ns, finish_ns)
@@ -232,13 +233,15 @@ class Stage:
         self._incoming.release(depart_ns)
         page.store(counters)  # last: until then its neighbours may have to be told
 
-    def _execute(self, item: Item) -> tuple[int, Failure | None]:
+    def _execute(self, item: Item, start_ns: int) -> tuple[int, Failure | None]:
         """Run the inference: its latency, or -1 and why it failed."""
         counters, page = self._counters, self._page
         began_ns = _now_ns()
         page.begin(item.item_id, began_ns)
         try:
             with self._chip_lock:
+                if self._starts_at is not None:
+                    self._starts_at(start_ns)
                 timing = self._chip.execute(self._handle, item.tensors)
         except Exception as error:
             self._take_back()
@@ -272,14 +275,14 @@ class Stage:
         self._counters.output_bytes += self._output_bytes
         return None
 
-    def _once_more(self, item: Item, slot: Slot) -> tuple[int, Failure | None]:
+    def _once_more(self, item: Item, slot: Slot, start_ns: int) -> tuple[int, Failure | None]:
         """A wrong answer may be a slip: ask again, and if it is wrong again, leave this device."""
         if not self._take_back():
             raise WrongAnswer(
                 f"Device {self._chip.name!r} answered nonsense for item {item.item_id} of segment "
                 f"{self._segment}, and cannot be asked again: its state is hidden."
             )
-        latency_ns, failure = self._execute(item)
+        latency_ns, failure = self._execute(item, start_ns)
         self._counters.items -= failure is None  # the same item: counted once
         if failure is None:
             failure = self._fetch(slot)

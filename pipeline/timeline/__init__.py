@@ -7,6 +7,22 @@ for sweeps over millions of items; the two agree to the nanosecond.
 from __future__ import annotations
 
 from pipeline.timeline.recurrence import Recurrence
-from pipeline.timeline.simulation import SteadyState, Timeline, chain, simulate, steady_state
+from pipeline.timeline.simulation import (
+    SteadyState,
+    Timeline,
+    chain,
+    simulate,
+    steady_state,
+)
+from pipeline.timeline.stepwise import Stepwise, simulate_ageing
 
-__all__ = ["Recurrence", "SteadyState", "Timeline", "chain", "simulate", "steady_state"]
+__all__ = [
+    "Recurrence",
+    "SteadyState",
+    "Stepwise",
+    "Timeline",
+    "chain",
+    "simulate",
+    "simulate_ageing",
+    "steady_state",
+]

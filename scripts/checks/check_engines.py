@@ -4,7 +4,7 @@
     scripts/checks/check_engines.py [--experiments 1000] [--seed 0]
 
 Each experiment is a random network in random segments and copies, with random queues, arrivals,
-noise, slow faults, warm-up and repeats.  It is run with `engine: processes` and with `engine:
+noise, heat, slow faults, warm-up and repeats.  It is run with `engine: processes` and with `engine:
 recurrence`; all figures of all points must be equal, to the nanosecond.  Exits with 1 at the first
 difference.
 """
@@ -50,6 +50,12 @@ def description(choice: random.Random, model: Path) -> dict[str, Any]:
         "factor": 3.0,
         "count": choice.choice([1, 4, None]),
     }
+    heat = {
+        "ambient_c": choice.choice([30, 60]),
+        "capacity_j_per_k": 1e-4,
+        "poll_s": 0.001,
+        "trip_c": [50, 70],
+    }
     return {
         "models": str(model),
         "segments": choice.randint(1, 3),
@@ -64,6 +70,11 @@ def description(choice: random.Random, model: Path) -> dict[str, Any]:
         "seed": choice.randint(0, 4),
         "pool": {
             "noise_sigma": choice.choice([0, 0.1, 0.3]),
+            "noise_tail": choice.choice([0, 0.2]),
+            "unit_sigma": choice.choice([0, 0.1]),
+            "dfu": choice.choice([False, True]),
+            "heat": choice.choice([None, None, heat]),
+            "clock_changes": choice.choice([[], [{"at_s": 0.004, "clock_mhz": 125}]]),
             "latency_scale": choice.choice([1, 1.7]),
             "faults": choice.choice([[], [slow]]),
         },

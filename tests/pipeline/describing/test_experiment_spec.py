@@ -82,6 +82,18 @@ MISTAKES = [
     ("models: a\npool: {host_constants: {overhed_ns: 3}}\n", "2:24", ["overhed_ns", "overhead_ns"]),
     ("models: a\npool: {faults: [{kind: die}]}\n", "2:17", ["faults[0].at", "missing"]),
     ("models: a\npool: {faults: [{kind: dye, at: 3}]}\n", "2:24", ["did you mean 'die'?"]),
+    ("models: a\npool: {heat: {ambient: 40}}\n", "2:15", ["'ambient'", "mean 'ambient_c'?"]),
+    ("models: a\npool: {heat: {ambient_c: 400}}\n", "2:26", ["pool.heat.ambient_c", "150 or less"]),
+    ("models: a\npool: {heat: {trip_c: [9, 8]}}\n", "2:23", ["trip_c", "(9.0, 8.0)", "rising"]),
+    (
+        "models: a\npool: {heat: {trip_c: [1, 2, 3, 4]}}\n",
+        "2:23",
+        ["trip_c", "have 3 values at most"],
+    ),
+    ("models: a\npool: {power: {idle_w: 3}}\n", "2:15", ["power gives 2 W active and 3 W"]),
+    ("models: a\npool: {clock_changes: [{at_s: 1}]}\n", "2:24", ["clock_mhz", "missing"]),
+    ("models: a\npool: {clock_changes: [{at_s: 1, clock_mhz: 9}]}\n", "2:45", ["9", "63, 125"]),
+    ("models: a\npool: {unit_sigma: 1}\n", "2:20", ["unit_sigma", "0.5 or less"]),
     ("models: a\nsegments: 1-8\npool: {devices: 4}\n", "3:17", ["4", "8 segments", "exclude"]),
     (
         "models: a\npool: {devices: [{clock: virtual}, {clock: realtime}]}\n",
@@ -148,6 +160,18 @@ def test_fields_are_set_from_outside(tmp_path: Path) -> None:
         read(tmp_path, text, "segments")
     with pytest.raises(ConfigError, match="there is no"):
         read(tmp_path, text, "models.x=1")
+
+
+def test_what_devices_go_through_is_swept(tmp_path: Path) -> None:
+    text = "models: a\npool: {heat: [null, {ambient_c: [25, 40], trip_c: [[60, 70], [80]]}]}\n"
+    heats = [point.pool.devices[0].heat for point in read(tmp_path, text).points]
+    assert [(h and (h.ambient_c, h.trip_c)) for h in heats] == [
+        None,
+        (25.0, (60.0, 70.0)),
+        (25.0, (80.0,)),
+        (40.0, (60.0, 70.0)),
+        (40.0, (80.0,)),
+    ]
 
 
 def test_equal_descriptions_have_equal_keys_and_others_do_not(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""No sentence about a cut is false; ``scripts/checks/check_sentences.py`` tries many more."""
+"""No sentence is false; ``scripts/checks/proofs/check_sentences.py`` tries many more."""
 
 from __future__ import annotations
 

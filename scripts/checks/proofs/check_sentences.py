@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds what is said of cuts against trying all cuts, on many random problems.
 
-    python scripts/checks/check_sentences.py --problems 10000
+    python scripts/checks/proofs/check_sentences.py --problems 10000
 
 Each problem comes with made-up latencies and whatever was measured of them.  The claims that follow
 and the sentence that tells them are worked out as for a report; every number in the sentence is
@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from tests.partitioner.certificate.sentences import check_sentences
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How often a proof of the search is false, where latencies are not what it takes them to be.
 
-    python scripts/checks/false_proofs.py --problems 200 --write
+    python scripts/checks/proofs/false_proofs.py --problems 200 --write
 
 Chains of 40 operators (820 segments) cut into 3 or 4, all segments of which are known: like a
 convolutional network or even, half each.  Each problem departs in one way from what the bounds rest
@@ -25,13 +25,13 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from compiler.drawing import Series, line_chart
 from partitioner import CostTable, SearchOptions, search_optimal, solve
 from tests.partitioner.synthetic import Model, convolutional, even
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 N = 40
 MOST = 100

@@ -48,7 +48,9 @@ class DevicePool:
 
         ``deadlines`` are those of every device, also of one that is started anew.
         """
-        devices = configs.devices if isinstance(configs, PoolConfig) else tuple(configs)
+        if not isinstance(configs, PoolConfig):
+            configs = PoolConfig(tuple(configs))
+        devices = configs.devices
         if not devices:
             raise ConfigError("a pool has 0 devices and needs at least one")
         self._begin(deadlines)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from devices.chip import LITERT, DeviceConfig, LatencyModel, Reader, SimulatedChip
-from devices.device import Device
+from devices.device import Device, Sharing
 from devices.exclusive import exclusively
 from devices.hosted import Deadlines, ProcessDevice
 
@@ -35,6 +35,8 @@ class SimulatedDevice(ProcessDevice):
     ) -> None:
         """Start the process; with ``wait=False`` call :meth:`wait_ready` before use."""
         self.config = DeviceConfig() if config is None else config
+        link = self.config.shared_link
+        self.sharing = Sharing(link.name if link else None, self.config.host_ns_per_stage)
         self.times_plugged = times_plugged
         chip = partial(
             SimulatedChip,

@@ -279,7 +279,8 @@ def _details(one: RunResult) -> str:
                 ),
                 Part("idle", max(0.0, 1 - stage.utilization), "overhead", "idle"),
             ),
-            f"{100 * stage.utilization:.0f} %, waits {_ms(stage.wait_ns)}",
+            f"{100 * stage.utilization:.0f} %, waits {_ms(stage.wait_ns)}"
+            + (f" and {_ms(stage.shared_ns)} for what is shared" if stage.shared_ns else ""),
         )
         for stage in one.stages
     ]

@@ -21,6 +21,7 @@ from devices.chip.hosts import DEFAULT_HOSTS, HOSTS, Host, host_of
 from devices.chip.latency import LatencyModel
 from devices.chip.life import Life
 from devices.chip.series import AgeingStage, TimedStage, ages, is_calculable, timed_stage
+from devices.chip.sharing import MOST_HOST_NS, LinkUse, SharedLink, SharedTiming
 from devices.chip.simulated_chip import Reader, SimulatedChip
 from devices.chip.state import InterpreterState
 from devices.chip.warmth import (
@@ -43,6 +44,7 @@ __all__ = [
     "DEFAULT_HOSTS",
     "HOSTS",
     "LITERT",
+    "MOST_HOST_NS",
     "PARAMETER_MEMORY_BYTES",
     "RUNTIME_VERSION",
     "SPIN_NS",
@@ -57,9 +59,12 @@ __all__ = [
     "InterpreterState",
     "LatencyModel",
     "Life",
+    "LinkUse",
     "Pacer",
     "Power",
     "Reader",
+    "SharedLink",
+    "SharedTiming",
     "SimulatedChip",
     "Temperature",
     "TimedStage",

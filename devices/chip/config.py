@@ -12,6 +12,7 @@ from devices.chip.constants import (
 )
 from devices.chip.faults import Fault
 from devices.chip.hosts import DEFAULT_HOSTS, Host, host_of
+from devices.chip.sharing import SharedLink, check_sharing
 from devices.chip.warmth import Heat, Power, heat_at, power_of
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
@@ -67,6 +68,8 @@ class DeviceConfig:
     time, as real ones do; others that ask for a device of its name are refused.
     ``runtime_version`` is that of the Edge TPU runtime on its host, which refuses packages that
     need a newer one.
+    ``shared_link`` is a link that it has in common with all devices that name an equal one, and
+    ``host_ns_per_stage`` how much of the one host's time every item takes in every stage.
     """
 
     link: Link = "usb"
@@ -88,6 +91,8 @@ class DeviceConfig:
     exclusive: bool = False
     dfu: bool = False
     runtime_version: int = RUNTIME_VERSION
+    shared_link: SharedLink | None = None
+    host_ns_per_stage: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values no device can have.  Raises ``ConfigError``."""
@@ -135,6 +140,7 @@ class DeviceConfig:
         self._check_life()
         if self.cpu_affinity is not None:
             _check_affinity(self.cpu_affinity)
+        check_sharing(self.shared_link, self.host_ns_per_stage, self.clock)
 
     @property
     def attached_to(self) -> Host:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from devices.chip.config import DeviceConfig
 from devices.chip.faults import factors, tail_factors, unit_factor
 from devices.chip.life import Life
+from devices.chip.sharing import LinkUse, SharedTiming
 from devices.chip.simulated_chip import SimulatedChip
-from devices.device import Tensor, TensorSpec, Timing
+from devices.device import Loaded, Tensor, TensorSpec, Timing
 
 Durations = NDArray[np.int64]
 """Nanoseconds, one for each inference."""
@@ -28,13 +29,24 @@ Durations = NDArray[np.int64]
 class TimedStage:
     """An executable on a chip: what it reads and makes, and how long each inference takes.
 
-    ``cpu_ns`` is the part of ``latency_ns`` that operators on the host's CPU take.
+    ``cpu_ns`` is the part of ``latency_ns`` that operators on the host's CPU take, ``parts`` are
+    those of a :class:`~devices.device.Timing`, in their order.  On a link that devices share,
+    ``first_use`` and ``use`` say how the first inference and all others occupy it.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     latency_ns: Durations
     cpu_ns: Durations
+    parts: tuple[Durations, ...]
+    first_use: LinkUse | None = None
+    use: LinkUse | None = None
+
+    def timing(self, inference: int) -> Timing:
+        """What the chip says of an inference, the first being 0."""
+        parts = [int(part[inference]) for part in self.parts]
+        use = self.use if inference else self.first_use
+        return Timing(*parts) if use is None else SharedTiming(*parts, use=use)
 
 
 def is_calculable(config: DeviceConfig) -> bool:
@@ -62,12 +74,13 @@ def timed_stage(name: str, config: DeviceConfig, executable: Path, inferences: i
     quiet = replace(
         config, noise_sigma=0.0, noise_tail=0.0, unit_sigma=0.0, latency_scale=1.0, faults=()
     )
-    chip = SimulatedChip(name, quiet)
-    loaded = chip.load(executable)
-    zeros: Mapping[str, Tensor] = {
-        spec.name: np.zeros(spec.shape, spec.dtype) for spec in loaded.inputs
-    }
-    first, later = (chip.execute(loaded.handle, zeros) for _ in range(2))
+    loaded, first, later = _two_of(
+        SimulatedChip(name, replace(quiet, shared_link=None)), executable
+    )
+    uses: list[LinkUse] = []
+    if config.shared_link is not None:
+        _, *linked = _two_of(SimulatedChip(name, quiet), executable)
+        uses = [timing.use for timing in linked if isinstance(timing, SharedTiming)]
     seed = f"{config.noise_seed}/{name}"
     scale = config.latency_scale * unit_factor(config.unit_sigma, f"{seed}/unit")
     factor = scale * factors(config.noise_sigma, seed, inferences)
@@ -76,14 +89,38 @@ def timed_stage(name: str, config: DeviceConfig, executable: Path, inferences: i
     for fault in config.faults:
         end = inferences if fault.count is None else fault.at - 1 + fault.count
         factor[fault.at - 1 : end] *= fault.factor
-    total = np.zeros(inferences, np.int64)
     parts: dict[str, Durations] = {}
     for part in fields(Timing):
         whole = np.full(inferences, getattr(later, part.name), np.float64)
         whole[:1] = getattr(first, part.name)
         parts[part.name] = np.rint(whole * factor).astype(np.int64)
-        total += parts[part.name]
-    return TimedStage(loaded.inputs, loaded.outputs, total, parts["cpu_ns"])
+    if uses:
+        _keep_to_link(parts, *uses)
+    total: Durations = np.sum(list(parts.values()), axis=0)
+    ordered = tuple(parts.values())
+    return TimedStage(loaded.inputs, loaded.outputs, total, parts["cpu_ns"], ordered, *uses)
+
+
+def _two_of(chip: SimulatedChip, executable: Path) -> tuple[Loaded, Timing, Timing]:
+    """What the first two inferences of an executable take."""
+    loaded = chip.load(executable)
+    zeros: Mapping[str, Tensor] = {
+        spec.name: np.zeros(spec.shape, spec.dtype) for spec in loaded.inputs
+    }
+    first, later = (chip.execute(loaded.handle, zeros) for _ in range(2))
+    return loaded, first, later
+
+
+def _keep_to_link(parts: dict[str, Durations], first: LinkUse, later: LinkUse) -> None:
+    """Nothing is faster than the link, as :func:`~devices.chip.sharing.on_link` has it."""
+    for rows, use in ((slice(0, 1), first), (slice(1, None), later)):
+        for name, least in (
+            ("parameter_load_ns", use.load_ns),
+            ("input_ns", use.input_ns),
+            ("streaming_ns", use.streaming_ns - parts["compute_ns"][rows]),
+            ("output_ns", use.output_ns),
+        ):
+            np.maximum(parts[name][rows], least, out=parts[name][rows])
 
 
 class AgeingStage:

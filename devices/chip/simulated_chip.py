@@ -21,6 +21,7 @@ from devices.chip.faults import Fault
 from devices.chip.latency import LatencyModel, summed
 from devices.chip.life import Life
 from devices.chip.parameter_cache import CachedParameters, ParameterCache
+from devices.chip.sharing import on_link, transfers_of
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
 from devices.endings import abort_this_process, kill_this_process, unplug_this_process
 from devices.errors import DeviceError, TensorError
@@ -189,7 +190,14 @@ class SimulatedChip:
 
         slow = [fault.factor for fault in active if fault.kind == "slow"]
         start_ns, self._start_ns = self._start_ns, None
-        return self.life.inference(start_ns, timing_at, slow)
+        timing = self.life.inference(start_ns, timing_at, slow)
+        if self._config.shared_link is None:
+            return timing
+        transfers = [
+            transfers_of(part.info, part.link_input_bytes, part.link_output_bytes, cold)
+            for part, cold in parts
+        ]
+        return on_link(timing, transfers, self._config.shared_link)
 
     def starts_at(self, start_ns: int) -> None:
         """Say when the next ``execute`` starts, on the device's clock.

@@ -234,7 +234,8 @@ def _slower_than_promised(partition: Partition, trial: TrialRun | None) -> list[
     return [
         f"the finished pipeline reached {trial.throughput:.1f} inferences/s, although its "
         f"bottleneck allows {1e9 / partition.bottleneck_ns:.1f}: a device is slower than those "
-        "that were measured on, or the host holds it up."
+        "that were measured on, a link or host that devices share is full, or this machine holds "
+        "it up."
     ]
 
 

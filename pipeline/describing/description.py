@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
 from devices import pool_config_from_text
-from devices.chip import FaultKind
+from devices.chip import MOST_HOST_NS, FaultKind
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
 from pipeline.describing.ageing import (
@@ -142,6 +142,22 @@ class DeviceFields(Described):
         description="a device belongs to one program of this machine at a time, as real ones do",
     )
     runtime_version: Count | None = Field(default=None, description="of the Edge TPU runtime")
+    shared_link: str | None = Field(
+        default=None, description="one of `links`, which the devices on it have in common"
+    )
+    host_ns_per_stage: Annotated[StrictInt, Field(ge=0, le=MOST_HOST_NS)] | None = Field(
+        default=None,
+        description="what every item takes of the one host's time in every stage: 0 (default) for "
+        "a runner in C++, 245000 for threads of Python",
+    )
+
+
+class LinkDescription(Described):
+    """A link that several devices share, such as a USB root or a PCIe switch."""
+
+    bytes_per_ns: Annotated[Number, Field(ge=1e-6, le=1e6)] = Field(
+        description="its rate, in both directions together: 0.4 is 400 MB/s"
+    )
 
 
 class DeviceGroup(DeviceFields):
@@ -157,6 +173,10 @@ class PoolDescription(DeviceFields):
         default=None,
         description="how many, or a list of groups with `count` each; by default as many as "
         "segments, copies and spares need",
+    )
+    links: dict[str, LinkDescription] | None = Field(
+        default=None,
+        description="links by name, for `shared_link`, such as `root: {bytes_per_ns: 0.4}`",
     )
 
 

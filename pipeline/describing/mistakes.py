@@ -94,7 +94,8 @@ def _sentence(entry: Any, path: Path, tree: Placed, fields_at: Mapping[str, Iter
     holder = tree.at(path[:-1])
     name = dotted(path)
     names = [step for step in path[:-1] if isinstance(step, str)]
-    allowed = list(fields_at.get(names[-1] if names else "", ()))
+    held_by = names[-2:][0] if names[-2:-1] == ["links"] else "".join(names[-1:])
+    allowed = list(fields_at.get(held_by, ()))
     if kind == "extra_forbidden":
         key = str(path[-1])
         if holder.value and "kind" in holder.value and names[-1:] == ["arrivals"]:
@@ -151,7 +152,7 @@ def _must(name: str, kind: str, context: Mapping[str, Any], message: str) -> str
         "bool_type": "true or false",
         "model_type": "a mapping of fields to values",
         "model_attributes_type": "a mapping of fields to values",
-        "dict_type": "a mapping of names to numbers",
+        "dict_type": "a mapping of names to " + ("links" if name.endswith("links") else "numbers"),
         "tuple_type": "a list",
     }.get(kind, f"otherwise ({message})")
 

@@ -73,6 +73,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The experiment", Experiment),
     ("`pool`", description.PoolDescription),
     ("`pool.devices`, a list of groups", description.DeviceGroup),
+    ("`links`, by name", description.LinkDescription),
     ("`faults`", description.FaultDescription),
     ("`heat`", ageing.HeatDescription),
     ("`power`", ageing.PowerDescription),

@@ -31,7 +31,7 @@ from pipeline.describing.description import Experiment
 from pipeline.describing.mistakes import config_sentence, sentences
 from pipeline.describing.placed import Placed, placed_from_text, read_placed
 from pipeline.describing.sweeping import Variant, excluded, variants
-from pipeline.describing.together import TOGETHER, parts_of, varied_of
+from pipeline.describing.together import TOGETHER, in_common, parts_of, varied_of
 
 _EXCLUDE = "exclude"
 _MOST_TOLD = 20
@@ -218,6 +218,11 @@ def _points(variant: Variant, folder: Path) -> tuple[list[str], list[tuple[Point
         placed.append(
             (replace(point, pool=PoolConfig(own), varied=varied, first_device=first), tree)
         )
+    if (what := in_common([point.pool.devices for point, _ in placed])) is not None:
+        return [
+            f"{entries.where}: pipelines of {TOGETHER} share {what}, by which they disturb each "
+            "other, but each is measured by itself; give each links of its own, or compare copies."
+        ], []
     return [], placed
 
 
@@ -328,6 +333,7 @@ def _fields_at() -> dict[str, Iterable[str]]:
         "": (*Experiment.model_fields, _EXCLUDE),
         "pool": tuple(description.PoolDescription.model_fields),
         "devices": tuple(description.DeviceGroup.model_fields),
+        "links": tuple(description.LinkDescription.model_fields),
         "faults": tuple(description.FaultDescription.model_fields),
         "heat": tuple(ageing.HeatDescription.model_fields),
         "power": tuple(ageing.PowerDescription.model_fields),

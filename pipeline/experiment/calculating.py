@@ -17,7 +17,8 @@ import numpy as np
 from devices import DeviceConfig, PoolConfig
 from devices.chip import AgeingStage, TimedStage, ages, is_calculable, timed_stage
 from pipeline.describing import Closed, Experiment, Offsets
-from pipeline.experiment.measuring import Assigned, seeded
+from pipeline.experiment.measuring import Assigned, seeded, shares
+from pipeline.experiment.sharing import together
 from pipeline.experiment.times import Items, Repeat, StageTimes, Times
 from pipeline.stages import RoutePlan, StageTensors, plan_routes
 from pipeline.timeline import Recurrence, Stepwise, Timeline, simulate
@@ -39,6 +40,10 @@ class _Calculated(Protocol):
 
     def times(self) -> Timeline: ...
 
+    def shared_ns(self, times: Timeline) -> Times:
+        """What is between start and finish because of what devices share."""
+        ...
+
 
 class _Copy:
     """A pipeline: its stages' times, and when its items are there."""
@@ -47,12 +52,15 @@ class _Copy:
         self, stages: Sequence[TimedStage], devices: Sequence[str], queue_size: int
     ) -> None:
         self.devices = devices
+        self.stages = stages
         self.plan: RoutePlan = plan_routes(
             [StageTensors(one.inputs, one.outputs) for one in stages], queue_size=queue_size
         )
         self.latency_ns: Times = np.stack([one.latency_ns for one in stages], axis=1)
         self.cpu_ns: Times = np.stack([one.cpu_ns for one in stages], axis=1)
         self.ready_ns: list[int] = []
+        self.timeline: Timeline | None = None
+        """Where it is known already."""
 
     def warm_up(self, items: int, begin_ns: int) -> list[int]:
         """Let items through, one when the one before has left; gives how long each took."""
@@ -71,11 +79,17 @@ class _Copy:
 
     def times(self) -> Timeline:
         """The times of all items whose coming is known."""
+        if self.timeline is not None:
+            return self.timeline
         return simulate(
             self.latency_ns[: len(self.ready_ns)],
             self.plan.channels,
             ready_ns=np.array(self.ready_ns, np.int64),
         )
+
+    def shared_ns(self, times: Timeline) -> Times:
+        """As of :class:`_Calculated`."""
+        return times.finish_ns - times.start_ns - self.latency_ns[: len(self.ready_ns)]
 
 
 class _AgeingCopy:
@@ -106,6 +120,10 @@ class _AgeingCopy:
         """As of :class:`_Copy`."""
         return self._steps.timeline()
 
+    def shared_ns(self, times: Timeline) -> Times:
+        """As of :class:`_Calculated`: devices that share something do not age."""
+        return np.zeros_like(times.start_ns)
+
 
 def calculate(
     experiment: Experiment,
@@ -131,6 +149,19 @@ def calculate(
             for name, number, path in zip(names, one.devices, one.executables, strict=True)
         ]
         copies.append(_Copy(stages, names, experiment.queue_size))
+    used = [configs[number] for one in pipelines for number in one.devices]
+    if any(map(shares, used)):
+        alone_ns, timelines = together(
+            experiment,
+            [copy.plan for copy in copies],
+            [copy.stages for copy in copies],
+            [[configs[number] for number in one.devices] for one in pipelines],
+            offsets,
+            wanted,
+        )
+        for copy, timeline in zip(copies, timelines, strict=True):
+            copy.timeline, copy.ready_ns = timeline, timeline.ready_ns.tolist()
+        return _repeat(copies, experiment.warmup, wanted, alone_ns)
     alone: list[int] = []
     start_ns = 0
     for copy in copies:
@@ -211,6 +242,7 @@ def _repeat(
     for index, copy in enumerate(copies):
         times, cpu_ns = copy.times(), copy.cpu_ns
         number = np.arange(len(copy.ready_ns) - warmup, dtype=np.int64)
+        shared_ns = copy.shared_ns(times)
         columns.append(
             np.stack(
                 [
@@ -232,6 +264,7 @@ def _repeat(
                 times.finish_ns[warmup:, segment],
                 times.depart_ns[warmup:, segment],
                 cpu_ns[warmup : warmup + len(number), segment],
+                shared_ns[warmup:, segment],
                 np.stack(
                     [
                         times.start_ns[:warmup, segment],

@@ -122,7 +122,7 @@ def _joules(repeat: Repeat, pool: PoolConfig) -> list[float]:
 def _worked(config: DeviceConfig, stage: StageTimes) -> tuple[float, float]:
     """Seconds of work at the full clock that would take as much, and joules lost to warmth."""
     if not ages(config):
-        working_ns = int((stage.finish_ns - stage.start_ns - stage.cpu_ns).sum())
+        working_ns = int((stage.busy_ns - stage.cpu_ns).sum())
         return working_ns * config.clock_mhz / CLOCK_MHZ / 1e9, 0.0
     spent = [_spent(life) for _, life in _replayed(config, stage)][len(stage.warm_up) :]
     if not spent:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from devices import ConfigError, DeviceConfig, Fault, PoolConfig, pool_config_from_mapping
-from devices.chip import HOSTS, ClockChange, Heat
+from devices.chip import HOSTS, ClockChange, Heat, SharedLink
 from devices.config import pool_config_from_text
 
 
@@ -86,8 +86,8 @@ def test_a_number_of_devices_and_none_at_all() -> None:
             "x.yaml: unknown key 'clocks'; did you mean 'clock'? The keys "
             "allowed are link, host, "
             "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
-            "noise_tail, unit_sigma, heat, power, clock_changes, faults, "
-            "cpu_affinity, exclusive, dfu, runtime_version, devices",
+            "noise_tail, unit_sigma, heat, power, clock_changes, faults, cpu_affinity, exclusive, "
+            "dfu, runtime_version, shared_link, host_ns_per_stage, links, devices",
         ),
         (
             {"devices": "many"},
@@ -108,8 +108,37 @@ def test_a_number_of_devices_and_none_at_all() -> None:
             "x.yaml: devices[0]: unknown key 'nois'; did you mean 'noise_sigma'? The keys "
             "allowed are link, host, "
             "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
-            "noise_tail, unit_sigma, heat, power, clock_changes, faults, "
-            "cpu_affinity, exclusive, dfu, runtime_version, count",
+            "noise_tail, unit_sigma, heat, power, clock_changes, faults, cpu_affinity, exclusive, "
+            "dfu, runtime_version, shared_link, host_ns_per_stage, count",
+        ),
+        (
+            {"links": {"root": {"bytes_per_ns": 0.4}}, "shared_link": "hub"},
+            "x.yaml: devices[0]: shared_link is 'hub' and must be one of the pool's links, which "
+            "are root",
+        ),
+        (
+            {"links": {"root": {"bytes_per_ns": 0}}},
+            "x.yaml: links: bytes_per_ns of the link 'root' is 0 and must be a number from 1e-06 "
+            "to 1e+06, such as 0.4 (400 MB/s)",
+        ),
+        (
+            {"links": {"root": {"speed": 1}}},
+            "x.yaml: links.root: unknown key 'speed'; the keys allowed are bytes_per_ns",
+        ),
+        (
+            {"host_ns_per_stage": 0.5},
+            "x.yaml: devices[0]: host_ns_per_stage of a device is 0.5 and must be a whole number "
+            "from 0 to 10000000000, such as 245000 for threads of Python",
+        ),
+        (
+            {"host_ns_per_stage": 1, "devices": [{}, {"heat": {}}]},
+            "x.yaml: heat of a device and host_ns_per_stage stand in one pool, but a device whose "
+            "times depend on others does not know its own history; leave one of them out",
+        ),
+        (
+            {"host_ns_per_stage": 1, "clock": "realtime"},
+            "x.yaml: devices[0]: host_ns_per_stage of a device needs the virtual clock, for on the "
+            "clock 'realtime' devices do not wait for each other; leave one of them out",
         ),
         (
             {"compute": False},
@@ -269,3 +298,23 @@ def test_a_pool_in_a_word() -> None:
     for text in ("usb:x", "usb@", "usb@400", "usb:2:3", "pi", "usb:9999", "", "usb,,usb"):
         with pytest.raises(ConfigError, match=r"^it is .*understood; use numbers of devices"):
             pool_config_from_text(text, "it")
+
+
+def test_devices_that_name_a_link_share_it() -> None:
+    config = pool_config_from_mapping(
+        {
+            "links": {"root": {"bytes_per_ns": 0.4}, "hub": {"bytes_per_ns": 0.03}},
+            "shared_link": "root",
+            "host_ns_per_stage": 245_000,
+            "devices": [{"count": 2}, {"shared_link": "hub"}, {"shared_link": None}],
+        },
+        "x.yaml",
+    )
+    root = SharedLink("root", 0.4)
+    assert [one.shared_link for one in config.devices] == [
+        root,
+        root,
+        SharedLink("hub", 0.03),
+        None,
+    ]
+    assert {one.host_ns_per_stage for one in config.devices} == {245_000}

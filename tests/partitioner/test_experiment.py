@@ -349,6 +349,34 @@ def test_virtual_and_wall_times_never_share_a_column(
         assert not any(value for name, value in row.items() if name.startswith(other))
 
 
+def test_copies_on_a_full_link_are_no_faster_than_one(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a link that is never full nothing changes, to the nanosecond; and both engines agree."""
+    path = tmp_path / "experiment.yaml"
+    path.write_text(
+        f"models: '{model}'\ncopies: [1, 2]\nsegments: 2\ninferences: 40\nwarmup: 2\n"
+        "engine: [recurrence, processes]\npool:\n"
+        "  links: {fast: {bytes_per_ns: 1e6}, full: {bytes_per_ns: 1e-5}}\n"
+        "  noise_sigma: 0.1\n  shared_link: [null, fast, full]\n"
+    )
+    assert main([str(path), "--json", "--quiet"]) == 0
+    runs = {}
+    for run in runs_of(capsys):
+        place = run["copies"], run["varied"]["pool.shared_link"]
+        figures = {k: v for k, v in run.items() if k not in ("point", "key", "varied", "config")}
+        assert runs.setdefault(place, figures) == figures
+    assert len(runs) == 6
+    for copies in (1, 2):
+        alone, fast = runs[copies, "null"], runs[copies, "fast"]
+        assert alone["response_curve_ns"] == fast["response_curve_ns"]
+        assert alone["throughput_per_s"] == fast["throughput_per_s"]
+        assert {stage["shared_ns"] for stage in alone["stages"]} == {0}
+    one, two = runs[1, "full"], runs[2, "full"]
+    assert two["throughput_per_s"] == pytest.approx(one["throughput_per_s"], rel=0.05)
+    assert max(stage["shared_ns"] for stage in two["stages"]) > 0
+
+
 def test_the_shelf_and_the_schema_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     assert "quickstart" in capsys.readouterr().out

@@ -21,7 +21,8 @@ def stage(device: str, *spans: tuple[int, ...], segment: int = 0, warmup: int = 
     rows = np.array([(*span, 0)[:3] for span in spans], np.int64)
     start, finish, cpu = rows[warmup:].T
     number = np.arange(len(start))
-    return StageTimes(0, segment, device, number, start, finish, finish, cpu, rows[:warmup])
+    zeros = np.zeros_like(start)
+    return StageTimes(0, segment, device, number, start, finish, finish, cpu, zeros, rows[:warmup])
 
 
 def repeat_of(*stages: StageTimes) -> Repeat:

@@ -20,7 +20,11 @@ from pipeline.describing.goals import Goal, goal_of
 MOST_INFERENCES = 1_000_000
 """Of one point: a record of every item in every stage is kept until it is evaluated."""
 
+MOST_QUEUED = 1_000_000
+"""Items between two stages: no less than without a limit."""
+
 Count = Annotated[StrictInt, Field(ge=1)]
+QueueSize = Annotated[StrictInt, Field(ge=1, le=MOST_QUEUED)]
 Natural = Annotated[StrictInt, Field(ge=0)]
 
 
@@ -52,6 +56,17 @@ def _pool(value: Any) -> Any:
             {"host": one.host, "clock_mhz": one.clock_mhz, "count": count} for one, count in groups
         )
     }
+
+
+def _name(value: Any) -> Any:
+    """What folders are called after."""
+    if isinstance(value, str) and not (
+        0 < len(value) <= 100 and value.isprintable() and value[0] != "." and "/" not in value
+    ):
+        raise ValueError(
+            "must be fit for the name of a folder: up to 100 characters, no '/', no '.' in front"
+        )
+    return value
 
 
 def _goal(value: Any) -> Any:
@@ -182,7 +197,9 @@ class Bursts(Described):
 
     kind: Literal["bursts"]
     per_s: Rate = Field(description="items per second, on average")
-    size: Count = Field(description="items that come at once")
+    size: Annotated[StrictInt, Field(ge=1, le=MOST_INFERENCES)] = Field(
+        description="items that come at once"
+    )
 
 
 class TraceFile(Described):
@@ -213,8 +230,10 @@ PartitionMethod = Literal["parameter-count", "profiled", "optimal", "bisection"]
 class Experiment(Described):
     """One point of an experiment."""
 
-    name: str | None = Field(default=None, description="by default the file's")
-    models: str = Field(
+    name: Annotated[str, BeforeValidator(_name)] | None = Field(
+        default=None, description="by default the file's"
+    )
+    models: Annotated[str, Field(min_length=1)] = Field(
         description="`zoo:NAME` or the path of a `.tflite`; a glob such as `nets/*.tflite` and "
         "numbers such as `zoo:synthetic_fc5_N{100..1140..260}` are lists"
     )
@@ -228,11 +247,11 @@ class Experiment(Described):
     diff_threshold_ns: Natural = Field(
         default=0, description="the search ends when slowest minus fastest segment is under this"
     )
-    queue_size: Count = Field(default=2, description="items that may wait between two stages")
-    input_queue_size: Count | None = Field(
+    queue_size: QueueSize = Field(default=2, description="items that may wait between two stages")
+    input_queue_size: QueueSize | None = Field(
         default=None, description="before the first; null: any number"
     )
-    output_queue_size: Count | None = Field(
+    output_queue_size: QueueSize | None = Field(
         default=None, description="behind the last; null: any number"
     )
     arrivals: Arrivals = Field(default=Saturated(kind="saturated"), description="when items come")
@@ -249,7 +268,9 @@ class Experiment(Described):
         description="an item whose response takes longer is `late`; by default, with arrivals at a "
         "fixed rate, the time until the next one comes",
     )
-    warmup: Natural = Field(default=20, description="inferences before, one at a time; not counted")
+    warmup: Annotated[StrictInt, Field(ge=0, le=MOST_INFERENCES)] = Field(
+        default=20, description="inferences before, one at a time; not counted"
+    )
     repeats: Annotated[StrictInt, Field(ge=1, le=1000)] = Field(
         default=1, description="of every point, each with other random numbers"
     )

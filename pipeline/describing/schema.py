@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from pipeline.describing import description
 from pipeline.describing.description import Experiment
+from pipeline.describing.sweeping import NEVER_SWEPT
 
 _RANGE = {"type": "string", "pattern": r"^\s*\d+\s*-\s*\d+(\s+step\s+\d+)?\s*$"}
-_NEVER_SWEPT = ("kind",)
 
 
 def json_schema() -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _sweep(described: dict[str, Any], one_kind: str = "") -> None:
     """Let every property be a list of what it is, too, and whole numbers a range."""
     described.pop("description", None)
     for name, field in described.get("properties", {}).items():
-        if name in _NEVER_SWEPT and "const" in field:
+        if (name == "kind" and "const" in field) or name in NEVER_SWEPT:
             continue
         kept = {key: field.pop(key) for key in ("description", "default") if key in field}
         field.pop("title", None)

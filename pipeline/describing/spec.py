@@ -14,26 +14,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from devices import PoolConfig, pool_config_from_mapping
+from devices import MAX_DEVICES, PoolConfig, pool_config_from_mapping
 from devices.chip import repeats_itself
 from devices.errors import ConfigError
 from pipeline.describing import description
 from pipeline.describing.arrivals import Offsets, offsets_of
-from pipeline.describing.description import Experiment
-from pipeline.describing.mistakes import config_sentence, sentences
+from pipeline.describing.description import Experiment, FaultDescription
+from pipeline.describing.excluding import excluded, rules_of
+from pipeline.describing.mistakes import EXCLUDE, config_sentence, sentences
 from pipeline.describing.placed import Placed, placed_from_text, read_placed
-from pipeline.describing.sweeping import Variant, excluded, variants
-from pipeline.describing.together import TOGETHER, parts_of, varied_of
+from pipeline.describing.sweeping import Variant, variants
+from pipeline.describing.together import FOR_ALL, TOGETHER, parts_of, varied_of
 
-_EXCLUDE = "exclude"
 _MOST_TOLD = 20
 _BETWEEN = 1009
 """Between the noise of devices of one name in pipelines side by side."""
@@ -81,6 +80,12 @@ class Point:
             return None
         return Path(self.where["folder"], arrivals.file).resolve()
 
+    @property
+    def items(self) -> int:
+        """How many are measured in the first repeat."""
+        offsets = None if self.experiment.duration_s is None else self.offsets(0)
+        return self.experiment.inferences if offsets is None else len(offsets)
+
     def offsets(self, repeat: int) -> Offsets | None:
         """When the items of a repeat come, in ns from the first moment of the measurement."""
         one = self.experiment
@@ -122,10 +127,12 @@ def read_experiment(
         )
     for setting in settings:
         tree = _set(tree, setting)
-    rules = tree.value.get(_EXCLUDE)
-    swept = Placed({k: v for k, v in tree.value.items() if k != _EXCLUDE}, tree.where, tree.keys)
+    said = tree.value.get(EXCLUDE)
+    rules = rules_of(said)
+    swept = Placed({k: v for k, v in tree.value.items() if k != EXCLUDE}, tree.where, tree.keys)
     found: list[str] = []
     lacking: dict[str, tuple[int, str]] = {}
+    never: dict[str, str | None] = {}
     points: list[Point] = []
     for variant in variants(swept):
         told, parts = _points(variant, base or path.parent)
@@ -136,15 +143,22 @@ def read_experiment(
             found += _needs(part, tree_of_part)
             _too_few(part, lacking)
             points.append(part)
+            if not found:
+                _note_faults(part, tree_of_part, never)
     found = list(dict.fromkeys(found)) + [text for _, text in lacking.values()]
+    found = found or [text for text in never.values() if text is not None]
     if found:
         more = len(found) - _MOST_TOLD
         raise Mistakes(
             "\n".join(found[:_MOST_TOLD]) + (f"\n... and {more} more" if more > 0 else "")
         )
-    if not points:
-        where = tree.where if rules is None else rules.where
-        raise Mistakes(f"{where}: exclude leaves no point of the experiment; exclude less.")
+    if not points and said is None:
+        raise Mistakes(
+            f"{tree.value[TOGETHER].where}: {TOGETHER} needs more devices than the pool has, "
+            "whatever is chosen of its lists and ranges; give it smaller ones, or the pool more."
+        )
+    if said is not None and not points:
+        raise Mistakes(f"{said.where}: exclude leaves no point of the experiment; exclude less.")
     unique = {point.key: point for point in reversed(points)}
     kept = tuple(point for point in points if unique[point.key] is point)
     return ExperimentSpec(points[0].experiment.name or name or path.stem, kept, tree.plain())
@@ -176,15 +190,21 @@ def _points(variant: Variant, folder: Path) -> tuple[list[str], list[tuple[Point
         told, point = _point(variant.tree, variant.varied, folder)
         return told, [] if point is None else [(point, variant.tree)]
     entries = variant.tree.value[TOGETHER]
-    if not isinstance(entries.value, list) or not all(
-        isinstance(one.value, dict) and not {"pool", TOGETHER} & one.value.keys()
-        for one in entries.value
+    if (
+        not entries.value
+        or not isinstance(entries.value, list)
+        or not all(isinstance(one.value, dict) for one in entries.value)
     ):
         return [
             f"{entries.where}: {TOGETHER} must be a list of mappings, one for each pipeline, of "
-            "fields that it has otherwise, such as {models: a.tflite, segments: 2}; the pool is "
-            "the same for all."
+            "fields that it has otherwise, such as {models: a.tflite, segments: 2}."
         ], []
+    for one in entries.value:
+        for key in one.value.keys() & FOR_ALL:
+            return [
+                f"{one.keys[key]}: {key} stands in {TOGETHER}, and is the same for all pipelines; "
+                f"write it beside {TOGETHER}."
+            ], []
     found = [_point(tree, variant.varied, folder) for tree in parts_of(variant.tree)]
     told = [text for texts, _ in found for text in texts]
     points = [point for _, point in found if point is not None]
@@ -214,7 +234,7 @@ def _points(variant: Variant, folder: Path) -> tuple[list[str], list[tuple[Point
             replace(device, noise_seed=device.noise_seed + _BETWEEN * nth)
             for device in devices[first : first + shares[nth]]
         )
-        varied = varied_of(variant.varied, nth, shares, point.experiment.models)
+        varied = varied_of(variant.varied, nth, shares, [one.experiment.models for one in points])
         placed.append(
             (replace(point, pool=PoolConfig(own), varied=varied, first_device=first), tree)
         )
@@ -226,16 +246,38 @@ def _point(tree: Placed, varied: dict[str, str], folder: Path) -> tuple[list[str
     try:
         experiment = Experiment.model_validate(tree.plain())
     except ValidationError as error:
-        return sentences(error, tree, _fields_at()), None
+        return sentences(error, tree), None
+    if experiment.devices_needed > MAX_DEVICES:
+        return [_too_many(experiment, tree)], None
     try:
         pool = _pool_of(experiment)
     except ConfigError as error:
         return [config_sentence(error, tree)], None
     where = {
         name: tree.at(tuple(name.split("."))).where
-        for name in ("models", "segments", "copies", "pool.devices", "duration_s", "arrivals.file")
+        for name in (
+            "models",
+            "segments",
+            "copies",
+            "pool.devices",
+            "duration_s",
+            "arrivals",
+            "arrivals.file",
+        )
     }
     return [], Point(experiment, pool, varied, {**where, "folder": str(folder)})
+
+
+def _too_many(one: Experiment, tree: Placed) -> str:
+    name = max(("segments", "copies", "spares"), key=lambda name: int(getattr(one, name)))
+    return (
+        f"{tree.at((name,)).where}: {name} is {getattr(one, name)}, and {_many(one)} need "
+        f"{one.devices_needed} devices; a pool has {MAX_DEVICES} at most."
+    )
+
+
+def _many(one: Experiment) -> str:
+    return f"{one.segments} segments x {one.copies} copies + {one.spares} spares"
 
 
 def _needs(point: Point, tree: Placed) -> list[str]:
@@ -252,6 +294,11 @@ def _needs(point: Point, tree: Placed) -> list[str]:
         told.append(
             f"{tree.at(('goals',)).where}: goals limit 'late', but nothing says when an item "
             "is late; give deadline_ms, or arrivals at a fixed rate."
+        )
+    if not one.warmup and any(goal.figure == "latency_alone_ns" for goal in one.parsed_goals):
+        told.append(
+            f"{tree.at(('goals',)).where}: goals limit 'latency', which is measured while warming "
+            "up, and warmup is 0; let it be 2 or more."
         )
     clocks = {device.clock for device in point.pool.devices}
     if len(clocks) > 1:
@@ -275,7 +322,8 @@ def _needs(point: Point, tree: Placed) -> list[str]:
     try:
         offsets = point.offsets(0)
     except ConfigError as error:
-        place = "arrivals.file" if one.arrivals.kind == "trace" else "duration_s"
+        place = "arrivals" if one.duration_s is None else "duration_s"
+        place = "arrivals.file" if one.arrivals.kind == "trace" else place
         return [*told, f"{point.where[place]}: {error}"]
     if offsets is not None and not 2 <= len(offsets) <= description.MOST_INFERENCES:
         told.append(
@@ -285,24 +333,56 @@ def _needs(point: Point, tree: Placed) -> list[str]:
     return told
 
 
+def _note_faults(point: Point, tree: Placed, never: dict[str, str | None]) -> None:
+    """Note every fault that no device comes to, and take back the note where one does."""
+    pool = point.experiment.pool
+    placed: list[tuple[tuple[str | int, ...], tuple[FaultDescription, ...]]]
+    placed = [(("pool", "faults"), pool.faults or ())]
+    if isinstance(pool.devices, tuple):
+        placed += [
+            (("pool", "devices", i, "faults"), group.faults or ())
+            for i, group in enumerate(pool.devices)
+        ]
+    for path, faults in placed:
+        for nth, fault in enumerate(faults):
+            where = tree.at((*path, nth, "at")).where
+            most = point.experiment.warmup + -(-point.items // point.experiment.copies)
+            if fault.at <= most:
+                never[where] = None
+            else:
+                never.setdefault(
+                    where,
+                    f"{where}: at of a fault is {fault.at}, and a device makes {most} inferences "
+                    "here, warm-up included, so it would never happen; measure more, or let it "
+                    "happen earlier.",
+                )
+
+
 def _too_few(point: Point, lacking: dict[str, tuple[int, str]]) -> None:
     """Note, for every pool that is too small, the point that needs most."""
     one, place = point.experiment, point.where["pool.devices"]
     there, needed = len(point.pool.devices), one.devices_needed
     if there < needed and lacking.get(place, (0, ""))[0] < needed:
-        many = f"{one.segments} segments x {one.copies} copies + {one.spares} spares"
         lacking[place] = (
             needed,
-            f"{place}: pool.devices is {there}, but {many} need {needed}; describe more devices, "
-            "or leave such points out with exclude.",
+            f"{place}: pool.devices is {there}, but {_many(one)} need {needed}; describe more "
+            "devices, or leave such points out with exclude.",
         )
 
 
 def _pool_of(experiment: Experiment) -> PoolConfig:
-    fields = experiment.pool.model_dump(mode="python", exclude_none=True)
+    fields = _said(experiment.pool.model_dump(mode="python"))
     fields.setdefault("devices", experiment.devices_needed)
     fields.setdefault("compute", "none")
     return pool_config_from_mapping(_lists(fields), "pool")
+
+
+def _said(fields: dict[str, Any]) -> dict[str, Any]:
+    """A pool without what it does not say.  In faults nothing is a value: all from there on."""
+    found = {key: one for key, one in fields.items() if one is not None}
+    if isinstance(found.get("devices"), tuple):
+        found["devices"] = [_said(group) for group in found["devices"]]
+    return found
 
 
 def _lists(value: Any) -> Any:
@@ -310,29 +390,6 @@ def _lists(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _lists(one) for key, one in value.items()}
     return [_lists(one) for one in value] if isinstance(value, tuple | list) else value
-
-
-@lru_cache(maxsize=1)
-def _fields_at() -> dict[str, Iterable[str]]:
-    """Fields allowed, by the name of the field that holds them or the kind of arrivals."""
-    kinds = ("saturated", "closed", "rate", "poisson", "bursts", "trace")
-    models: tuple[type[BaseModel], ...] = (
-        description.Saturated,
-        description.Closed,
-        description.FixedRate,
-        description.Poisson,
-        description.Bursts,
-        description.TraceFile,
-    )
-    return {
-        "": (*Experiment.model_fields, _EXCLUDE),
-        "pool": tuple(description.PoolDescription.model_fields),
-        "devices": tuple(description.DeviceGroup.model_fields),
-        "faults": tuple(description.FaultDescription.model_fields),
-        "arrivals": ("kind", "per_s", "in_flight", "size", "file"),
-        "kinds": kinds,
-        **{kind: tuple(m.model_fields) for kind, m in zip(kinds, models, strict=True)},
-    }
 
 
 def _kind(value: Any) -> str:

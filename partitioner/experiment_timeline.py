@@ -10,7 +10,7 @@ from pipeline.experiment import Drawn, RunResult
 
 _WIDTH, _LEFT, _ROW = 900, 110, 30
 _SHADES = ("blue", "green", "orange")
-_QUEUES = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "streaming")
+_QUEUES = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "rose")
 
 
 def timeline(one: RunResult) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.describing.spec import ExperimentSpec, Point
+from pipeline.describing.point import Point
+from pipeline.describing.spec import ExperimentSpec
 
 _MOST_LINES = 30
 

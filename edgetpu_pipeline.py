@@ -5,19 +5,24 @@ package of another distribution, may stand before or over one of them.  Every ro
 it is imported, whether the rooms it builds on are of this project::
 
     python -m edgetpu_pipeline      where each room is, and whether it is this project's
+
+All commands start here, too; ``edgetpu-pipeline`` lists them.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import lazy_loader
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 VERSION = "0.1.0"
 """Of the whole project; it stands here so that a command tells it without looking for it."""
@@ -105,6 +110,52 @@ def open_room(
     names: tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
     names = lazy_loader.attach_stub(name, file)
     return names
+
+
+def add_version(parser: ArgumentParser) -> None:
+    """Have a command answer ``--version``, as all of this project do."""
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"{parser.prog} (edgetpu-pipeline {VERSION})",
+        help="print the version and exit",
+    )
+
+
+def parsed(parser: ArgumentParser, arguments: Sequence[str] | None) -> Namespace:
+    """What a command line asks for; a mistyped option is refused with the one that it is like.
+
+    Raises or exits as ``parser.error`` does.
+    """
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        known = _options_of(parser)
+        hints = [meant(one.split("=")[0], known) for one in unknown if one.startswith("-")]
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{next(filter(None, hints), '')}")
+    return options
+
+
+def meant(wrong: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` where something known is like it; dashes are as good as underscores,
+    and a name may end early."""
+    from difflib import get_close_matches  # not needed where nothing is wrong
+
+    names = {name.replace("-", "_").lower(): name for name in known}
+    said = wrong.replace("-", "_").lower()
+    near = get_close_matches(said, names, 1, 0.6)
+    near = near or [name for name in names if name.startswith(said[:8])][:1]
+    return f"; did you mean {names[near[0]]!r}?" if near else ""
+
+
+def _options_of(parser: ArgumentParser) -> set[str]:
+    """Long options of a parser and of the commands below it."""
+    found: set[str] = set()
+    for action in parser._actions:
+        found.update(name for name in action.option_strings if name.startswith("--"))
+        below = action.choices if isinstance(action.choices, dict) else {}
+        for one in below.values():
+            found |= _options_of(one)
+    return found
 
 
 _READER_GONE = 141
@@ -198,6 +249,11 @@ def edgetpu_hosts() -> int:
     return _command("devices.hosts_cli")
 
 
+def lstpu() -> int:
+    """The command ``lstpu``."""
+    return _command("devices.listing.cli")
+
+
 def edgetpu_examples() -> int:
     """The command ``edgetpu-examples``."""
     return _command("pycoral.examples_cli")
@@ -218,6 +274,55 @@ def throughput_experiment() -> int:
     return _command("partitioner.experiment")
 
 
+COMMANDS = {
+    "edgetpu_compiler": "compile models for the Edge TPU",
+    "edgetpu-quantize": "make full int8 models of float models",
+    "edgetpu-inspect": "show what is in a model file",
+    "partition-with-profiling": "cut a model into segments that take equally long",
+    "throughput-experiment": "run pipelines as YAML describes them, and measure them",
+    "edgetpu-hosts": "list what simulated devices can be attached to",
+    "lstpu": "list simulated and real Edge TPUs, and what they do",
+    "edgetpu-doctor": "check a machine for real and simulated Edge TPUs",
+    "edgetpu-examples": "list and copy short Coral programs",
+    "edgetpu-pipeline libedgetpu": "the library that programs load as libedgetpu.so.1",
+    "python -m zoo": "build networks to try things with",
+    "python -m edgetpu_pipeline": "show where the packages of this project are",
+}
+"""All commands, each with what it is for."""
+
+_PARTS = {"libedgetpu": "devices.libedgetpu.cli"}
+"""What ``edgetpu-pipeline`` does itself, and the module that does it."""
+
+
+def umbrella() -> int:
+    """The command ``edgetpu-pipeline``: list all commands, or do a part of its own."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if wanted in _PARTS:
+        sys.argv[:2] = [f"{sys.argv[0]} {wanted}"]
+        return _command(_PARTS[wanted])
+    return run_command(lambda: _list_commands(wanted))
+
+
+def _list_commands(wanted: str) -> int:
+    if wanted == "--version":
+        print(f"edgetpu-pipeline {VERSION}")
+        return 0
+    if wanted not in ("-h", "--help"):
+        parts = ", ".join(_PARTS)
+        print(
+            f"edgetpu-pipeline has no part {wanted!r}; it has {parts}, and lists all commands of "
+            "the project when it is called without one",
+            file=sys.stderr,
+        )
+        return 2
+    print("Neural networks as pipelines over simulated and real Coral Edge TPUs. The commands:\n")
+    width = max(map(len, COMMANDS))
+    for name, purpose in COMMANDS.items():
+        print(f"  {name:<{width}}  {purpose}")
+    print("\nEach says with --help what it can do.")
+    return 0
+
+
 def main() -> int:
     """Print where each room is; 0 if all are this project's, else 2."""
     code = 0
@@ -232,4 +337,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(umbrella() if len(sys.argv) > 1 else run_command(main))

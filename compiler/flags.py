@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+import edgetpu_pipeline
 from devices.errors import ConfigError
 
 
@@ -30,11 +31,12 @@ class FlagParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise it, with where to find help."""
-        raise ConfigError(f"{message}; see {self.prog} --help.")
+        more = " See" if message.endswith("?") else "; see"
+        raise ConfigError(f"{message}{more} {self.prog} --help.")
 
     def given(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The options that a command line gives.  Raises ``ConfigError``."""
-        return self.parse_args(self._spelled_out(arguments))
+        return edgetpu_pipeline.parsed(self, self._spelled_out(arguments))
 
     def _spelled_out(self, arguments: Sequence[str]) -> list[str]:
         known = {

@@ -31,12 +31,17 @@ def rows() -> list[tuple[str, str, str, str]]:
         limits = "; ".join(
             limit.allowed
             if limit.source is row.source
-            else f"{limit.allowed} [{Source.ASSUMED.value}]"
+            else f"{limit.allowed} [{_known_from(limit.source)}]"
             for limit in row.limits
         )
         source = row.source.value + (f" ({row.note})" if row.note else "")
         found.append((kind, str(row.since_runtime or "all"), limits or "none", source))
     return found
+
+
+def _known_from(source: Source) -> str:
+    """Of a limit that is known from elsewhere than its row: reported, or else assumed."""
+    return str((source if source is Source.REPORTED else Source.ASSUMED).value)
 
 
 def as_text() -> str:

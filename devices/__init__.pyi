@@ -1,4 +1,4 @@
-from .chip import DeviceConfig, Fault, LatencyModel, SimulatedChip
+from .chip import ClockChange, DeviceConfig, Fault, Heat, LatencyModel, SimulatedChip
 from .config import MAX_DEVICES, PoolConfig, pool_config_from_mapping, pool_config_from_text
 from .device import (
     Chip,
@@ -17,6 +17,7 @@ from .device import (
 from .errors import ConfigError, DeviceDied, DeviceError, EdgeTpuError, ModelError, TensorError
 from .executable import Executable, ExecutableInfo, OperatorWork, read_executable
 from .hosted import Deadlines
+from .libedgetpu import load_delegate
 from .local import LocalDevice
 from .pool import DevicePool
 from .simulated import SimulatedDevice
@@ -25,6 +26,7 @@ __all__ = [
     "MAX_DEVICES",
     "Chip",
     "Clock",
+    "ClockChange",
     "Compute",
     "ConfigError",
     "Deadlines",
@@ -38,6 +40,7 @@ __all__ = [
     "ExecutableInfo",
     "Fault",
     "Health",
+    "Heat",
     "LatencyModel",
     "Link",
     "Loaded",
@@ -53,6 +56,7 @@ __all__ = [
     "TensorError",
     "TensorSpec",
     "Timing",
+    "load_delegate",
     "pool_config_from_mapping",
     "pool_config_from_text",
     "read_executable",

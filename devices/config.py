@@ -6,21 +6,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devices.chip import CLOCKS_MHZ, DEFAULT_HOSTS, HOSTS, DeviceConfig, Fault
+from devices.chip import (
+    CLOCKS_MHZ,
+    DEFAULT_HOSTS,
+    HOSTS,
+    ClockChange,
+    DeviceConfig,
+    Fault,
+    Heat,
+    SharedLink,
+)
 from devices.errors import ConfigError
+from edgetpu_pipeline import meant
 
 MAX_DEVICES = 1024
 
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """Devices of a pool, in the order of their numbers."""
+    """Devices of a pool, in the order of their numbers.
+
+    Devices that share something do not wait for it where they are, but in the books of the host
+    (``docs/architecture.md``, "Clocks"): so none of a pool may age, which would depend on it.
+    """
 
     devices: tuple[DeviceConfig, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse devices that cannot be together.  Raises ``ConfigError``."""
+        sharing = [one for one in self.devices if one.shared_link or one.host_ns_per_stage]
+        ageing = [one for one in self.devices if one.heat is not None or one.clock_changes]
+        if sharing and ageing:
+            what = "shared_link" if sharing[0].shared_link else "host_ns_per_stage"
+            how = "heat" if ageing[0].heat is not None else "clock_changes"
+            raise ConfigError(
+                f"{how} of a device and {what} stand in one pool, but a device whose times depend "
+                "on others does not know its own history; leave one of them out"
+            )
 
 
 _DEVICE_KEYS = tuple(DeviceConfig.__dataclass_fields__)
 _FAULT_KEYS = tuple(Fault.__dataclass_fields__)
+_HEAT_KEYS = tuple(Heat.__dataclass_fields__)
+_CHANGE_KEYS = tuple(ClockChange.__dataclass_fields__)
 
 
 def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
@@ -34,11 +62,17 @@ def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
           - {host: pi4-usb3, count: 3}
           - {link: pcie, faults: [{kind: die, at: 100}]}
 
+    ``links`` at the top names links that several devices share, as their ``shared_link``::
+
+        links: {root: {bytes_per_ns: 0.4}}
+        shared_link: root
+
     Raises ``ConfigError``, one sentence naming the key, what was found and what is allowed.
     """
     top = _mapping(mapping, where)
-    _known(top, (*_DEVICE_KEYS, "devices"), where)
-    defaults = {key: value for key, value in top.items() if key != "devices"}
+    _known(top, (*_DEVICE_KEYS, "links", "devices"), where)
+    links = _links(top.get("links", {}), f"{where}: links")
+    defaults = {key: value for key, value in top.items() if key not in ("links", "devices")}
     entries: object = top.get("devices", 1)
     if isinstance(entries, int) and not isinstance(entries, bool):
         entries = [{"count": entries}]
@@ -57,12 +91,15 @@ def pool_config_from_mapping(mapping: object, where: str) -> PoolConfig:
             raise ConfigError(
                 f"{place}: count is {count!r} and must be a whole number from 1 to {MAX_DEVICES}"
             )
-        devices += [_device({**defaults, **fields}, place)] * count
+        devices += [_device({**defaults, **fields}, links, place)] * count
     if not 1 <= len(devices) <= MAX_DEVICES:
         raise ConfigError(
             f"{where}: devices lists {len(devices)} and must list from 1 to {MAX_DEVICES}"
         )
-    return PoolConfig(tuple(devices))
+    try:
+        return PoolConfig(tuple(devices))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def pool_config_from_text(text: str, where: str) -> PoolConfig:
@@ -103,21 +140,42 @@ def _counted(part: str) -> tuple[str, int | None]:
     return name, int(count) if sensible else None
 
 
-def _device(fields: Mapping[str, Any], where: str) -> DeviceConfig:
+def _links(mapping: object, where: str) -> dict[str, SharedLink]:
+    links: dict[str, SharedLink] = {}
+    for name, entry in _mapping(mapping, where).items():
+        fields = _mapping(entry, f"{where}.{name}")
+        _known(fields, ("bytes_per_ns",), f"{where}.{name}")
+        try:
+            links[name] = SharedLink(name, fields.get("bytes_per_ns"))  # type: ignore[arg-type]
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+    return links
+
+
+def _device(fields: Mapping[str, Any], links: Mapping[str, SharedLink], where: str) -> DeviceConfig:
     values = dict(fields)
+    named = values.get("shared_link")
+    if named is not None:
+        if not isinstance(named, str) or named not in links:
+            raise ConfigError(
+                f"{where}: shared_link is {named!r} and must be one of the pool's links, which are "
+                f"{', '.join(links) or 'none, for it has no links'}"
+            )
+        values["shared_link"] = links[named]
     if isinstance(values.get("cpu_affinity"), list):
         values["cpu_affinity"] = tuple(values["cpu_affinity"])
-    if "host_constants" in values:
-        constants = _mapping(values["host_constants"], f"{where}: host_constants")
-        values["host_constants"] = tuple(sorted(constants.items()))
-    faults = values.pop("faults", ())
-    if not isinstance(faults, Sequence) or isinstance(faults, str | bytes):
-        raise ConfigError(f"{where}: faults is {faults!r} and must be a list of mappings")
+    for key in ("host_constants", "power"):
+        if key in values:
+            numbers = _mapping(values[key], f"{where}: {key}")
+            values[key] = tuple(sorted(numbers.items()))
+    for key, read in (("faults", _fault), ("clock_changes", _clock_change)):
+        if key in values:
+            entries = _entries(values[key], f"{where}: {key}")
+            values[key] = tuple(read(e, f"{where}.{key}[{i}]") for i, e in enumerate(entries))
+    if values.get("heat") is not None:
+        values["heat"] = _heat(values["heat"], f"{where}: heat")
     try:
-        return DeviceConfig(
-            **values,
-            faults=tuple(_fault(f, f"{where}.faults[{i}]") for i, f in enumerate(faults)),
-        )
+        return DeviceConfig(**values)
     except ConfigError as error:
         text = str(error)
         raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from None
@@ -138,6 +196,39 @@ def _fault(entry: object, where: str) -> Fault:
         raise ConfigError(f"{where}: {error}") from None
 
 
+def _clock_change(entry: object, where: str) -> ClockChange:
+    fields = _mapping(entry, where)
+    _known(fields, _CHANGE_KEYS, where)
+    for key in _CHANGE_KEYS:
+        if key not in fields:
+            raise ConfigError(
+                f"{where}: {key} is missing; a clock change needs at_s and clock_mhz, such as "
+                "{at_s: 10, clock_mhz: 250}"
+            )
+    try:
+        return ClockChange(**fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _heat(entry: object, where: str) -> Heat:
+    fields = dict(_mapping(entry, where))
+    _known(fields, _HEAT_KEYS, where)
+    if isinstance(fields.get("trip_c"), list):
+        fields["trip_c"] = tuple(fields["trip_c"])
+    try:
+        return Heat(**fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _entries(value: object, where: str) -> Sequence[object]:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        place, _, key = where.rpartition(": ")
+        raise ConfigError(f"{place}: {key} is {value!r} and must be a list of mappings")
+    return value
+
+
 def _mapping(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: found {value!r} and expected a mapping of keys to values")
@@ -147,6 +238,8 @@ def _mapping(value: object, where: str) -> Mapping[str, Any]:
 def _known(mapping: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
     for key in mapping:
         if key not in allowed:
+            hint = meant(str(key), allowed)
+            allow = f"{hint} The" if hint else "; the"
             raise ConfigError(
-                f"{where}: unknown key {key!r}; the keys allowed are {', '.join(allowed)}"
+                f"{where}: unknown key {key!r}{allow} keys allowed are {', '.join(allowed)}"
             )

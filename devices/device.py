@@ -162,6 +162,14 @@ class Chip(Protocol):
         ...
 
 
+class AgeingChip(Chip, Protocol):
+    """A chip whose latencies depend on what it did before, and so on when an inference starts."""
+
+    def starts_at(self, start_ns: int) -> None:
+        """Say when the next ``execute`` starts, on the device's clock."""
+        ...
+
+
 class StatefulChip(Chip, Protocol):
     """A chip that loads recurrent models: those whose ``Loaded.state_bytes`` is not 0.
 
@@ -221,8 +229,22 @@ class ProgramHandle(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Sharing:
+    """What a device shares with others of its program.
+
+    ``link`` is the name of a link, the same one for all devices that name it; ``host_ns_per_stage``
+    is how much of the one host's time every item takes in every stage.
+    """
+
+    link: str | None = None
+    host_ns_per_stage: int = 0
+
+
 class DescribedDevice:
     """The part of a :class:`Device` that is the same for all: what it says of itself."""
+
+    sharing = Sharing()
 
     def __init__(self, name: str, link: Link, clock: Clock, compute: Compute) -> None:
         self._name = name

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import edgetpu_pipeline
-from devices.chip import CLOCKS_MHZ, HOSTS, Host
+from devices.chip import ACCELERATOR, CLOCKS_MHZ, HOSTS, Host, power_of
 
 _CLOCKS = ", ".join(map(str, CLOCKS_MHZ))
 _EPILOG = f"""\
@@ -46,12 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--version", action="version", version=f"edgetpu-pipeline {edgetpu_pipeline.VERSION}"
     )
-    options = parser.parse_args(arguments)
+    options = edgetpu_pipeline.parsed(parser, arguments)
     if options.json:
-        print(json.dumps([asdict(host) for host in HOSTS.values()], indent=2))
+        told = [{**asdict(host), "power_w": asdict(power_of(host.name))} for host in HOSTS.values()]
+        print(json.dumps(told, indent=2))
     else:
         print(table(list(HOSTS.values())))
     return 0
+
+
+def _power_line(host: Host) -> str:
+    """What a device there draws, in words."""
+    power = power_of(host.name)
+    whose = f", {host.name}" if power.includes != ACCELERATOR.includes else ""
+    idle, active = (f"{w.likely:g} W ({w.low:g} to {w.high:g})" for w in (power.idle, power.active))
+    return f"power{whose}: {power.includes} draws {idle} idle and {active} at work"
 
 
 def table(hosts: Sequence[Host]) -> str:
@@ -69,6 +78,8 @@ def table(hosts: Sequence[Host]) -> str:
         lines.append(f"{host.name:15}{''.join(cells)}".rstrip())
     lines += ["", *(f"{host.name:15}{host.summary}" for host in hosts)]
     lines += [
+        "",
+        *dict.fromkeys(_power_line(host) for host in hosts),
         "",
         "* not measured on this host: borrowed from a similar one",
         "within: of networks that were not fitted, four of five published latencies lie that close",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from devices.chip import RUNTIME_VERSION, DeviceConfig
 from devices.config import PoolConfig
 from devices.coral import CoralDevice, list_coral_devices, why_none_attached
 from devices.device import Clock, Compute, Device, Link
+from devices.endings import UNPLUGGED_EXIT
 from devices.errors import ConfigError, DeviceError
 from devices.hosted import Deadlines, ProcessDevice, close_devices
 from devices.nursery import hold_nursery
@@ -46,7 +48,9 @@ class DevicePool:
 
         ``deadlines`` are those of every device, also of one that is started anew.
         """
-        devices = configs.devices if isinstance(configs, PoolConfig) else tuple(configs)
+        if not isinstance(configs, PoolConfig):
+            configs = PoolConfig(tuple(configs))
+        devices = configs.devices
         if not devices:
             raise ConfigError("a pool has 0 devices and needs at least one")
         self._begin(deadlines)
@@ -80,6 +84,8 @@ class DevicePool:
         self._begun = threading.Condition(self._lock)
         self._starting: dict[ProcessDevice, Device] = {}
         """Devices that are not ready yet, and in whose place they are to be."""
+        self._missed: weakref.WeakKeyDictionary[Device, float] = weakref.WeakKeyDictionary()
+        """Since when devices that were unplugged are asked for."""
         self._successors: weakref.WeakKeyDictionary[Device, Device] = weakref.WeakKeyDictionary()
 
     @classmethod
@@ -168,13 +174,16 @@ class DevicePool:
         It has the same name and configuration except for the faults, which happen once; nothing
         is loaded on it.  A real one is opened anew, at the same path.  Several threads may restart
         one device: all get the same new one.
-        Raises ``DeviceError`` for a device of another kind or pool.
+        Raises ``DeviceError`` for a device of another kind or pool, and for one that was unplugged
+        and is not back yet.
         """
         if not self.can_restart(device) or not isinstance(device, _RESTARTABLE):
             raise DeviceError(
                 f"device {device.name} cannot be started anew: it is not a simulated or real "
                 "device of this pool, or the pool is closed; use a spare device"
             )
+        if isinstance(device, SimulatedDevice):
+            self._check_plugged(device)
         device.close()
         try:
             fresh = self._start(device)
@@ -193,6 +202,16 @@ class DevicePool:
         if not wanted:  # the pool was closed, or another thread was faster
             fresh.close()
         return self.successor(device)
+
+    def _check_plugged(self, lost: SimulatedDevice) -> None:
+        """Raises ``DeviceError`` for one that was unplugged and is not back yet."""
+        if lost.exit_code != UNPLUGGED_EXIT:
+            return
+        back_s = next((f.back_s for f in lost.config.faults if f.kind == "unplug"), None)
+        missed = self._missed.setdefault(lost, time.monotonic())
+        if back_s is None or time.monotonic() - missed < back_s:
+            when = "stays so" if back_s is None else f"is back {back_s:g} s after it is missed"
+            raise DeviceError(f"device {lost.name} is unplugged and {when}, as its fault asks")
 
     def _start(self, lost: SimulatedDevice | CoralDevice) -> ProcessDevice:
         with self._lock:
@@ -221,8 +240,13 @@ class DevicePool:
     def _anew(self, lost: SimulatedDevice | CoralDevice) -> ProcessDevice:
         if isinstance(lost, CoralDevice):
             return lost.opened_anew()
-        config = replace(lost.config, faults=())
-        return SimulatedDevice(lost.name, config, deadlines=self._deadlines, wait=False)
+        return SimulatedDevice(
+            lost.name,
+            replace(lost.config, faults=()),
+            times_plugged=lost.times_plugged + (lost.exit_code == UNPLUGGED_EXIT),
+            deadlines=self._deadlines,
+            wait=False,
+        )
 
     def successor(self, device: Device) -> Device:
         """What is in the place of a device now: itself, or who was started anew for it."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from devices.chip import LITERT, DeviceConfig, LatencyModel, Reader, SimulatedChip
-from devices.device import Device
+from devices.device import Device, Sharing
+from devices.exclusive import exclusively
 from devices.hosted import Deadlines, ProcessDevice
 
 _MODULES = ("devices.chip.simulated_chip", "devices.executable.file")
@@ -16,7 +17,9 @@ class SimulatedDevice(ProcessDevice):
     """A :class:`~devices.chip.SimulatedChip` behind the :class:`Device` interface.
 
     ``read`` and ``latency`` replace how executables are opened and how time is modelled; both are
-    pickled to the device process.  Raises ``DeviceError`` when the process cannot start.
+    pickled to the device process.  ``times_plugged`` is how often it was unplugged and is back.
+    Raises ``DeviceError`` when the process cannot start, and of an
+    ``exclusive`` device when another process has it.
     """
 
     def __init__(
@@ -26,14 +29,26 @@ class SimulatedDevice(ProcessDevice):
         *,
         read: Reader | None = None,
         latency: LatencyModel | None = None,
+        times_plugged: int = 0,
         deadlines: Deadlines | None = None,
         wait: bool = True,
     ) -> None:
         """Start the process; with ``wait=False`` call :meth:`wait_ready` before use."""
         self.config = DeviceConfig() if config is None else config
+        link = self.config.shared_link
+        self.sharing = Sharing(link.name if link else None, self.config.host_ns_per_stage)
+        self.times_plugged = times_plugged
+        chip = partial(
+            SimulatedChip,
+            name,
+            self.config,
+            read=read,
+            latency=latency,
+            times_plugged=times_plugged,
+        )
         super().__init__(
             name,
-            partial(SimulatedChip, name, self.config, read=read, latency=latency),
+            partial(exclusively, name, chip) if self.config.exclusive else chip,
             link=self.config.link,
             clock=self.config.clock,
             compute=self.config.compute,

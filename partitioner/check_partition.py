@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Check a partition.json without trusting the search that wrote it.",
     )
     parser.add_argument("file", type=Path, help="a partition.json")
-    path: Path = parser.parse_args(argv).file
+    edgetpu_pipeline.add_version(parser)
+    path: Path = edgetpu_pipeline.parsed(parser, argv).file
     try:
         content = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,12 +16,21 @@ from devices.errors import EdgeTpuError
 from partitioner.command import Arguments, parse, parser, run
 
 _BAD_INPUT = 2
+_TARGET_NOT_MET = 3
 _INTERRUPTED = 130
-_TERMINATED = 143
+_SIGNALLED = 128
+"""Plus its number: what a shell reports of a program that a signal has ended."""
+
+_ENDING = {signal.SIGTERM: "Terminated", signal.SIGHUP: "Hung up"}
+"""Signals that end the command as Ctrl-C does, and how that is said."""
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM arrived: leave as Ctrl-C does, but say so in the exit code."""
+class _Ended(KeyboardInterrupt):
+    """A signal arrived: leave as Ctrl-C does, but say so in the exit code."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = signal.Signals(number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,48 +40,68 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments is None:
             parser().print_help()
             return 0
-        with _sigterm_raises():
-            _run_and_print(arguments)
+        with _signals_raise():
+            return _run_and_print(arguments)
     except EdgeTpuError as error:
         print(error, file=sys.stderr)
         return _BAD_INPUT
-    except _Terminated:
-        print("Terminated; nothing was written.", file=sys.stderr)
-        return _TERMINATED
+    except BrokenPipeError:
+        raise  # the reader of our output has left, which whoever runs us knows how to say
+    except OSError as error:
+        print(_cannot_write(error), file=sys.stderr)
+        return _BAD_INPUT
+    except _Ended as end:
+        print(f"{_ENDING[end.number]}; nothing was written.", file=sys.stderr)
+        return _SIGNALLED + end.number
     except KeyboardInterrupt:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return _INTERRUPTED
-    return 0
 
 
 @contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM unwind the stack once, so that devices end and files are taken back."""
+def _signals_raise() -> Iterator[None]:
+    """Let them unwind the stack once, so that devices end and files are taken back."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: do not disturb the cleanup
-        raise _Terminated
+        for one in _ENDING:  # once is enough: do not disturb the cleanup
+            signal.signal(one, signal.SIG_IGN)
+        raise _Ended(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
-    before = signal.signal(signal.SIGTERM, handle)
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number, action in before.items():
+        if action is not signal.SIG_IGN:  # nohup means it
+            signal.signal(number, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, action in before.items():
+            signal.signal(number, action)
 
 
-def _run_and_print(arguments: Arguments) -> None:
+def _cannot_write(error: OSError) -> str:
+    """A full disk, a limit on the size of files, or no place for what is passing."""
+    what = f" {error.filename}" if error.filename else ""
+    return (
+        f"a file{what} that is needed on the way cannot be written ({error.strerror or error}); "
+        f"nothing was written. Make room in {tempfile.gettempdir()} and the output directory, "
+        "or let TMPDIR name a directory that has some."
+    )
+
+
+def _run_and_print(arguments: Arguments) -> int:
     started = time.monotonic()
     told = run(arguments)
     closing = f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s."
     if not arguments.json:
         print(f"{told.report}\n{closing}")
-        return
-    sys.stdout.write(told.report)
-    if not arguments.quiet:
-        print(closing, file=sys.stderr)
+    else:
+        sys.stdout.write(told.report)
+        if not arguments.quiet:
+            print(closing, file=sys.stderr)
+    return 0 if told.met else _TARGET_NOT_MET
 
 
 if __name__ == "__main__":

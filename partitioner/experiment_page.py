@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
-from partitioner.experiment_timeline import queue_section, timeline
+from partitioner.experiment_courses import course_section
+from partitioner.experiment_timeline import named, queue_section, timeline
 from pipeline.experiment import RunResult, label_of, likely_of, trace_name
 
 _COLOURS = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "rose")
@@ -145,7 +146,7 @@ def _charts(results: Sequence[RunResult], words: str) -> list[str]:
             more += f"; without points in which items wait {_FAR} times as long as in the best"
         charts.append(
             f"<section><h2>Response time</h2><p class='note'>{words}; so many percent of the items "
-            f"took no longer{more}</p>{_legend(series)}"
+            f"took no longer{more}</p>{named(series)}"
             f"{line_chart(series, 'percent of items', 'ms')}</section>"
         )
     return charts
@@ -172,7 +173,7 @@ def _against_tpus(
     ]
     return (
         f"<section><h2>{escape(title)}</h2><p class='note'>{note}{_left_out(groups)}</p>"
-        f"{_legend(series)}{line_chart(series, 'TPUs', unit)}</section>"
+        f"{named(series)}{line_chart(series, 'TPUs', unit)}</section>"
     )
 
 
@@ -231,10 +232,6 @@ def _left_out(groups: dict[str, list[RunResult]]) -> str:
     return f"; {over} more lines are in the table below" if over > 0 else ""
 
 
-def _legend(series: Sequence[Series]) -> str:
-    return legend([(one.css, one.name) for one in series])
-
-
 def _table(results: Sequence[RunResult], words: str) -> str:
     swept = list(dict.fromkeys(path for one in results for path in one.varied)) or ["models"]
     heads = [f"<th class='left'>{escape(path)}</th>" for path in swept]
@@ -242,11 +239,13 @@ def _table(results: Sequence[RunResult], words: str) -> str:
     titles = ["verdict", "TPUs", "items/s", *(["likely"] if virtual else [])]
     titles += ["95 % of the mean", "speed-up"]
     titles += ["p50", "p90", "p95", "p99", "max", "alone", "slowest stage", "gap", "CPU"]
-    titles += ["streamed", "lost", "failed", "replayed", "late", "overruns"]
+    titles += ["mJ", "likely mJ", "items/J", "streamed"]
+    titles += ["lost", "failed", "replayed", "late", "overruns"]
     rows = [_row(one, swept, virtual) for one in results]
     return (
         f"<section><h2>All points</h2><p class='note'>{words}; times are response times under "
-        f"load, <i>alone</i> with one item under way</p>{_reasons(results)}<table><tr>"
+        "load, <i>alone</i> with one item under way; <i>mJ</i> is what the devices draw for an item"
+        f"</p>{_reasons(results)}<table><tr>"
         + "".join([*heads, *(f"<th>{title}</th>" for title in titles)])
         + f"</tr>{''.join(rows)}</table></section>"
     )
@@ -270,6 +269,7 @@ def _row(one: RunResult, swept: Sequence[str], virtual: bool) -> str:
         _ms(one.bottleneck_ns),
         _ms(one.gap_ns),
         f"{100 * one.cpu_share:.0f} %",
+        *_energy(one),
         f"{sum(one.off_chip_bytes) / 2**20:.2f} MiB",
         *map(str, (one.lost, one.failed, one.replayed)),
         "-" if one.late is None else str(one.late),
@@ -283,6 +283,18 @@ def _row(one: RunResult, swept: Sequence[str], virtual: bool) -> str:
     )
     left = "".join(f"<td class='left'>{escape(label)}</td>" for label in labels)
     return f"<tr>{left}<td>{verdict}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _energy(one: RunResult) -> tuple[str, str, str]:
+    likely, low = one.joules_per_inference, one.joules_per_inference_low
+    high, per_joule = one.joules_per_inference_high, one.inferences_per_joule
+    if likely is None or low is None or high is None or per_joule is None:
+        return "-", "-", "-"
+    return (
+        f"{1000 * likely:.3g}",
+        f"{1000 * low:.2g} to {1000 * high:.2g}",
+        f"{per_joule:.3g}",
+    )
 
 
 def _reasons(results: Sequence[RunResult]) -> str:
@@ -306,7 +318,8 @@ def _details(one: RunResult) -> str:
                 ),
                 Part("idle", max(0.0, 1 - stage.utilization), "overhead", "idle"),
             ),
-            f"{100 * stage.utilization:.0f} %, waits {_ms(stage.wait_ns)}",
+            f"{100 * stage.utilization:.0f} %, waits {_ms(stage.wait_ns)}"
+            + (f" and {_ms(stage.shared_ns)} for what is shared" if stage.shared_ns else ""),
         )
         for stage in one.stages
     ]
@@ -316,7 +329,7 @@ def _details(one: RunResult) -> str:
         f"{escape(', '.join(one.devices))}</p>"
         "<h2>Devices busy, and how long items wait before them</h2>"
         f"{legend([('compute', 'busy'), ('overhead', 'idle')])}{stacked_bars(bars)}"
-        f"{timeline(one)}{_trace_link(one)}{queue_section(one)}</section>"
+        f"{course_section(one)}{timeline(one)}{_trace_link(one)}{queue_section(one)}</section>"
     )
 
 

@@ -20,13 +20,23 @@ from .observing import (
     configure_logging,
 )
 from .runner import PipelinedModelRunner
-from .stages import RoutePlan, StageTensors, plan_routes
-from .timeline import SteadyState, Timeline, chain, simulate, steady_state
+from .stages import Demand, RoutePlan, StageTensors, plan_routes
+from .timeline import (
+    SharedTime,
+    SteadyState,
+    Timeline,
+    chain,
+    simulate,
+    simulate_ageing,
+    simulate_shared,
+    steady_state,
+)
 
 __all__ = [
     "ChannelClosed",
     "ChannelError",
     "ChannelSpec",
+    "Demand",
     "EndOfChannel",
     "InferenceError",
     "LogFormatter",
@@ -39,6 +49,7 @@ __all__ = [
     "ProcessUse",
     "Result",
     "RoutePlan",
+    "SharedTime",
     "StageCounters",
     "StageStatistics",
     "StageTensors",
@@ -50,5 +61,7 @@ __all__ = [
     "configure_logging",
     "plan_routes",
     "simulate",
+    "simulate_ageing",
+    "simulate_shared",
     "steady_state",
 ]

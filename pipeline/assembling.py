@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from devices.device import Device
@@ -13,6 +14,7 @@ from devices.pool import DevicePool
 from pipeline.running import RunningPipeline, RunOptions
 from pipeline.stages import RoutePlan, StageTensors, plan_routes
 from pipeline.supervising import Executables, Replacements, assign, load, select
+from pipeline.timeline import shared_time_of
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN}
 
@@ -45,6 +47,8 @@ def assemble(
         assigned = assign(paths, devices, share_devices)
         replacements = Replacements(spares, pool, restart=restart)
         replacements.check(assigned)
+        possible = (*assigned, *spares, *(pool.devices if pool else ()))
+        options = replace(options, shared_time=shared_time_of(possible, options.shared_time))
         busy: set[int] = set()
         kept = Executables(paths)
         undo.callback(kept.close)

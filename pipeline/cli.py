@@ -151,7 +151,7 @@ def main(segmenter: Segmenter, page: Page, argv: Sequence[str] | None = None) ->
     if words[:1] == ["compare"]:
         return compare_cli.main(words[1:])
     parser = _parser()
-    arguments = parser.parse_args(words)
+    arguments = edgetpu_pipeline.parsed(parser, words)
     if arguments.list or arguments.schema:
         print(listing() if arguments.list else schema_text(), end="\n" if arguments.list else "")
         return 0

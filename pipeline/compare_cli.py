@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import edgetpu_pipeline
 from devices.errors import EdgeTpuError
 from pipeline.experiment import Comparison, Difference, compare, read_points
 
@@ -54,7 +55,8 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--all", action="store_true", help="list what did not change, too")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    arguments = parser.parse_args(argv)
+    edgetpu_pipeline.add_version(parser)
+    arguments = edgetpu_pipeline.parsed(parser, argv)
     try:
         found = compare(
             read_points(arguments.before), read_points(arguments.after), arguments.tolerance

@@ -35,6 +35,7 @@ from pipeline.observable import ObservablePipeline
 from pipeline.observing import trace_size
 from pipeline.running import ITEM_DEADLINE_S, RECOVERY_S, RunOptions
 from pipeline.supervising import check_recovery
+from pipeline.timeline import SharedTime
 
 
 class PipelinedModelRunner(ObservablePipeline):
@@ -67,15 +68,17 @@ class PipelinedModelRunner(ObservablePipeline):
         verify_outputs: bool = False,
         on_error: OnError = "raise",
         trace: bool | int = False,
+        shared_time: SharedTime | None = None,
     ) -> None:
         """Load executable i on device i and start the stages.
 
         Of a pool, the first living devices are taken; without ``devices`` a simulated pool is
-        made, and closed with the runner.  ``queue_size``
-        is how many items may wait between two stages; the outer queues are unbounded unless
-        sizes are given.  ``outputs`` names the final outputs; by default they are those of the
-        last executable and all others that no executable reads.  With ``trace`` every stage
-        records its items for :meth:`trace`: the newest 10000 each, or as many as the number says.
+        made, and closed with the runner.  ``queue_size`` is how many items may wait between two
+        stages; the outer queues are unbounded unless sizes are given.  ``outputs`` names the final
+        outputs; by default they are those of the last executable and all others that no executable
+        reads.  With ``trace`` every stage records its items for :meth:`trace`: the newest 10000
+        each, or as many as the number says.  Runners whose devices share a link or a host wait for
+        each other if they are given one ``shared_time``.
 
         With ``share_devices`` there may be fewer devices than executables, and a device may be
         listed several times: its stages take turns, each item passing all of them before the
@@ -114,6 +117,7 @@ class PipelinedModelRunner(ObservablePipeline):
             recovery_deadline_s=recovery_deadline_s,
             verify_outputs=verify_outputs,
             trace_items=trace_size(arguments.plain(trace)),
+            shared_time=shared_time,
         )
         self._traced = options.trace_items > 0
         queue_size = arguments.plain(queue_size)

@@ -31,6 +31,7 @@ from pipeline.supervising import (
     give_up,
     unload,
 )
+from pipeline.timeline import SharedTime, TimeKeeper
 
 GRACE_S = 1.0
 """How long the stages together may take to end before the pipeline leaves without them."""
@@ -64,6 +65,7 @@ class RunOptions:
     recovery_deadline_s: float = RECOVERY_S
     verify_outputs: bool = False
     trace_items: int = 0
+    shared_time: SharedTime | None = None
 
 
 class RunningPipeline:
@@ -101,6 +103,7 @@ class RunningPipeline:
                 plan,
                 verify=options.verify_outputs,
                 trace_items=options.trace_items,
+                links=options.shared_time.links if options.shared_time else None,
                 on_exit=self._on_exit,
             )
             undo.callback(seating.close_memory)
@@ -121,6 +124,7 @@ class RunningPipeline:
             for spec in plan.into(plan.num_stages):
                 consumers.append(SharedMemoryConsumer(spec, *seating.consumer_end(spec)))
                 undo.callback(consumers[-1].close)
+            self._keeper = self._timekeeper(options, plan, devices)
             self.sink = Sink(
                 consumers,
                 plan.outputs,
@@ -129,6 +133,7 @@ class RunningPipeline:
                 limit=options.output_limit,
                 wake=self._wake_pipe.wake,
                 on_error=options.on_error,
+                timekeeper=self._keeper,
             )
             self._supervisor = Supervisor(
                 seating,
@@ -161,6 +166,20 @@ class RunningPipeline:
             self._pump.start()
             undo.pop_all()
         _pipelines.add(self)
+
+    def _timekeeper(
+        self, options: RunOptions, plan: RoutePlan, devices: Sequence[Device]
+    ) -> TimeKeeper | None:
+        if options.shared_time is None:
+            return None
+        return TimeKeeper(
+            options.shared_time,
+            self._seating.rings,
+            plan.channels,
+            [id(device) for device in devices],
+            trace_items=options.trace_items,
+            wake=self._wake_pipe.wake,
+        )
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -289,29 +308,33 @@ class RunningPipeline:
 
     def _read_statistics(self) -> PipelineStatistics:
         supervisor = self._supervisor
+        stages = [
+            StageStatistics.read(
+                segment,
+                self._seating.seat_of(segment).device.name,
+                page,
+                replays=supervisor.replays[segment],
+                restarts=supervisor.restarts[segment],
+            )
+            for segment, page in enumerate(self._seating.pages)
+        ]
+        if (keeper := self._keeper) is not None:
+            stages = [replace(s, counters=keeper.corrected(s.segment, s.counters)) for s in stages]
         return PipelineStatistics(
             clock=self.clock,
-            stages=tuple(
-                StageStatistics.read(
-                    segment,
-                    self._seating.seat_of(segment).device.name,
-                    page,
-                    replays=supervisor.replays[segment],
-                    restarts=supervisor.restarts[segment],
-                )
-                for segment, page in enumerate(self._seating.pages)
-            ),
+            stages=tuple(stages),
             pushed=self.source.pushed,
             finished=self.sink.finished,
             popped=self.sink.popped,
         )
 
     def _read_trace(self) -> list[StageTrace]:
-        return [
+        traces = [
             StageTrace(segment, self._seating.seat_of(segment).device.name, *page.records())
             for segment, page in enumerate(self._seating.pages)
             if isinstance(page, TracedPage)
         ]
+        return traces if self._keeper is None else [self._keeper.retold(one) for one in traces]
 
 
 _pipelines: weakref.WeakSet[RunningPipeline] = weakref.WeakSet()

@@ -9,24 +9,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from devices.attached import EdgeTpu, attached_devices, select_device, with_performance
 from devices.coral import CoralDevice, CoralRecord
 from devices.device import Device
 from devices.simulated import SimulatedDevice
-from pycoral.attached_devices import EdgeTpu, attached_devices
-from pycoral.device_selection import select_device
 from pycoral.opened_device import OpenedDevice
 
 _log = logging.getLogger("pycoral")
 
-_CLOCKS_MHZ = {"Low": 63, "Medium": 125, "High": 250}
-"""Of the option ``Performance`` (libedgetpu's documentation); ``Max`` is what the host has."""
+_NO_OPTIONS: Mapping[str, str] = {}
 
 
 class EdgeTpus:
     """Opens each device once and shares it, as Google's runtime does with its contexts.
 
     A device that was opened stays open until the interpreter exits, when it ends itself.  A real
-    one is taken at once, a simulated one starts its process when a model is first loaded on it.
+    one is taken at once, and so is a simulated one that is exclusive; others start their process
+    when a model is first loaded on them.
     """
 
     def __init__(self) -> None:
@@ -40,16 +39,17 @@ class EdgeTpus:
         """List the devices, open or not.  Raises ``ConfigError``."""
         return attached_devices()
 
-    def open(self, device: str, options: Mapping[str, str] | None = None) -> OpenedDevice:
+    def open(self, device: str, options: Mapping[str, str] = _NO_OPTIONS) -> OpenedDevice:
         """Open, or share, the device a device string means.
 
-        ``options`` are a delegate's, checked; a device that is open keeps those it has.
+        The ``options``, which must be checked, are those of a delegate; of a simulated device
+        ``Performance`` has an effect.  One that is shared stays as it is.
 
         Raises:
             ValueError: there is no such device, with the reason as one sentence.
-            DeviceError: a real device cannot be opened, with the reason.
+            DeviceError: a real or exclusive device cannot be opened, with the reason.
         """
-        asked = {key: value for key, value in (options or {}).items() if key != "device"}
+        asked = {key: value for key, value in options.items() if key != "device"}
         with self._lock:
             present = self.present()
             already = [tpu for tpu in present if _identity(tpu) in self._opened]
@@ -63,7 +63,7 @@ class EdgeTpus:
                     type=record.type,
                     simulated=not real,
                 )
-                if real:
+                if isinstance(record.source, CoralRecord) or record.source.exclusive:
                     opened.start()
                 self._opened[known_as] = opened
                 self._options[known_as] = asked
@@ -96,11 +96,9 @@ def _start(
 ) -> Device:
     if isinstance(record.source, CoralRecord):
         return CoralDevice(record.source, options=options, verbosity=verbosity)
-    # Faults happen once: a device that is started again is a new one.
-    config = replace(record.source, faults=()) if earlier_starts else record.source
-    clock_mhz = _CLOCKS_MHZ.get(options.get("Performance", ""), config.clock_mhz)
-    if config.link == "usb" and clock_mhz < config.clock_mhz:  # PCIe ignores it
-        config = replace(config, clock_mhz=clock_mhz)
+    config = with_performance(record.source, options)
+    if earlier_starts:  # faults happen once: a device that is started again is a new one
+        config = replace(config, faults=())
     return SimulatedDevice(record.name, config)
 
 

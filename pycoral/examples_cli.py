@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--version", action="version", version=f"edgetpu-pipeline {edgetpu_pipeline.VERSION}"
     )
-    options = parser.parse_args(arguments)
+    options = edgetpu_pipeline.parsed(parser, arguments)
     try:
         chosen = _chosen(examples(), options.names)
         if options.copy is not None:

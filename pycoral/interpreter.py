@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter, SignatureRunner
 from numpy.typing import ArrayLike, NDArray
 
 from devices.device import Timing
@@ -16,12 +17,12 @@ NOT_READY = "Invoke called on model that is not ready."
 _NOT_ALLOCATED = "Tensor data is null. Run allocate_tensors() first"
 
 
-class EdgeTpuInterpreter:
-    """Runs one compiled model on one device behind the methods of TFLite's ``Interpreter``.
+class EdgeTpuInterpreter(Interpreter):  # type: ignore[misc]
+    """Runs one compiled model on one device behind the methods of LiteRT's ``Interpreter``.
 
-    What the model says of itself (names, shapes, dtypes, quantisation) is read by LiteRT's own
-    interpreter, which is never allocated and computes nothing.  Input and output tensors live
-    here; ``invoke`` sends the inputs to the device and copies what comes back, so views taken by
+    What the model says of itself (names, shapes, dtypes, quantisation, operators, signatures) is
+    read by LiteRT, which allocates and computes nothing.  Input and output tensors live here;
+    ``invoke`` sends the inputs to the device and copies what comes back, so views taken by
     ``tensor`` stay valid and show the newest values, and never make ``invoke`` refuse.
 
     Texts of errors are LiteRT's where it has the same error.
@@ -33,17 +34,27 @@ class EdgeTpuInterpreter:
         Raises:
             ValueError: the file is missing or is no TFLite model.
         """
+        with model.explained():
+            super().__init__(model_path=str(model.path))
         self.model = model
         self.device = device
-        self._description = model.open()
         self._loaded: LoadedModel | None = None
         self._tensors: dict[int, NDArray[Any]] = {}
         self._timing: Timing | None = None
+        self._compiled_shapes = {d["index"]: _shape(d) for d in super().get_input_details()}
+        self._shapes = dict(self._compiled_shapes)
+        self._batches = 1
+        self._is_resized = False
 
     @property
     def loaded(self) -> LoadedModel | None:
         """The model as it is registered on the device; ``None`` before ``allocate_tensors``."""
         return self._loaded
+
+    @property
+    def batches(self) -> int:
+        """How many requests to the device an ``invoke`` is; not in TFLite."""
+        return self._batches
 
     @property
     def timing(self) -> Timing | None:
@@ -53,56 +64,52 @@ class EdgeTpuInterpreter:
     def allocate_tensors(self) -> None:
         """Load the model on the device and make its input and output tensors, filled with 0.
 
-        Calling it again keeps the tensors; it loads the model again only if the device has been
-        started anew in the meantime, which is how a program goes on after ``DeviceDied``.  The
-        state of a recurrent model is lost with the device: it begins afresh.
+        Calling it again keeps the tensors that have not been resized; it loads the model again only
+        if the device has been started anew in the meantime, which is how a program goes on after
+        ``DeviceDied``.  The state of a recurrent model is lost with the device: it begins afresh.
 
         Raises:
+            ValueError: the inputs are not resized to the same number of batches.
             ModelError: the device cannot use the model.
             DeviceDied: the device ended during loading.
         """
-        if self._loaded is not None and self.device.holds(self._loaded):
-            return
-        self._loaded = self.device.load(self.model.path)
+        batches = self._count_batches()
+        if self._loaded is None or not self.device.holds(self._loaded):
+            self._loaded = self.device.load(self.model.path)
+        self._batches, self._is_resized = batches, False
         # The device knows the shapes better than the file does: a detection model's outputs may
         # get theirs only when the operator behind them is prepared.
         specs = (*self._loaded.loaded.inputs, *self._loaded.loaded.outputs)
-        details = (*self.get_input_details(), *self.get_output_details())
+        details = (*super().get_input_details(), *super().get_output_details())
         for detail, spec in zip(details, specs, strict=True):
-            self._tensors.setdefault(detail["index"], np.zeros(spec.shape, detail["dtype"]))
+            shape = (spec.shape[0] * batches, *spec.shape[1:]) if spec.shape else ()
+            present = self._tensors.get(detail["index"])
+            if present is None or present.shape != shape:
+                self._tensors[detail["index"]] = np.zeros(shape, detail["dtype"])
 
     def get_input_details(self) -> list[dict[str, Any]]:
         """Describe the model's inputs, in model order, as TFLite does."""
-        details: list[dict[str, Any]] = self._description.get_input_details()
+        details: list[dict[str, Any]] = super().get_input_details()
+        for detail in details:
+            detail["shape"] = np.array(self._shapes[detail["index"]], np.int32)
         return details
 
     def get_output_details(self) -> list[dict[str, Any]]:
         """Describe the model's outputs, in model order, as TFLite does."""
-        details: list[dict[str, Any]] = self._description.get_output_details()
+        details: list[dict[str, Any]] = super().get_output_details()
         for detail in details:
             if detail["index"] in self._tensors:
                 detail["shape"] = np.array(self._tensors[detail["index"]].shape, np.int32)
         return details
 
-    def get_tensor_details(self) -> list[dict[str, Any]]:
-        """Describe every tensor of the compiled model; those inside the device are not in it."""
-        details: list[dict[str, Any]] = self._description.get_tensor_details()
-        return details
+    def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
+        """Give a callable that takes and gives the tensors of a signature by their names there.
 
-    def get_signature_list(self) -> dict[str, Any]:
-        """Give the names of inputs and outputs of each of the model's signatures."""
-        signatures: dict[str, Any] = self._description.get_signature_list()
-        return signatures
-
-    def _get_full_signature_list(self) -> dict[str, Any]:
-        """Give the tensor indices behind the names of each signature."""
-        signatures: dict[str, Any] = self._description._get_full_signature_list()
-        return signatures
-
-    def _native_handle(self) -> int:
-        """Give a number that stands for this interpreter as long as it lives."""
-        handle: int = self._description._native_handle()
-        return handle
+        Raises:
+            ValueError: there is no such signature, or none is named and there are several or none.
+        """
+        named = super().get_signature_runner(signature_key)
+        return _OnDevice(self, named._signature_key)
 
     def tensor(self, tensor_index: int) -> Callable[[], NDArray[Any]]:
         """Give a function that gives a writable view of an input or output.
@@ -155,36 +162,64 @@ class EdgeTpuInterpreter:
         tensor[...] = array
 
     def invoke(self) -> None:
-        """Run one inference on the device.
+        """Run one inference on the device; of resized inputs, one for each batch.
 
         Raises:
-            RuntimeError: ``allocate_tensors`` was not called.
+            RuntimeError: ``allocate_tensors`` was not called, or not after resizing.
             DeviceError: the device could not run it; ``DeviceDied`` if it is gone.
         """
-        if self._loaded is None:
+        if self._loaded is None or self._is_resized:
             raise RuntimeError(NOT_READY)
-        inputs = {d["name"]: self._tensors[d["index"]] for d in self.get_input_details()}
-        outputs, self._timing = self._loaded.run(inputs)
-        for details in self.get_output_details():
-            self._tensors[details["index"]][...] = outputs[details["name"]]
+        inputs = {d["name"]: self._tensors[d["index"]] for d in super().get_input_details()}
+        results = {d["name"]: self._tensors[d["index"]] for d in super().get_output_details()}
+        for batch in range(self._batches):
+            outputs, self._timing = self._loaded.run(
+                {name: self._of_batch(tensor, batch) for name, tensor in inputs.items()}
+            )
+            for name, tensor in results.items():
+                self._of_batch(tensor, batch)[...] = outputs[name]
+
+    def _of_batch(self, tensor: NDArray[Any], batch: int) -> NDArray[Any]:
+        if self._batches == 1:
+            return tensor
+        size = tensor.shape[0] // self._batches
+        return tensor[batch * size : (batch + 1) * size]
 
     def resize_tensor_input(
         self, input_index: int, tensor_size: ArrayLike, strict: bool = False
     ) -> None:
-        """Accept the size the input has; a compiled model cannot take another.
+        """Have an input take several batches; ``allocate_tensors`` is due then.
+
+        A first dimension that is a multiple of the compiled model's is split into so many requests,
+        as libedgetpu does.  A compiled model cannot take any other size.
 
         Raises:
-            ValueError: there is no such input, or the size is another.
+            ValueError: there is no such input, or the size is not a multiple of batches.
         """
-        shapes = {d["index"]: d["shape"].tolist() for d in self.get_input_details()}
-        if input_index not in shapes:
+        if input_index not in self._compiled_shapes:
             raise ValueError(f"{self.model.name} has no input with the index {input_index}")
-        wanted = [int(dimension) for dimension in np.asarray(tensor_size)]
-        if wanted != shapes[input_index]:
+        compiled = self._compiled_shapes[input_index]
+        wanted = tuple(int(dimension) for dimension in np.asarray(tensor_size))
+        if wanted != compiled and not _is_multiple(wanted, compiled):
             raise ValueError(
-                f"{self.model.name} is compiled for an input of shape {shapes[input_index]} and "
-                f"cannot be resized to {wanted}; resize the original model and compile it again"
+                f"{self.model.name} is compiled for an input of shape {list(compiled)} and cannot "
+                f"be resized to {list(wanted)}, only to several of its batches; resize the "
+                "original model and compile it again"
             )
+        self._is_resized |= wanted != self._shapes[input_index]
+        self._shapes[input_index] = wanted
+
+    def _count_batches(self) -> int:
+        counts = {
+            self._shapes[index][0] // compiled[0] if compiled and compiled[0] else 1
+            for index, compiled in self._compiled_shapes.items()
+        }
+        if len(counts) > 1:
+            raise ValueError(
+                f"the inputs of {self.model.name} are resized to {sorted(counts)} batches; resize "
+                "all to the same number"
+            )
+        return counts.pop() if counts else 1
 
     def reset_all_variables(self) -> None:
         """Have a recurrent model begin afresh; every ``invoke`` continues from the one before.
@@ -199,6 +234,8 @@ class EdgeTpuInterpreter:
 
     def _tensor(self, index: int) -> NDArray[Any]:
         if index in self._tensors:
+            if self._is_resized and index in self._shapes:
+                raise ValueError(_NOT_ALLOCATED)
             return self._tensors[index]
         known = {details["index"] for details in self.get_tensor_details()}
         if index not in known:
@@ -209,3 +246,37 @@ class EdgeTpuInterpreter:
             f"tensor {index} of {self.model.name} is inside the compiled model; only inputs and "
             "outputs can be reached"
         )
+
+
+class _OnDevice(SignatureRunner):  # type: ignore[misc]
+    """LiteRT's callable for a signature, by way of the interpreter's own methods."""
+
+    def __call__(self, **inputs: ArrayLike) -> dict[str, NDArray[Any]]:
+        """Run one inference.  Raises ``ValueError`` for other inputs than the signature's."""
+        interpreter = self._interpreter
+        if set(inputs) != set(self._inputs):
+            raise ValueError(
+                f"the signature {self._signature_key!r} has the inputs {sorted(self._inputs)}, and "
+                f"{sorted(inputs)} were given"
+            )
+        for name, value in inputs.items():
+            interpreter.resize_tensor_input(self._inputs[name], np.shape(value))
+        interpreter.allocate_tensors()
+        for name, value in inputs.items():
+            interpreter.set_tensor(self._inputs[name], value)
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(index) for name, index in self._outputs}
+
+
+def _shape(detail: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(int(dimension) for dimension in detail["shape"])
+
+
+def _is_multiple(wanted: tuple[int, ...], compiled: tuple[int, ...]) -> bool:
+    return (
+        len(wanted) == len(compiled) > 0
+        and wanted[1:] == compiled[1:]
+        and compiled[0] > 0
+        and wanted[0] >= compiled[0]
+        and wanted[0] % compiled[0] == 0
+    )

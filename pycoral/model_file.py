@@ -7,6 +7,8 @@ import mmap
 import os
 import struct
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +54,14 @@ class ModelFile:
         Raises:
             ModelError: the file cannot be opened (``Could not open '...'.``) or is no model.
         """
-        try:
+        with self.explained():
             return Interpreter(model_path=str(self.path), **options)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Have what LiteRT says of the file name it as the user did; raises as :meth:`open`."""
+        try:
+            yield
         except ValueError as error:
             if not self.path.is_file():
                 raise ModelError(

@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from devices.attached import DeviceType
 from devices.device import Device, Loaded, Tensor, Timing
 from devices.errors import DeviceDied
-from pycoral.device_selection import DeviceType
 
 _log = logging.getLogger("pycoral")
 

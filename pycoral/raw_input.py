@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import mmap
+import os
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -22,18 +25,35 @@ def remember(interpreter: Any) -> None:
 
 
 def interpreter_of(interpreter_handle: int) -> Any:
-    """Find the interpreter a handle stands for.
+    """Find the interpreter a handle stands for, whoever made it.
 
     Raises:
-        RuntimeError: no living interpreter that ``make_interpreter`` made has this handle.
+        RuntimeError: no living interpreter has this handle.
     """
-    interpreter = _by_handle.get(interpreter_handle)
+    interpreter = _by_handle.get(interpreter_handle) or _found(interpreter_handle)
     if interpreter is None:
         raise RuntimeError(
-            f"{interpreter_handle} is not the handle of an interpreter made by make_interpreter; "
-            "pass interpreter._native_handle() of one that is still in use"
+            f"{interpreter_handle} is not the handle of an interpreter; pass "
+            "interpreter._native_handle() of one that is still in use"
         )
     return interpreter
+
+
+def _found(interpreter_handle: int) -> Any:
+    """One that was made without ``make_interpreter``, among all objects there are.
+
+    The handle is an address in a library that need not be the one known here, so nothing is read
+    from there; pycoral does that, and a wrong handle ends the process.
+    """
+    for candidate in gc.get_objects():
+        kind = type(candidate)
+        if not hasattr(kind, "_native_handle") or not hasattr(kind, "get_input_details"):
+            continue
+        with suppress(Exception):  # one that is half made or half gone
+            if candidate._native_handle() == interpreter_handle:
+                remember(candidate)
+                return candidate
+    return None
 
 
 def input_elements(interpreter: InterpreterLike) -> int:
@@ -58,13 +78,27 @@ def invoke_with_array(interpreter: InterpreterLike, data: NDArray[np.uint8]) -> 
         raise RuntimeError(
             f"Input buffer ({data.size}) has fewer entries than model input tensor ({needed})."
         )
-    try:
-        view = interpreter.tensor(interpreter.get_input_details()[0]["index"])()
-    except ValueError:  # TFLite's answer for a tensor that is not allocated
-        raise RuntimeError(NOT_READY) from None
+    view = _first_input(interpreter)
     view.reshape(-1).view(np.uint8)[:] = data[:needed]
     del view  # LiteRT refuses to invoke while someone holds a view
     interpreter.invoke()
+
+
+def is_allocated(interpreter: InterpreterLike) -> bool:
+    """Whether it can be invoked, as far as its first input tells."""
+    try:
+        _first_input(interpreter)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _first_input(interpreter: InterpreterLike) -> NDArray[Any]:
+    try:
+        view: NDArray[Any] = interpreter.tensor(interpreter.get_input_details()[0]["index"])()
+    except ValueError:  # TFLite's answer for a tensor that is not allocated
+        raise RuntimeError(NOT_READY) from None
+    return view
 
 
 def invoke_with_memory(interpreter: InterpreterLike, address: int | None, entries: int) -> None:
@@ -86,9 +120,21 @@ def invoke_with_memory(interpreter: InterpreterLike, address: int | None, entrie
 
 
 def invoke_with_file(interpreter: InterpreterLike, fd: int, size: int) -> None:
-    """As :func:`invoke_with_array`, for ``size`` bytes of a file that can be mapped."""
-    with mmap.mmap(fd, size, prot=mmap.PROT_READ) as mapped:
-        content = mapped[:]  # a copy: an array on the mapping would keep it from being closed
+    """As :func:`invoke_with_array`, for ``size`` bytes of a file that can be mapped.
+
+    Raises:
+        RuntimeError: it cannot be mapped, too.
+    """
+    _first_input(interpreter)  # not ready is said first
+    try:
+        os.fstat(fd)  # -1 is a descriptor of nothing, and means memory to mmap
+        with mmap.mmap(fd, size, prot=mmap.PROT_READ) as mapped:
+            content = mapped[:]  # a copy: an array on the mapping would keep it from being closed
+    except (OSError, ValueError, OverflowError) as error:
+        raise RuntimeError(
+            f"{size} bytes of the file descriptor {fd} cannot be mapped ({error}); pass a dma-buf "
+            "of at least that size"
+        ) from None
     invoke_with_array(interpreter, np.frombuffer(content, np.uint8))
 
 

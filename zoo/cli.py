@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import edgetpu_pipeline
 from zoo.catalogue import (
     UnknownModelError,
     ZooModel,
@@ -63,7 +64,7 @@ class _Built:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0, or 2 after one sentence on stderr."""
-    options = _parser().parse_args(arguments)
+    options = edgetpu_pipeline.parsed(_parser(), arguments)
     try:
         if options.command == "write":
             _write(
@@ -98,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,  # so that it may stand before or after the command
         help="print JSON instead of a table",
     )
+    edgetpu_pipeline.add_version(parser)
     parser.set_defaults(json=False)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     commands = parser.add_subparsers(dest="command", metavar="{list,write}")

@@ -35,7 +35,7 @@ and timed as a user's models are; then the same with numbers fitted without the 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare and print; 2 if there is nothing to compare."""
-    given = _parser().parse_args(arguments)
+    given = edgetpu_pipeline.parsed(_parser(), arguments)
     if given.fit:
         print(_as_text(fit(measurements())))
         return 0
@@ -115,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    edgetpu_pipeline.add_version(parser)
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
     parser.add_argument("--zoo", action="store_true", help="the networks of the zoo, too, and cuts")
     parser.add_argument("--latency", action="store_true", help="compare with published latencies")

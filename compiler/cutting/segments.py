@@ -78,8 +78,8 @@ def _cuts(graph: Graph, num_segments: int, along: Sequence[int]) -> tuple[int, .
     if not 1 <= num_segments <= count:
         most = f"choose 1 to {count}" if count > 1 else "it cannot be cut"
         raise ConfigError(
-            f"num_segments is {num_segments}, but {graph.name} has {count} operators and every "
-            f"segment needs at least one; {most}."
+            f"num_segments is {num_segments}, but {graph.name} has {count} "
+            f"operator{'s' * (count != 1)} and every segment needs at least one; {most}."
         )
     torn = obstacles_along(graph, along)
     places = [place for place in range(1, count) if place not in torn]

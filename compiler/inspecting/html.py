@@ -56,6 +56,7 @@ table.facts td, table.ops td.wide {{ white-space: normal; overflow-wrap: anywher
 table.ops tr:target td {{ font-weight: 700; }}
 td.tpu {{ color: {_FILL["tpu"]}; font-weight: 650; }}
 td.cpu {{ color: {_FILL["cpu"]}; font-weight: 650; }}
+td.compiler {{ color: {_FILL["compiler"]}; font-weight: 650; }}
 table.ops td:nth-child(3) {{ min-width: 340px; }}
 table.ops td:last-child {{ min-width: 200px; }}
 section + h1 {{ margin-top: 34px; }}

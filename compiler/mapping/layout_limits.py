@@ -168,6 +168,22 @@ inner_transpose = Limit(
 )
 
 
+def _transposes_an_input(view: View) -> str | None:
+    tensor = view.inputs[0]
+    if tensor is None or tensor.is_constant or tensor.index in view.made_by:
+        return None
+    return f"it reads the model's input {tensor.name!r}, where Google's compiler was seen to stop"
+
+
+transpose_not_first = Limit(
+    "not as the very first operator",
+    _transposes_an_input,
+    Source.REPORTED,
+    hint="export the model in NHWC layout; Google's compiler may map nothing behind it",
+    in_front=True,
+)
+
+
 def _tiled(view: View) -> str | None:
     times, shape = view.integers(1), view.shape()
     if times is None:

@@ -27,6 +27,7 @@ class Source(Enum):
     PAGE = "documentation page"
     PACKAGE = "seen in Google's packages"
     MAINTAINER = "a maintainer's word"
+    REPORTED = "reported"
     ASSUMED = "assumed"
 
 
@@ -44,6 +45,8 @@ class Limit:
     assumed: Callable[[View], str] = lambda _: ""
     parameters: tuple[int, ...] = ()
     """Inputs that say how the data are worked on, so that their type says nothing about them."""
+    in_front: bool = False
+    """Whether an operator that breaks it may stand on the CPU in front of the chip's part."""
 
 
 def constant(what: str, *positions: int) -> Limit:

@@ -40,6 +40,7 @@ from dataclasses import dataclass, replace
 
 from compiler.graph import Graph, state_groups
 from compiler.mapping.support import WITHOUT_WORK, judge, operator_name
+from compiler.mapping.table import HINTS
 from compiler.mapping.turns import makers_of, take_turns
 from compiler.mapping.verdict import Status, Verdict
 
@@ -106,7 +107,7 @@ def map_segment(
     for i in operators:
         by_turn[turns[i]].append(i)
     for i in by_turn[0]:
-        if _leads_to_8_bits(graph, i, verdicts[i]):
+        if _may_stand_in_front(graph, i, verdicts[i]):
             verdicts[i] = _as_head(graph, i, verdicts[i])
     parts, cpu = map(tuple, by_turn[1::2]), map(tuple, by_turn[::2])
     return SegmentMapping(tuple(parts), tuple(cpu), verdicts)
@@ -225,25 +226,32 @@ def _spread(
             mapped.add(i)
         elif i in barred:
             continue
-        elif _leads_to_8_bits(graph, i, verdict) and all(maker in front for maker in makers):
+        elif _may_stand_in_front(graph, i, verdict) and all(maker in front for maker in makers):
             front.add(i)
     return mapped
 
 
-def _leads_to_8_bits(graph: Graph, index: int, verdict: Verdict) -> bool:
-    """Whether 8-bit data can begin behind this operator: it works on, or makes 8 bits of, others.
+def _may_stand_in_front(graph: Graph, index: int, verdict: Verdict) -> bool:
+    """Whether the chip's part can begin behind this operator: it works on other than 8-bit data, or
+    makes 8 bits of them, or is allowed in front.
 
     A QUANTIZE that the runtime is too old for turns 8 bits into other 8 bits.
     """
+    if verdict.in_front:
+        return True
     if graph.operators[index].kind == "QUANTIZE":
         return verdict.status in (Status.DATA_TYPE, Status.NOT_SUPPORTED)
     return verdict.status is Status.DATA_TYPE
 
 
 def _as_head(graph: Graph, index: int, verdict: Verdict) -> Verdict:
-    """Google's log gives a QUANTIZE in front the status of operators it could map."""
+    """Google's log gives a QUANTIZE in front the status of operators it could map.
+
+    Whatever it is, it is there because of the model's inputs, so that is what could be changed.
+    """
+    if verdict.in_front:
+        return verdict
     operator = graph.operators[index]
     reason = f"in front of the Edge TPU's part, for {verdict.reason}"
-    if operator.kind == "QUANTIZE":
-        return replace(verdict, status=Status.LIMITATION, reason=reason)
-    return replace(verdict, reason=reason)
+    status = Status.LIMITATION if operator.kind == "QUANTIZE" else verdict.status
+    return replace(verdict, status=status, reason=reason, hint=HINTS["QUANTIZE"])

@@ -161,7 +161,8 @@ def _limits(view: View, row: Row | None) -> Verdict:
     for limit in () if row is None else row.limits:
         found = limit.found(view)
         if found is not None:
-            return Verdict(Status.LIMITATION, f"{found}; {limit.allowed}", limit.hint)
+            reason = f"{found}; {limit.allowed}"
+            return Verdict(Status.LIMITATION, reason, limit.hint, in_front=limit.in_front)
         assumed.append(limit.assumed(view))
     if view.operator.kind.startswith("RESIZE"):
         size = view.outputs[0].size_bytes

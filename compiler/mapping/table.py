@@ -76,7 +76,12 @@ SUPPORTED: Mapping[str, Row] = {
     "SUM": Row(13, (limits.z_reduction_only,)),
     "TANH": Row(),
     "TILE": Row(14, (layout.tile_of_one,), Source.PACKAGE, "the page does not list it"),
-    "TRANSPOSE": Row(14, (layout.inner_transpose,), Source.PACKAGE, "seen for 1x20x20x144"),
+    "TRANSPOSE": Row(
+        14,
+        (layout.inner_transpose, layout.transpose_not_first),
+        Source.PACKAGE,
+        "seen for 1x20x20x144",
+    ),
     "TRANSPOSE_CONV": Row(13, (constant("weights and size", 0, 1, 3),)),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Row(
         12, source=Source.PACKAGE, note="keras_lstm_mnist_ptq, with its states"

@@ -26,7 +26,8 @@ class Verdict:
     ``reason`` is a phrase with the numbers (empty for a mapped operator), ``hint`` what could be
     done instead (empty where nothing is known), ``behind`` the operator, by index, whose result
     it waits for on the CPU, if that alone keeps it from the chip.  ``assumed`` says what was
-    assumed where the evidence is silent, about mapped operators too.
+    assumed where the evidence is silent, about mapped operators too.  ``in_front`` lets it stand
+    on the CPU in front of the chip's part though it works on 8 bits.
     """
 
     status: Status
@@ -34,6 +35,7 @@ class Verdict:
     hint: str = ""
     behind: int | None = None
     assumed: str = ""
+    in_front: bool = False
 
     @property
     def is_mapped(self) -> bool:

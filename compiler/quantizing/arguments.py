@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import edgetpu_pipeline
 from compiler.flags import FlagParser
 from devices.errors import ConfigError
 
@@ -108,6 +109,7 @@ def parse(arguments: Sequence[str]) -> Arguments:
 def parser() -> FlagParser:
     """The options, with their help."""
     result = FlagParser("edgetpu-quantize", _HELP, _EPILOG)
+    edgetpu_pipeline.add_version(result)
     add = result.add_argument
     add("model", nargs="?", default="", metavar="MODEL", help="float .tflite file to quantise")
     add(

@@ -46,22 +46,23 @@ def with_constants_folded(graph: Graph) -> Graph:
     known: dict[int, Values] = {}
     folded: list[Operator] = []
     for operator in graph.operators:
-        if operator.is_custom or operator.kind not in _KINDS or len(operator.outputs) != 1:
+        if operator.is_custom or operator.kind not in _KINDS:
             continue
-        (made,) = operator.outputs
-        if made in outputs or not _is_small(graph.tensors[made]):
+        made = [graph.tensors[t] for t in operator.outputs]
+        if not outputs.isdisjoint(operator.outputs) or not all(map(_is_small, made)):
             continue
-        found = _result(graph, operator, known)
-        if found is not None and _fits(found, graph.tensors[made]):
-            known[made] = found.astype(np.int64)
+        found = _results(graph, operator, known)
+        if len(found) == len(made) and all(map(_fits, found, made)):
+            known |= {
+                t: np.asarray(one, np.int64) for t, one in zip(operator.outputs, found, strict=True)
+            }
             folded.append(operator)
     if not folded:
         return graph
     tensors = list(graph.tensors)
-    for operator in folded:
-        (made,) = operator.outputs
-        data = known[made].astype(tensors[made].dtype).reshape(-1).view(np.uint8)
-        tensors[made] = replace(tensors[made], data=data)
+    for t in (t for operator in folded for t in operator.outputs):
+        data = known[t].astype(tensors[t].dtype).reshape(-1).view(np.uint8)
+        tensors[t] = replace(tensors[t], data=data)
     left_out = {operator.index for operator in folded}
     kept = (one for one in graph.operators if one.index not in left_out)
     return replace(
@@ -81,6 +82,7 @@ def _is_small(tensor: Tensor) -> bool:
 
 
 def _fits(found: Values, tensor: Tensor) -> bool:
+    found = np.asarray(found)  # what is taken out of a list of numbers is no array
     return found.shape == tensor.shape and _in_range(found)
 
 
@@ -88,22 +90,25 @@ def _in_range(found: NDArray[Any]) -> bool:
     return all(_LOWEST <= int(value) <= _HIGHEST for value in found.reshape(-1))
 
 
-def _result(graph: Graph, operator: Operator, known: Mapping[int, Values]) -> Values | None:
-    """What an operator makes, ``None`` where that is not certain."""
+def _results(graph: Graph, operator: Operator, known: Mapping[int, Values]) -> Sequence[Values]:
+    """What an operator makes, nothing where that is not certain."""
     if getattr(operator.options, "fusedActivationFunction", 0) or NO_TENSOR in operator.inputs:
-        return None
+        return ()
     if operator.kind in _OF_SHAPES:
         if len(operator.inputs) != 1:
-            return None
-        return np.array(_OF_SHAPES[operator.kind](graph.tensors[operator.inputs[0]].shape))
+            return ()
+        return (np.array(_OF_SHAPES[operator.kind](graph.tensors[operator.inputs[0]].shape)),)
     read = [_values(graph.tensors[t], known) for t in operator.inputs]
     present = [values for values in read if values is not None]
     if not present or len(present) < len(read):
-        return None
+        return ()
     try:
-        return _OF_VALUES[operator.kind](operator, present)
-    except (ArithmeticError, IndexError, ValueError):
-        return None  # nothing that can be computed
+        if operator.kind == "UNPACK":
+            return list(np.moveaxis(present[0], _option(operator, "axis"), 0))
+        found = _OF_VALUES[operator.kind](operator, present)
+    except (ArithmeticError, IndexError, TypeError, ValueError):
+        return ()  # nothing that can be computed
+    return () if found is None else (found,)
 
 
 def _values(tensor: Tensor, known: Mapping[int, Values]) -> Values | None:
@@ -258,4 +263,4 @@ _OF_VALUES: Mapping[str, Callable[[Operator, Sequence[Values]], Values | None]] 
     "STRIDED_SLICE": _strided_slice,
 }
 
-_KINDS = frozenset({*_OF_SHAPES, *_OF_VALUES})
+_KINDS = frozenset({*_OF_SHAPES, *_OF_VALUES, "UNPACK"})

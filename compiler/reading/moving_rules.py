@@ -155,6 +155,8 @@ def _split_sizes(inputs: Inputs) -> Sequence[Shape] | None:
 
 
 def _slice(inputs: Inputs) -> Sequence[Shape] | None:
+    for place in (1, 2):
+        inputs.ranked(place, 1)
     x, begin, size = inputs.shape(0), inputs.constant(1), inputs.constant(2)
     if begin is None or size is None:
         return None
@@ -168,6 +170,8 @@ def _slice(inputs: Inputs) -> Sequence[Shape] | None:
 
 
 def _strided_slice(inputs: Inputs) -> Sequence[Shape] | None:
+    for place in (1, 2, 3):
+        inputs.ranked(place, 1)
     x, *found = inputs.shape(0), *(inputs.constant(place) for place in (1, 2, 3))
     begin, end, strides = found
     masks = ("ellipsisMask", "newAxisMask", "offset")

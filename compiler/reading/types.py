@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import tflite
+
 from compiler.graph import NO_TENSOR, Operator, Tensor
 from compiler.reading.refusal import unsound
 from devices.executable import tflite_file
@@ -74,14 +76,22 @@ _NUMBERS: dict[str, dict[int, tuple[str, ...]]] = {
 }
 """Inputs that say how, not what: axes, sizes, places.  Which types they may have."""
 
-_MAY_LEAVE_OUT = frozenset({"FULLY_CONNECTED"})
-"""Of the operators in ``_ALIKE``, those that run without one of their inputs (the bias)."""
+_NEEDS_ALL = _ALIKE.keys() - {"FULLY_CONNECTED", "TRANSPOSE_CONV"} | {
+    *("ARG_MAX", "ARG_MIN", "CAST", "DEQUANTIZE", "GATHER", "QUANTIZE", "RANK", "SHAPE", "UNPACK")
+}
+"""Operators that do not run without one of their inputs; the two can do without a bias."""
 
 _TYPE_OPTIONS = ("inDataType", "outDataType", "outType", "outputType", "quantizedBiasType")
 """Options that are types."""
 
 _CONVOLVED = frozenset({"float32", "int8", "int16", "uint8"})
 """Types that LiteRT's convolutions work on."""
+
+
+_WEIGHTS_FORMATS = (
+    int(tflite.FullyConnectedOptionsWeightsFormat.DEFAULT),
+    int(tflite.FullyConnectedOptionsWeightsFormat.SHUFFLED4x16INT8),
+)
 
 
 def check_types(name: str, operators: Sequence[Operator], tensors: Sequence[Tensor]) -> None:
@@ -107,10 +117,10 @@ def _contradiction(operator: Operator, tensors: Sequence[Tensor]) -> str | None:
     for tensor in made:
         if possible is not None and tensor.dtype not in possible:
             return f"{tensor.name!r} is {tensor.dtype}, where {_either(possible)} is made"
+    if NO_TENSOR in operator.inputs and operator.kind in _NEEDS_ALL:
+        return f"input {operator.inputs.index(NO_TENSOR)} is missing"
     if operator.kind not in _ALIKE:
         return None
-    if NO_TENSOR in operator.inputs and operator.kind not in _MAY_LEAVE_OUT:
-        return f"input {operator.inputs.index(NO_TENSOR)} is missing"
     places = _ALIKE[operator.kind]
     read = (
         operator.inputs
@@ -139,6 +149,9 @@ def _wrong_option(operator: Operator) -> str | None:
         value = getattr(operator.options, name, 0)
         if value not in tflite_file.TYPE_NAMES:
             return f"option {name} is {value}, which is no type"
+    layout = getattr(operator.options, "weightsFormat", 0)
+    if layout not in _WEIGHTS_FORMATS:
+        return f"option weightsFormat is {layout}, which is no format"
     return None
 
 

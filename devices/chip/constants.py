@@ -30,6 +30,10 @@ RUNTIME_VERSION = 14
 OLDEST_RUNTIME_VERSION = 10
 """Oldest package version that libedgetpu takes without a warning (``kMinValidRuntimeVersion``)."""
 
+FIRMWARE_UPLOAD_NS = 1_000_000_000
+"""What the first use of a USB stick in DFU mode takes longer.  Google: libedgetpu waits a second
+before each try to open the stick, of which there are up to 25; how many it takes is a prior."""
+
 FULLY_CONNECTED_BYTES_PER_CYCLE = 120
 """Set by hand from fully connected sweeps; not fitted."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, fields, replace
+from math import sqrt
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from devices.device import Timing
 from devices.errors import ConfigError
 
-FaultKind = Literal["die", "hang", "error", "slow", "corrupt", "resize"]
+FaultKind = Literal["die", "hang", "error", "slow", "corrupt", "resize", "transfer", "unplug"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,11 @@ class Fault:
     * ``error``: it fails with :class:`~devices.errors.DeviceError`;
     * ``slow``: it takes ``factor`` times as long;
     * ``corrupt``: every byte of its outputs is wrong;
-    * ``resize``: its outputs have one byte too many.
+    * ``resize``: its outputs have one byte too many;
+    * ``transfer``: a transfer over the link fails for good, and with it the device process, as
+      libedgetpu aborts its own;
+    * ``unplug``: the device is gone.  ``back_s`` seconds after it is missed it is plugged in again
+      and can be started anew, at another path; ``None``: it never is.
 
     ``count`` inferences in a row are affected, ``None`` meaning all from there on.  Each time the
     device logs it (INFO, with ``fault`` as an attribute of the record).
@@ -35,6 +40,7 @@ class Fault:
     at: int
     factor: float = 2.0
     count: int | None = 1
+    back_s: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot happen.  Raises ``ConfigError``."""
@@ -57,6 +63,11 @@ class Fault:
             raise ConfigError(
                 f"factor of a {self.kind} fault is {self.factor!r} and must be a number above 0 "
                 "and below a million"
+            )
+        if self.back_s is not None and (not _is_number(self.back_s) or not 0 <= self.back_s <= 1e6):
+            raise ConfigError(
+                f"back_s of a fault is {self.back_s!r} and must be a number of seconds "
+                "from 0 on, or null for never"
             )
 
     def affects(self, inference: int) -> bool:
@@ -91,13 +102,55 @@ def factors(sigma: float, seed: str, count: int) -> NDArray[np.float64]:
     """The first ``count`` factors of a :class:`Jitter`, at once."""
     if sigma == 0:
         return np.ones(count)
+    total = np.zeros(count)
+    for column in _uniform(seed, (count, 12)).T:
+        total += column
+    return np.maximum(0.0, 1.0 + sigma * (total - 6.0))
+
+
+_RAREST = 1e-6
+"""The tail ends at a thousand times the latency."""
+
+
+class Tail:
+    """Now and then a factor far above one: Pareto with exponent 2, for a share of the inferences.
+
+    It takes two draws of every inference, so that many can be made at once, and a root, which is
+    equal on every machine.
+    """
+
+    def __init__(self, share: float, seed: str) -> None:
+        """``seed`` should name the device, and be another than that of its jitter."""
+        self._share = share
+        self._random = random.Random(seed)
+
+    def factor(self) -> float:
+        """The factor of the next inference, from 1 on."""
+        late, how = self._random.random(), self._random.random()
+        return 1.0 / sqrt(max(_RAREST, how)) if late < self._share else 1.0
+
+
+def tail_factors(share: float, seed: str, count: int) -> NDArray[np.float64]:
+    """The first ``count`` factors of a :class:`Tail`, at once."""
+    late, how = _uniform(seed, (count, 2)).T
+    return np.where(late < share, 1.0 / np.sqrt(np.maximum(_RAREST, how)), 1.0)
+
+
+def _uniform(seed: str, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """What ``random.Random(seed)`` draws, at once."""
     _, state, _ = random.Random(seed).getstate()
     generator = np.random.RandomState()  # makes the same numbers from the same state
     generator.set_state(("MT19937", np.array(state[:-1], np.uint32), int(state[-1]), 0, 0.0))
-    total = np.zeros(count)
-    for column in generator.random_sample((count, 12)).T:
-        total += column
-    return np.maximum(0.0, 1.0 + sigma * (total - 6.0))
+    return generator.random_sample(shape)
+
+
+_LEAST_FACTOR = 0.1
+"""No unit is ten times as fast as the others, however much they differ."""
+
+
+def unit_factor(sigma: float, seed: str) -> float:
+    """A factor of one unit, drawn once for a seed: as :class:`Jitter` is of every inference."""
+    return max(_LEAST_FACTOR, Jitter(sigma, seed).factor())
 
 
 def scaled(timing: Timing, factor: float) -> Timing:

@@ -123,7 +123,7 @@ class LatencyModel:
         """What streaming an operator's parameters adds to its compute time."""
         if work.on_chip or work.parameter_bytes == 0:
             return 0
-        transfer_ns = _restreams(work) * work.parameter_bytes / self.host.stream_bytes_per_ns
+        transfer_ns = restreams(work) * work.parameter_bytes / self.host.stream_bytes_per_ns
         return max(0, round(transfer_ns) - self.compute_ns(work))
 
     def cpu_ns(self, work: OperatorWork) -> int:
@@ -188,7 +188,7 @@ def _kernel_cycles(work: OperatorWork, cycles: ChipCycles) -> float:
     return cycles.conv_step * steps * -(-work.input_channels // 4)
 
 
-def _restreams(work: OperatorWork) -> int:
+def restreams(work: OperatorWork) -> int:
     """How often a convolution's parameters are streamed in one inference.
 
     Activations that do not fit the narrow memory are worked on in parts, each needing all of the

@@ -52,10 +52,14 @@ class CachedParameters:
 
 @dataclass
 class ParameterCache:
-    """The state: the current token and the registrations whose parameters are on the chip."""
+    """The state: the current token and the registrations whose parameters are on the chip.
+
+    ``changes`` grows whenever one of them changes.
+    """
 
     token: int = 0
     held: dict[int, CachedParameters] = field(default_factory=dict)
+    changes: int = 0
 
     def use(self, registration: int, parameters: CachedParameters) -> bool:
         """Account for one inference; True when its parameters have to be loaded first."""
@@ -68,9 +72,16 @@ class ParameterCache:
         for other, held in list(self.held.items()):
             if parameters.overwrites(held):
                 del self.held[other]
+        self.changes += 1
         self.held[registration] = parameters
         self.token = parameters.token
         return True
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes on the chip; what several registrations share counts once."""
+        regions = {(one.offset_bytes, one.size_bytes) for one in self.held.values()}
+        return sum(size_bytes for _, size_bytes in regions)
 
     def forget(self, registration: int) -> None:
         """A registration was unloaded."""
@@ -78,5 +89,7 @@ class ParameterCache:
 
     def wipe(self) -> None:
         """Nothing counts as cached any more."""
+        if self.token or self.held:
+            self.changes += 1
         self.token = 0
         self.held.clear()

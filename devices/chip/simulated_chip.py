@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import threading
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 
+from devices.chip.checks import check_executable, check_tensor, refuse_unknown
 from devices.chip.config import DeviceConfig
-from devices.chip.constants import PARAMETER_MEMORY_BYTES
+from devices.chip.constants import FIRMWARE_UPLOAD_NS, PARAMETER_MEMORY_BYTES
 from devices.chip.engine import Engine, LiteRtEngine, ZeroEngine
-from devices.chip.faults import Fault, Jitter, scaled
+from devices.chip.faults import Fault
 from devices.chip.latency import LatencyModel, summed
+from devices.chip.life import Life
 from devices.chip.parameter_cache import CachedParameters, ParameterCache
+from devices.chip.sharing import on_link, transfers_of
 from devices.device import Clock, Compute, Loaded, Tensor, TensorSpec, Timing
-from devices.errors import DeviceError, ModelError, TensorError
+from devices.endings import abort_this_process, kill_this_process, unplug_this_process
+from devices.errors import DeviceError, TensorError
 from devices.executable import Executable, ExecutableInfo, Part
+from devices.status import StatusPage
 
 _logger = logging.getLogger(__name__)
 
 Reader = Callable[[Path], Executable]
-
-
-def kill_this_process() -> None:
-    """What a ``die`` fault does."""
-    import signal  # here, for the compiler imports this room on systems that have no such signal
-
-    os.kill(os.getpid(), signal.SIGKILL)
-    threading.Event().wait()  # the signal may take a moment to arrive
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,8 @@ class SimulatedChip:
     """Implements :class:`~devices.device.StatefulChip` without a chip.
 
     ``read`` opens executables (by default :func:`devices.executable.read_executable`);
-    ``latency`` is the model of time; ``die`` is called by a ``die`` fault.
+    ``latency`` is the model of time; ``times_plugged`` is how often it was unplugged and is back,
+    which changes its path.
     """
 
     def __init__(
@@ -76,7 +73,7 @@ class SimulatedChip:
         *,
         read: Reader | None = None,
         latency: LatencyModel | None = None,
-        die: Callable[[], None] = kill_this_process,
+        times_plugged: int = 0,
     ) -> None:
         self.name = name
         self.clock: Clock = config.clock
@@ -84,9 +81,14 @@ class SimulatedChip:
         self.inferences = 0
         self._config = config
         self._read = read or _read_executable
-        self._latency = latency or LatencyModel(config.attached_to, config.clock_mhz)
-        self._die = die
-        self._jitter = Jitter(config.noise_sigma, f"{config.noise_seed}/{name}")
+        self._latency = {
+            config.clock_mhz: latency or LatencyModel(config.attached_to, config.clock_mhz)
+        }
+        self._times_plugged = times_plugged
+        self._in_dfu = config.dfu
+        self.life = Life(config, name)
+        self._start_ns: int | None = None
+        self._page: StatusPage | None = None
         self._cache = ParameterCache()
         self._registrations: dict[int, _Registration] = {}
         self._next_handle = 1
@@ -100,7 +102,7 @@ class SimulatedChip:
         """
         opened = self._read(Path(executable))
         info = opened.info
-        _check(opened, self._config.runtime_version)
+        check_executable(opened, self._config.runtime_version)
         engine: Engine = ZeroEngine() if self.compute == "none" else LiteRtEngine(opened)
         handle = self._next_handle
         self._next_handle += 1
@@ -111,6 +113,7 @@ class SimulatedChip:
             outputs={spec.name: spec for spec in opened.outputs},
             engine=engine,
         )
+        self._show()
         return Loaded(
             handle,
             opened.inputs,
@@ -143,10 +146,23 @@ class SimulatedChip:
         """
         registration = self._registration(handle)
         for name, spec in registration.inputs.items():
-            _check_tensor(inputs.get(name), spec, f"input {name!r} of {registration.what}")
+            check_tensor(inputs.get(name), spec, f"input {name!r} of {registration.what}")
         if len(inputs) != len(registration.inputs):
-            _refuse_unknown(inputs, registration.inputs, f"inputs of {registration.what}")
+            refuse_unknown(inputs, registration.inputs, f"inputs of {registration.what}")
         self.inferences += 1
+        page, life = self._page, self.life
+        if page is None:
+            return self._infer(registration, inputs)
+        page.begin()
+        changes = self._cache.changes
+        try:
+            return self._infer(registration, inputs)
+        finally:
+            page.end(self.inferences, life.busy_ns, life.age_ns)
+            if life.ages or self._cache.changes != changes:
+                self._show()
+
+    def _infer(self, registration: _Registration, inputs: Mapping[str, Tensor]) -> Timing:
         active = [fault for fault in self._config.faults if fault.affects(self.inferences)]
         registration.computed = False
         self._break_down(active)
@@ -154,22 +170,48 @@ class SimulatedChip:
         registration.computed = True
         registration.corrupt = any(fault.kind == "corrupt" for fault in active)
         registration.resize = any(fault.kind == "resize" for fault in active)
-        timing = summed(
-            [
-                self._latency.timing(
-                    part.info,
-                    part.link_input_bytes,
-                    part.link_output_bytes,
-                    self._cache.use(part.number, part.parameters),
-                )
-                for part in registration.parts
-            ]
-        )
-        factor = self._config.latency_scale * self._jitter.factor()
-        for fault in active:
-            if fault.kind == "slow":
-                factor *= fault.factor
-        return scaled(timing, factor)
+        parts = [
+            (part, self._cache.use(part.number, part.parameters)) for part in registration.parts
+        ]
+
+        in_dfu, self._in_dfu = self._in_dfu, False
+
+        def timing_at(clock_mhz: int) -> Timing:
+            model = self._latency_at(clock_mhz)
+            timing = summed(
+                [
+                    model.timing(part.info, part.link_input_bytes, part.link_output_bytes, cold)
+                    for part, cold in parts
+                ]
+            )
+            if not in_dfu:
+                return timing
+            return replace(timing, overhead_ns=timing.overhead_ns + FIRMWARE_UPLOAD_NS)
+
+        slow = [fault.factor for fault in active if fault.kind == "slow"]
+        start_ns, self._start_ns = self._start_ns, None
+        timing = self.life.inference(start_ns, timing_at, slow)
+        if self._config.shared_link is None:
+            return timing
+        transfers = [
+            transfers_of(part.info, part.link_input_bytes, part.link_output_bytes, cold)
+            for part, cold in parts
+        ]
+        return on_link(timing, transfers, self._config.shared_link)
+
+    def starts_at(self, start_ns: int) -> None:
+        """Say when the next ``execute`` starts, on the device's clock.
+
+        Without it an inference starts right after the one before.  It matters to devices whose
+        latency depends on what they did before: a rest lets them cool down.
+        """
+        self._start_ns = start_ns
+
+    def _latency_at(self, clock_mhz: int) -> LatencyModel:
+        if clock_mhz not in self._latency:
+            own = self._latency[self._config.clock_mhz]
+            self._latency[clock_mhz] = replace(own, clock_mhz=clock_mhz)
+        return self._latency[clock_mhz]
 
     def fetch(self, handle: int, outputs: Mapping[str, Tensor]) -> None:
         """Copy outputs of the last ``execute`` into the arrays given (all or some of them).
@@ -185,9 +227,9 @@ class SimulatedChip:
             )
         for name, target in outputs.items():
             if name not in registration.outputs:
-                _refuse_unknown(outputs, registration.outputs, f"outputs of {registration.what}")
+                refuse_unknown(outputs, registration.outputs, f"outputs of {registration.what}")
             spec = registration.outputs[name]
-            _check_tensor(target, spec, f"output {name!r} of {registration.what}")
+            check_tensor(target, spec, f"output {name!r} of {registration.what}")
             if registration.resize:
                 raise TensorError(
                     f"device {self.name} sent {spec.size_bytes + 1} bytes for output {name!r} of "
@@ -228,6 +270,36 @@ class SimulatedChip:
         for one in self._registration(handle).parts:
             self._cache.forget(one.number)
         del self._registrations[handle]
+        self._show()
+
+    def show_on(self, page: StatusPage) -> None:
+        """Show there from now on what the chip does."""
+        config = self._config
+        again = f"/plug-{self._times_plugged}" if self._times_plugged else ""
+        page.describe(
+            name=self.name,
+            link=config.link,
+            host=config.host,
+            clock=config.clock,
+            compute=config.compute,
+            memory_bytes=PARAMETER_MEMORY_BYTES,
+            path=f"simulated/{self.name}{again}",
+            dfu=config.dfu,
+        )
+        self._page = page
+        self._show()
+
+    def _show(self) -> None:
+        if self._page is None:
+            return
+        temperature = self.life.temperature
+        self._page.show_chip(
+            self.life.clock_mhz,
+            None if temperature is None else temperature.celsius,
+            self._cache.token,
+            self._cache.held_bytes,
+            len(self._registrations),
+        )
 
     def _registration(self, handle: int) -> _Registration:
         try:
@@ -247,7 +319,11 @@ class SimulatedChip:
                 extra={"fault": fault.kind},
             )
             if fault.kind == "die":
-                self._die()
+                kill_this_process()
+            elif fault.kind == "transfer":
+                abort_this_process()
+            elif fault.kind == "unplug":
+                unplug_this_process()
             elif fault.kind == "hang":
                 threading.Event().wait()
             elif fault.kind == "error":
@@ -255,65 +331,6 @@ class SimulatedChip:
                     f"device {self.name} failed at its inference {self.inferences}, as its "
                     f"configured fault (error at {fault.at}) asks"
                 )
-
-
-def _check(executable: Executable, runtime_version: int) -> None:
-    """Refuse what this chip and its runtime could not take.  Raises ``ModelError``.
-
-    What is said of the runtime's version is what libedgetpu says.
-    """
-    path = executable.path
-    for part in executable.parts:
-        _check_part(part.info, path, runtime_version)
-    for role, specs in (("inputs", executable.inputs), ("outputs", executable.outputs)):
-        names = [spec.name for spec in specs]
-        if len(set(names)) != len(names):
-            raise ModelError(
-                f"{path} has {role} of equal name ({', '.join(names)}), so they cannot be told "
-                "apart; rename them in the model"
-            )
-
-
-def _check_part(info: ExecutableInfo, path: Path, runtime_version: int) -> None:
-    if info.min_runtime_version > runtime_version:
-        raise ModelError(
-            f"{path}: Package requires runtime version ({info.min_runtime_version}), which is "
-            f"newer than this runtime version ({runtime_version}). Compile it with "
-            f"--min_runtime_version {runtime_version}, or use a newer runtime"
-        )
-    if info.caching_token == 0 and info.on_chip_bytes:
-        raise ModelError(
-            f"{path} caches {info.on_chip_bytes} bytes of parameters and has caching token 0, "
-            "which stands for caching nothing; compile the model again"
-        )
-    end = info.on_chip_offset_bytes + info.on_chip_bytes
-    if info.on_chip_offset_bytes < 0 or end > PARAMETER_MEMORY_BYTES:
-        raise ModelError(
-            f"{path} places parameters up to byte {end} of the chip's parameter memory, which "
-            f"has {PARAMETER_MEMORY_BYTES}; compile the model again"
-        )
-
-
-def _check_tensor(tensor: object, spec: TensorSpec, what: str) -> None:
-    if not isinstance(tensor, np.ndarray):
-        found = "missing" if tensor is None else f"a {type(tensor).__name__}"
-        raise TensorError(
-            f"{what} is {found}, expected a numpy array of {spec.dtype} with shape {spec.shape}"
-        )
-    if tensor.dtype != spec.dtype or tensor.shape != spec.shape:
-        raise TensorError(
-            f"{what} is {tensor.dtype} with shape {tensor.shape}, expected {spec.dtype} with "
-            f"shape {spec.shape}"
-        )
-
-
-def _refuse_unknown(
-    given: Mapping[str, Tensor], known: Mapping[str, TensorSpec], what: str
-) -> None:
-    unknown = ", ".join(repr(name) for name in given if name not in known)
-    raise TensorError(
-        f"{what} do not include {unknown}; they are {', '.join(repr(name) for name in known)}"
-    )
 
 
 def _read_executable(path: Path) -> Executable:

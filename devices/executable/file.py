@@ -61,9 +61,15 @@ def read_executable(path: Path) -> Executable:
 
 
 def executable_from_bytes(data: bytes, path: Path) -> Executable:
-    """As :func:`read_executable`, for bytes already in memory; ``path`` is only kept and named."""
+    """As :func:`read_executable`, for bytes already in memory; ``path`` is only kept and named.
+
+    The content of a single custom operator, which is what a delegate is given, is an executable of
+    one part and nothing around it.
+    """
     if MARKER not in data:
         raise ModelError(f"{path} {_what_else(data)}")
+    if data.startswith(MARKER):
+        return _alone(data, path)
     model = open_surroundings(data, path)
     subgraph = model.Subgraphs(0)
     count = subgraph.OperatorsLength()
@@ -98,6 +104,17 @@ def _part(subgraph: Any, custom: Any, path: Path) -> Part:
     return Part(
         _info(description), _specs(subgraph, reads, path), _specs(subgraph, makes, path), model
     )
+
+
+def _alone(package: bytes, path: Path) -> Executable:
+    """A custom operator without its file: its ends are those of its mapped model."""
+    description = _read_map(_unsealed(package, path), path)
+    model = description["mapped_model"]
+    inside = tflite.Model.GetRootAs(model, 0).Subgraphs(0)
+    inputs = _specs(inside, _listed(inside.InputsLength(), inside.Inputs), path)
+    outputs = _specs(inside, _listed(inside.OutputsLength(), inside.Outputs), path)
+    part = Part(_info(description), inputs, outputs, model)
+    return Executable(path, inputs, outputs, (part,), (model,))
 
 
 def _unsealed(package: bytes, path: Path) -> bytes:

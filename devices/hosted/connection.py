@@ -131,6 +131,11 @@ class Connection:
         """Whether the process has neither ended nor been asked to."""
         return not self._inbox.closed and not self._closing and not self._late
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended, as in ``subprocess``; ``None`` while it is there or unknown."""
+        return self._process.exit_code
+
     # -- talking -------------------------------------------------------------------------------
 
     def call(self, method: str, *arguments: Any, within_s: float, fatal: bool = True) -> Any:

@@ -71,6 +71,11 @@ class ProcessDevice(DescribedDevice):
         """Whether the process is there, as far as the host has noticed; asks nobody."""
         return self._connection.alive
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended, as in ``subprocess``; ``None`` while it is there."""
+        return self._connection.exit_code
+
     def wait_ready(self) -> None:
         """Wait until the chip exists.
 

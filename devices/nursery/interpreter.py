@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from devices.endings import UNPLUGGED_EXIT
 from devices.errors import DeviceError
 
 _BOOTSTRAP = """\
@@ -167,6 +168,8 @@ def explain_exit(exit_code: int | None) -> str:
     """How a process ended, in words, with the likely cause."""
     if exit_code is None:
         return "ended"
+    if exit_code == UNPLUGGED_EXIT:
+        return "unplugged"
     if exit_code >= 0:
         return f"exited with code {exit_code}"
     try:

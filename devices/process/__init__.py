@@ -24,7 +24,7 @@ from devices.process.control import (
     close_all,
     receive_descriptors,
 )
-from devices.process.inference import infer, reset
+from devices.process.inference import infer, infer_into, reset
 from devices.process.log_records import LogFields, SafeLogger, add_log_fields
 from devices.process.programs import ProgramThread
 from devices.process.serving import serve_and_exit
@@ -49,6 +49,7 @@ __all__ = [
     "add_log_fields",
     "close_all",
     "infer",
+    "infer_into",
     "receive_descriptors",
     "reset",
     "serve_and_exit",

@@ -30,6 +30,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _HEADER = struct.Struct("<QI")
+_CREDENTIALS = struct.Struct("3i")
+"""Process, user and group (unix(7), SO_PEERCRED)."""
 _DESCRIPTORS_PER_BYTE = 200
 """Linux passes at most 253 descriptors (SCM_MAX_FD) with one ``sendmsg``."""
 
@@ -223,6 +225,15 @@ class ControlChannel:
         except BaseException:
             close_all(fds or ())
             raise
+
+    @property
+    def peer_pid(self) -> int:
+        """The process that made the pair of sockets, which is the host; 0 where nobody tells."""
+        if not hasattr(socket, "SO_PEERCRED"):
+            return 0
+        told = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid: int = _CREDENTIALS.unpack(told)[0]
+        return pid
 
     def close(self) -> None:
         """Close the socket; a ``send`` that waits in another thread ends with ``EOFError``."""

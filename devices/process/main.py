@@ -49,6 +49,7 @@ from devices.process.inference import infer, reset
 from devices.process.log_records import LogFields
 from devices.process.programs import ProgramThread
 from devices.process.serving import serve_and_exit
+from devices.status import StatusPage
 
 
 def main(fd: int, host_pid: int) -> NoReturn:
@@ -79,6 +80,9 @@ def _configure(channel: ControlChannel) -> DeviceServer | None:
     except BaseException as error:
         channel.send(Ready(carry(error)))
         return None
+    with contextlib.suppress(OSError):  # without descriptors to spare nobody can look, that is all
+        if hasattr(chip, "show_on"):
+            chip.show_on(StatusPage(channel.peer_pid))
     channel.send(Ready())
     return DeviceServer(channel, chip)
 

@@ -10,19 +10,20 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from compiler import Graph
 from devices.device import Device, Tensor
-from devices.errors import DeviceError, ModelError
+from devices.errors import DeviceDied, DeviceError, ModelError
 from partitioner.command.arguments import Arguments
 from partitioner.command.input_file import read_input
 from partitioner.measuring import (
     SegmentCompiler,
     SegmentFiles,
     TrialRun,
+    UncutModelFails,
     Verification,
     input_specs,
     random_tensors,
@@ -30,6 +31,7 @@ from partitioner.measuring import (
     verify_chain,
     verify_on_devices,
 )
+from pipeline.errors import PipelineBroken
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -70,14 +72,14 @@ def accept(
 ) -> Acceptance:
     """Try and verify ``segments``, as far as the arguments ask for it and ``stages`` suffice.
 
-    ``data`` is the file that ``graph`` was read from.  Raises ``ModelError`` if the segments do
-    not compute the uncut model's numbers.
+    ``data`` is the file that ``graph`` was read from.  Raises ``ModelError`` if the segments cannot
+    be run or do not compute the uncut model's numbers.
     """
     with tempfile.TemporaryDirectory(prefix="partition-") as scratch:
         paths = [Path(scratch) / f"segment_{i}_edgetpu.tflite" for i in range(len(segments))]
         for path, segment in zip(paths, segments, strict=True):
             path.write_bytes(segment.executable)
-        trial = _try(paths, stages, random_tensors(input_specs(graph), 0))
+        trial = _try(graph, paths, stages, random_tensors(input_specs(graph), 0))
         if not arguments.verify:
             verification = "not compared, as asked"
         elif arguments.real:
@@ -90,19 +92,25 @@ def accept(
 
 
 def _try(
-    executables: Sequence[Path], devices: Sequence[Device], inputs: Mapping[str, Tensor]
+    graph: Graph,
+    executables: Sequence[Path],
+    devices: Sequence[Device],
+    inputs: Mapping[str, Tensor],
 ) -> TrialRun | None:
-    """The finished pipeline's rate; ``None`` if the devices are too few or fail on the way.
+    """The finished pipeline's rate; ``None`` if the devices are too few or one dies on the way.
 
-    The cut is measured by then, and is not to be lost for the sake of one more figure.
+    The cut is measured by then, and is not to be lost for the sake of one more figure.  Raises
+    ``ModelError`` if it is the segments that cannot be run.
     """
     if len(devices) < len(executables) or not executables:
         return None
     try:
         return try_pipeline(executables, devices, inputs)
-    except DeviceError as error:
+    except (DeviceDied, PipelineBroken) as error:
         _LOGGER.warning("the finished pipeline could not be run: %s", error)
         return None
+    except DeviceError as error:
+        raise _not_running(graph, error) from error
 
 
 def _verify(
@@ -110,15 +118,10 @@ def _verify(
 ) -> str:
     """Whether the chain computes the uncut model's numbers, as the report says it.
 
-    Raises ``ModelError`` if it does not; a model that LiteRT cannot compute is not held against
-    its segments.
+    Raises ``ModelError`` if it does not, or cannot be run; a model that LiteRT cannot compute is
+    not held against its segments.
     """
-    try:
-        with _silent_libraries():
-            result = verify_chain(graph, executables, items, model=data)
-    except DeviceError as error:
-        return f"not compared, {error}"
-    return _judged(graph, result)
+    return _compared(graph, lambda: verify_chain(graph, executables, items, model=data))
 
 
 def _verify_real(
@@ -134,11 +137,25 @@ def _verify_real(
     """
     if len(devices) < len(executables):
         return "not compared, there are fewer devices than segments"
+    return _compared(graph, lambda: verify_on_devices(graph, whole, executables, devices, items))
+
+
+def _compared(graph: Graph, verify: Callable[[], Verification]) -> str:
     try:
-        result = verify_on_devices(graph, whole, executables, devices, items)
-    except DeviceError as error:
+        with _silent_libraries():
+            result = verify()
+    except UncutModelFails as error:
         return f"not compared, {error}"
+    except DeviceError as error:
+        raise _not_running(graph, error) from error
     return _judged(graph, result)
+
+
+def _not_running(graph: Graph, error: DeviceError) -> ModelError:
+    return ModelError(
+        f"{graph.name}: the segments cannot be run ({' '.join(str(error).split())}); nothing was "
+        "written, try another number of segments or report this."
+    )
 
 
 def _judged(graph: Graph, result: Verification) -> str:

@@ -18,6 +18,9 @@ from partitioner.strategies import STRATEGIES
 _MOST_TPUS = 64
 """Numbers of TPUs that a sweep goes up to."""
 
+_MOST_MARGIN = 1000
+"""Percent."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -28,6 +31,8 @@ class Arguments:
     sweep: tuple[int, int] | None
     target_fps: float | None
     max_latency_ms: float | None
+    margin: float | None
+    host_cores: int
     output_dir: Path
     edgetpu_compiler_binary: str | None
     device_type: Literal["any", "pcionly", "usbonly"]
@@ -72,6 +77,11 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
                 f"{name} is given, but num_segments is {given.num_segments!r}; a target decides "
                 "only with num_segments auto, or with a sweep and no num_segments."
             )
+    if given.margin is not None and given.target_fps is None and given.max_latency_ms is None:
+        raise ConfigError(
+            "margin is given, but no target that could be met with it; give target_fps or "
+            "max_latency_ms, too."
+        )
     if given.real and given.pool is not None:
         raise ConfigError("real and pool are both given; measure on one or the other.")
     if given.real and given.edgetpu_compiler_binary is None:
@@ -117,6 +127,8 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         sweep=_span(given.sweep),
         target_fps=_positive(given, "target_fps"),
         max_latency_ms=_positive(given, "max_latency_ms"),
+        margin=None if given.margin is None else _share(given.margin),
+        host_cores=_number(given, "host_cores", 1),
         output_dir=Path(given.output_dir),
         edgetpu_compiler_binary=given.edgetpu_compiler_binary,
         device_type=given.device_type,
@@ -182,6 +194,16 @@ def _positive(given: argparse.Namespace, option: str) -> float | None:
     if not 0.0 < value < math.inf:
         raise ConfigError(f"{option} is {text!r}, a number above 0 is needed.")
     return value
+
+
+def _share(text: str) -> float:
+    """``20 %``, ``20%`` or ``20`` as 0.2."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%?", text.strip())
+    if match is None or float(match[1]) > _MOST_MARGIN:
+        raise ConfigError(
+            f"margin is {text!r}, a percentage from 0 to {_MOST_MARGIN} is needed, such as 20 %."
+        )
+    return float(match[1]) / 100.0
 
 
 def _bound(given: argparse.Namespace, option: str) -> int | None:

@@ -10,7 +10,11 @@ from compiler import Graph
 from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
-from partitioner.command.how_many_command import answer_how_many, asked_how_many
+from partitioner.command.cut_short import best_of_measured
+from partitioner.command.how_many_command import answer_how_many, asked_how_many, conclude
+from partitioner.command.open_compiler import open_stores
+from partitioner.command.patience import patiently
+from partitioner.command.worthwhile import check_worthwhile
 from partitioner.graphs import (
     MOST_ASSIGNED,
     MOST_IDEALS,
@@ -23,11 +27,13 @@ from partitioner.measuring import (
     DeviceKind,
     DeviceProfiler,
     Measurement,
+    MeasuringStopped,
     SegmentCompiler,
+    StopSign,
     confidence_in,
     kinds_of,
 )
-from partitioner.problem import NoFeasiblePartition, Partition, Problem
+from partitioner.problem import NoFeasiblePartition, Partition, Problem, Round
 from partitioner.reporting import Progress
 from partitioner.sizing import Recommendation, Sweep
 from partitioner.strategies import (
@@ -69,17 +75,33 @@ class Decider:
         compiler: SegmentCompiler,
         devices: Sequence[Device],
         progress: Progress | None,
+        stop: StopSign,
     ) -> None:
+        """``stop`` is what the compiler listens to as well.  Raises ``ConfigError``."""
         self._arguments = arguments
         self._graph = graph
         self._progress = progress
         self._on_round: OnRound = ignore_round if progress is None else progress
+        self._compiler = compiler
+        self._stop = stop
+        self._rounds: list[Round] = []
+        self._found: dict[int, Partition] = {}
+        """By number of segments, where numbers of TPUs are compared."""
         self._kinds = kinds_of(devices)
-        self._profilers = [DeviceProfiler(compiler, kind.devices) for kind in self._kinds]
+        self._stores = open_stores(arguments, self._kinds)
+        self._profilers = [
+            DeviceProfiler(compiler, kind.devices, stop=stop, store=store)
+            for kind, store in zip(self._kinds, self._stores, strict=True)
+        ]
 
     @property
     def measurements(self) -> int:
         return sum(profiler.measurements for profiler in self._profilers)
+
+    @property
+    def recalled(self) -> int:
+        """Of them, those that an earlier run had made."""
+        return sum(len(store.found) for store in self._stores if store is not None)
 
     @property
     def lost_devices(self) -> dict[str, str]:
@@ -103,12 +125,15 @@ class Decider:
         return tuple(text for p in self._profilers for text in p.warnings)
 
     def decide(self) -> Decision:
-        """Search as the arguments ask.
+        """Search as the arguments ask, no longer than ``timeout_sec``.
 
-        Raises ``NoFeasiblePartition`` naming the model and a reason, and what devices raise.
+        Raises ``NoFeasiblePartition`` naming the model and a reason, ``ConfigError`` where the time
+        did not suffice for a single cut, and what devices raise.
         """
         try:
-            return self._decide()
+            return patiently(self._decide, self._stop, self._arguments.timeout_sec)
+        except MeasuringStopped:
+            return self._cut_short()
         except NoFeasiblePartition as error:
             reasons = [text for p in self._profilers for text in p.failures.values()]
             first = f"; the first failure: {reasons[0]}" if reasons else ""
@@ -119,17 +144,9 @@ class Decider:
     def _decide(self) -> Decision:
         arguments = self._arguments
         segments = arguments.num_segments
+        check_worthwhile(self._graph, self._compiler)
         if not isinstance(segments, int):
-            sweep, recommendation, partitions = self._how_many()
-            if segments is None:
-                return Decision(None, sweep=sweep, recommendation=recommendation)
-            best = replace(
-                partitions[recommendation.plan.segments],
-                compilations=self._profilers[0].compilations,
-                measurements=self._profilers[0].measurements,
-            )
-            chosen = (0,) * len(best.segments)
-            return self._judged(best, chosen, sweep, recommendation)
+            return self._advised(*self._how_many())
         options = SearchOptions(
             diff_threshold_ns=arguments.diff_threshold_ns,
             target_ns=arguments.initial_lower_bound_ns,
@@ -149,15 +166,68 @@ class Decider:
         else:
             strategy = STRATEGIES[arguments.strategy]
             (profiler,) = self._profilers
-            partition = strategy(self._problem(segments), profiler, options, self._on_round)
+            partition = strategy(self._problem(segments), profiler, options, self._noted)
             chosen = (0,) * segments
         if not asked_how_many(arguments):
             return self._judged(partition, chosen)
-        sweep, recommendation, _ = self._how_many()
-        return self._judged(partition, chosen, sweep, recommendation)
+        return self._judged(partition, chosen, *self._how_many())
 
-    def _how_many(self) -> tuple[Sweep, Recommendation, dict[int, Partition]]:
-        return answer_how_many(self._arguments, self._graph, self._profilers[0], self._progress)
+    def _advised(self, sweep: Sweep, recommendation: Recommendation) -> Decision:
+        """The decision where the number of TPUs is what was asked for."""
+        if self._arguments.num_segments is None:
+            return Decision(None, sweep=sweep, recommendation=recommendation)
+        best = replace(
+            self._found[recommendation.plan.pipeline.segments],
+            compilations=self._profilers[0].compilations,
+            measurements=self._profilers[0].measurements,
+        )
+        return self._judged(best, (0,) * len(best.segments), sweep, recommendation)
+
+    def _cut_short(self) -> Decision:
+        """What can be said after a search that was ended in the middle of a measurement."""
+        arguments = self._arguments
+        segments = arguments.num_segments
+        found_by_now = dict(self._found)
+        if not isinstance(segments, int) and found_by_now:
+            return self._advised(*conclude(arguments, self._graph, found_by_now, self._devices))
+        if isinstance(segments, int):
+            counts = [len(kind.devices) for kind in self._kinds]
+            found = best_of_measured(
+                self._problem(segments),
+                self._profilers,
+                counts if self.unequal else [segments],
+                [kind.name for kind in self._kinds],
+                self._rounds,
+                arguments.strategy,
+            )
+            if found is not None:
+                return self._judged(*found)
+        measured = f"{self.measurements} segments were measured"
+        if self.measurements and any(self._stores):
+            measured += " and are kept, so that the next run goes on from there"
+        raise ConfigError(
+            f"timeout_sec is {arguments.timeout_sec:g}, which did not suffice to measure a single "
+            f"cut of {self._graph.name}; {measured}. Give more time."
+        )
+
+    @property
+    def _devices(self) -> Sequence[Device]:
+        """Those on which numbers of TPUs are compared."""
+        return self._kinds[0].devices
+
+    def _noted(self, entry: Round) -> None:
+        self._rounds.append(entry)
+        self._on_round(entry)
+
+    def _how_many(self) -> tuple[Sweep, Recommendation]:
+        return answer_how_many(
+            self._arguments,
+            self._graph,
+            self._profilers[0],
+            self._devices,
+            self._progress,
+            self._found,
+        )
 
     def _judged(
         self,
@@ -176,7 +246,7 @@ class Decider:
                 {s: m.estimate for s, m in measured.items()},
                 None if partition.execution_order is None else self._problem(len(ranges)).places,
             )
-        whole = [p.measure([(0, len(self._graph))])[0] for p in self._profilers]
+        whole = [self._uncut(profiler) for profiler in self._profilers]
         return Decision(
             partition,
             kinds=tuple(self._kinds[q] for q in chosen),
@@ -190,6 +260,13 @@ class Decider:
             recommendation=recommendation,
         )
 
+    def _uncut(self, profiler: DeviceProfiler) -> int | None:
+        """Latency of the uncut model; ``None`` if it does not compile or the time is up."""
+        try:
+            return profiler.measure([(0, len(self._graph))])[0]
+        except MeasuringStopped:
+            return None
+
     def _assigned(self, segments: int, options: SearchOptions) -> tuple[Partition, tuple[int, ...]]:
         problem = self._problem(segments)
         counts = [len(kind.devices) for kind in self._kinds]
@@ -200,7 +277,7 @@ class Decider:
                 if count
             ]
             index = [q for q, count in enumerate(counts) if count]
-            found = search_assigned(problem, kinds, options, self._on_round)
+            found = search_assigned(problem, kinds, options, self._noted)
             chosen = tuple(index[q] for q in found.kinds)
             lost = self.lost_devices
             living = [sum(d.name not in lost for d in kind.devices) for kind in self._kinds]

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compiler import Graph
+from devices.device import Device
+from devices.simulated import description_of
 from partitioner.command.arguments import Arguments
+from partitioner.measuring import DRIFT
 from partitioner.problem import Partition
 from partitioner.reporting import Progress
-from partitioner.sizing import Recommendation, Sweep, Target, recommend, sweep
+from partitioner.sizing import (
+    NOT_LOOKED_AT,
+    Recommendation,
+    Sweep,
+    Target,
+    recommend,
+    sweep,
+    tabulate,
+)
 from partitioner.strategies import LatencyOracle, OnRound, SearchOptions, ignore_round
 
 DEFAULT_COUNTS = range(1, 9)
 """Numbers of TPUs looked at by ``--num_segments auto``."""
 
 
-def target_of(arguments: Arguments) -> Target:
-    """The throughput and latency asked for."""
+_REAL_MARGIN = DRIFT
+"""By default for real devices: a change of theirs up to this goes unnoticed."""
+
+
+def target_of(arguments: Arguments, devices: Sequence[Device]) -> Target:
+    """The throughput and latency asked for, and with how much to spare."""
     latency = arguments.max_latency_ms
-    return Target(arguments.target_fps, None if latency is None else round(latency * 1e6))
+    margin = arguments.margin
+    if margin is None:
+        told = [description_of(device).get("spread", _REAL_MARGIN) for device in devices]
+        margin = max(map(float, told))
+    return Target(arguments.target_fps, None if latency is None else round(latency * 1e6), margin)
 
 
 def asked_how_many(arguments: Arguments) -> bool:
@@ -33,9 +54,14 @@ def counts_of(arguments: Arguments) -> range:
 
 
 def answer_how_many(
-    arguments: Arguments, graph: Graph, oracle: LatencyOracle, progress: Progress | None
-) -> tuple[Sweep, Recommendation, dict[int, Partition]]:
-    """The table, the recommendation, and the best cuts by number of segments.
+    arguments: Arguments,
+    graph: Graph,
+    oracle: LatencyOracle,
+    devices: Sequence[Device],
+    progress: Progress | None,
+    found: dict[int, Partition],
+) -> tuple[Sweep, Recommendation]:
+    """The table and the recommendation; the best cuts by number of segments go into ``found``.
 
     Raises ``NoFeasiblePartition`` and what the oracle raises.
     """
@@ -46,16 +72,28 @@ def answer_how_many(
             progress.label = f"{segments} of {max(counts)} segments: "
 
     on_round: OnRound = ignore_round if progress is None else progress
-    result, partitions = sweep(
+    table = sweep(
         graph,
         oracle,
         counts,
-        SearchOptions(),
+        SearchOptions(max_measurements=arguments.max_measurements, timeout_s=arguments.timeout_sec),
         partition_search_step=arguments.partition_search_step,
         order=arguments.order,
+        host_cores=arguments.host_cores,
+        found=found,
         on_count=on_count,
         on_round=on_round,
     )
     if progress is not None:
         progress.label = ""
-    return result, recommend(result, target_of(arguments)), partitions
+    return table, recommend(table, target_of(arguments, devices))
+
+
+def conclude(
+    arguments: Arguments, graph: Graph, found: dict[int, Partition], devices: Sequence[Device]
+) -> tuple[Sweep, Recommendation]:
+    """The same of what was found until the time was up.  Raises ``NoFeasiblePartition``."""
+    counts = counts_of(arguments)
+    missing = {k: NOT_LOOKED_AT for k in range(1, max(counts) + 1) if k not in found}
+    table = tabulate(graph, counts, found, missing, arguments.host_cores)
+    return table, recommend(table, target_of(arguments, devices))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+import edgetpu_pipeline
 from compiler import FlagParser
 
 _HELP = """\
@@ -22,7 +23,7 @@ always written.
   cuts of your own   ... --strategy manual --cuts 16,75,104
   your compiler      ... --edgetpu_compiler_binary /usr/bin/edgetpu_compiler
   how many TPUs?     partition-with-profiling --model_path model.tflite --sweep 1-8
-  as many as needed  ... --num_segments auto --target_fps 100 --max_latency_ms 30
+  as many as needed  ... --num_segments auto --target_fps 100 --max_latency_ms 30 --margin 20%
   to look at         ... --report result.html
   to a program       ... --json --quiet
 
@@ -32,13 +33,15 @@ _EPILOG = """\
 In the output directory: <model>_segment_<i>_of_<n>.tflite, the same _edgetpu.tflite for a device,
 the compiler's .log for each, and partition.json, which tells how the cut was found.
 A sweep without --num_segments writes sweep.json instead.
-Exit code 0 on success; 2 when an option, the model or a device is not usable; 130 and 143 when
-stopped by Ctrl-C or SIGTERM.  Nothing is written then."""
+Exit code 0 on success; 2 when an option, the model or a device is not usable; 3 when no plan
+meets the target, and the nearest one is shown; 130 and 143 when stopped by Ctrl-C or SIGTERM.
+Only with 0 anything is written."""
 
 
 def parser() -> FlagParser:
     """Describes the options; values are checked by :func:`parse`."""
     result = FlagParser("partition-with-profiling", _HELP, _EPILOG)
+    edgetpu_pipeline.add_version(result)
 
     def add(name: str, metavar: str, text: str, default: str | None = None) -> None:
         result.add_argument(name, metavar=metavar, help=text, default=default)
@@ -57,7 +60,20 @@ def parser() -> FlagParser:
         "(auto: 1-8)",
     )
     add("--target_fps", "FPS", "inferences per second that auto has to reach")
-    add("--max_latency_ms", "MS", "latency of one inference that auto must not exceed")
+    add("--max_latency_ms", "MS", "latency of one inference alone that auto must not exceed")
+    add(
+        "--margin",
+        "PERCENT",
+        "what a plan must have to spare of its targets, such as 20 %% (default: how far 4 of 5 "
+        "real latencies are at most from the simulated ones; with real devices 5 %%)",
+    )
+    add(
+        "--host_cores",
+        "N",
+        "cores of the host's CPU for operators that do not map, which all TPUs share when numbers "
+        "of them are compared (default %(default)s)",
+        "1",
+    )
     add("--output_dir", "DIR", "where to write, created if absent (%(default)s)", "/tmp/models")
     add(
         "--edgetpu_compiler_binary",

@@ -4,19 +4,24 @@ work fails."""
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from devices.errors import ConfigError
 
+_LOGGER = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
 def usable_directory(directory: Path) -> Iterator[Path]:
-    """Make sure that ``directory`` exists, with its parents, and can be written.
+    """Make sure that ``directory`` exists, with its parents, can be written, and is nobody else's.
 
     If the body raises, directories made here are removed again, unless something is in them.
-    Raises ``ConfigError``.
+    Raises ``ConfigError``, also where another run writes to that directory.
     """
     absent = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
@@ -43,9 +48,33 @@ def usable_directory(directory: Path) -> Iterator[Path]:
             raise ConfigError(
                 f"output_dir {directory} cannot be used ({reason}); give another directory."
             ) from None
-        yield directory
+        with _claimed(directory):
+            yield directory
     except BaseException:
         for path in absent:
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise
+
+
+@contextlib.contextmanager
+def _claimed(directory: Path) -> Iterator[None]:
+    """Hold the directory for this run, which ends with the program however that ends.
+
+    The lock is on the directory itself, so nothing lies in it.  Not every file system has such
+    locks; then there is none.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"output_dir {directory} is in use by another run of partition-with-profiling, "
+                "which would write the same files; wait for it, or give another directory."
+            ) from None
+        except OSError as error:
+            _LOGGER.debug("output_dir %s cannot be locked: %s", directory, error)
+        yield
+    finally:
+        os.close(descriptor)

@@ -17,7 +17,8 @@ class PendingFile:
     ``fill`` writes it, ``publish`` moves it to its place.  Without a path, both do nothing.
     """
 
-    def __init__(self, path: Path | None, hidden: Path | None) -> None:
+    def __init__(self, option: str, path: Path | None, hidden: Path | None) -> None:
+        self._option = option
         self._path = path
         self._hidden = hidden
         self._filled = False
@@ -30,7 +31,7 @@ class PendingFile:
         Raises ``ConfigError`` when nothing can be written there.
         """
         if path is None:
-            yield cls(None, None)
+            yield cls(option, None, None)
             return
         if path.is_dir():
             raise ConfigError(f"{option} {path} is a directory; give the path of a file.")
@@ -43,15 +44,25 @@ class PendingFile:
             ) from None
         os.close(descriptor)
         try:
-            yield cls(path, Path(name))
+            yield cls(option, path, Path(name))
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
 
     def fill(self, content: Callable[[], str]) -> None:
-        """Write what ``content`` gives; it is not called when no file was asked for."""
+        """Write what ``content`` gives; it is not called when no file was asked for.
+
+        Raises ``ConfigError`` where it does not fit.
+        """
         if self._hidden is not None:
-            self._hidden.write_text(content(), encoding="utf-8")
+            text = content()
+            try:
+                self._hidden.write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise ConfigError(
+                    f"{self._option} {self._path} cannot be written ({error.strerror or error}); "
+                    "nothing was written, make room or give another place."
+                ) from None
             self._filled = True
 
     def publish(self) -> None:

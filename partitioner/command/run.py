@@ -27,11 +27,13 @@ from partitioner.command.arguments import Arguments
 from partitioner.command.decide import Decider, Decision
 from partitioner.command.open_compiler import open_compiler
 from partitioner.command.output_directory import usable_directory
+from partitioner.command.patience import own_scratch
 from partitioner.command.pending_file import PendingFile
 from partitioner.command.profiling_devices import profiling_pool, usable_devices
 from partitioner.measuring import (
     SegmentCompiler,
     SegmentFiles,
+    StopSign,
     TrialRun,
     placement,
     stage_devices,
@@ -55,10 +57,14 @@ _PROMISE = 0.9
 
 @dataclass(frozen=True)
 class Told:
-    """What the command has to say: the report, as asked for, and a sentence on where files are."""
+    """What the command has to say: the report, as asked for, and a sentence on where files are.
+
+    ``met``: whether a plan meets the target; if none does, nothing was written.
+    """
 
     report: str
     closing: str
+    met: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,26 @@ class _Case:
         }
 
 
+class _NothingMeets(Exception):
+    """No plan meets the target: leave as for an error, so that no directory is left behind."""
+
+    def __init__(self, told: Told) -> None:
+        super().__init__()
+        self.told = told
+
+
 def run(arguments: Arguments) -> Told:
     """Do what the arguments ask and write what comes of it: everything, or nothing.
 
     Progress goes to the error stream.  Raises ``EdgeTpuError``, whose text is for the user.
     """
+    try:
+        return _run(arguments)
+    except _NothingMeets as outcome:
+        return outcome.told
+
+
+def _run(arguments: Arguments) -> Told:
     data, name, stem = read_source(arguments.model_path)
     graph = graph_from_bytes(data, name, stem=stem)
     check_quantized(graph)
@@ -99,17 +120,21 @@ def run(arguments: Arguments) -> Told:
     items = items_to_verify(arguments, graph)
     with contextlib.ExitStack() as stack:
         stack.enter_context(usable_directory(arguments.output_dir))
+        stack.enter_context(own_scratch())
         page = stack.enter_context(PendingFile.at("report", arguments.report))
         pool = stack.enter_context(profiling_pool(arguments))
         devices = usable_devices(arguments, pool)
-        compiler = stack.enter_context(open_compiler(arguments, graph, devices))
+        stop = StopSign()
+        compiler = stack.enter_context(open_compiler(arguments, graph, devices, stop))
         progress = None
         if not arguments.quiet:
             progress = Progress(sys.stderr, live=sys.stderr.isatty())
             stack.callback(progress.close)
-        decider = Decider(arguments, graph, compiler, devices, progress)
+        decider = Decider(arguments, graph, compiler, devices, progress, stop)
         decision = decider.decide()
         case = _Case(arguments, data, name, stem, graph, compiler, devices, decider)
+        if decision.recommendation is not None and not decision.recommendation.met:
+            raise _NothingMeets(_unmet(case, decision))
         if decision.partition is None:
             told = _write_sweep(case, decision, page)
         else:
@@ -118,11 +143,10 @@ def run(arguments: Arguments) -> Told:
     return told
 
 
-def _write_sweep(case: _Case, decision: Decision, page: PendingFile) -> Told:
-    """Write ``sweep.json``."""
+def _sweep_report(case: _Case, decision: Decision) -> SweepReport:
     assert decision.sweep is not None, "numbers of TPUs were compared"
     assert decision.recommendation is not None, "numbers of TPUs were compared"
-    report = SweepReport(
+    return SweepReport(
         **case.circumstances(),
         sweep=decision.sweep,
         recommendation=decision.recommendation,
@@ -130,13 +154,28 @@ def _write_sweep(case: _Case, decision: Decision, page: PendingFile) -> Told:
         warnings=case.decider.warnings,
         lost_devices=case.decider.lost_devices,
     )
+
+
+def _unmet(case: _Case, decision: Decision) -> Told:
+    """What there is to say where no plan meets the target."""
+    report = _sweep_report(case, decision)
+    return Told(
+        sweep_json(report) if case.arguments.json else sweep_text(report) + "\n",
+        "Nothing was written, since no plan meets the target.",
+        met=False,
+    )
+
+
+def _write_sweep(case: _Case, decision: Decision, page: PendingFile) -> Told:
+    """Write ``sweep.json``."""
+    report = _sweep_report(case, decision)
     page.fill(lambda: sweep_page(report))
     text = sweep_json(report)
     directory = case.arguments.output_dir
     write_together(directory, {"sweep.json": text.encode()}, option="output_dir")
     return Told(
         text if case.arguments.json else sweep_text(report) + "\n",
-        f"The comparison has been saved as {directory / 'sweep.json'}",
+        f"The comparison has been saved as {directory / 'sweep.json'}{_recalled(case.decider)}",
     )
 
 
@@ -177,8 +216,15 @@ def _write_partition(
     _write(arguments.output_dir, stems, segments, report)
     return Told(
         as_json(report) if arguments.json else as_table(report) + "\n",
-        f"Segments have been saved under {arguments.output_dir}",
+        f"Segments have been saved under {arguments.output_dir}{_recalled(decider)}",
     )
+
+
+def _recalled(decider: Decider) -> str:
+    """How many measurements the command owes to an earlier run, for the closing line."""
+    if not decider.recalled:
+        return ""
+    return f" ({decider.recalled} measured by an earlier run; --no-cache measures anew)"
 
 
 def _slower_than_promised(partition: Partition, trial: TrialRun | None) -> list[str]:
@@ -188,7 +234,8 @@ def _slower_than_promised(partition: Partition, trial: TrialRun | None) -> list[
     return [
         f"the finished pipeline reached {trial.throughput:.1f} inferences/s, although its "
         f"bottleneck allows {1e9 / partition.bottleneck_ns:.1f}: a device is slower than those "
-        "that were measured on, or the host holds it up."
+        "that were measured on, a link or host that devices share is full, or this machine holds "
+        "it up."
     ]
 
 

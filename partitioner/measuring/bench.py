@@ -12,9 +12,10 @@ from pathlib import Path
 
 from devices.device import Device, Loaded, Tensor, Timing
 from devices.errors import ModelError
+from partitioner.measuring.executable_operators import ExecutableOperators, operators_of
 from partitioner.measuring.random_tensors import random_tensors
 from partitioner.measuring.repeats import Estimate, RepeatRule, measure_repeatedly
-from partitioner.measuring.watchdog import Watchdog
+from partitioner.measuring.stopping import Watchdog
 from partitioner.problem import SegmentFacts
 
 DRIFT = 0.05
@@ -72,9 +73,10 @@ class Bench:
             self.device.unload(loaded.handle)
         cold, warm = timings[0], timings[1:]
         typical = min(warm, key=lambda t: abs(t.total_ns - result.median_ns))
+        scaled = result.scaled(1.0 / self.scale) if self.scale != 1.0 else result
         return Measurement(
-            result.scaled(1.0 / self.scale) if self.scale != 1.0 else result,
-            _facts_of(loaded),
+            scaled,
+            _facts_of(loaded, operators_of(path.read_bytes()), typical, scaled.median_ns),
             typical,
             cold.parameter_load_ns,
             self.device.name,
@@ -127,10 +129,23 @@ def differ(now: Estimate, before: Estimate) -> bool:
     return abs(now.median_ns / max(1, before.median_ns) - 1.0) > allowed
 
 
-def _facts_of(loaded: Loaded) -> SegmentFacts:
+def _facts_of(
+    loaded: Loaded, operators: ExecutableOperators, timing: Timing, latency_ns: int
+) -> SegmentFacts:
+    cpu_ns: int | None = 0
+    if operators.on_cpu:
+        # A real device tells the sum alone, as if all of it were computing.
+        told = timing.cpu_ns or timing.total_ns != timing.compute_ns
+        cpu_ns = round(timing.cpu_ns * latency_ns / max(1, timing.total_ns)) if told else None
+        if not operators.on_edge_tpu:
+            cpu_ns = latency_ns
     return SegmentFacts(
         on_chip_bytes=loaded.on_chip_bytes,
         off_chip_bytes=loaded.off_chip_bytes,
         input_bytes=sum(spec.size_bytes for spec in loaded.inputs),
         output_bytes=sum(spec.size_bytes for spec in loaded.outputs),
+        cpu_operators=operators.on_cpu,
+        cpu_ns=cpu_ns,
+        on_edge_tpu=operators.on_edge_tpu,
+        stateful=loaded.state_bytes != 0,
     )

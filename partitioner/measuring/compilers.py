@@ -17,6 +17,7 @@ from typing import Protocol
 from compiler import CompileOptions, Graph, compile_operators, cut_operators
 from compiler.log import OutputNames, operation_log
 from devices.errors import ConfigError, ModelError
+from partitioner.measuring.stopping import StopSign
 from partitioner.problem import Range, named, operators_of
 
 
@@ -95,8 +96,10 @@ class ExternalCompiler:
         *,
         delegate_search_step: int = 1,
         timeout_s: float = 180.0,
+        stop: StopSign | None = None,
     ) -> None:
-        """Raises ``ConfigError`` when ``binary`` is not a program that can be started."""
+        """``stop`` ends it while it runs.  Raises ``ConfigError`` when ``binary`` is not a program
+        that can be started."""
         if delegate_search_step < 1:
             raise ConfigError(
                 f"delegate_search_step is {delegate_search_step}, it must be 1 or more."
@@ -105,6 +108,7 @@ class ExternalCompiler:
         self._graph = graph
         self._step = delegate_search_step
         self._timeout_s = timeout_s
+        self._stop = stop or StopSign()
 
     @property
     def name(self) -> str:
@@ -161,6 +165,7 @@ class ExternalCompiler:
     def _run(self, command: list[str], what: str, timeout_s: float | None = None) -> str:
         """Run the program to its end; returns what it printed.  Raises on failure."""
         timeout_s = timeout_s or self._timeout_s
+        self._stop.check()
         try:
             process = subprocess.Popen(
                 command,
@@ -176,7 +181,8 @@ class ExternalCompiler:
                 "machine."
             ) from None
         try:
-            printed, complaint = process.communicate(timeout=timeout_s)
+            with self._stop.ending(lambda: _signal_session(process)):
+                printed, complaint = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             _kill_session(process)
             raise CompilationFailed(
@@ -211,10 +217,15 @@ def _find_program(binary: str) -> str:
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    """End the program and whatever it started; it leads a session of its own."""
+    """End the program and whatever it started, and wait for it."""
+    _signal_session(process)
+    process.communicate()
+
+
+def _signal_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill the program and whatever it started; it leads a session of its own."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
 
 
 def _excerpt(output: bytes, limit: int = 400) -> str:

@@ -80,10 +80,18 @@ class Crew:
     def lose(self, bench: Bench, error: DeviceDied) -> None:
         """Go on without a device that died; any thread may say so."""
         _LOGGER.warning("%s is lost, going on without it: %s", bench.device.name, error)
+        self._leave_out(bench, str(error))
+
+    def _leave_out(self, bench: Bench, why: str) -> None:
         with self._lock:
             if bench in self._at_work:
                 self._at_work.remove(bench)
-            self.lost[bench.device.name] = str(error)
+            self.lost[bench.device.name] = why
+
+    def abandon(self, bench: Bench) -> None:
+        """End a device in the middle of a run, without waiting for it; any thread may do so."""
+        self._leave_out(bench, "it gave no answer when measuring was called off, and was stopped")
+        threading.Thread(target=bench.device.close, name="abandon", daemon=True).start()
 
     def judge(
         self,

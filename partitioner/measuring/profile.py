@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from devices.device import Device
@@ -21,7 +22,9 @@ from devices.errors import DeviceDied, DeviceError
 from partitioner.measuring.bench import Bench, Measurement
 from partitioner.measuring.compilers import CompilationFailed, SegmentCompiler
 from partitioner.measuring.crew import Crew, Share
+from partitioner.measuring.measurement_store import MeasurementStore
 from partitioner.measuring.repeats import RepeatRule
+from partitioner.measuring.stopping import StopSign
 from partitioner.problem import Range, SegmentFacts, named
 
 _LOGGER = logging.getLogger(__name__)
@@ -59,12 +62,20 @@ class DeviceProfiler:
         precision: float = 0.01,
         seed: int = 0,
         timeout_s: float = 60.0,
+        stop: StopSign | None = None,
+        store: MeasurementStore | None = None,
     ) -> None:
-        """``repeats`` at most, fewer as soon as the median is known to ``precision``."""
+        """``repeats`` at most, fewer as soon as the median is known to ``precision``.
+
+        ``stop`` calls measuring off; ``store`` knows what earlier runs measured, and keeps what
+        this one does.
+        """
         if not devices:
             raise ValueError("at least one device is needed to measure on")
         rule = RepeatRule(precision, repeats)
         self._compiler = compiler
+        self._stop = stop or StopSign()
+        self._store = store
         self._lock = threading.Lock()
         self._crew = Crew([Bench(d, rule, seed=seed, timeout_s=timeout_s) for d in devices])
         self._answers: dict[Range, Measurement | None] = {}
@@ -117,11 +128,12 @@ class DeviceProfiler:
         """Latency in nanoseconds of each segment, ``None`` where it does not compile.
 
         Raises ``DeviceError`` when no device is left, ``ModelError`` when the devices cannot load
-        what the compiler makes.
+        what the compiler makes, ``MeasuringStopped`` once it is called off.
         """
         pending = [s for s in dict.fromkeys(segments) if s not in self._answers]
         changes = 0
         while pending:
+            self._stop.check()
             shares = self._crew.share_out(pending)
             if len(shares) == 1:
                 self._work(shares[0])
@@ -153,7 +165,7 @@ class DeviceProfiler:
 
     def known(self) -> dict[Range, Measurement]:
         """Every segment measured so far."""
-        return {segment: m for segment, m in self._answers.items() if m is not None}
+        return {segment: m for segment, m in list(self._answers.items()) if m is not None}
 
     def _judge(self, shares: Sequence[Share], *, accept: bool) -> bool:
         """Whether a device had changed; what it measured is not to be trusted then."""
@@ -166,12 +178,17 @@ class DeviceProfiler:
             for segment, measurement in share.done.items()
             if measurement is not None and self._content[segment] == digest
         ]
+        if digest in self._by_content:  # measured in a batch before, or by an earlier run
+            measured.append(self._by_content[digest].estimate)
         return self._crew.judge(shares, executable, measured, accept=accept)
 
     def _commit(self, done: dict[Range, Measurement | None]) -> None:
         for segment, measurement in done.items():
             if measurement is not None:
-                measurement = self._by_content.setdefault(self._content[segment], measurement)
+                digest = self._content[segment]
+                if self._store is not None and digest not in self._by_content:
+                    self._store.keep(digest, measurement)
+                measurement = self._by_content.setdefault(digest, measurement)
             self._answers[segment] = measurement
 
     def _work(self, share: Share) -> None:
@@ -180,8 +197,10 @@ class DeviceProfiler:
             for segment in share.segments:
                 if share.stopped:
                     return
+                self._stop.check()
                 share.done[segment] = self._profile(share, segment)
         except DeviceDied as error:
+            self._stop.check()
             self._crew.lose(share.bench, error)
 
     def _profile(self, share: Share, segment: Range) -> Measurement | None:
@@ -200,6 +219,8 @@ class DeviceProfiler:
             known = self._by_content.get(digest)
             if self._reference is None:
                 self._reference = executable, digest
+        if known is None and self._store is not None:
+            known = self._store.find(digest)
         if known is not None:
             return known
         with tempfile.TemporaryDirectory(prefix="profile-") as scratch:
@@ -213,7 +234,8 @@ class DeviceProfiler:
         """Measure, again if the device fails without dying."""
         for tries in range(1, _TRIES + 1):
             try:
-                return bench.measure(path, compiler=self._compiler.name)
+                with self._stop.ending(partial(self._crew.abandon, bench), force=True):
+                    return bench.measure(path, compiler=self._compiler.name)
             except DeviceDied:
                 raise
             except DeviceError as error:

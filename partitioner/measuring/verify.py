@@ -12,12 +12,17 @@ from compiler import Graph
 from devices import DevicePool
 from devices.apart import run_apart
 from devices.device import Device, Tensor, TensorSpec
-from devices.errors import DeviceError
+from devices.errors import DeviceError, ModelError
 from pipeline import PipelinedModelRunner
 
 _DETECTION_POST_PROCESS = "TFLite_Detection_PostProcess"
 _DETECTION_OUTPUTS = 4
 """Boxes, classes, scores, and how many of them were found."""
+
+
+class UncutModelFails(DeviceError):
+    """What segments are to be compared with cannot be computed; the message says why."""
+
 
 _Index = tuple[slice, ...]
 
@@ -57,7 +62,7 @@ def verify_chain(
     ``model`` is the file that ``graph`` was read from; each item is inputs by tensor name.  Both
     take them in this order and start afresh, so recurrent models are compared as sequences.  The
     pipeline runs on simulated devices that compute exactly, a process for each executable.
-    Raises ``DeviceError`` where LiteRT cannot compute the model, and what the runner raises.
+    Raises ``UncutModelFails`` where LiteRT cannot compute the model, and what the runner raises.
     """
     ordered = [[item[spec.name] for spec in input_specs(graph)] for item in items]
     with DevicePool.simulated(len(executables)) as pool:
@@ -74,11 +79,14 @@ def verify_on_devices(
 ) -> Verification:
     """The same on the devices given, against ``whole``, the uncut executable, on the first.
 
-    Raises what devices and the runner raise.
+    Raises ``UncutModelFails`` where that device cannot run it, and what the runner raises.
     """
-    loaded = devices[0].load(whole)
-    results = [devices[0].run(loaded.handle, item)[0] for item in items]
-    devices[0].unload(loaded.handle)
+    try:
+        loaded = devices[0].load(whole)
+        results = [devices[0].run(loaded.handle, item)[0] for item in items]
+        devices[0].unload(loaded.handle)
+    except (DeviceError, ModelError) as error:
+        raise UncutModelFails(f"the uncut model cannot be run: {error}") from error
     names = [graph.tensors[t].name for t in graph.outputs]
     expected = [[result[name] for name in names] for result in results]
     return _compare(graph, executables, devices, items, expected)
@@ -116,12 +124,12 @@ def run_uncut(model: bytes, items: Sequence[Sequence[Tensor]]) -> list[list[Tens
 
     Uses the resolver that simulated devices use: another one differs in the last bit.  A recurrent
     model starts afresh, and every item continues from the one before.  It runs in a process of its
-    own.  Raises ``DeviceError`` for a model that LiteRT cannot run, or dies of.
+    own.  Raises ``UncutModelFails`` for a model that LiteRT cannot run, or dies of.
     """
     try:
         return run_apart(model, items)
     except DeviceError as error:
-        raise DeviceError(f"the uncut model cannot be run by LiteRT: {error}") from None
+        raise UncutModelFails(f"the uncut model cannot be run by LiteRT: {error}") from None
 
 
 def defined_rows(graph: Graph, name: str, outputs: Mapping[str, Tensor]) -> _Index:

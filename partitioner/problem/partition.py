@@ -50,12 +50,21 @@ class Segment:
 
 @dataclass(frozen=True)
 class SegmentFacts:
-    """What compiling a segment tells without running it."""
+    """What is known of a segment beside its latency.
+
+    ``cpu_operators``: kinds of those that run on the host's CPU, in order; ``cpu_ns``: how much of
+    the latency they take (``None``: the device does not tell).  ``on_edge_tpu``: whether anything
+    runs on the chip.  ``stateful``: whether it remembers earlier items.
+    """
 
     on_chip_bytes: int = 0
     off_chip_bytes: int = 0
     input_bytes: int = 0
     output_bytes: int = 0
+    cpu_operators: tuple[str, ...] = ()
+    cpu_ns: int | None = 0
+    on_edge_tpu: bool = True
+    stateful: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from devices.device import Timing
 from devices.simulated import model_error
 from partitioner.measuring import Measurement
 from partitioner.problem import FILE_ORDER, ONLY_ORDER, Round, named
+from partitioner.reporting.cpu_work import cpu_cell, cpu_sentence
 from partitioner.reporting.html_sweep import how_many_section
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report
@@ -118,7 +119,24 @@ def _times(report: Report) -> str:
         "<section><h2>Where the time of one item goes</h2>"
         '<p class="note">The longest bar sets the pace; the dashed line is the latency below '
         "which no cut's slowest segment can be.</p>"
-        f"{key}{stacked_bars(bars, mark=bound, mark_text='lower bound')}{once}</section>"
+        f"{key}{stacked_bars(bars, mark=bound, mark_text='lower bound')}{_cpu(report)}{once}"
+        "</section>"
+    )
+
+
+def _cpu(report: Report) -> str:
+    """What the host's CPU does, by segment."""
+    sentence = cpu_sentence(report)
+    if not sentence:
+        return '<p class="note">Nothing runs on the host\'s CPU.</p>'
+    rows = "".join(
+        f"<tr><td>{index}</td><td>{cpu_cell(profile)}</td>"
+        f"<td class='left'>{escape(', '.join(sorted(set(profile.facts.cpu_operators))))}</td></tr>"
+        for index, profile in enumerate(report.partition.segments)
+    )
+    return (
+        f'<p class="note">On the host\'s CPU: {escape(sentence)}.</p><table><tr><th>segment</th>'
+        f"<th>operators on the CPU</th><th class='left'>which</th></tr>{rows}</table>"
     )
 
 

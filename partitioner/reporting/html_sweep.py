@@ -7,8 +7,8 @@ from html import escape
 from compiler.drawing import Series, legend, line_chart, page
 from devices.simulated import model_error
 from partitioner.reporting.progress import milliseconds
-from partitioner.reporting.sweep_report import SweepReport
-from partitioner.sizing import Recommendation, Sweep, describe
+from partitioner.reporting.sweep_report import SweepReport, advice_lines, cpu_share
+from partitioner.sizing import Plan, Recommendation, Sweep, describe
 
 
 def sweep_page(report: SweepReport) -> str:
@@ -43,6 +43,8 @@ def how_many_section(sweep: Sweep, recommendation: Recommendation | None) -> str
                     if plan is None
                     else f"<td>{plan.throughput:.1f}</td><td>{milliseconds(plan.latency_ns)}</td>"
                 )
+            if name == "pipeline":
+                cells += f"<td>{_cpu(plan)}</td>"
         gain = "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %"
         chosen = recommendation is not None and recommendation.plan == row.best
         rows.append(
@@ -56,7 +58,12 @@ def how_many_section(sweep: Sweep, recommendation: Recommendation | None) -> str
         Series("best plan", tuple(points["best"]), "green"),
     ]
     advice = (
-        "" if recommendation is None else f'<p class="advice">{escape(recommendation.sentence)}</p>'
+        ""
+        if recommendation is None
+        else "".join(
+            f'<p class="{name}">{escape(text)}</p>'
+            for name, text in zip(("advice", "note"), advice_lines(recommendation), strict=False)
+        )
     )
     return (
         f"<section><h2>How many TPUs?</h2>{advice}"
@@ -68,8 +75,17 @@ def how_many_section(sweep: Sweep, recommendation: Recommendation | None) -> str
             ]
         )
         + line_chart(series, "TPUs", "items per second")
-        + "<table><tr><th>TPUs</th><th>pipeline, items/s</th><th>latency</th>"
+        + '<p class="note">Latency is that of one item alone; of that the host\'s CPU, which all '
+        "TPUs share, takes so much.</p>"
+        "<table><tr><th>TPUs</th><th>pipeline, items/s</th><th>latency</th><th>on the CPU</th>"
         "<th>copies, items/s</th><th>latency</th><th class='left'>best plan</th><th>items/s</th>"
         "<th>gain by the last TPU</th>"
         f"<th>items/s per TPU</th></tr>{''.join(rows)}</table></section>"
     )
+
+
+def _cpu(plan: Plan | None) -> str:
+    """Time of one item on the CPU, and its share of the latency."""
+    if plan is None or plan.pipeline.host_cpu_ns is None:
+        return cpu_share(plan)
+    return f"{milliseconds(plan.pipeline.host_cpu_ns)}, {cpu_share(plan)}"

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from compiler.drawing import aligned
 from compiler.log import format_size
 from devices.simulated import model_error
 from partitioner.problem import Partition, Range, pairs_of
+from partitioner.reporting.cpu_work import cpu_cell, cpu_sentence
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report
-from partitioner.reporting.sweep_report import sweep_table
+from partitioner.reporting.sweep_report import advice_lines, sweep_table
 from partitioner.reporting.why import why
+
+_WIDTH = 80
+"""Columns of a terminal as it comes."""
+
+_FEWEST_COLUMNS = 9
+"""For operators, which are many numbers where branches run in another order."""
 
 
 def as_table(report: Report) -> str:
     """The segments, what the pipeline achieves, and why the search ended."""
     partition = report.partition
-    where = ("device",) if report.placement else ()
-    rows: list[tuple[str, ...]] = [
-        ("segment", "operators", "count", "on-chip", "off-chip", "latency", *where)
-    ]
-    for index, profile in enumerate(partition.segments):
-        segment, facts = profile.segment, profile.facts
-        rows.append(
-            (
-                str(index),
-                _in_file(segment.runs),
-                str(len(segment)),
-                format_size(facts.on_chip_bytes),
-                format_size(facts.off_chip_bytes),
-                milliseconds(profile.latency_ns),
-                *([report.placement[index]["device"]] if report.placement else []),
-            )
-        )
+    cpu = cpu_sentence(report)
     lines = [
-        *aligned(rows),
+        *_segments(report),
         "",
         *_facts(
             [
                 *_order(partition),
+                *([("host CPU", cpu)] if cpu else []),
                 ("bottleneck", milliseconds(partition.bottleneck_ns)),
                 ("gap", milliseconds(partition.gap_ns)),
                 ("throughput", _throughput(report)),
@@ -52,15 +45,42 @@ def as_table(report: Report) -> str:
         ),
         "",
         why(report),
-        f"{partition.compilations} segments compiled, {partition.measurements} measured on "
-        f"{_counted(len(report.devices), 'device')}, in "
+        f"{_counted(partition.compilations, 'segment')} compiled, {partition.measurements} "
+        f"measured on {_counted(len(report.devices), 'device')}, in "
         f"{_counted(len(partition.rounds), 'round')}.",
     ]
     if report.sweep is not None:
         lines += ["", sweep_table(report.sweep)]
     if report.recommendation is not None:
-        lines += ["", report.recommendation.sentence]
+        lines += ["", *advice_lines(report.recommendation)]
     return "\n".join(lines)
+
+
+def _segments(report: Report) -> list[str]:
+    """A line for each segment; operators that do not fit beside the rest go on below."""
+    devices = [place["device"] for place in report.placement]
+    rows: list[tuple[str, ...]] = [
+        ("on-chip", "off-chip", "latency", "on the CPU", *(["device"] if devices else []))
+    ]
+    for index, profile in enumerate(report.partition.segments):
+        facts = profile.facts
+        rows.append(
+            (
+                format_size(facts.on_chip_bytes),
+                format_size(facts.off_chip_bytes),
+                milliseconds(profile.latency_ns),
+                cpu_cell(profile),
+                *devices[index : index + 1],
+            )
+        )
+    head, *rest = aligned(rows)
+    room = max(_FEWEST_COLUMNS, _WIDTH - len("segment") - len(head) - 4)
+    lines = [("segment", "operators", head)]
+    for index, (profile, text) in enumerate(zip(report.partition.segments, rest, strict=True)):
+        first, *more = textwrap.wrap(_in_file(profile.segment.runs), room)
+        lines.append((str(index), first, text))
+        lines += [("", line, " " * len(head)) for line in more]
+    return [line.rstrip() for line in aligned(lines)]
 
 
 def _in_file(runs: Range) -> str:
@@ -79,7 +99,17 @@ def _order(partition: Partition) -> list[tuple[str, str]]:
 
 def _facts(rows: Sequence[tuple[str, str]]) -> list[str]:
     width = max(len(name) for name, _ in rows) + 1
-    return [f"{(name + ':').ljust(width)}  {value}" for name, value in rows]
+    lines: list[str] = []
+    for name, value in rows:
+        text = f"{(name + ':').ljust(width)}  {value}"
+        lines += textwrap.wrap(
+            text,
+            _WIDTH,
+            subsequent_indent=" " * (width + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
 
 
 def _noticed(report: Report) -> list[tuple[str, str]]:
@@ -114,7 +144,9 @@ def _throughput(report: Report) -> str:
 
 def _speed_up(report: Report) -> str:
     if report.speed_up is None:
-        return "unknown, the uncut model does not compile"
+        asked = ((0, report.num_operators), None) in report.partition.measured
+        hurried = report.partition.outcome == "timeout" and not asked
+        return f"unknown, the uncut model {'was not measured' if hurried else 'does not compile'}"
     alone = milliseconds(report.whole_model_ns)
     return f"{report.speed_up:.2f}x (one TPU takes {alone} per inference)"
 

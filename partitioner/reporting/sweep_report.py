@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from compiler.drawing import aligned, json_text
 from devices.simulated import model_error
-from partitioner.sizing import Plan, Recommendation, Sweep, describe
+from partitioner.sizing import NOT_LOOKED_AT, Plan, Recommendation, Sweep, describe, shorthand
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,11 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
         else {
             **_plan(recommendation.plan),
             "target_met": recommendation.met,
+            "margin": recommendation.target.margin if recommendation.target.given else None,
             "sentence": recommendation.sentence,
+            "how_to_run": recommendation.how_to_run,
         },
+        "host_cores": sweep.host_cores,
         "by_num_devices": [
             {
                 "num_devices": row.num_devices,
@@ -75,6 +79,8 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
                     else {}
                 ),
                 "latencies_ns": list(pipeline.latencies_ns),
+                "cpu_ns": list(pipeline.cpu_ns),
+                "cpu_operators": list(pipeline.cpu_operators),
                 "off_chip_bytes": pipeline.off_chip_bytes,
             }
             for segments, pipeline in sorted(sweep.pipelines.items())
@@ -84,22 +90,64 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
 
 
 def sweep_table(sweep: Sweep) -> str:
-    """One line per number of TPUs."""
-    rows = [("TPUs", "pipeline", "latency", "copies", "latency", "best plan", "best", "gain")]
+    """One line per number of TPUs, and what its columns are."""
+    rows = [
+        ("TPUs", "pipeline", "latency", "CPU", "copies", "latency", "best plan", "best", "gain")
+    ]
     for row in sweep.rows:
         rows.append(
             (
                 str(row.num_devices),
                 *_rate_and_latency(row.pipeline),
+                cpu_share(row.pipeline),
                 *_rate_and_latency(row.copies),
-                describe(row.best),
+                shorthand(row.best),
                 f"{row.best.throughput:.1f}/s",
                 "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %",
             )
         )
     lines = aligned(rows)
-    lines += [f"{k} segments are not possible: {why}" for k, why in sweep.failures.items()]
-    return "\n".join(lines)
+    lines += [
+        "",
+        "latency: one item alone. CPU: the share of it that is the host's CPU's.",
+        f"best plan: TPUs of each pipeline; {_example(sweep)}.",
+    ]
+    hurried = [k for k, p in sweep.pipelines.items() if p.outcome in ("budget", "timeout")]
+    if hurried:
+        lines.append(
+            f"Into {', '.join(map(str, hurried))} segments: the search ended with its time or "
+            "measurements, and a better cut may exist."
+        )
+    return "\n".join(lines + _missing(sweep))
+
+
+def _missing(sweep: Sweep) -> list[str]:
+    """For which numbers of segments there is no pipeline; those for one reason together."""
+    lines = []
+    reasons = sorted(sweep.failures.items())
+    for _, group in groupby(reasons, key=lambda one: one[1].replace(f"is {one[0]},", "")):
+        (first, why), *others = group
+        last = others[-1][0] if others else first
+        apart = last - first > len(others)
+        numbers = [first, *(number for number, _ in others)]
+        which = f"{first} to {last}" if others and not apart else ", ".join(map(str, numbers))
+        what = "were not looked at" if why == NOT_LOOKED_AT else "are not possible"
+        lines.append(f"{which} segments {what}: {why}")
+    return lines
+
+
+def _example(sweep: Sweep) -> str:
+    """The most intricate of the plans in the table, in short and in words."""
+    plan = max((row.best for row in sweep.rows), key=lambda plan: len(shorthand(plan)))
+    return f"{shorthand(plan)} is {describe(plan)}"
+
+
+def cpu_share(plan: Plan | None) -> str:
+    """How much of the latency of one item is the CPU's, in percent."""
+    if plan is None:
+        return "-"
+    cpu_ns = plan.pipeline.host_cpu_ns
+    return "?" if cpu_ns is None else f"{100 * cpu_ns / max(1, plan.latency_ns):.0f} %"
 
 
 def sweep_text(report: SweepReport) -> str:
@@ -112,12 +160,17 @@ def sweep_text(report: SweepReport) -> str:
         [
             sweep_table(report.sweep),
             "",
-            report.recommendation.sentence,
+            *advice_lines(report.recommendation),
             f"{report.measurements} segments measured.",
             *_real_devices(report),
             *noticed,
         ]
     )
+
+
+def advice_lines(recommendation: Recommendation) -> list[str]:
+    """The recommendation, and how it is run where that is not plain."""
+    return list(filter(None, [recommendation.sentence, recommendation.how_to_run]))
 
 
 def _real_devices(report: SweepReport) -> list[str]:
@@ -132,10 +185,15 @@ def _rate_and_latency(plan: Plan | None) -> tuple[str, str]:
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
+    (first, *others) = plan.copies_by_segments
     return {
         "num_devices": plan.num_devices,
-        "segments": plan.segments,
-        "copies": plan.copies,
+        "pipelines": [
+            {"segments": segments, "copies": number} for segments, number in plan.copies_by_segments
+        ],
+        "segments": None if others else first[0],
+        "copies": None if others else first[1],
         "throughput_per_second": plan.throughput,
+        "limited_by_host_cpu": plan.limited_by_cpu,
         "latency_ns": plan.latency_ns,
     }

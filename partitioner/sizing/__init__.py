@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from partitioner.sizing.how_many import Plan, Recommendation, Sweep, Target, describe, recommend
-from partitioner.sizing.sweep import sweep
+from partitioner.sizing.advice import Recommendation, Target, recommend
+from partitioner.sizing.how_many import Sweep
+from partitioner.sizing.plans import Plan, describe, shorthand
+from partitioner.sizing.sweep import NOT_LOOKED_AT, sweep, tabulate
 
 __all__ = [
+    "NOT_LOOKED_AT",
     "Plan",
     "Recommendation",
     "Sweep",
     "Target",
     "describe",
     "recommend",
+    "shorthand",
     "sweep",
+    "tabulate",
 ]

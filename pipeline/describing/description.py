@@ -7,36 +7,33 @@ besides, lists and ranges of values, is the business of :mod:`pipeline.describin
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
 from devices import pool_config_from_text
-from devices.chip import CLOCKS_MHZ, HOSTS
+from devices.chip import MOST_HOST_NS, FaultKind
 from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
-from pipeline.describing.goals import Goal, goal_of
+from pipeline.describing.ageing import (
+    ClockChangeDescription,
+    HeatDescription,
+    PowerDescription,
+)
+from pipeline.describing.goals import Goal, Goals, goal_of
+from pipeline.describing.values import (
+    ClockMhz,
+    Count,
+    Described,
+    FolderName,
+    HostName,
+    Natural,
+    Number,
+    QueueSize,
+)
 
 MOST_INFERENCES = 1_000_000
 """Of one point: a record of every item in every stage is kept until it is evaluated."""
-
-MOST_QUEUED = 1_000_000
-"""Items between two stages: no less than without a limit."""
-
-Count = Annotated[StrictInt, Field(ge=1)]
-QueueSize = Annotated[StrictInt, Field(ge=1, le=MOST_QUEUED)]
-Natural = Annotated[StrictInt, Field(ge=0)]
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, str):  # YAML takes 1e6 for text, and wants 1.0e+6
-        try:
-            return float(value)
-        except ValueError:
-            raise ValueError("must be a number") from None
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
 
 
 def _pool(value: Any) -> Any:
@@ -58,58 +55,27 @@ def _pool(value: Any) -> Any:
     }
 
 
-def _name(value: Any) -> Any:
-    """What folders are called after."""
-    if isinstance(value, str) and not (
-        0 < len(value) <= 100 and value.isprintable() and value[0] != "." and "/" not in value
-    ):
-        raise ValueError(
-            "must be fit for the name of a folder: up to 100 characters, no '/', no '.' in front"
-        )
-    return value
-
-
-def _goal(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("must be text, such as 'p99 <= 33 ms'")
-    goal_of(value)
-    return value
-
-
-def _some(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Rate = Annotated[Number, Field(gt=0, le=1e9)]
-GoalText = Annotated[str, BeforeValidator(_goal)]
-
-if TYPE_CHECKING:
-    HostName = str
-    ClockMhz = int
-else:  # the names and numbers that there are, so that schema and messages list them
-    HostName = Literal[tuple(HOSTS)]
-    ClockMhz = Literal[CLOCKS_MHZ]
-
-
-class Described(BaseModel):
-    """Frozen, and no key is taken that is not listed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FaultDescription(Described):
     """Something that goes wrong at an inference of a device."""
 
-    kind: Literal["die", "hang", "error", "slow", "corrupt", "resize"] = Field(
+    kind: FaultKind = Field(
         description="`die`: the device's process is killed; `hang`: it never answers; `error`: "
         "the inference fails; `slow`: it takes `factor` times as long; `corrupt`, `resize`: wrong "
-        "outputs"
+        "outputs; `transfer`: a transfer fails for good, which ends the device's process; "
+        "`unplug`: it is gone, for `back_s`"
     )
     at: Count = Field(description="the inference of the device, the first is 1, warm-up included")
     factor: Annotated[Number, Field(gt=0, lt=1e6)] = Field(default=2.0, description="of `slow`")
     count: Count | None = Field(
         default=1, description="inferences in a row; null: all from there on"
+    )
+    back_s: Annotated[Number, Field(ge=0, le=1e6)] | None = Field(
+        default=None,
+        description="of `unplug`: so many seconds of this machine's time after it is missed it can "
+        "be used again; null: never",
     )
 
 
@@ -140,13 +106,55 @@ class DeviceFields(Described):
         default=None, description="relative standard deviation of every latency"
     )
     noise_seed: StrictInt | None = Field(default=None, description="of the noise, beside `seed`")
+    noise_tail: Annotated[Number, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="share of inferences that take much longer now and then: half of those more "
+        "than 1.41 times, a hundredth more than 10 times, at most 1,000 times",
+    )
+    unit_sigma: Annotated[Number, Field(ge=0, le=0.5)] | None = Field(
+        default=None,
+        description="how much units differ: relative standard deviation of a factor that each "
+        "device draws once",
+    )
+    heat: HeatDescription | None = Field(
+        default=None, description="the device warms up and is slowed down; `{}`: as its host does"
+    )
+    power: PowerDescription | None = Field(
+        default=None, description="what it draws, where that is known better"
+    )
+    clock_changes: tuple[ClockChangeDescription, ...] | None = Field(
+        default=None, description="the clock is another from some time on"
+    )
     faults: tuple[FaultDescription, ...] | None = Field(
         default=None, description="what goes wrong, when"
     )
     cpu_affinity: tuple[Natural, ...] | None = Field(
         default=None, description="CPUs of this machine that device processes may run on"
     )
+    dfu: StrictBool | None = Field(
+        default=None, description="a USB stick without firmware, which its first inference uploads"
+    )
+    exclusive: StrictBool | None = Field(
+        default=None,
+        description="a device belongs to one program of this machine at a time, as real ones do",
+    )
     runtime_version: Count | None = Field(default=None, description="of the Edge TPU runtime")
+    shared_link: str | None = Field(
+        default=None, description="one of `links`, which the devices on it have in common"
+    )
+    host_ns_per_stage: Annotated[StrictInt, Field(ge=0, le=MOST_HOST_NS)] | None = Field(
+        default=None,
+        description="what every item takes of the one host's time in every stage: 0 (default) for "
+        "a runner in C++, 245000 for threads of Python",
+    )
+
+
+class LinkDescription(Described):
+    """A link that several devices share, such as a USB root or a PCIe switch."""
+
+    bytes_per_ns: Annotated[Number, Field(ge=1e-6, le=1e6)] = Field(
+        description="its rate, in both directions together: 0.4 is 400 MB/s"
+    )
 
 
 class DeviceGroup(DeviceFields):
@@ -162,6 +170,10 @@ class PoolDescription(DeviceFields):
         default=None,
         description="how many, or a list of groups with `count` each; by default as many as "
         "segments, copies and spares need",
+    )
+    links: dict[str, LinkDescription] | None = Field(
+        default=None,
+        description="links by name, for `shared_link`, such as `root: {bytes_per_ns: 0.4}`",
     )
 
 
@@ -230,9 +242,7 @@ PartitionMethod = Literal["parameter-count", "profiled", "optimal", "bisection"]
 class Experiment(Described):
     """One point of an experiment."""
 
-    name: Annotated[str, BeforeValidator(_name)] | None = Field(
-        default=None, description="by default the file's"
-    )
+    name: FolderName | None = Field(default=None, description="by default the file's")
     models: Annotated[str, Field(min_length=1)] = Field(
         description="`zoo:NAME` or the path of a `.tflite`; a glob such as `nets/*.tflite` and "
         "numbers such as `zoo:synthetic_fc5_N{100..1140..260}` are lists"
@@ -291,7 +301,7 @@ class Experiment(Described):
         default=60.0, description="of this machine's time, after which a device hangs; null: never"
     )
     max_replays: Natural = Field(default=2, description="of an item whose device died")
-    goals: Annotated[tuple[GoalText, ...], BeforeValidator(_some)] = Field(
+    goals: Goals = Field(
         default=(),
         description="such as `p99 <= 33 ms` or `throughput >= 30/s`; each point is VALID or not",
     )

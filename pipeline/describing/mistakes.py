@@ -6,18 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from devices.chip import HOSTS
 from devices.errors import ConfigError
-from pipeline.describing import description
-from pipeline.describing.description import Experiment
 from pipeline.describing.placed import Placed
+from pipeline.describing.schema import fields_at
 
-EXCLUDE = "exclude"
 Path = tuple[str | int, ...]
 
 
@@ -63,9 +60,10 @@ def config_sentence(error: ConfigError, tree: Placed, pool: tuple[str, ...] = ("
     device = re.search(r"devices\[(\d+)\]", text)
     if device and isinstance(tree.at((*pool, "devices")).value, list):
         path += ["devices", int(device.group(1))]
-    fault = re.search(r"faults\[(\d+)\]", text)
-    if fault:
-        path += ["faults", int(fault.group(1))]
+    for entry in re.finditer(r"(faults|clock_changes)\[(\d+)\]", text):
+        path += [entry.group(1), int(entry.group(2))]
+    if re.search(r"\b\w+ of heat is", text):
+        path.append("heat")
     said = text.rsplit(": ", 1)[-1]
     unknown = re.match(r"unknown key '(.*?)'", said)
     if unknown:
@@ -78,7 +76,7 @@ def config_sentence(error: ConfigError, tree: Placed, pool: tuple[str, ...] = ("
         where = holder.keys.get(wrong) or tree.at((*path, "host_constants", name or "")).where
         hint = meant(wrong, names.split(", ")) if wrong else ""
         return f"{where}: {text}{hint or '.'}"
-    first = re.match(r"(\w+) (?:of|is|names)", said)
+    first = re.match(r"(\w+) (?:of|is|names|gives)", said)
     if first:
         path.append(first.group(1))
     return f"{tree.at(tuple(path)).where}: {text}."
@@ -126,12 +124,13 @@ def _real(loc: Path, tree: Placed) -> tuple[Path, list[str]]:
 
 def _allowed(path: Path, tree: Placed) -> list[str]:
     """The fields of the mapping that a path leads into."""
-    fields_at = _fields_at()
+    by_holder = fields_at()
     names = [step for step in path[:-1] if isinstance(step, str)]
     holder = tree.at(path[:-1])
     if names[-1:] == ["arrivals"] and isinstance(holder.value, dict) and "kind" in holder.value:
-        return list(fields_at.get(str(holder.value["kind"].value), fields_at["arrivals"]))
-    return list(fields_at.get(names[-1] if names else "", ()))
+        return list(by_holder.get(str(holder.value["kind"].value), by_holder["arrivals"]))
+    held_by = names[-2] if names[-2:-1] == ["links"] else "".join(names[-1:])
+    return list(by_holder.get(held_by, ()))
 
 
 def _unknown(path: Path, tree: Placed) -> str:
@@ -141,7 +140,7 @@ def _unknown(path: Path, tree: Placed) -> str:
     elsewhere = [
         f"of {name or 'the experiment itself'}"
         for name in ("", "pool", "faults", "arrivals")
-        if key in _fields_at()[name] and path[-2:-1] != (name,)
+        if key in fields_at()[name] and path[-2:-1] != (name,)
     ]
     if elsewhere and key not in allowed:
         hint = f", which is a field {elsewhere[0]}."
@@ -156,7 +155,7 @@ def _sentence(entry: Any, path: Path, tree: Placed) -> str:
     kind, context, found = entry["type"], entry.get("ctx", {}), entry["input"]
     holder = tree.at(path[:-1])
     name = dotted(path)
-    kinds = _fields_at()["kinds"]
+    kinds = fields_at()["kinds"]
     if kind == "extra_forbidden":
         return _unknown(path, tree)
     if kind == "missing" and isinstance(holder.value, str):  # arrivals: poisson
@@ -206,6 +205,7 @@ def _must(name: str, kind: str, found: object, context: Mapping[str, Any], messa
         "greater_than": lambda: f"be above {context['gt']:g}",
         "less_than_equal": lambda: f"be {context['le']:,} or less",
         "less_than": lambda: f"be below {context['lt']:g}",
+        "too_long": lambda: f"have {context['max_length']} values at most",
     }
     if kind in limits:
         return limits[kind]()
@@ -227,7 +227,7 @@ def _must(name: str, kind: str, found: object, context: Mapping[str, Any], messa
         "float_type": "a number",
         "finite_number": "a finite number",
         "bool_type": "true or false",
-        "dict_type": "a mapping of names to numbers",
+        "dict_type": "a mapping of names to " + ("links" if name.endswith("links") else "numbers"),
     }.get(kind, f"otherwise ({message})")
 
 
@@ -270,26 +270,3 @@ def _what(field: str | int) -> str:
         "size": "size: 5, items that come at once",
         "file": "file: arrivals.txt, a time in seconds per line",
     }.get(str(field), f"{field}: ...")
-
-
-@lru_cache(maxsize=1)
-def _fields_at() -> dict[str, tuple[str, ...]]:
-    """Fields allowed, by the name of the field that holds them or the kind of arrivals."""
-    kinds = ("saturated", "closed", "rate", "poisson", "bursts", "trace")
-    models: tuple[type[BaseModel], ...] = (
-        description.Saturated,
-        description.Closed,
-        description.FixedRate,
-        description.Poisson,
-        description.Bursts,
-        description.TraceFile,
-    )
-    return {
-        "": (*Experiment.model_fields, EXCLUDE),
-        "pool": tuple(description.PoolDescription.model_fields),
-        "devices": tuple(description.DeviceGroup.model_fields),
-        "faults": tuple(description.FaultDescription.model_fields),
-        "arrivals": ("kind", "per_s", "in_flight", "size", "file"),
-        "kinds": kinds,
-        **{kind: tuple(m.model_fields) for kind, m in zip(kinds, models, strict=True)},
-    }

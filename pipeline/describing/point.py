@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from devices import MAX_DEVICES, PoolConfig
-from devices.chip import repeats_itself
+from devices.chip import is_calculable
 from devices.errors import ConfigError
 from pipeline.describing import description
 from pipeline.describing.arrivals import Offsets, offsets_of
@@ -86,7 +86,7 @@ def needs(point: Point, tree: Placed) -> list[str]:
     """What a point lacks though each of its fields is right."""
     one = point.experiment
     told: list[str] = []
-    if one.engine == "recurrence" and not all(map(repeats_itself, point.pool.devices)):
+    if one.engine == "recurrence" and not all(map(is_calculable, point.pool.devices)):
         told.append(
             f"{tree.at(('engine',)).where}: engine is 'recurrence', but pool has devices whose "
             "times cannot be told beforehand (clock realtime, compute exact, or a fault other than "

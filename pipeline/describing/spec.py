@@ -21,13 +21,14 @@ from pydantic import ValidationError
 
 from devices import MAX_DEVICES, PoolConfig, pool_config_from_mapping
 from devices.errors import ConfigError
-from pipeline.describing.description import Experiment
+from pipeline.describing.description import DeviceFields, Experiment, PoolDescription
 from pipeline.describing.excluding import excluded, rules_of
-from pipeline.describing.mistakes import EXCLUDE, config_sentence, sentences
+from pipeline.describing.mistakes import config_sentence, sentences
 from pipeline.describing.placed import Placed, placed_from_text, read_placed
 from pipeline.describing.point import Point, needs, note_faults, too_few, too_many
+from pipeline.describing.schema import EXCLUDE
 from pipeline.describing.sweeping import Variant, variants
-from pipeline.describing.together import FOR_ALL, TOGETHER, parts_of, varied_of
+from pipeline.describing.together import FOR_ALL, TOGETHER, in_common, parts_of, varied_of
 
 _MOST_TOLD = 20
 _BETWEEN = 1009
@@ -182,6 +183,11 @@ def _points(variant: Variant, folder: Path) -> tuple[list[str], list[tuple[Point
         placed.append(
             (replace(point, pool=PoolConfig(own), varied=varied, first_device=first), tree)
         )
+    if (what := in_common([point.pool.devices for point, _ in placed])) is not None:
+        return [
+            f"{entries.where}: pipelines of {TOGETHER} share {what}, by which they disturb each "
+            "other, but each is measured by itself; give each links of its own, or compare copies."
+        ], []
     return [], placed
 
 
@@ -213,18 +219,22 @@ def _point(tree: Placed, varied: dict[str, str], folder: Path) -> tuple[list[str
 
 
 def _pool_of(experiment: Experiment) -> PoolConfig:
-    fields = _said(experiment.pool.model_dump(mode="python"))
+    fields = _said(experiment.pool)
     fields.setdefault("devices", experiment.devices_needed)
     fields.setdefault("compute", "none")
     return pool_config_from_mapping(_lists(fields), "pool")
 
 
-def _said(fields: dict[str, Any]) -> dict[str, Any]:
+def _said(pool: PoolDescription) -> dict[str, Any]:
     """A pool without what it does not say.  In faults nothing is a value: all from there on."""
-    found = {key: one for key, one in fields.items() if one is not None}
-    if isinstance(found.get("devices"), tuple):
-        found["devices"] = [_said(group) for group in found["devices"]]
-    return found
+    fields = pool.model_dump(mode="python", exclude_none=True)
+    groups = pool.devices if isinstance(pool.devices, tuple) else ()
+    held: list[tuple[dict[str, Any], DeviceFields]]
+    held = [(fields, pool), *zip(fields["devices"] if groups else (), groups, strict=True)]
+    for mapping, described in held:
+        if described.faults is not None:
+            mapping["faults"] = [fault.model_dump(mode="python") for fault in described.faults]
+    return fields
 
 
 def _lists(value: Any) -> Any:

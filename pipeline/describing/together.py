@@ -8,12 +8,15 @@
       - {models: zoo:inception_v3_299, segments: 1-3, goals: p99 <= 100 ms}
 
 Every entry is the description around it with some fields said otherwise, and takes the next
-devices of the pool.  On the virtual clock pipelines on different devices do not disturb each other,
-so each is measured by itself.
+devices of the pool.  On the virtual clock pipelines on different devices do not disturb each other
+unless the devices share something (:func:`in_common`), so each is measured by itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from devices import DeviceConfig
 from pipeline.describing.placed import Placed
 
 TOGETHER = "together"
@@ -53,3 +56,17 @@ def varied_of(
             continue
         found[name] = label
     return found
+
+
+def in_common(parts: Sequence[Sequence[DeviceConfig]]) -> str | None:
+    """What devices of several parts share, if they share anything."""
+    seen: set[str] = set()
+    for devices in parts:
+        links = {config.shared_link.name for config in devices if config.shared_link is not None}
+        own = {f"the link {name!r}" for name in links}
+        if any(config.host_ns_per_stage for config in devices):
+            own.add("the host (host_ns_per_stage)")
+        if both := sorted(own & seen):
+            return both[0]
+        seen |= own
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.experiment.comparison import Comparison, Difference, compare
 from pipeline.experiment.cuts import Cut, CutQuestion, SegmentedModel, Segmenter, runs_of
 from pipeline.experiment.flat import format_csv, parquet_of
+from pipeline.experiment.history import Course
 from pipeline.experiment.journal import CONFIG, Journal, check_new, read_points, read_run
 from pipeline.experiment.metrics import Drawn, StageResult
 from pipeline.experiment.point_trace import trace_name, trace_of
@@ -21,6 +22,7 @@ from pipeline.experiment.run import check_models, results_of, run_experiment
 __all__ = [
     "CONFIG",
     "Comparison",
+    "Course",
     "Cut",
     "CutQuestion",
     "Difference",

@@ -147,12 +147,13 @@ def _by_chance(one: RunResult) -> bool:
     return one.clock != "virtual" or _says_noise(one.config["pool"])
 
 
+_CHANCE = ("noise_sigma", "noise_tail", "unit_sigma")
+"""Fields of devices that bring chance into their times."""
+
+
 def _says_noise(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(
-            (key.startswith("noise") and key != "noise_seed" and bool(one)) or _says_noise(one)
-            for key, one in value.items()
-        )
+        return any((key in _CHANCE and bool(one)) or _says_noise(one) for key, one in value.items())
     return isinstance(value, list | tuple) and any(map(_says_noise, value))
 
 

@@ -9,7 +9,10 @@ from typing import Any
 
 from pipeline.experiment.result import RunResult
 
-_LEFT_OUT = ("point", "varied", "stages", "drawn", "response_curve_ns", "config", "why", "clock")
+_LEFT_OUT = (
+    *("point", "varied", "stages", "drawn", "response_curve_ns", "courses", "pace_at_ns"),
+    *("pace_per_s", "config", "why", "clock"),
+)
 _TIMED = ("_ns", "_per_s", "speed_up", "cpu_share")
 
 

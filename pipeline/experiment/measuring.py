@@ -24,6 +24,7 @@ from pipeline.experiment.times import Items, Repeat, StageTimes
 from pipeline.host import Result
 from pipeline.observing import StageTrace
 from pipeline.runner import PipelinedModelRunner
+from pipeline.timeline import SharedTime
 
 _DISTINCT_INPUTS = 4
 """Random inputs made per run; items take turns, because making one costs more than pushing it."""
@@ -66,11 +67,14 @@ def measure(
     """
     configs = seeded(pool, experiment.seed, repeat)
     found = _Counted(experiment.inferences if offsets is None else len(offsets))
+    together = len(pipelines) > 1 and any(map(shares, configs))
+    shared = SharedTime() if together else None
     with DevicePool(configs) as devices, ExitStack() as stack:
-        runners = _runners(experiment, devices.devices, pipelines, found.wanted, stack)
+        runners = _runners(experiment, devices.devices, pipelines, found.wanted, shared, stack)
         inputs = _inputs(runners[0].inputs, experiment.seed)
         try:
-            _run(experiment, runners, inputs, offsets, found, configs[0].clock == "virtual")
+            virtual = configs[0].clock == "virtual"
+            _run(experiment, runners, inputs, offsets, found, shared, virtual)
         except EdgeTpuError as error:
             found.broken = str(error).split(". ")[0]  # what follows is advice to programs
             for runner in runners:
@@ -95,9 +99,17 @@ def measure(
 
 def _stage_times(copy: int, stage: StageTrace, warmup: int) -> StageTimes:
     records = [one for one in stage.records if one.item >= warmup and not one.outcome]
-    rows = [(r.item - warmup, r.start_ns, r.finish_ns, r.depart_ns, r.cpu_ns) for r in records]
-    columns = np.array(rows, np.int64).reshape(len(rows), 5).T
-    return StageTimes(copy, stage.segment, stage.device, *columns)
+    rows = [
+        (r.item - warmup, r.start_ns, r.finish_ns, r.depart_ns, r.cpu_ns, r.wait_shared_ns)
+        for r in records
+    ]
+    number, start, finish, depart, cpu, shared = np.array(rows, np.int64).reshape(len(rows), 6).T
+    before = [one for one in stage.records if one.item < warmup and not one.outcome]
+    warm = np.array([(r.start_ns, r.finish_ns, r.cpu_ns) for r in before], np.int64)
+    warm_up = warm.reshape(len(before), 3)
+    return StageTimes(
+        copy, stage.segment, stage.device, number, start, finish, depart, cpu, shared, warm_up
+    )
 
 
 def seeded(pool: PoolConfig, seed: int, repeat: int) -> list[DeviceConfig]:
@@ -106,11 +118,17 @@ def seeded(pool: PoolConfig, seed: int, repeat: int) -> list[DeviceConfig]:
     return [replace(config, noise_seed=config.noise_seed + step) for config in pool.devices]
 
 
+def shares(config: DeviceConfig) -> bool:
+    """Whether a device shares something with others."""
+    return config.shared_link is not None or config.host_ns_per_stage > 0
+
+
 def _runners(
     experiment: Experiment,
     devices: Sequence[Device],
     pipelines: Sequence[Assigned],
     wanted: int,
+    shared: SharedTime | None,
     stack: ExitStack,
 ) -> list[PipelinedModelRunner]:
     spares = devices[len(devices) - experiment.spares :]
@@ -128,6 +146,7 @@ def _runners(
                 item_deadline_s=experiment.item_deadline_s,
                 on_error=experiment.on_error,
                 trace=remembered,
+                shared_time=shared,
             )
         )
         for index, one in enumerate(pipelines)
@@ -140,11 +159,14 @@ def _run(
     inputs: Iterator[dict[str, Tensor]],
     offsets: Offsets | None,
     found: _Counted,
+    shared: SharedTime | None,
     virtual: bool,
 ) -> None:
     last_ns = 0
-    for runner in runners:
+    for copy, runner in enumerate(runners):
         for number in range(experiment.warmup):
+            if shared is not None:
+                shared.turn(copy)
             runner.push(next(inputs), ready_ns=last_ns if virtual else None)
             result = _popped(runner)
             if result.error is None:
@@ -168,7 +190,10 @@ def _run(
             given.append(ready_ns)
             if not virtual and (wait_ns := ready_ns - time.monotonic_ns()) > 0:
                 time.sleep(wait_ns / 1e9)
-            runners[number % len(runners)].push(next(inputs), ready_ns=ready_ns)
+            copy = number % len(runners)
+            if shared is not None:
+                shared.turn(copy)
+            runners[copy].push(next(inputs), ready_ns=ready_ns)
 
     with ThreadPoolExecutor(1, "experiment feeder") as thread:
         pushing = thread.submit(push)

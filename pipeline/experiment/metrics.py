@@ -30,7 +30,8 @@ class StageResult:
     """One stage over all repeats: per item, in ns; ``utilization`` is its device's busy share.
 
     ``wait_ns`` is from leaving the stage before (or from when the item was there) to the start,
-    ``blocked_ns`` from the end to when there was room downstream.
+    ``blocked_ns`` from the end to when there was room downstream, ``shared_ns`` what is between
+    start and end, beside ``latency_ns``, because others used what devices share.
     """
 
     copy: int
@@ -40,6 +41,7 @@ class StageResult:
     wait_ns: int
     blocked_ns: int
     utilization: float
+    shared_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def stages_of(repeats: Sequence[Repeat], *, queued: bool) -> tuple[StageResult, 
             own = items.copy == copy
             before[copy] = _by_number(items.number[own], items.ready_ns[own])
         for stage in repeat.stages:
-            busy = int((stage.finish_ns - stage.start_ns).sum())
+            busy, shared = int(stage.busy_ns.sum()), int(stage.shared_ns.sum())
             blocked = int((stage.depart_ns - stage.finish_ns).sum())
             earlier = _looked_up(before.get(stage.copy), stage.number, stage.start_ns)
             wait = int(np.maximum(0, stage.start_ns - earlier).sum())
@@ -122,8 +124,8 @@ def stages_of(repeats: Sequence[Repeat], *, queued: bool) -> tuple[StageResult, 
             share = min(1.0, busy / span) if span > 0 else 0.0
             place = (stage.copy, stage.segment)
             names.setdefault(place, {})[stage.device] = None
-            total = sums.setdefault(place, np.zeros(5))
-            total += (len(stage.number), busy, wait, blocked, share)
+            total = sums.setdefault(place, np.zeros(6))
+            total += (len(stage.number), busy, wait, blocked, shared, share)
     return tuple(
         StageResult(
             copy,
@@ -133,8 +135,9 @@ def stages_of(repeats: Sequence[Repeat], *, queued: bool) -> tuple[StageResult, 
             round(wait / count) if count else 0,
             round(blocked / count) if count else 0,
             share / len(repeats),
+            round(shared / count) if count else 0,
         )
-        for (copy, segment), (count, busy, wait, blocked, share) in sorted(
+        for (copy, segment), (count, busy, wait, blocked, shared, share) in sorted(
             (place, total.tolist()) for place, total in sums.items()
         )
     )
@@ -159,7 +162,7 @@ def _looked_up(values: Times | None, number: Times, otherwise: Times) -> Times:
 def cpu_share_of(repeats: Sequence[Repeat]) -> float:
     """Share of all stages' busy time that is the host's CPU's."""
     stages = [stage for repeat in repeats for stage in repeat.stages]
-    busy = sum(int((stage.finish_ns - stage.start_ns).sum()) for stage in stages)
+    busy = sum(int(stage.busy_ns.sum()) for stage in stages)
     return sum(int(stage.cpu_ns.sum()) for stage in stages) / busy if busy else 0.0
 
 

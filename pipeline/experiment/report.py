@@ -81,6 +81,7 @@ def _table(results: Sequence[RunResult]) -> str:
         ("p99", lambda one: _ms(one.response_p99_ns)),
         ("speed-up", lambda one: "-" if one.speed_up is None else f"{one.speed_up:.2f}x"),
         ("slowest", lambda one: _ms(one.bottleneck_ns)),
+        ("mJ", _millijoules),
         ("p50", lambda one: _ms(one.response_p50_ns)),
         ("alone", lambda one: _ms(one.latency_alone_ns)),
         ("gap", lambda one: _ms(one.gap_ns)),
@@ -179,6 +180,11 @@ def likely_of(one: RunResult) -> str:
     low, high = figure / one.model_factor, figure * one.model_factor
     unit = " ms" if one.paced else "/s"
     return f"{low:.0f}-{high:.0f}{unit}" if low >= 100 else f"{_rate(low)}-{_rate(high)}{unit}"
+
+
+def _millijoules(one: RunResult) -> str:
+    joules = one.joules_per_inference
+    return "-" if joules is None else f"{1000 * joules:.3g}"
 
 
 def _half_width(one: RunResult) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.describing import UNPACED, Goal, Point
 from pipeline.experiment.cuts import SegmentedModel
+from pipeline.experiment.history import Course, courses_of, joules_of, pace_of
 from pipeline.experiment.metrics import (
     PERCENTILES,
     Drawn,
@@ -49,7 +50,12 @@ class RunResult:
     out, ``failed`` ones came out as errors, ``replayed`` ones were computed again, ``late`` ones
     had a response time above the deadline (``None`` where there is none).
     ``model_factor`` (virtual clock only) says how far off the device model is: four of five real
-    latencies lie within the figure divided and multiplied by it.  ``verdict`` is ``VALID`` or
+    latencies lie within the figure divided and multiplied by it.
+    ``joules_per_inference`` is the energy of the devices per item that came out, idling included,
+    ``inferences_per_joule`` its inverse; the limits hold what is not known of powers and, on the
+    virtual clock, the model's error.  ``courses`` are what devices with heat or a changing clock
+    went through in the first repeat, ``pace_per_s`` the items leaving then, each over the stretch
+    up to its ``pace_at_ns``.  ``verdict`` is ``VALID`` or
     ``INVALID``, with ``why`` (also where it is ``VALID`` by less than the model's error); ``None``
     where there is no goal and nothing broke.
     """
@@ -93,6 +99,10 @@ class RunResult:
     replayed: int
     late: int | None
     model_factor: float | None
+    joules_per_inference: float | None
+    joules_per_inference_low: float | None
+    joules_per_inference_high: float | None
+    inferences_per_joule: float | None
     verdict: str | None
     why: tuple[str, ...]
     throughputs_per_s: tuple[float, ...]
@@ -101,6 +111,9 @@ class RunResult:
     stages: tuple[StageResult, ...]
     response_curve_ns: tuple[int, ...]
     drawn: tuple[Drawn, ...]
+    courses: tuple[Course, ...]
+    pace_at_ns: tuple[int, ...]
+    pace_per_s: tuple[float, ...]
     config: dict[str, Any]
 
     @property
@@ -120,6 +133,7 @@ class RunResult:
         }
         plain["stages"] = tuple(StageResult(**one) for one in values["stages"])
         plain["drawn"] = tuple(Drawn(**one) for one in values["drawn"])
+        plain["courses"] = tuple(Course.from_dict(one) for one in values["courses"])
         return RunResult(**plain)
 
 
@@ -145,6 +159,10 @@ def evaluate(
     means = tuple(stage.latency_ns for stage in stages)
     configs = point.pool.devices
     virtual = configs[0].clock == "virtual"
+    factor = 1 + max(c.attached_to.spread for c in configs) if virtual else None
+    joules = joules_of(repeats, point.pool)
+    courses = courses_of(repeats[0], point.pool)
+    pace = pace_of(repeats[0].items) if courses else ()
     lost = sum(repeat.wanted - len(repeat.items) - repeat.failed for repeat in repeats)
     result = RunResult(
         point=index,
@@ -182,7 +200,11 @@ def evaluate(
         failed=sum(repeat.failed for repeat in repeats),
         replayed=sum(repeat.replayed for repeat in repeats),
         late=None if limit_ns is None else int((responses > limit_ns).sum()),
-        model_factor=1 + max(c.attached_to.spread for c in configs) if virtual else None,
+        model_factor=factor,
+        joules_per_inference=joules.likely if joules else None,
+        joules_per_inference_low=joules.low / (factor or 1) if joules else None,
+        joules_per_inference_high=joules.high * (factor or 1) if joules else None,
+        inferences_per_joule=1 / joules.likely if joules and joules.likely else None,
         verdict=None,
         why=(),
         throughputs_per_s=tuple(rates),
@@ -191,6 +213,9 @@ def evaluate(
         stages=stages,
         response_curve_ns=curve_of(responses),
         drawn=drawn_of(repeats[0]),
+        courses=courses,
+        pace_at_ns=tuple(at_ns for at_ns, _ in pace),
+        pace_per_s=tuple(per_s for _, per_s in pace),
         config=point.resolved,
     )
     return _judged(result, point, repeats)

@@ -173,8 +173,13 @@ def _cut(
             compute="none",
             noise_sigma=0.0,
             noise_seed=0,
+            noise_tail=0.0,
+            unit_sigma=0.0,
+            heat=None,
+            clock_changes=(),
             faults=(),
             cpu_affinity=None,
+            exclusive=False,
         )
         for device in devices
     ]

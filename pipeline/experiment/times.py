@@ -6,7 +6,7 @@ All times are nanoseconds on the devices' clock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,9 @@ class StageTimes:
     """Measured items in one stage of one copy, those that were inferred there, in their order.
 
     ``number`` counts as :class:`Items` does; ``cpu_ns`` is the part between start and finish that
-    the host's CPU took for operators that are not mapped.
+    the host's CPU took for operators that are not mapped, ``shared_ns`` the part that others made
+    it wait for what devices share.  ``warm_up`` has a row of start, finish and CPU time for what
+    the stage inferred before, where that is known.
     """
 
     copy: int
@@ -54,6 +56,13 @@ class StageTimes:
     finish_ns: Times
     depart_ns: Times
     cpu_ns: Times
+    shared_ns: Times
+    warm_up: Times = field(default_factory=lambda: np.empty((0, 3), np.int64))
+
+    @property
+    def busy_ns(self) -> Times:
+        """How long each took by itself."""
+        return self.finish_ns - self.start_ns - self.shared_ns
 
 
 @dataclass(frozen=True)

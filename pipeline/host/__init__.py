@@ -11,7 +11,9 @@ from pipeline.host.pump import Pump
 from pipeline.host.pushed import TURNED_OFF, Pushed
 from pipeline.host.result import OnError, Result
 from pipeline.host.sink import Sink
+from pipeline.host.snapshots import snapshot
 from pipeline.host.source import Source
+from pipeline.host.timing import Timekeeper
 from pipeline.host.wake_pipe import WakePipe
 
 __all__ = [
@@ -24,8 +26,10 @@ __all__ = [
     "Result",
     "Sink",
     "Source",
+    "Timekeeper",
     "Waiting",
     "WakePipe",
     "claiming",
+    "snapshot",
     "wait_for_calls",
 ]

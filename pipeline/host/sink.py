@@ -27,6 +27,7 @@ from pipeline.host.pushed import TURNED_OFF, Pushed
 from pipeline.host.recycling import Copies
 from pipeline.host.result import OnError, Result
 from pipeline.host.source import Source
+from pipeline.host.timing import Timekeeper
 
 
 class Sink:
@@ -45,11 +46,13 @@ class Sink:
         limit: int | None,
         wake: Callable[[], None],
         on_error: OnError = "raise",
+        timekeeper: Timekeeper | None = None,
     ) -> None:
         """``consumers`` by rising maker, the last stage's last.
 
         ``device_name`` gives the device of a segment in a generation; ``source`` is the other end
-        of the pipeline; ``wake`` stirs the pump.
+        of the pipeline; ``wake`` stirs the pump; ``timekeeper`` knows better than the rings when
+        items entered and left.
         """
         self._arrivals = Arrivals(consumers)
         made_by = {
@@ -63,6 +66,7 @@ class Sink:
         self._limit = limit
         self._wake = wake
         self.on_error = on_error
+        self._timekeeper = timekeeper
         self._done = Changed()
         self._lanes: set[weakref.ref[Lane]] = set()
         self._stopped: InferenceError | None = None
@@ -233,7 +237,7 @@ class Sink:
         if self._expecting():
             self._arrivals.look()
             try:
-                while (items := self._arrivals.receive()) is not None:
+                while self._due() and (items := self._arrivals.receive()) is not None:
                     self._take(items)
             except EndOfChannel:
                 self._ended = True
@@ -266,6 +270,9 @@ class Sink:
     def _expecting(self) -> bool:
         return not (self._ended or self.gone or self._cancelled or self._closed)
 
+    def _due(self) -> bool:
+        return self._timekeeper is None or self._timekeeper.due()
+
     def _living(self) -> list[Lane]:
         lanes = [reference() for reference in tuple(self._lanes)]
         return [lane for lane in lanes if lane is not None]
@@ -279,10 +286,14 @@ class Sink:
         item = items[0] if len(items) == 1 else joined(items)
         pushed = self._source.flight.popleft()
         lane = pushed.lane()
+        ready_ns = item.ready_ns
+        if self._timekeeper is not None:
+            times = self._timekeeper.times_of(item.item_id, pushed.ready_ns)
+            item.entry_ns, item.ready_ns = times
         result: Result | None = None
         if lane is not None and not lane.over and self._stopped is None:
             result = self._result(item, items, pushed)
-        self._arrivals.finish(item.ready_ns)
+        self._arrivals.finish(ready_ns)
         if lane is None or result is None:
             return
         lane.deliver(result)

@@ -42,6 +42,8 @@ class StageCounters:
     ``wait_input_ns`` adds up how long the device idled between two items, ``wait_output_ns`` how
     long it held a finished one because there was no room downstream.  ``overruns`` counts items
     for which the host took longer than the modelled latency (realtime clock only).
+    ``wait_shared_ns`` is how much longer than alone its inferences took because of what devices
+    share; no stage knows, the host says it.
     """
 
     item_in_work: int = -1
@@ -67,6 +69,7 @@ class StageCounters:
     streaming_ns: int = 0
     output_ns: int = 0
     cpu_ns: int = 0
+    wait_shared_ns: int = 0
 
     def add(self, timing: Timing) -> int:
         """Count an inference; gives its latency."""
@@ -151,9 +154,10 @@ class StatisticsPage:
         """How many questions were answered."""
         return self._words[_ANSWERS_WORD]
 
-    def store(self, counters: StageCounters) -> None:
+    def store(self, counters: StageCounters, start_ns: int | None = None) -> None:
         """Show the counters; no item is in work now.
 
+        ``start_ns`` is when the item just counted began, which traced pages record.
         Two copies take turns, so that one is whole even if the stage dies while writing.
         """
         stored = self.stored = self.stored + 1

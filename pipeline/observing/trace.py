@@ -37,6 +37,7 @@ class ItemRecord:
     and ``depart_ns`` it held the outputs for lack of room downstream.  ``outcome`` is 0 if the
     item was inferred, 1 if it failed here and 2 if it had failed before and was passed on.
     ``host_execute_ns`` is how long the host took to compute what the device took the rest for.
+    ``wait_shared_ns`` is what is between start and finish because of what devices share.
     """
 
     item: int
@@ -56,6 +57,7 @@ class ItemRecord:
     streaming_ns: int
     output_ns: int
     cpu_ns: int
+    wait_shared_ns: int = 0
 
 
 _RECORD = struct.Struct(f"<{len(fields(ItemRecord))}q")
@@ -109,7 +111,7 @@ class TracedPage(StatisticsPage):
         self._item = item
         self._begin_ns = time.monotonic_ns()
 
-    def store(self, counters: StageCounters) -> None:
+    def store(self, counters: StageCounters, start_ns: int | None = None) -> None:
         """Show the counters and record the item they just counted."""
         super().store(counters)
         now, before = counters, self._before
@@ -118,8 +120,9 @@ class TracedPage(StatisticsPage):
         depart_ns = now.last_depart_ns
         finish_ns = depart_ns - (now.wait_output_ns - before.wait_output_ns)
         wait_input_ns = now.wait_input_ns - before.wait_input_ns
-        first = before.items + before.failed_items + before.passed_items == 0
-        start_ns = now.first_start_ns if first else before.last_depart_ns + wait_input_ns
+        if start_ns is None:  # nobody knows any more: it died with the stage that did it
+            first = before.items + before.failed_items + before.passed_items == 0
+            start_ns = now.first_start_ns if first else before.last_depart_ns + wait_input_ns
         failed = now.failed_items > before.failed_items
         passed = now.passed_items > before.passed_items
         record = (
@@ -134,6 +137,7 @@ class TracedPage(StatisticsPage):
             now.host_ns - before.host_ns,
             now.overrun_ns - before.overrun_ns,
             *(getattr(now, name) - getattr(before, name) for name in _TIMING),
+            0,
         )
         slot = self._written % self._capacity
         _RECORD.pack_into(self._mapping, _FIRST_OFFSET + slot * _RECORD.size, *record)

@@ -6,6 +6,7 @@ stage implies, which the host works out.
 
 from __future__ import annotations
 
+from pipeline.stages.demands import Demand, DemandConfig, DemandRing, Phase, phases_of, ring_slots
 from pipeline.stages.program import ProgramConfig, Repeat, stage_main
 from pipeline.stages.recovery import Losses, item_lost, runnable
 from pipeline.stages.routes import SOURCE, RoutePlan, StageTensors, plan_routes
@@ -14,7 +15,11 @@ from pipeline.stages.state import create_state_memory
 
 __all__ = [
     "SOURCE",
+    "Demand",
+    "DemandConfig",
+    "DemandRing",
     "Losses",
+    "Phase",
     "ProgramConfig",
     "Repeat",
     "RoutePlan",
@@ -22,7 +27,9 @@ __all__ = [
     "StageTensors",
     "create_state_memory",
     "item_lost",
+    "phases_of",
     "plan_routes",
+    "ring_slots",
     "runnable",
     "stage_main",
 ]

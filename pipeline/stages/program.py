@@ -25,6 +25,7 @@ from devices.process import SafeLogger, add_log_fields
 from pipeline.channels import Consumer, Producer, SharedMemoryConsumer, SharedMemoryProducer
 from pipeline.errors import PeerDied
 from pipeline.observing import StatisticsPage, open_page
+from pipeline.stages.demands import Demands
 from pipeline.stages.stage import DeviceTime, Stage, StageConfig, Stopped
 from pipeline.stages.state import HiddenState, KeptState, State
 
@@ -36,8 +37,8 @@ class ProgramConfig:
     """The stages of one device, in the order of their segments.
 
     The descriptors come in this order, stage after stage: the statistics page, the memory of its
-    state if that is kept, then those of each input channel's consumer, then those of each output
-    channel's producer.
+    state if that is kept, its ring of demands if devices share something, then those of each input
+    channel's consumer, then those of each output channel's producer.
     """
 
     stages: tuple[StageConfig, ...]
@@ -73,6 +74,10 @@ def stage_main(context: ProgramContext) -> None:
                 closing.callback(state.close)
             elif stage.state_bytes is None:
                 state = HiddenState(stage.segment)
+            demands: Demands | None = None
+            if stage.demands is not None:
+                demands = Demands(next(descriptors), stage.demands)
+                closing.callback(demands.close)
             consumers: list[Consumer] = []
             for spec in stage.inputs:
                 taken = next(descriptors), next(descriptors), next(descriptors)
@@ -85,7 +90,17 @@ def stage_main(context: ProgramContext) -> None:
                 closing.callback(producers[-1].close)
             ends += [*consumers, *producers]
             stages.append(
-                Stage(context, stage, consumers, producers, page, state, device_time, stopping)
+                Stage(
+                    context,
+                    stage,
+                    consumers,
+                    producers,
+                    page,
+                    state,
+                    device_time,
+                    stopping,
+                    demands,
+                )
             )
         positions = [stage.resume() for stage in stages]
         listener = _Listener(context, ends, pages[0], stopping)

@@ -37,6 +37,7 @@ from devices.errors import EdgeTpuError, TensorError
 from pipeline.channels import ChannelSpec, Consumer, Failure, Item, Producer, Slot
 from pipeline.errors import EndOfChannel, WrongAnswer
 from pipeline.observing import StatisticsPage
+from pipeline.stages.demands import DemandConfig, Demands
 from pipeline.stages.ends import Outgoing, incoming, outgoing
 from pipeline.stages.recovery import resumption
 from pipeline.stages.routes import SOURCE
@@ -49,10 +50,10 @@ _now_ns = time.monotonic_ns
 class StageConfig:
     """What a stage is told: its place, its executable on the chip, and its channels.
 
-    ``state_bytes`` is as in :class:`~devices.device.Loaded`.
-    ``generation`` counts the devices the segment had before.  ``condemned`` is an item that is
-    to fail without being computed, and why.  With ``verify``, outputs are checked against the
-    chip's checksum of them.
+    ``state_bytes`` is as in :class:`~devices.device.Loaded`.  ``generation`` counts the devices the
+    segment had before.  ``condemned`` is an item that is to fail without being computed, and why.
+    With ``verify``, outputs are checked against the chip's checksum of them.  ``demands`` is for
+    devices that share something.
     """
 
     segment: int
@@ -64,6 +65,7 @@ class StageConfig:
     verify: bool = False
     trace_items: int = 0
     state_bytes: int | None = 0
+    demands: DemandConfig | None = None
 
 
 @dataclass
@@ -90,6 +92,7 @@ class Stage:
         state: State | None,
         device_time: DeviceTime,
         stopping: threading.Event,
+        demands: Demands | None = None,
     ) -> None:
         self._chip = context.chip
         self._chip_lock = context.chip_lock
@@ -102,16 +105,17 @@ class Stage:
         self._outgoing = outgoing(producers)
         self._page = page
         self._state = state
+        self._demands = demands
         self._counters = page.counters()
         self._time = device_time
         self._stopping = stopping
         self._realtime = context.chip.clock == "realtime"
         self._synthetic = context.chip.compute == "none"
+        self._starts_at = getattr(context.chip, "starts_at", None)
         self._digest = getattr(context.chip, "digest", None) if config.verify else None
         self._condemned = -1 if config.condemned is None else config.condemned[0]
         self._enters = all(consumer.spec.maker == SOURCE for consumer in consumers)
-        self._input_bytes = _size_bytes(config.inputs)
-        self._output_bytes = _size_bytes(config.outputs)
+        self._input_bytes, self._output_bytes = map(_size_bytes, (config.inputs, config.outputs))
         self._ahead: tuple[Outgoing, Item] | None = None
 
     def summary(self) -> str:
@@ -185,7 +189,7 @@ class Stage:
         elif self._state is not None and self._state.lost is not None:
             failure = self._failed(self._state.lost)
         else:
-            latency_ns, failure = self._execute(item)
+            latency_ns, failure = self._execute(item, start_ns)
         finish_ns = start_ns
         if latency_ns >= 0:
             finish_ns += latency_ns
@@ -199,7 +203,7 @@ class Stage:
         if failure is None:
             failure = self._fetch(slot)
             if failure is _AGAIN:
-                again_ns, failure = self._once_more(item, slot)
+                again_ns, failure = self._once_more(item, slot, finish_ns)
                 latency_ns += again_ns
                 finish_ns += again_ns
                 depart_ns = max(depart_ns, finish_ns)
@@ -208,14 +212,12 @@ class Stage:
         if recorded is not None:  # what some readers were told holds for all
             depart_ns, entry_ns = recorded.ready_ns, recorded.entry_ns
             finish_ns = min(finish_ns, depart_ns)
+        if self._demands is not None:
+            self._demands.keep(item_id, anew=recorded is None)
         ready_ns = self._wait_until(item_id, depart_ns) if self._realtime else depart_ns
         if failure is None:
-            outgoing.commit(
-                item_id,
-                ready_ns=ready_ns,
-                entry_ns=entry_ns,
-                synthetic=self._synthetic or item.synthetic,
-            )
+            synthetic = self._synthetic or item.synthetic
+            outgoing.commit(item_id, ready_ns=ready_ns, entry_ns=entry_ns, synthetic=synthetic)
         else:
             outgoing.fail(item_id, failure, ready_ns=ready_ns, entry_ns=entry_ns)
 
@@ -230,15 +232,17 @@ class Stage:
         if latency_ns >= 0:
             page.count(latency_ns)
         self._incoming.release(depart_ns)
-        page.store(counters)  # last: until then its neighbours may have to be told
+        page.store(counters, start_ns)  # last: until then its neighbours may have to be told
 
-    def _execute(self, item: Item) -> tuple[int, Failure | None]:
+    def _execute(self, item: Item, start_ns: int) -> tuple[int, Failure | None]:
         """Run the inference: its latency, or -1 and why it failed."""
         counters, page = self._counters, self._page
         began_ns = _now_ns()
         page.begin(item.item_id, began_ns)
         try:
             with self._chip_lock:
+                if self._starts_at is not None:
+                    self._starts_at(start_ns)
                 timing = self._chip.execute(self._handle, item.tensors)
         except Exception as error:
             self._take_back()
@@ -246,6 +250,8 @@ class Stage:
         counters.host_ns += _now_ns() - began_ns
         page.depends()
         counters.input_bytes += self._input_bytes
+        if self._demands is not None:
+            self._demands.add(timing)
         return counters.add(timing), None
 
     def _fetch(self, slot: Slot) -> Failure | None:
@@ -272,14 +278,14 @@ class Stage:
         self._counters.output_bytes += self._output_bytes
         return None
 
-    def _once_more(self, item: Item, slot: Slot) -> tuple[int, Failure | None]:
+    def _once_more(self, item: Item, slot: Slot, start_ns: int) -> tuple[int, Failure | None]:
         """A wrong answer may be a slip: ask again, and if it is wrong again, leave this device."""
         if not self._take_back():
             raise WrongAnswer(
                 f"Device {self._chip.name!r} answered nonsense for item {item.item_id} of segment "
                 f"{self._segment}, and cannot be asked again: its state is hidden."
             )
-        latency_ns, failure = self._execute(item)
+        latency_ns, failure = self._execute(item, start_ns)
         self._counters.items -= failure is None  # the same item: counted once
         if failure is None:
             failure = self._fetch(slot)

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from devices.device import Device, Loaded, ProgramHandle
+from devices.device import Device, Loaded, ProgramHandle, Sharing
 from devices.errors import DeviceError
 from devices.nursery import import_early
 from pipeline.channels import ChannelDescriptors, ChannelSpec, create_channel, published_count
 from pipeline.observing import StatisticsPage, create_page, open_page
 from pipeline.stages import (
     SOURCE,
+    DemandConfig,
+    DemandRing,
     Losses,
     ProgramConfig,
     Repeat,
@@ -30,6 +32,7 @@ from pipeline.stages import (
     StageConfig,
     create_state_memory,
     item_lost,
+    ring_slots,
     runnable,
     stage_main,
 )
@@ -69,8 +72,19 @@ class Seat:
 class Seating:
     """The seats of a pipeline, its channels and its statistics pages."""
 
-    def __init__(self, plan: RoutePlan, *, verify: bool, trace_items: int, on_exit: OnExit) -> None:
-        """Open everything; :meth:`close_ends` and :meth:`close_memory` release it."""
+    def __init__(
+        self,
+        plan: RoutePlan,
+        *,
+        verify: bool,
+        trace_items: int,
+        links: Mapping[str, int] | None,
+        on_exit: OnExit,
+    ) -> None:
+        """Open everything; :meth:`close_ends` and :meth:`close_memory` release it.
+
+        ``links`` are the numbers of links that devices share; ``None`` if they share nothing.
+        """
         self.plan = plan
         self.seats: list[Seat] = []
         self._verify = verify
@@ -81,6 +95,11 @@ class Seating:
         self._device_names: dict[tuple[int, int], str] = {}
         self.pages: list[StatisticsPage] = []
         self._page_memories: list[int] = []
+        self._links: Mapping[str, int] = links or {}
+        self.rings: list[DemandRing] = []
+        """Of demands, where devices share something; by segment."""
+        self._ring_memories: list[int] = []
+        self._demand_slots = 0 if links is None else ring_slots(plan.channels)
         self._state_memories: dict[int, int] = {}
         try:
             for spec in plan.channels:
@@ -89,6 +108,10 @@ class Seating:
             for _ in range(plan.num_stages):
                 self._page_memories.append(create_page(trace_items))
                 self.pages.append(open_page(os.dup(self._page_memories[-1]), trace_items))
+                if self._demand_slots:
+                    self._ring_memories.append(DemandRing.create(self._demand_slots))
+                    memory = os.dup(self._ring_memories[-1])
+                    self.rings.append(DemandRing(memory, self._demand_slots))
         except BaseException:
             self.close_ends()
             self.close_memory()
@@ -126,6 +149,7 @@ class Seating:
                     verify=self._verify,
                     trace_items=self._trace_items,
                     state_bytes=executable.state_bytes,
+                    demands=self._demands_on(device),
                 )
             )
             self.pages[segment].begin(-1, time.monotonic_ns() + START_NS)
@@ -135,6 +159,8 @@ class Seating:
                 if segment not in self._state_memories:
                     self._state_memories[segment] = create_state_memory(executable.state_bytes)
                 given.append(self._state_memories[segment])
+            if self._demand_slots:
+                given.append(self._ring_memories[segment])
             for spec in inputs:
                 given += self._channels[spec].consumer
             for spec in outputs:
@@ -237,6 +263,13 @@ class Seating:
             room.append(released + self._channels[spec].ahead)
         return runnable(next_item, available, room)
 
+    def _demands_on(self, device: Device) -> DemandConfig | None:
+        if not self._demand_slots:
+            return None
+        sharing = getattr(device, "sharing", Sharing())
+        link = -1 if sharing.link is None else self._links[sharing.link]
+        return DemandConfig(self._demand_slots, link, sharing.host_ns_per_stage)
+
     def _published(self, spec: ChannelSpec) -> int:
         return published_count(self._channels[spec].memory, spec)
 
@@ -249,11 +282,15 @@ class Seating:
         """Close the rest."""
         for page in self.pages:
             page.close()
+        for ring in self.rings:
+            ring.close()
         for channel in self._channels.values():
             os.close(channel.memory)
-        for memory in (*self._page_memories, *self._state_memories.values()):
+        states = self._state_memories.values()
+        for memory in (*self._page_memories, *self._ring_memories, *states):
             os.close(memory)
         self._channels, self.pages, self._page_memories, self._state_memories = {}, [], [], {}
+        self.rings, self._ring_memories = [], []
 
 
 def _ignore(event: Any) -> None:

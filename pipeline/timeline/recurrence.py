@@ -21,7 +21,7 @@ to the nanosecond (``tests/pipeline/test_virtual_time.py``).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,9 @@ from pipeline.timeline.straight import departures
 
 Times = NDArray[np.int64]
 """Nanoseconds."""
+
+Latency = int | Callable[[int], int]
+"""Nanoseconds, or a function that gives them for the time at which an inference starts."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Recurrence:
         """Departures for latencies (a row per item) and arrivals without any pattern."""
         return departures(tuple(self.stages), tuple(self.exits), self.memory, latencies, ready)
 
-    def step(self, rows: list[list[int]], latencies: list[int], ready: int) -> None:
+    def step(self, rows: list[list[int]], latencies: Sequence[Latency], ready: int) -> None:
         """Add the departures of the next item to ``rows``, those of the items before it."""
         passed = len(rows)
         previous = rows[-1] if rows else None
@@ -121,7 +124,8 @@ class Recurrence:
             for maker in stage.makers:
                 if row[maker] > time:
                     time = row[maker]
-            time += latencies[index]
+            latency = latencies[index]
+            time += latency if isinstance(latency, int) else latency(time)
             for reader, slots in stage.readers:
                 if slots <= passed and rows[-slots][reader] > time:
                     time = rows[-slots][reader]

@@ -67,13 +67,13 @@ def simulate(
 
     Raises :class:`~devices.errors.ConfigError` if the arguments do not fit together.
     """
-    latencies = _times("latencies_ns", latencies_ns)
+    latencies = checked_times("latencies_ns", latencies_ns)
     if latencies.ndim not in (1, 2):
         raise ConfigError(
             f"latencies_ns has shape {latencies.shape}, but one latency per stage, or one row "
             "of them per item, is needed."
         )
-    ready = None if ready_ns is None else _times("ready_ns", ready_ns)
+    ready = None if ready_ns is None else checked_times("ready_ns", ready_ns)
     if items is None:
         if latencies.ndim == 2:
             items = len(latencies)
@@ -84,7 +84,7 @@ def simulate(
     recurrence = Recurrence(latencies.shape[-1], channels, devices)
     if ready is None and latencies.ndim == 1:
         departures, _ = regular(recurrence, latencies.tolist(), interval_ns, items)
-        return _timeline(
+        return timeline_of(
             recurrence, latencies, np.arange(items, dtype=np.int64) * interval_ns, departures
         )
     if ready is None:
@@ -96,7 +96,7 @@ def simulate(
         )
     per_item = np.broadcast_to(latencies, (items, latencies.shape[-1]))
     departures = recurrence.any_item(per_item, ready)
-    return _timeline(recurrence, latencies, ready, departures)
+    return timeline_of(recurrence, latencies, ready, departures)
 
 
 def steady_state(
@@ -113,14 +113,14 @@ def steady_state(
     that the input queue grows for ever, are regular nevertheless), the figures are averages over
     the second half of them.
     """
-    latencies = _times("latencies_ns", latencies_ns)
+    latencies = checked_times("latencies_ns", latencies_ns)
     recurrence = Recurrence(len(latencies), channels, devices)
     departures, period_items = regular(
         recurrence, latencies.tolist(), interval_ns, most_items, until_regular=True
     )
     items = len(departures)
     ready = np.arange(items, dtype=np.int64) * interval_ns
-    timeline = _timeline(recurrence, latencies, ready, departures)
+    timeline = timeline_of(recurrence, latencies, ready, departures)
     span = period_items or max(1, items // 2)
     exits = timeline.exit_ns
     return SteadyState(
@@ -130,7 +130,7 @@ def steady_state(
     )
 
 
-def _timeline(
+def timeline_of(
     recurrence: Recurrence, latencies: Times, ready: Times, departures: Times
 ) -> Timeline:
     """Everything else follows from the departures, for all items at once."""
@@ -160,7 +160,8 @@ def _timeline(
     )
 
 
-def _times(what: str, values: ArrayLike) -> Times:
+def checked_times(what: str, values: ArrayLike) -> Times:
+    """Whole nanoseconds from 0 on.  Raises ``ConfigError`` for others."""
     array = np.asarray(values)
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise ConfigError(f"{what} has dtype {array.dtype}, but whole nanoseconds are needed.")

@@ -26,7 +26,7 @@ For the first run with a real Edge TPU: docs/real-hardware.md.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the checks and tell; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = edgetpu_pipeline.parsed(_parser(), arguments)
     findings = []
     try:
         for finding in examination(

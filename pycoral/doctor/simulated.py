@@ -11,9 +11,9 @@ from compiler import compile_graph, read_graph
 from compiler.reading import read_source
 from devices import DevicePool
 from devices.apart import run_apart
+from devices.attached import VARIABLE, attached_devices
 from devices.coral import CoralRecord
 from devices.errors import EdgeTpuError
-from pycoral.attached_devices import VARIABLE, attached_devices
 from pycoral.doctor.finding import Finding, failed, ok
 from pycoral.doctor.machine import PROBE
 

@@ -20,16 +20,17 @@ import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from operator import index
+from typing import Any, NamedTuple, NoReturn, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.device import Device
 from pipeline.errors import InferenceError, PipelineBroken, PipelineClosed
 from pipeline.runner import PipelinedModelRunner as Pipeline
 from pycoral.described_tensors import described
-from pycoral.interpreter import NOT_READY, EdgeTpuInterpreter
+from pycoral.interpreter import NOT_READY
+from pycoral.pipeline.segments import check_chain, devices_of, is_ready, path_of
 
 TURNED_OFF = "Pipeline was turned off before."
 
@@ -63,15 +64,15 @@ class PipelinedModelRunner:
         """Start the pipeline.
 
         Args:
-            interpreters: from ``make_interpreter``, one for each segment, in the order of the
-                model, allocated.
+            interpreters: one for each segment, in the order of the model, allocated; from
+                ``make_interpreter``, or any TFLite interpreters with a delegate for the Edge TPU.
 
         Raises:
             ValueError: there is none, one runs on the CPU, or one needs a tensor that is neither
                 an input of the first nor an output of one before it.
         """
         self._interpreters = interpreters
-        self._inputs = _check_chain(interpreters)
+        self._inputs = check_chain(interpreters)
         self._state = threading.Condition()
         self._pipeline: Pipeline | None = None
         self._input_queue_size: int | None = None
@@ -88,7 +89,7 @@ class PipelinedModelRunner:
         """Give the interpreters as they were given."""
         return self._interpreters
 
-    def set_input_queue_size(self, size: int) -> None:
+    def set_input_queue_size(self, size: SupportsIndex) -> None:
         """Let at most ``size`` requests wait before the first segment; more make ``push`` wait.
 
         Raises:
@@ -100,7 +101,7 @@ class PipelinedModelRunner:
             self._input_queue_size = checked
             self._apply_queue_sizes()
 
-    def set_output_queue_size(self, size: int) -> None:
+    def set_output_queue_size(self, size: SupportsIndex) -> None:
         """Let at most ``size`` results wait for ``pop``; more hold up the last segment.
 
         Raises as :meth:`set_input_queue_size`.
@@ -215,8 +216,8 @@ class PipelinedModelRunner:
         that is made smaller lets a few more pass, while one that is made larger is exact.
         """
         self._pipeline = Pipeline(
-            [interpreter.model.path for interpreter in self._interpreters],
-            _one_each([interpreter.loaded.device for interpreter in self._interpreters]),
+            [path_of(interpreter) for interpreter in self._interpreters],
+            devices_of(self._interpreters),
             queue_size=_INNER_QUEUE_SIZE,
             input_queue_size=1,
             output_queue_size=1,
@@ -239,10 +240,8 @@ class PipelinedModelRunner:
             self._pipeline.set_output_queue_size(self._output_queue_size)
 
     def _first_not_ready(self) -> int | None:
-        for number, interpreter in enumerate(self._interpreters):
-            if interpreter.loaded is None:
-                return number
-        return None
+        ready = map(is_ready, self._interpreters)
+        return next((number for number, one in enumerate(ready) if not one), None)
 
     def _checked(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The arrays in the model's shapes, not copied."""
@@ -275,62 +274,13 @@ class PipelinedModelRunner:
         raise RuntimeError(self._failure)
 
 
-class _SecondFace:
-    """A device once more, for another segment of a pipeline that takes each device only once."""
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._device, name)
-
-
-def _one_each(devices: Sequence[Device]) -> list[Any]:
-    """The devices, told apart where several segments share one, as Google's runtime allows."""
-    faces: list[Any] = []
-    for number, device in enumerate(devices):
-        if any(device is other for other in devices[:number]):
-            _log.warning(
-                "segment %d shares device %s with an earlier one: its results are right, but "
-                "modelled times pretend that both run at once; open a device for each",
-                number,
-                device.name,
-            )
-            faces.append(_SecondFace(device))
-        else:
-            faces.append(device)
-    return faces
-
-
-def _queue_size(which: str, size: int) -> int:
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+def _queue_size(which: str, size: SupportsIndex) -> int:
+    if isinstance(size, bool) or not hasattr(size, "__index__") or (number := index(size)) < 0:
         raise TypeError(f"the {which} queue size is {size!r} and must be a whole number")
-    if size == 0:
+    if number == 0:
         raise ValueError(f"the {which} queue size is 0, and nothing could ever pass; use 1")
-    return size
+    return number
 
 
 def _segment_error(segment: int, cause: str) -> str:
     return f"Segment {segment} runner error: {cause}"
-
-
-def _check_chain(interpreters: Sequence[Any]) -> dict[str, tuple[Any, tuple[int, ...]]]:
-    """Check that each segment gets its inputs; gives dtype and shape of the model's inputs."""
-    if not interpreters:
-        raise ValueError("At least one interpreter expected")
-    for number, interpreter in enumerate(interpreters):
-        if not isinstance(interpreter, EdgeTpuInterpreter):
-            raise ValueError(
-                f"Interpreter {number} runs its model on the CPU; make each with make_interpreter "
-                "from a segment compiled for the Edge TPU"
-            )
-    inputs = {
-        details["name"]: (details["dtype"], tuple(int(n) for n in details["shape"]))
-        for details in interpreters[0].get_input_details()
-    }
-    available = set(inputs)
-    for number, interpreter in enumerate(interpreters):
-        if not available.issuperset(d["name"] for d in interpreter.get_input_details()):
-            raise ValueError(f"Interpreter {number} can not get its input tensors")
-        available.update(d["name"] for d in interpreter.get_output_details())
-    return inputs

@@ -2,7 +2,7 @@
 
 The devices are the real ones attached to the machine or, where there are none, simulated ones:
 four on USB, unless the environment variable ``EDGETPU_PIPELINE_DEVICES`` says otherwise, such as
-``usb:2,pcie:1``, ``none`` or the path of a YAML pool file.  See :mod:`pycoral.attached_devices`.
+``usb:2,pcie:1``, ``none`` or the path of a YAML pool file.  See :mod:`devices.attached`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.attached import VARIABLE, check_options
 from devices.chip import RUNTIME_VERSION, DeviceConfig
 from devices.coral import LIBRARY, survey
 from devices.errors import DeviceError
 from pycoral import raw_input
-from pycoral.attached_devices import VARIABLE
-from pycoral.delegate import EdgeTpuDelegate, check_options
+from pycoral.delegate import EdgeTpuDelegate
 from pycoral.edge_tpus import edge_tpus
 from pycoral.interpreter import EdgeTpuInterpreter
 from pycoral.interpreter_like import InterpreterLike

@@ -4,9 +4,9 @@
     scripts/checks/check_engines.py [--experiments 1000] [--seed 0]
 
 Each experiment is a random network in random segments and copies, with random queues, arrivals,
-noise, slow faults, warm-up and repeats.  It is run with `engine: processes` and with `engine:
-recurrence`; all figures of all points must be equal, to the nanosecond.  Exits with 1 at the first
-difference.
+noise, slow faults, warm-up and repeats, and with heat or with links and hosts that devices share.
+It is run with `engine: processes` and with `engine: recurrence`; all figures of all points must be
+equal, to the nanosecond.  Exits with 1 at the first difference.
 """
 
 from __future__ import annotations
@@ -51,6 +51,21 @@ def description(choice: random.Random, model: Path) -> dict[str, Any]:
         "factor": 3.0,
         "count": choice.choice([1, 4, None]),
     }
+    heat = {
+        "ambient_c": choice.choice([30, 60]),
+        "capacity_j_per_k": 1e-4,
+        "poll_s": 0.001,
+        "trip_c": [50, 70],
+    }
+    ageing = {
+        "heat": choice.choice([None, None, heat]),
+        "clock_changes": choice.choice([[], [{"at_s": 0.004, "clock_mhz": 125}]]),
+    }
+    sharing = {
+        "links": {"hub": {"bytes_per_ns": choice.choice([0.001, 0.05])}},
+        "shared_link": choice.choice([None, "hub"]),
+        "host_ns_per_stage": choice.choice([0, 0, 30_000, 245_000]),
+    }
     return {
         "models": str(model),
         "segments": choice.randint(1, 3),
@@ -65,8 +80,12 @@ def description(choice: random.Random, model: Path) -> dict[str, Any]:
         "seed": choice.randint(0, 4),
         "pool": {
             "noise_sigma": choice.choice([0, 0.1, 0.3]),
+            "noise_tail": choice.choice([0, 0.2]),
+            "unit_sigma": choice.choice([0, 0.1]),
+            "dfu": choice.choice([False, True]),
             "latency_scale": choice.choice([1, 1.7]),
             "faults": choice.choice([[], [slow]]),
+            **choice.choice([ageing, sharing]),
         },
     }
 

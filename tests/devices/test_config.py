@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from devices import ConfigError, DeviceConfig, Fault, PoolConfig, pool_config_from_mapping
-from devices.chip import HOSTS
+from devices.chip import HOSTS, ClockChange, Heat, SharedLink
 from devices.config import pool_config_from_text
 
 
@@ -45,6 +45,30 @@ def test_defaults_lists_counts_and_faults() -> None:
     assert pool_config_from_mapping(mapping, "x.yaml") == PoolConfig((usb, usb, pcie))
 
 
+def test_what_devices_go_through() -> None:
+    mapping = yaml.safe_load(
+        """
+        noise_tail: 0.01
+        heat: {ambient_c: 40}
+        devices:
+          - {unit_sigma: 0.05, power: {idle_w: 0.4, active_w: 1.5}}
+          - {heat: null, clock_changes: [{at_s: 1.5, clock_mhz: 250}]}
+          - {heat: {trip_c: [70.0, 80], poll_s: 1}}
+        """
+    )
+    heat = Heat(ambient_c=40)
+    assert pool_config_from_mapping(mapping, "x").devices == (
+        DeviceConfig(
+            noise_tail=0.01,
+            unit_sigma=0.05,
+            heat=heat,
+            power=(("active_w", 1.5), ("idle_w", 0.4)),
+        ),
+        DeviceConfig(noise_tail=0.01, clock_changes=(ClockChange(1.5, 250),)),
+        DeviceConfig(noise_tail=0.01, heat=Heat(trip_c=(70.0, 80), poll_s=1)),
+    )
+
+
 def test_a_number_of_devices_and_none_at_all() -> None:
     assert (
         pool_config_from_mapping({"devices": 3, "link": "pcie"}, "x").devices
@@ -59,9 +83,11 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         ([1], "x.yaml: found [1] and expected a mapping of keys to values"),
         (
             {"clocks": "virtual"},
-            "x.yaml: unknown key 'clocks'; the keys allowed are link, host, "
+            "x.yaml: unknown key 'clocks'; did you mean 'clock'? The keys "
+            "allowed are link, host, "
             "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
-            "faults, cpu_affinity, runtime_version, devices",
+            "noise_tail, unit_sigma, heat, power, clock_changes, faults, cpu_affinity, exclusive, "
+            "dfu, runtime_version, shared_link, host_ns_per_stage, links, devices",
         ),
         (
             {"devices": "many"},
@@ -79,9 +105,40 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         ),
         (
             {"devices": [{"nois": 1}]},
-            "x.yaml: devices[0]: unknown key 'nois'; the keys allowed are link, host, "
+            "x.yaml: devices[0]: unknown key 'nois'; did you mean 'noise_sigma'? The keys "
+            "allowed are link, host, "
             "host_constants, clock_mhz, clock, compute, latency_scale, noise_sigma, noise_seed, "
-            "faults, cpu_affinity, runtime_version, count",
+            "noise_tail, unit_sigma, heat, power, clock_changes, faults, cpu_affinity, exclusive, "
+            "dfu, runtime_version, shared_link, host_ns_per_stage, count",
+        ),
+        (
+            {"links": {"root": {"bytes_per_ns": 0.4}}, "shared_link": "hub"},
+            "x.yaml: devices[0]: shared_link is 'hub' and must be one of the pool's links, which "
+            "are root",
+        ),
+        (
+            {"links": {"root": {"bytes_per_ns": 0}}},
+            "x.yaml: links: bytes_per_ns of the link 'root' is 0 and must be a number from 1e-06 "
+            "to 1e+06, such as 0.4 (400 MB/s)",
+        ),
+        (
+            {"links": {"root": {"speed": 1}}},
+            "x.yaml: links.root: unknown key 'speed'; the keys allowed are bytes_per_ns",
+        ),
+        (
+            {"host_ns_per_stage": 0.5},
+            "x.yaml: devices[0]: host_ns_per_stage of a device is 0.5 and must be a whole number "
+            "from 0 to 10000000000, such as 245000 for threads of Python",
+        ),
+        (
+            {"host_ns_per_stage": 1, "devices": [{}, {"heat": {}}]},
+            "x.yaml: heat of a device and host_ns_per_stage stand in one pool, but a device whose "
+            "times depend on others does not know its own history; leave one of them out",
+        ),
+        (
+            {"host_ns_per_stage": 1, "clock": "realtime"},
+            "x.yaml: devices[0]: host_ns_per_stage of a device needs the virtual clock, for on the "
+            "clock 'realtime' devices do not wait for each other; leave one of them out",
         ),
         (
             {"compute": False},
@@ -165,12 +222,39 @@ def test_a_number_of_devices_and_none_at_all() -> None:
         (
             {"faults": [{"kind": "die", "at": 1, "when": 2}]},
             "x.yaml: devices[0].faults[0]: unknown key 'when'; the keys allowed are kind, at, "
-            "factor, count",
+            "factor, count, back_s",
         ),
         (
             {"faults": [{"kind": "melt", "at": 1}]},
             "x.yaml: devices[0].faults[0]: kind of a fault is 'melt' and must be one of die, "
-            "hang, error, slow, corrupt, resize",
+            "hang, error, slow, corrupt, resize, transfer, unplug",
+        ),
+        (
+            {"heat": 40},
+            "x.yaml: devices[0]: heat: found 40 and expected a mapping of keys to values",
+        ),
+        (
+            {"heat": {"ambient": 40}},
+            "x.yaml: devices[0]: heat: unknown key 'ambient'; did you mean 'ambient_c'? The keys "
+            "allowed are ambient_c, resistance_k_per_w, capacity_j_per_k, trip_c, poll_s",
+        ),
+        (
+            {"heat": {"trip_c": [80, 70]}},
+            "x.yaml: devices[0]: heat: trip_c of heat is (80, 70) and must be a list of up to 3 "
+            "rising temperatures, such as [84.8, 89.8, 94.8]",
+        ),
+        (
+            {"power": {"idle": 1}},
+            "x.yaml: devices[0]: power names 'idle' and can name idle_w, active_w",
+        ),
+        (
+            {"clock_changes": {"at_s": 1}},
+            "x.yaml: devices[0]: clock_changes is {'at_s': 1} and must be a list of mappings",
+        ),
+        (
+            {"clock_changes": [{"at_s": 1}]},
+            "x.yaml: devices[0].clock_changes[0]: clock_mhz is missing; a clock change needs at_s "
+            "and clock_mhz, such as {at_s: 10, clock_mhz: 250}",
         ),
     ],
 )
@@ -214,3 +298,23 @@ def test_a_pool_in_a_word() -> None:
     for text in ("usb:x", "usb@", "usb@400", "usb:2:3", "pi", "usb:9999", "", "usb,,usb"):
         with pytest.raises(ConfigError, match=r"^it is .*understood; use numbers of devices"):
             pool_config_from_text(text, "it")
+
+
+def test_devices_that_name_a_link_share_it() -> None:
+    config = pool_config_from_mapping(
+        {
+            "links": {"root": {"bytes_per_ns": 0.4}, "hub": {"bytes_per_ns": 0.03}},
+            "shared_link": "root",
+            "host_ns_per_stage": 245_000,
+            "devices": [{"count": 2}, {"shared_link": "hub"}, {"shared_link": None}],
+        },
+        "x.yaml",
+    )
+    root = SharedLink("root", 0.4)
+    assert [one.shared_link for one in config.devices] == [
+        root,
+        root,
+        SharedLink("hub", 0.03),
+        None,
+    ]
+    assert {one.host_ns_per_stage for one in config.devices} == {245_000}

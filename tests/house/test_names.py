@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgetpu_pipeline import BUILDS_ON
+from edgetpu_pipeline import BUILDS_ON, COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 STRANGER = "def answer():\n    return 42\n"
@@ -139,3 +139,32 @@ def test_every_room_can_be_looked_up(house: Path, tmp_path: Path) -> None:
         [room, str(house / room / "__init__.py")] for room in BUILDS_ON if room != "pycoral"
     ]
     assert str(tmp_path / "pycoral.py") in run.stderr
+
+
+def test_the_umbrella_lists_every_command_there_is() -> None:
+    scripts = (ROOT / "pyproject.toml").read_text().split("[project.scripts]")[1].split("\n[")[0]
+    installed = {line.split(" = ")[0] for line in scripts.split("\n") if " = " in line}
+    listed = {name for name in COMMANDS if " " not in name}
+    assert installed == listed | {"edgetpu-pipeline"}
+    printed = umbrella("--help")
+    assert printed.returncode == 0
+    assert all(f"  {name} " in printed.stdout for name in COMMANDS)
+
+
+def test_the_umbrella_does_a_part_and_refuses_what_it_has_not() -> None:
+    helped = umbrella("libedgetpu", "--help")
+    assert helped.returncode == 0
+    assert "edgetpu-pipeline libedgetpu" in helped.stdout
+    refused = umbrella("nothing")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("edgetpu-pipeline has no part 'nothing'; it has libedgetpu")
+
+
+def umbrella(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgetpu_pipeline", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

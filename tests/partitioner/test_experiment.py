@@ -349,6 +349,34 @@ def test_virtual_and_wall_times_never_share_a_column(
         assert not any(value for name, value in row.items() if name.startswith(other))
 
 
+def test_copies_on_a_full_link_are_no_faster_than_one(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a link that is never full nothing changes, to the nanosecond; and both engines agree."""
+    path = tmp_path / "experiment.yaml"
+    path.write_text(
+        f"models: '{model}'\ncopies: [1, 2]\nsegments: 2\ninferences: 40\nwarmup: 2\n"
+        "engine: [recurrence, processes]\npool:\n"
+        "  links: {fast: {bytes_per_ns: 1e6}, full: {bytes_per_ns: 1e-5}}\n"
+        "  noise_sigma: 0.1\n  shared_link: [null, fast, full]\n"
+    )
+    assert main([str(path), "--json", "--quiet"]) == 0
+    runs = {}
+    for run in runs_of(capsys):
+        place = run["copies"], run["varied"]["pool.shared_link"]
+        figures = {k: v for k, v in run.items() if k not in ("point", "key", "varied", "config")}
+        assert runs.setdefault(place, figures) == figures
+    assert len(runs) == 6
+    for copies in (1, 2):
+        alone, fast = runs[copies, "null"], runs[copies, "fast"]
+        assert alone["response_curve_ns"] == fast["response_curve_ns"]
+        assert alone["throughput_per_s"] == fast["throughput_per_s"]
+        assert {stage["shared_ns"] for stage in alone["stages"]} == {0}
+    one, two = runs[1, "full"], runs[2, "full"]
+    assert two["throughput_per_s"] == pytest.approx(one["throughput_per_s"], rel=0.05)
+    assert max(stage["shared_ns"] for stage in two["stages"]) > 0
+
+
 def test_the_shelf_and_the_schema_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     assert "quickstart" in capsys.readouterr().out
@@ -356,7 +384,37 @@ def test_the_shelf_and_the_schema_are_printed(capsys: pytest.CaptureFixture[str]
     assert "segments" in json.loads(capsys.readouterr().out)["properties"]
 
 
-@pytest.mark.parametrize("seed", range(4))
+def test_a_device_that_heats_up_slows_down_and_is_drawn(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A lump so small that the network heats it within a few inferences."""
+    path = tmp_path / "heat.yaml"
+    path.write_text(
+        f"models: ['{model}']\ninferences: 200\nwarmup: 1\n"
+        "pool:\n  link: pcie\n"
+        "  heat: [null, {ambient_c: 38, capacity_j_per_k: 0.0001, poll_s: 0.001}]\n"
+    )
+    assert main([str(path), "--output", str(tmp_path / "run"), "--json", "--quiet"]) == 0
+    cool, hot = runs_of(capsys)
+    assert (cool["courses"], cool["pace_per_s"]) == ([], [])
+    (course,) = hot["courses"]
+    assert course["device"] == "pcie:0"
+    assert max(course["celsius"]) > 84.8
+    assert set(course["clock_mhz"]) == {500, 250}
+    assert hot["pace_per_s"][0] == pytest.approx(cool["throughput_per_s"], rel=0.02)
+    assert hot["throughput_per_s"] < cool["throughput_per_s"], "times are exact"
+    for one in (cool, hot):
+        low, high = one["joules_per_inference_low"], one["joules_per_inference_high"]
+        assert low < one["joules_per_inference"] < high
+        assert one["inferences_per_joule"] == pytest.approx(1 / one["joules_per_inference"])
+    # A device that always works draws its 2 W, and one that is slowed down less.
+    assert cool["joules_per_inference"] * cool["throughput_per_s"] == pytest.approx(2.0, rel=0.05)
+    assert hot["joules_per_inference"] * hot["throughput_per_s"] < 1.95
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert page.count("Throughput over time") == page.count("Temperature, ") == 1
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4, 6])
 def test_both_engines_give_equal_figures(tmp_path: Path, seed: int) -> None:
     choice = random.Random(seed)
     net = tmp_path / "net.tflite"

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from devices import Clock, Compute, Loaded, LocalDevice, ModelError, TensorSpec, Timing
+from devices.chip import LinkUse, SharedTiming
 from devices.device import Tensor
 from devices.hosted.process_device import ProcessDevice
 
@@ -31,6 +32,8 @@ class Script:
     ``die_at`` kills at that inference, ``die_on`` at inputs of that :func:`fingerprint`.
     At inference ``gate_at`` (counted from 0) the chip opens the named pipe ``gate`` for reading
     and stays there until the test has opened and closed it for writing.
+    With ``transfers``, which repeat, too, inputs and outputs take a link that devices share: how
+    long each occupies it, and the input how long alone.
     One that ``remembers`` adds the hash of all inputs so far, which nobody can read if ``hidden``;
     an inference that fails changes it, too.
     """
@@ -44,6 +47,7 @@ class Script:
     die_on: int = -1
     gate_at: int = -1
     gate: str = ""
+    transfers: list[tuple[int, int, int]] = field(default_factory=list)
     remembers: bool = False
     hidden: bool = False
 
@@ -144,7 +148,12 @@ class ScriptedChip:
         self._outputs[handle] = computed(script, inputs, memory)
         if call in script.fail_fetch_at:
             self._outputs[handle] = {}
-        return Timing(compute_ns=script.latencies_ns[call % len(script.latencies_ns)])
+        latency_ns = script.latencies_ns[call % len(script.latencies_ns)]
+        if script.transfers:
+            given, alone, fetched = script.transfers[call % len(script.transfers)]
+            use = LinkUse(input_ns=given, output_ns=fetched)
+            return SharedTiming(0, 0, max(alone, given), latency_ns, 0, fetched, 0, use=use)
+        return Timing(compute_ns=latency_ns)
 
     def fetch(self, handle: int, outputs: Mapping[str, Tensor]) -> None:
         for name, target in outputs.items():

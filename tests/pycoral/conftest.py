@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from compiler import CompileOptions, compile_graph, graph_from_bytes
-from pycoral.attached_devices import VARIABLE
+from devices.attached import VARIABLE
 from pycoral.edge_tpus import edge_tpus
 from zoo.builder import GraphBuilder
 

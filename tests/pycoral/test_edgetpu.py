@@ -174,7 +174,6 @@ def test_valid_options_and_unknown_ones_are_accepted(devices_of, caplog):
         ("usb3-x86@500:1", "Low", 63),
         ("usb3-x86@500:1", "High", 250),
         ("usb3-x86@500:1", "Max", 500),
-        ("usb3-x86@250:1", "Max", 250),  # the package libedgetpu1-std
         ("pcie:1", "Low", 500),  # which PCIe ignores
     ],
 )

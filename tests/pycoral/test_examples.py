@@ -21,8 +21,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 import edgetpu_pipeline
 from compiler import compile_graph, compile_segments, graph_from_bytes
+from devices.attached import VARIABLE
 from pycoral import examples_cli
-from pycoral.attached_devices import VARIABLE
 from pycoral.edge_tpus import edge_tpus
 from pycoral.learn.imprinting.base_model import imprinting_base
 from tests.compiler.chain import shared_model

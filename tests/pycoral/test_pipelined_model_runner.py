@@ -15,7 +15,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import zoo
 from compiler import CompileOptions, compile_segments, graph_from_bytes, parameter_count_cuts
-from pycoral.attached_devices import VARIABLE
+from devices.attached import VARIABLE
 from pycoral.edge_tpus import edge_tpus
 from pycoral.pipeline.pipelined_model_runner import PipelinedModelRunner
 from pycoral.utils.edgetpu import make_interpreter

@@ -22,7 +22,7 @@ from compiler import (
     parameter_count_cuts,
     segment_stem,
 )
-from pycoral.attached_devices import VARIABLE
+from devices.attached import VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(__file__).with_name("programs")

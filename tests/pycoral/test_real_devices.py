@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from devices.attached import VARIABLE
 from devices.nursery import hold_nursery
-from pycoral.attached_devices import VARIABLE
 from pycoral.edge_tpus import edge_tpus
 from pycoral.utils import edgetpu
 from tests.devices.coral.stub import PCI, USB_A, USB_B, Stub, compiled, stub, stub_library

@@ -185,6 +185,7 @@ def test_the_custom_operator_begins_where_8_bit_data_begin(kind: str) -> None:
     assert found.mapped == (count - 2, count - 1)
     assert found.tail == ()
     assert all("in front of the Edge TPU's part" in found.verdicts[i].reason for i in found.head)
+    assert all("8-bit inputs" in found.verdicts[i].hint for i in found.head)
 
 
 def test_an_unsupported_operator_on_8_bits_in_front_ends_it() -> None:
@@ -192,6 +193,35 @@ def test_an_unsupported_operator_on_8_bits_in_front_ends_it() -> None:
         graph_from_bytes(network_behind([("", INT8, 0.5), ("HARD_SWISH", INT8, 0.5)]), "m")
     )
     assert (found.head, found.mapped, found.tail) == ((), (), (0, 1, 2))
+
+
+@pytest.mark.parametrize("handed_in", [True, False])
+def test_a_transpose_is_mapped_but_as_the_very_first_operator(handed_in: bool) -> None:
+    """NCHW models: where Google's compiler was seen to stop, the CPU turns the input round."""
+    tiny = Tiny()
+    order = tiny.tensor(
+        "order",
+        (4,),
+        data=np.array([0, 2, 3, 1], np.int32),
+        type_=schema.TensorType.INT32,
+        scale=None,
+    )
+    x = tiny.tensor("x", (1, 3, 8, 8))
+    y, z = (tiny.tensor(name, (1, 8, 8, 3)) for name in "yz")
+    f = tiny.tensor("f", (1, 3, 8, 8), type_=FLOAT32, scale=None)
+    if not handed_in:
+        tiny.operator("QUANTIZE", [f], [x])
+    tiny.operator("TRANSPOSE", [x, order], [y], schema.TransposeOptionsT())
+    tiny.relu(y, z)
+    graph = graph_from_bytes(tiny.ends([x if handed_in else f], [z]).build(), "m")
+    found = mapping_of(graph)
+    if not handed_in:
+        assert (found.head, found.mapped, found.tail) == ((0,), (1, 2), ())
+        return
+    assert (found.head, found.mapped, found.tail) == ((0,), (1,), ())
+    assert found.verdicts[0].reason.endswith("seen to stop; not as the very first operator")
+    several = map_segment(graph, range(len(graph)), 14, several=True)
+    assert several.mapped == (1,)
 
 
 def test_float_behind_the_mapped_part_begins_no_second_one() -> None:

@@ -191,6 +191,26 @@ def test_slices_are_those_of_litert(
         assert_computed_as_by_litert(computed("STRIDED_SLICE", inputs, options))
 
 
+def test_sizes_that_are_unpacked() -> None:
+    """As TensorFlow writes ``height, width = tf.unstack(tf.shape(x))[1:3]``."""
+    tiny = Sizes()
+    x, y = tiny.tensor("x", (1, 4, 6, 2)), tiny.tensor("y", (1, 24, 2))
+    shape = tiny.whole("shape", (4,))
+    sizes = [tiny.whole(name, ()) for name in ("n", "h", "w", "c")]
+    area, target = tiny.whole("area", ()), tiny.whole("target", (3,))
+    tiny.operator("SHAPE", [x], [shape], options_of("Shape", outType=INT32))
+    tiny.operator("UNPACK", [shape], sizes, options_of("Unpack", num=4))
+    tiny.operator("MUL", sizes[1:3], [area], options_of("Mul"))
+    packed = [sizes[0], area, sizes[3]]
+    tiny.operator("PACK", packed, [target], options_of("Pack", valuesCount=3))
+    tiny.operator("RESHAPE", [x, target], [y], options_of("Reshape"))
+    data = tiny.ends([x], [y]).build()
+    graph = graph_from_bytes(data, "m")
+    assert [one.kind for one in graph.operators] == ["RESHAPE"]
+    inputs = inputs_of(data)
+    assert_same(run_uncut(cut(graph, 0, 1), inputs), run_uncut(data, inputs))
+
+
 LEFT: list[tuple[str, list[Any], Any]] = [
     ("FLOOR_DIV", [integers(7), integers(0)], options_of("FloorDiv")),
     ("MUL", [integers(1 << 20), integers(1 << 20)], options_of("Mul")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -113,6 +114,31 @@ def test_a_bias_is_there_or_not_named(kind: str, options: str) -> None:
         assert is_read(data) == litert_takes(data)
         found.append(is_read(data))
     assert found == [True, kind != "CONV_2D", False]
+
+
+def test_a_transposed_convolution_without_bias() -> None:
+    """Its bias may be named as left out, which other convolutions refuse."""
+    tiny = Tiny()
+    size = tiny.tensor(
+        "size", (4,), data=np.array([1, 8, 8, 4], np.int32), type_=TYPES["int32"], scale=None
+    )
+    x, y = tiny.tensor("x", IMAGE), tiny.tensor("y", (1, 8, 8, 4))
+    w = tiny.tensor("w", (4, 2, 2, 4), data=np.ones((4, 2, 2, 4), np.int8))
+    options = options_of("TransposeConv", strideH=2, strideW=2)
+    tiny.operator("TRANSPOSE_CONV", [size, w, x, -1], [y], options, version=3)
+    data = tiny.ends([x], [y]).build()
+    assert litert_takes(data)
+    assert is_read(data)
+
+
+def test_weights_in_a_format_that_is_none() -> None:
+    tiny = Tiny()
+    x, y = tiny.tensor("x"), tiny.tensor("y")
+    w = tiny.tensor("w", (4, 4), data=FILTER[0, 0, 0:1].repeat(4, 0))
+    options = options_of("FullyConnected", weightsFormat=2)
+    tiny.operator("FULLY_CONNECTED", [x, w], [y], options)
+    with pytest.raises(ModelError, match="option weightsFormat is 2, which is no format"):
+        graph_from_bytes(tiny.ends([x], [y]).build(), "m")
 
 
 def test_an_option_that_is_no_type() -> None:

@@ -63,6 +63,7 @@ def test_noise_by_seed(run: Run, model: Path, out: Path, tmp_path: Path) -> None
     pool = tmp_path / "pool.yaml"
     pool.write_text("noise_sigma: 0.05\nnoise_seed: 4\ndevices: 2\n")
     base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
+    base = (*base, "--no-cache", "--max_measurements", 8)
     contents = []
     for _ in range(2):
         code, printed, _ = run(*base, "--diff_threshold_ns", 0)

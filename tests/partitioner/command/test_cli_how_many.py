@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from tests.partitioner.command.running import Run, expected_files, files_of
+from tests.tiny import Tiny
 from zoo.random_graph import random_graph
 
 
@@ -59,11 +61,12 @@ def test_sweep_stops_where_the_model_cannot_be_cut_further(
     content = json.loads((out / "sweep.json").read_text())
     assert content["by_num_devices"][3]["pipeline"] is None
     assert content["by_num_devices"][3]["copies"]["copies"] == 5
-    assert "4 segments are not possible: num_segments is 4" in printed
+    assert "4 to 5 segments are not possible: num_segments is 4" in printed
 
 
 def test_auto_writes_the_plan_recommended(run: Run, model: Path, out: Path) -> None:
     base = ("--model_path", model, "--num_segments", "auto", "--output_dir", out, "--quiet")
+    base = (*base, "--sweep", "1-3")
     code, printed, _ = run(*base, "--target_fps", 1)
     assert code == 0
     assert files_of(out) == expected_files(1)
@@ -71,7 +74,60 @@ def test_auto_writes_the_plan_recommended(run: Run, model: Path, out: Path) -> N
     report = json.loads((out / "partition.json").read_text())
     assert report["how_many"]["recommendation"]["num_devices"] == 1
     assert report["outputs_identical"].startswith("yes")
-    unreachable = run(*base, "--max_latency_ms", "0.000001", "--sweep", "1-3")[1]
-    assert "no plan for up to 3 TPUs reaches a latency of 1e-06 ms" in unreachable
+    assert report["how_many"]["recommendation"]["margin"] == 0.2  # of usb3-x86
+
+
+def test_a_target_that_nothing_meets(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    """Exit code 3, the nearest plan, and nothing written."""
+    base = ("--model_path", model, "--output_dir", out, "--quiet", "--max_latency_ms", "0.000001")
+    page = tmp_path / "page.html"
+    code, printed, told = run(*base, "--num_segments", "auto", "--sweep", "1-3", "--report", page)
+    assert (code, told) == (3, "")
+    assert "no plan for up to 3 TPUs reaches a latency of 1e-06 ms with a margin of 20 %" in printed
+    assert "this one comes closest" in printed
+    assert "Nothing was written, since no plan meets the target." in printed
+    assert not out.exists()
+    assert not page.exists()
+    code, printed, _ = run(*base, "--sweep", "1-2", "--json", "--margin", "0%")
+    assert code == 3
+    assert json.loads(printed)["recommendation"]["target_met"] is False
+    assert json.loads(printed)["recommendation"]["margin"] == 0.0
+    assert not out.exists()
+
+
+def test_what_the_cpu_does_is_told_everywhere(run: Run, out: Path, tmp_path: Path) -> None:
+    """Two RELUs are mapped; HARD_SWISH and what is behind it stay on the CPU."""
+    tiny = Tiny()
+    tensors = [tiny.tensor(f"t{i}", (1, 64, 64, 16)) for i in range(5)]
+    tiny.relu(tensors[0], tensors[1])
+    tiny.relu(tensors[1], tensors[2])
+    tiny.operator("HARD_SWISH", [tensors[2]], [tensors[3]], schema.HardSwishOptionsT())
+    tiny.relu(tensors[3], tensors[4])
+    path, page = tmp_path / "m.tflite", tmp_path / "page.html"
+    path.write_bytes(tiny.ends([tensors[0]], [tensors[-1]]).build())
+    base = ("--model_path", path, "--output_dir", out, "--quiet", "--report", page)
+    code, printed, _ = run(*base, "--num_segments", 2, "--cuts", "2")
+    assert code == 0
     report = json.loads((out / "partition.json").read_text())
-    assert report["how_many"]["recommendation"]["target_met"] is False
+    first, last = report["segments"]
+    assert (first["cpu_operators"], first["cpu_ns"], first["on_edge_tpu"]) == ([], 0, True)
+    assert last["cpu_operators"] == ["HARD_SWISH", "RELU"]
+    assert last["cpu_ns"] == last["timing"]["cpu_ns"] > 0
+    share = 100 * last["cpu_ns"] / last["latency_ns"]
+    cell = f"2 in {last['cpu_ns'] / 1e6:.3f} ms ({share:.0f} %)"
+    assert cell in printed
+    assert cell in page.read_text()
+    assert max(map(len, printed.split("\n\n")[0].splitlines())) <= 80
+    code, printed, _ = run(*base, "--sweep", "1-2")
+    assert code == 0
+    content = json.loads((out / "sweep.json").read_text())
+    whole = content["cuts_by_num_segments"]["1"]
+    assert whole["cpu_operators"] == [2]
+    share = 100 * whole["cpu_ns"][0] / whole["latencies_ns"][0]
+    assert printed.splitlines()[1].split()[4:6] == [f"{share:.0f}", "%"]
+    most = 1e9 / whole["cpu_ns"][0]
+    for row in content["by_num_devices"]:
+        assert row["copies"]["throughput_per_second"] <= most * (1 + 1e-9)
+    assert f"serves {most:.1f} inferences/s at most" in printed
+    assert max(map(len, printed.split("\n\n")[0].splitlines())) <= 80
+    assert f"{whole['cpu_ns'][0] / 1e6:.3f} ms, {share:.0f} %" in page.read_text()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import signal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 import partitioner.command.acceptance
 import partitioner.command.output_directory
+from partitioner.measuring import UncutModelFails
+from pipeline.errors import InferenceError
 from tests.partitioner.command.running import Run, files_of, one_sentence
+from tests.tiny import Tiny
 
 
 @pytest.mark.parametrize(
@@ -37,6 +42,9 @@ from tests.partitioner.command.running import Run, files_of, one_sentence
         (["--num_segments", "2", "--output_dir", ""], "output_dir is empty"),
         (["--num_segments", "2", "--target_fps", "5"], "target_fps is given, but num_segments is"),
         (["--num_segments", "auto", "--target_fps", "-5"], "target_fps is '-5'"),
+        (["--num_segments", "auto", "--margin", "20 %"], "margin is given, but no target"),
+        (["--target_fps=5", "--num_segments=auto", "--margin", "-5"], "margin is '-5', a percent"),
+        (["--num_segments", "auto", "--host_cores", "0"], "host_cores is 0"),
         (["--num_segments", "auto", "--max_latency_ms", "nan"], "max_latency_ms is 'nan'"),
         (["--sweep", "3-1"], "sweep is '3-1', the numbers must ascend"),
         (["--sweep", "0-2"], "sweep is '0-2'"),
@@ -144,7 +152,7 @@ def test_never_over_its_own_model(run: Run, tmp_path: Path, data: bytes) -> None
     assert code == 2
     assert "holds the model" in told
     assert path.read_bytes() == data
-    assert files_of(tmp_path) == {"partition.json"}
+    assert files_of(tmp_path) - {"cache"} == {"partition.json"}
 
 
 def test_interrupt_leaves_nothing(
@@ -178,3 +186,52 @@ def test_sigterm_leaves_nothing(
     assert not list(tmp_path.glob("*.html*"))
     assert not list(tmp_path.glob(".*html*"))
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_segments_that_cannot_run_are_not_written(
+    run: Run, model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise InferenceError(item=0, segment=1, device="usb:1", cause="LiteRT gives up")
+
+    monkeypatch.setattr(partitioner.command.acceptance, "verify_chain", fails)
+    code, printed, told = run(
+        "--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet"
+    )
+    assert (code, printed) == (2, "")
+    assert one_sentence(told)
+    assert "the segments cannot be run (Item 0 failed in segment 1" in told
+    assert not out.exists()
+
+
+def test_an_uncut_model_that_cannot_run_is_excused(
+    run: Run, model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise UncutModelFails("the uncut model cannot be run by LiteRT: no such operator")
+
+    monkeypatch.setattr(partitioner.command.acceptance, "verify_chain", fails)
+    code, printed, _ = run(
+        "--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet"
+    )
+    assert code == 0
+    assert "not compared, the uncut model cannot be run by LiteRT" in printed
+
+
+@pytest.mark.parametrize("arguments", [("--num_segments", 2), ("--num_segments", "auto")])
+def test_nothing_is_advised_where_nothing_is_mapped(
+    run: Run, out: Path, tmp_path: Path, arguments: tuple[object, ...]
+) -> None:
+    """Three operators, all on the CPU of the host: cutting or copying helps nobody."""
+    tiny = Tiny()
+    tensors = [tiny.tensor(f"t{i}") for i in range(4)]
+    for before, after in pairwise(tensors):
+        tiny.operator("HARD_SWISH", [before], [after], schema.HardSwishOptionsT())
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tiny.ends([tensors[0]], [tensors[-1]]).build())
+    code, printed, told = run("--model_path", path, "--output_dir", out, "--quiet", *arguments)
+    assert (code, printed) == (2, "")
+    assert one_sentence(told)
+    assert "none of its 3 operators run on an Edge TPU (the first, HARD_SWISH #0" in told
+    assert "nothing to advise" in told
+    assert not out.exists()

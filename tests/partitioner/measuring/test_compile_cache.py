@@ -14,7 +14,8 @@ import pytest
 from compiler import Graph, graph_from_bytes
 from devices import ConfigError
 from partitioner import BuiltInCompiler, CompilationFailed, ExternalCompiler
-from partitioner.measuring.compile_cache import CachedCompiler, default_cache_directory
+from partitioner.measuring.compile_cache import CachedCompiler
+from partitioner.measuring.kept import default_cache_directory
 from zoo.random_graph import random_graph
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -148,10 +149,10 @@ def test_oldest_entries_make_room(graph: Graph, tmp_path: Path) -> None:
 
 def test_where_caches_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_cache_directory() == tmp_path / "edgetpu-pipeline" / "segments"
+    assert default_cache_directory() == tmp_path / "edgetpu-pipeline"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # to be ignored, says the specification
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert default_cache_directory() == tmp_path / "home/.cache/edgetpu-pipeline/segments"
+    assert default_cache_directory() == tmp_path / "home/.cache/edgetpu-pipeline"
 
 
 def test_unusable_directory(graph: Graph, tmp_path: Path) -> None:

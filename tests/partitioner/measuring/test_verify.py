@@ -10,9 +10,8 @@ import pytest
 
 import zoo
 from compiler import Graph, compile_segment, graph_from_bytes
-from devices import DeviceError
 from partitioner import verify_chain
-from partitioner.measuring import random_tensors
+from partitioner.measuring import UncutModelFails, random_tensors
 from partitioner.measuring.verify import defined_rows, input_specs, run_uncut
 from tests.recurrent import frames, svdf_denoiser
 from tests.tiny import Tiny, parse
@@ -97,6 +96,13 @@ def test_rows_that_detection_leaves_unwritten_are_not_compared() -> None:
     assert kept == {boxes: (1, 3, 4), classes: (1, 3), scores: (1, 3), count: (1,)}
 
 
-def test_model_that_litert_cannot_run() -> None:
-    with pytest.raises(DeviceError, match="cannot be run by LiteRT"):
-        run_uncut(b"no model", [[np.zeros(1)]])
+def test_models_that_litert_cannot_run() -> None:
+    """Refused, or deadly: an ADD without scales aborts the process that prepares it."""
+    item = [np.zeros((1, 4), np.int8)] * 2
+    with pytest.raises(UncutModelFails, match="cannot be run by LiteRT"):
+        run_uncut(b"no model", [item])
+    tiny = Tiny()
+    x, y, z = (tiny.tensor(name, scale=None) for name in "xyz")
+    tiny.add(x, y, z)
+    with pytest.raises(UncutModelFails, match="LiteRT dies of it"):
+        run_uncut(tiny.ends([x, y], [z]).build(), [item])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from devices.chip import SharedLink
 from devices.errors import ConfigError
 from pipeline.describing import ExperimentSpec, read_experiment, shelved
 
@@ -54,6 +55,22 @@ def test_every_field_is_read(tmp_path: Path) -> None:
     ] * 3
 
 
+def test_what_devices_share_is_swept_like_anything_else(tmp_path: Path) -> None:
+    spec = read(
+        tmp_path,
+        "models: a\nsegments: 2\npool:\n  links: {hub: {bytes_per_ns: [0.1, 0.4]}}\n"
+        "  host_ns_per_stage: 1000\n  devices:\n    - {count: 2, shared_link: [null, hub]}\n",
+        "pool.host_ns_per_stage=[0, 245000]",
+    )
+    shared = {
+        (device.shared_link, device.host_ns_per_stage)
+        for point in spec.points
+        for device in point.pool.devices
+    }
+    links = (None, SharedLink("hub", 0.1), SharedLink("hub", 0.4))
+    assert shared == {(link, cost) for link in links for cost in (0, 245_000)}
+
+
 MISTAKES = [
     ("models: [a]\nsegmens: [1]\n", "2:1", ["segmens", "did you mean 'segments'?"]),
     ("segments: [1]\n", "1:1", ["models", "missing"]),
@@ -80,8 +97,36 @@ MISTAKES = [
     ("models: a\npool: {clock_mhz: 400}\n", "2:19", ["400", "63, 125, 250, 500"]),
     ("models: a\npool: {link: pcie, host: pi4-usb3}\n", "2:14", ["link", "pcie", "pi4-usb3"]),
     ("models: a\npool: {host_constants: {overhed_ns: 3}}\n", "2:25", ["overhed_ns", "overhead_ns"]),
+    ("models: a\npool: {shared_link: hub}\n", "2:21", ["shared_link", "'hub'", "has no links"]),
+    ("models: a\npool: {links: {hub: {}}}\n", "2:21", ["links.hub.bytes_per_ns", "missing"]),
+    ("models: a\npool: {links: hub}\n", "2:15", ["pool.links", "'hub'", "names to links"]),
+    (
+        "models: a\npool: {links: {hub: {bytes_per_ns: 1, speed: 2}}}\n",
+        "2:39",
+        ["pool.links.hub", "'speed'", "bytes_per_ns"],
+    ),
+    ("models: a\npool: {links: {hub: {bytes_per_ns: 0}}}\n", "2:36", ["0", "1e-06 or more"]),
+    (
+        "models: a\npool: {host_ns_per_stage: 1, heat: {}}\n",
+        "2:36",
+        ["heat of a device and host_ns_per_stage", "one pool"],
+    ),
+    ("models: a\npool: {host_ns_per_stage: -1}\n", "2:27", ["host_ns_per_stage", "0 or more"]),
+    ("models: a\npool: {clock: realtime, host_ns_per_stage: 1}\n", "2:44", ["virtual clock"]),
     ("models: a\npool: {faults: [{kind: die}]}\n", "2:17", ["faults[0].at", "missing"]),
     ("models: a\npool: {faults: [{kind: dye, at: 3}]}\n", "2:24", ["did you mean 'die'?"]),
+    ("models: a\npool: {heat: {ambient: 40}}\n", "2:15", ["'ambient'", "mean 'ambient_c'?"]),
+    ("models: a\npool: {heat: {ambient_c: 400}}\n", "2:26", ["pool.heat.ambient_c", "150 or less"]),
+    ("models: a\npool: {heat: {trip_c: [9, 8]}}\n", "2:23", ["trip_c", "(9.0, 8.0)", "rising"]),
+    (
+        "models: a\npool: {heat: {trip_c: [1, 2, 3, 4]}}\n",
+        "2:23",
+        ["trip_c", "have 3 values at most"],
+    ),
+    ("models: a\npool: {power: {idle_w: 3}}\n", "2:15", ["power gives 2 W active and 3 W"]),
+    ("models: a\npool: {clock_changes: [{at_s: 1}]}\n", "2:24", ["clock_mhz", "missing"]),
+    ("models: a\npool: {clock_changes: [{at_s: 1, clock_mhz: 9}]}\n", "2:45", ["9", "63, 125"]),
+    ("models: a\npool: {unit_sigma: 1}\n", "2:20", ["unit_sigma", "0.5 or less"]),
     ("models: a\nsegments: 1-8\npool: {devices: 4}\n", "3:17", ["4", "8 segments", "exclude"]),
     (
         "models: a\npool: {devices: [{clock: virtual}, {clock: realtime}]}\n",
@@ -115,7 +160,7 @@ MISTAKES = [
     ("models: a\nname: b\x07\n", "2:8", ["special characters"]),
     ("modells: a\n", "1:1", ["unknown field 'modells'; did you mean 'models'?"]),
     ("models: a\nhost: cm4\n", "2:1", ["'host', which is a field of pool"]),
-    ("models: a\npool: {noise: 0.1}\n", "2:8", ["did you mean 'noise_sigma' or 'noise_seed'?"]),
+    ("models: a\npool: {noise: 0.1}\n", "2:8", ["did you mean 'noise_sigma' or 'noise_seed'"]),
     ("models: a\npool: {noise_sigma: 5%}\n", "2:21", ["a number without a unit"]),
     ("models: a\nsegments: 1:4\n", "2:11", ["'1:4'", "a range such as 1-8"]),
     ("models: a\nsegments: 010\n", "2:11", ["'010'", "no 0 in front"]),
@@ -175,6 +220,18 @@ def test_fields_are_set_from_outside(tmp_path: Path) -> None:
         read(tmp_path, text, "segments")
     with pytest.raises(ConfigError, match="there is no"):
         read(tmp_path, text, "models.x=1")
+
+
+def test_what_devices_go_through_is_swept(tmp_path: Path) -> None:
+    text = "models: a\npool: {heat: [null, {ambient_c: [25, 40], trip_c: [[60, 70], [80]]}]}\n"
+    heats = [point.pool.devices[0].heat for point in read(tmp_path, text).points]
+    assert [(h and (h.ambient_c, h.trip_c)) for h in heats] == [
+        None,
+        (25.0, (60.0, 70.0)),
+        (25.0, (80.0,)),
+        (40.0, (60.0, 70.0)),
+        (40.0, (80.0,)),
+    ]
 
 
 def test_equal_descriptions_have_equal_keys_and_others_do_not(tmp_path: Path) -> None:
@@ -257,6 +314,15 @@ def test_pipelines_side_by_side_share_a_pool_and_no_device(tmp_path: Path) -> No
         (
             "together: [{models: a, segments: 2}, {models: b, segments: 3}]\npool: usb:4\n",
             "e.yaml:1:11: together needs 2 + 3 devices, and the pool has 4",
+        ),
+        (
+            "together: [{models: a}, {models: b}]\npool: {host_ns_per_stage: 9}\n",
+            "e.yaml:1:11: pipelines of together share the host (host_ns_per_stage), by which",
+        ),
+        (
+            "together: [{models: a}, {models: b}]\npool: {shared_link: x, "
+            "links: {x: {bytes_per_ns: 1}}}\n",
+            "e.yaml:1:11: pipelines of together share the link 'x', by which they disturb",
         ),
         ("together: [{models: a}]\npool: {clock: realtime}\n", "e.yaml:2:15: clock is 'realtime'"),
     ],

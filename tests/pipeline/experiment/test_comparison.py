@@ -19,7 +19,8 @@ from pipeline.experiment.metrics import _STUDENT_95
 def point(rates: list[float], *, key: str = "a", noise: float = 0.05, **fields: Any) -> RunResult:
     names = RunResult.__dataclass_fields__
     values: dict[str, Any] = dict.fromkeys(names, 0)
-    for name in ("responses_p50_ns", "responses_p99_ns", "why", "stages", "drawn", "operators"):
+    lists = ("responses_p50_ns", "responses_p99_ns", "why", "stages", "drawn", "operators")
+    for name in (*lists, "courses", "pace_at_ns", "pace_per_s"):
         values[name] = ()
     values |= {
         "key": key,

@@ -110,6 +110,24 @@ def test_goals(text: str, figures: dict[str, float | None], missed: str | None) 
     assert goal_of(text).missed(figures) == missed
 
 
+def test_a_goal_for_energy_knows_what_is_not_known() -> None:
+    goal = goal_of("energy <= 50 mJ")
+    figures = {
+        "joules_per_inference": 0.045,
+        "joules_per_inference_low": 0.018,
+        "joules_per_inference_high": 0.073,
+    }
+    assert goal.missed(figures) is None
+    assert goal.near(figures, 1.29) == (
+        "energy <= 50 mJ: is 45 mJ, and as far as powers and times are known may be 73 mJ"
+    )
+    assert goal_of("energy <= 0.08 J").near(figures, 1.29) is None
+    assert goal_of("energy > 20 mJ").near(figures, 1.0) is not None
+    assert goal_of("energy < 40000 uJ").missed(figures) == "energy < 40000 uJ: is 4.5e+04 uJ"
+    with pytest.raises(ValueError, match="must have uJ, mJ or J behind the number"):
+        goal_of("energy <= 50 ms")
+
+
 def test_a_goal_that_the_model_cannot_promise_is_told() -> None:
     goal = goal_of("p99 <= 33 ms")
     assert goal.near({"response_p99_ns": 24_000_000}, 1.35) is None

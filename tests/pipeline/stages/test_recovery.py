@@ -18,8 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices import LocalDevice, TensorSpec
-from devices.device import ProgramContext
-from pipeline import ChannelError, ChannelSpec, PipelinedModelRunner, simulate
+from devices.device import ProgramContext, Sharing
+from pipeline import (
+    ChannelError,
+    ChannelSpec,
+    Demand,
+    PipelinedModelRunner,
+    simulate,
+    simulate_shared,
+)
 from pipeline.channels.contract import HEADER, HEADER_BYTES
 from pipeline.channels.descriptors import create_channel, published_count
 from pipeline.channels.shared_memory import (
@@ -37,6 +44,7 @@ TRACED = (
     "stages/ends.py",
     "stages/program.py",
     "stages/state.py",
+    "stages/demands.py",
     "channels/shared_memory.py",
     "channels/ring.py",
     "observing/statistics.py",
@@ -132,7 +140,7 @@ def written(scripts: list[Script], directory: Path) -> list[Path]:
     return [script.write(directory / f"{i}.json") for i, script in enumerate(scripts)]
 
 
-def expected_exits(sharing: bool) -> list[int]:
+def expected_exits(sharing: bool, links: bool = False) -> list[int]:
     stages = [
         StageTensors(
             *(
@@ -144,26 +152,45 @@ def expected_exits(sharing: bool) -> list[int]:
     ]
     channels = plan_routes(stages, queue_size=1, outputs=["y", "d"]).channels
     devices = [0, 1, 1] if sharing else None
+    if links:
+        row = [Demand(((t, u), (c, 0)), 0, ROOT.host_ns_per_stage) for c, ((u, t, _),) in LINKED]
+        return simulate_shared([row] * ITEMS, channels, devices=devices).exit_ns.tolist()
     timeline = simulate([1000, 3000, 2000], channels, items=ITEMS, devices=devices)
     exits: list[int] = timeline.exit_ns.tolist()
     return exits
 
 
+LINKED: list[tuple[int, list[tuple[int, int, int]]]] = [
+    (1000, [(700, 800, 0)]),
+    (3000, [(900, 900, 0)]),
+    (2000, [(1500, 1500, 0)]),
+]
+"""Of each stage: computing, and how it sends its input over a link that all devices share."""
+
+ROOT = Sharing("root", 1700)
+
+ON_A_LINK = [replace(one, transfers=moved) for one, (_, moved) in zip(SCRIPTS, LINKED, strict=True)]
+
+
 @pytest.mark.parametrize(
     ("scripts", "shared"),
-    [(SCRIPTS, False), (REMEMBERING, True)],
-    ids=["alone", "sharing and remembering"],
+    [(SCRIPTS, False), (REMEMBERING, True), (ON_A_LINK, True)],
+    ids=["alone", "sharing and remembering", "sharing a link, too"],
 )
 def test_a_crash_at_every_line_changes_nothing(
     scripts: list[Script], shared: bool, tmp_path: Path
 ) -> None:
     paths = written(scripts, tmp_path)
+    linked = scripts is ON_A_LINK
     calm = [local_device("calm:0"), local_device("calm:2")]
-    expected = expected_exits(shared)
+    expected = expected_exits(shared, linked)
+    step = 1 if EXHAUSTIVE else 33 if linked else 11
 
     def once(line: int) -> tuple[int, PipelinedModelRunner]:
         crashing, spare = CrashingDevice("crashing", line), local_device("spare")
         devices = [calm[0], crashing, crashing if shared else calm[1]]
+        for device in (*devices, spare):
+            device.sharing = ROOT if linked else Sharing()
         exits, runner = run(paths, devices, [spare], scripts, share_devices=shared)
         assert exits == expected
         crashing.close()
@@ -174,14 +201,14 @@ def test_a_crash_at_every_line_changes_nothing(
     assert [stage.restarts for stage in runner.stats().stages] == [0, 0, 0]
     assert last_line > 400
     crashed = 0
-    for line in range(0, last_line, 1 if EXHAUSTIVE else 11):
+    for line in range(0, last_line, step):
         _, runner = once(line)
         stages = runner.stats().stages
         assert [stage.counters.items for stage in stages] == [ITEMS] * 3
         assert [stage.restarts for stage in stages] in ([0] * 3, [0, 1, int(shared)])
         crashed += stages[1].restarts
     # Only crashes after the end came out find nobody interested.
-    assert crashed * (1 if EXHAUSTIVE else 11) > 0.9 * last_line - 100
+    assert crashed * step > 0.9 * last_line - 100
     for device in calm:
         device.close()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from devices.attached import VARIABLE
 from devices.coral import Attached, survey
-from pycoral.attached_devices import VARIABLE
 from pycoral.doctor import machine, real
 from pycoral.doctor.cli import main
 from pycoral.doctor.finding import failed, ok

@@ -10,8 +10,8 @@ import pytest
 
 from compiler import compile_graph, read_graph
 from compiler.reading import read_source
+from devices.attached import VARIABLE
 from devices.nursery import hold_nursery
-from pycoral.attached_devices import VARIABLE
 from pycoral.edge_tpus import edge_tpus
 from tests.devices.coral.stub import USB_A, Stub, compiled, stub, stub_library
 

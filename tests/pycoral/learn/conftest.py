@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pycoral.attached_devices import VARIABLE
+from devices.attached import VARIABLE
 from pycoral.edge_tpus import edge_tpus
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
+from devices.attached.selection import DeviceType
 from devices.chip import DeviceConfig
 from devices.config import pool_config_from_mapping, pool_config_from_text
 from devices.coral import CoralRecord, list_coral_devices
-from devices.device import Link
+from devices.device import Clock, Compute, Link
 from devices.errors import ConfigError
-from pycoral.device_selection import DeviceType
 
 VARIABLE = "EDGETPU_PIPELINE_DEVICES"
 """Names simulated devices: ``usb:2,pi4-usb3@250:1``, the path of a YAML pool file, or ``none``.
@@ -24,6 +24,20 @@ If it is not set, the devices are the real ones attached, or :data:`DEFAULT` if 
 """
 
 DEFAULT = "usb:4"
+
+CLOCK_VARIABLE = "EDGETPU_PIPELINE_CLOCK"
+"""Says how long an inference of a simulated device takes the program that asks for it.
+
+``virtual``: as long as this computer computes; latencies are modelled numbers.  ``realtime``: at
+least as long as the chip would take, longer where this computer is slower.  ``times-only``: as
+long as the chip would take, and nothing is computed: outputs are zeros.
+"""
+
+_CLOCKS: dict[str, tuple[Clock, Compute]] = {
+    "virtual": ("virtual", "exact"),
+    "realtime": ("realtime", "exact"),
+    "times-only": ("realtime", "none"),
+}
 
 _TYPE: dict[Link, DeviceType] = {"usb": "usb", "pcie": "pci"}
 
@@ -43,28 +57,33 @@ class EdgeTpu:
 
 
 def attached_devices(environment: Mapping[str, str] = os.environ) -> tuple[EdgeTpu, ...]:
-    """List the devices, opening none; see :data:`VARIABLE`.
+    """List the devices, opening none; see :data:`VARIABLE` and :data:`CLOCK_VARIABLE`.
 
     Raises:
-        ConfigError: the variable or the file it names cannot be understood.
+        ConfigError: a variable or the file it names cannot be understood.
     """
-    value = environment.get(VARIABLE, "").strip()
-    if value:
-        return _simulated(value)
-    real = tuple(
-        EdgeTpu(_TYPE[record.link], record.path, record.name, record)
-        for record in list_coral_devices()
-    )
-    return real or _simulated(DEFAULT)
+    if not environment.get(VARIABLE, "").strip():
+        real = tuple(
+            EdgeTpu(_TYPE[record.link], record.path, record.name, record)
+            for record in list_coral_devices()
+        )
+        if real:
+            return real
+    return simulated_devices(environment)
 
 
-def _simulated(value: str) -> tuple[EdgeTpu, ...]:
+def simulated_devices(environment: Mapping[str, str] = os.environ) -> tuple[EdgeTpu, ...]:
+    """As :func:`attached_devices`, whether there are real devices or not."""
+    value = environment.get(VARIABLE, "").strip() or DEFAULT
     if value == "none":
         return ()
     if value.endswith((".yaml", ".yml")) or os.sep in value:
         configs: Sequence[DeviceConfig] = _read_pool_file(Path(value))
     else:
         configs = pool_config_from_text(value, VARIABLE).devices
+    clock = environment.get(CLOCK_VARIABLE, "").strip()
+    if clock:
+        configs = [_on_clock(config, clock) for config in configs]
     seen: Counter[str] = Counter()
     devices = []
     for config in configs:
@@ -72,6 +91,13 @@ def _simulated(value: str) -> tuple[EdgeTpu, ...]:
         seen[config.link] += 1
         devices.append(EdgeTpu(_TYPE[config.link], f"simulated/{name}", name, config))
     return tuple(devices)
+
+
+def _on_clock(config: DeviceConfig, value: str) -> DeviceConfig:
+    if value not in _CLOCKS:
+        raise ConfigError(f"{CLOCK_VARIABLE} is {value!r} and must be one of {', '.join(_CLOCKS)}")
+    clock, compute = _CLOCKS[value]
+    return replace(config, clock=clock, compute=compute)
 
 
 def _read_pool_file(path: Path) -> tuple[DeviceConfig, ...]:

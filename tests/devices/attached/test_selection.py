@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pycoral.device_selection import DeviceType, select_device
+from devices.attached import DeviceType, select_device
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from devices.attached import (
+    CLOCK_VARIABLE,
+    VARIABLE,
+    attached_devices,
+    simulated_devices,
+    with_performance,
+)
+from devices.attached import listing as attached
 from devices.chip.config import DeviceConfig
+from devices.coral import CoralRecord
 from devices.errors import ConfigError
-from pycoral import attached_devices as attached
-from pycoral.attached_devices import VARIABLE, attached_devices
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +91,45 @@ def test_real_devices_come_before_simulated_ones_unless_those_are_asked_for(monk
     (device,) = attached_devices({})
     assert (device.type, device.path, device.source) == ("pci", "/dev/apex_0", record)
     assert names("usb:1") == ["usb:0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "clock", "compute"),
+    [
+        ("virtual", "virtual", "exact"),
+        ("realtime", "realtime", "exact"),
+        (" times-only ", "realtime", "none"),
+    ],
+)
+def test_one_variable_says_what_a_program_measures(tmp_path, value, clock, compute):
+    path = tmp_path / "pool.yaml"
+    path.write_text("{host: pi4-usb3, clock: virtual, devices: 2}")
+    for devices in ("", "usb:1,pcie:1", str(path)):
+        for device in attached_devices({VARIABLE: devices, CLOCK_VARIABLE: value}):
+            assert (device.source.clock, device.source.compute) == (clock, compute)
+
+
+def test_a_clock_that_is_none_is_refused_by_the_variable():
+    with pytest.raises(ConfigError, match=r"EDGETPU_PIPELINE_CLOCK is 'fast' and must be one of"):
+        attached_devices({CLOCK_VARIABLE: "fast"})
+
+
+def test_simulated_devices_can_be_listed_where_there_are_real_ones(monkeypatch):
+    record = CoralRecord("pci:0", "pcie", "/dev/apex_0")
+    monkeypatch.setattr(attached, "list_coral_devices", lambda: (record,))
+    assert [device.name for device in attached_devices({})] == ["pci:0"]
+    assert [device.name for device in simulated_devices({})] == [f"usb:{n}" for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("link", "options", "clock_mhz"),
+    [
+        ("usb", {}, 500),
+        ("usb", {"Performance": "Low"}, 63),
+        ("usb", {"Performance": "Medium"}, 125),
+        ("usb", {"Performance": "High"}, 250),
+        ("pcie", {"Performance": "Low"}, 500),
+    ],
+)
+def test_performance_is_the_clock_of_a_chip_on_usb(link, options, clock_mhz):
+    assert with_performance(DeviceConfig(link=link), options).clock_mhz == clock_mhz

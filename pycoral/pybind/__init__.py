@@ -1,0 +1,1 @@
+"""The names of pycoral's native module, for programs that take them from there."""

@@ -1,0 +1,218 @@
+"""Devices, their keeper and the program itself end at any time: errors, never crashes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+import devices
+from tests.devices.libedgetpu.test_operator import images, on_device, run, same, truth
+
+ROOT = Path(__file__).resolve().parents[3]
+IMAGE = images(1, 16, 16, 3)
+
+
+def keepers_of(pid: int) -> list[psutil.Process]:
+    """The processes that keep the devices of a program: they carry its id."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if command[-1:] == [str(pid)] and any("devices.libedgetpu" in part for part in command):
+            found.append(process)
+    return found
+
+
+def device_processes() -> list[psutil.Process]:
+    """Of this program's keeper, whose nursery is the one child that has children."""
+    (keeper,) = keepers_of(os.getpid())
+    return [device for child in keeper.children() for device in child.children()]
+
+
+@pytest.fixture
+def pool(tmp_path: Path, devices_of) -> Iterator[object]:
+    """Devices as YAML says them."""
+
+    def write(text: str) -> None:
+        path = tmp_path / "pool.yaml"
+        path.write_text(text)
+        devices_of(str(path))
+
+    return write
+
+
+@pytest.mark.parametrize("device", ["", "usb:0"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_device_killed_in_an_invoke_is_an_error_and_the_next_one_works(
+    pool, small_model, small_executable, device, count
+):
+    pool(f"devices: [{{count: {count}, faults: [{{kind: hang, at: 2}}]}}]")
+    interpreter = on_device(small_executable, devices.load_delegate({"device": device}))
+    expected = truth(small_model, IMAGE)
+    assert same(run(interpreter, IMAGE), expected)
+    (process,) = device_processes()
+    outcome: list[object] = []
+
+    def invoke() -> None:
+        try:
+            interpreter.invoke()
+        except RuntimeError as error:
+            outcome.append(str(error))
+
+    thread = threading.Thread(target=invoke)  # it hangs there
+    thread.start()
+    process.send_signal(signal.SIGKILL)
+    thread.join(30)
+    (text,) = outcome
+    assert "the simulated Edge TPU usb:0 ended during an inference" in text
+    assert "EdgeTpuDelegateForCustomOp" in text
+    assert same(run(interpreter, IMAGE), expected)
+    (other,) = device_processes()
+    assert other.pid != process.pid
+
+
+def test_each_device_that_dies_is_followed_by_another_until_all_are_started_anew(
+    pool, small_model, small_executable
+):
+    pool("devices: [{count: 3, faults: [{kind: die, at: 1}]}]")
+    interpreter = on_device(small_executable)
+    named = []
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match=r"Edge TPU usb:(\d) ended") as raised:
+            run(interpreter, IMAGE)
+        named.append(str(raised.value).split("usb:")[-1][0])  # LiteRT keeps the earlier ones
+    assert named == ["0", "1", "2"]
+    assert same(run(interpreter, IMAGE), truth(small_model, IMAGE))
+
+
+def test_a_keeper_that_is_killed_takes_its_devices_along_and_another_one_serves(
+    devices_of, small_model, small_executable
+):
+    devices_of("usb:1")
+    interpreter = on_device(small_executable)
+    expected = truth(small_model, IMAGE)
+    assert same(run(interpreter, IMAGE), expected)
+    (keeper,) = keepers_of(os.getpid())
+    keeper.kill()
+    keeper.wait(10)
+    with pytest.raises(RuntimeError, match="ended during an inference; the next one starts it"):
+        run(interpreter, IMAGE)
+    assert same(run(interpreter, IMAGE), expected)
+    assert same(run(on_device(small_executable), IMAGE), expected)
+
+
+def test_an_error_of_one_inference_is_an_error_of_one_inference(
+    pool, small_model, small_executable
+):
+    pool("devices: [{faults: [{kind: error, at: 2}]}]")
+    interpreter = on_device(small_executable)
+    expected = truth(small_model, IMAGE)
+    assert same(run(interpreter, IMAGE), expected)
+    with pytest.raises(RuntimeError, match="device usb:0 failed at its inference 2"):
+        run(interpreter, IMAGE)
+    assert same(run(interpreter, IMAGE), expected)
+
+
+PROGRAM = """
+import os, sys
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, load_delegate
+from devices.libedgetpu import library_path
+
+delegate = load_delegate(str(library_path()))
+interpreter = Interpreter(sys.argv[1], experimental_delegates=[delegate])
+interpreter.allocate_tensors()
+source, result = (d[0]["index"] for d in
+                  (interpreter.get_input_details(), interpreter.get_output_details()))
+def infer():
+    interpreter.set_tensor(source, np.load(sys.argv[2]))
+    interpreter.invoke()
+    return interpreter.get_tensor(result).tobytes().hex()
+"""
+
+
+def program(tmp_path: Path, executable: bytes, text: str) -> subprocess.Popen[str]:
+    (tmp_path / "model_edgetpu.tflite").write_bytes(executable)
+    np.save(tmp_path / "image.npy", IMAGE)
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM + text, "model_edgetpu.tflite", "image.npy"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_a_forked_child_has_devices_of_its_own(tmp_path, small_model, small_executable):
+    running = program(
+        tmp_path,
+        small_executable,
+        """
+print(infer(), flush=True)
+child = os.fork()
+if not child:
+    print(infer(), flush=True)
+    del interpreter, delegate
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(infer())
+""",
+    )
+    printed, _ = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert printed.split() == [truth(small_model, IMAGE)[0].tobytes().hex()] * 3
+    assert keepers_of(running.pid) == []
+
+
+def test_a_program_that_has_closed_its_standard_streams(tmp_path, small_model, small_executable):
+    running = program(
+        tmp_path,
+        small_executable,
+        """
+del interpreter, delegate
+out = os.dup(1)
+os.closerange(0, 3)
+import signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if not os.fork():  # and has no keeper yet
+    delegate = load_delegate(str(library_path()))
+    for fd in range(3):
+        try:
+            os.write(fd, b"not for us")
+        except OSError:
+            pass
+    interpreter = Interpreter(sys.argv[1], experimental_delegates=[delegate])
+    interpreter.allocate_tensors()
+    os.write(out, infer().encode())
+    os._exit(0)
+try:
+    os.wait()
+except ChildProcessError:
+    pass
+""",
+    )
+    printed, _ = running.communicate(timeout=60)
+    assert printed == truth(small_model, IMAGE)[0].tobytes().hex()
+
+
+def test_nothing_outlives_the_program(tmp_path, small_executable):
+    running = program(
+        tmp_path, small_executable, "print(infer(), flush=True)\nimport time; time.sleep(60)\n"
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline()
+    family = [p for keeper in keepers_of(running.pid) for p in (keeper, *keeper.children(True))]
+    assert len(family) == 3  # keeper, nursery, device
+    running.kill()
+    running.wait(10)
+    running.stdout.close()
+    _, left = psutil.wait_procs(family, timeout=10)
+    assert left == []

@@ -1,0 +1,179 @@
+"""The command, stopped, short of time or of room, and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from partitioner.command.output_directory import usable_directory
+from tests.partitioner.command.running import (
+    COMPILER,
+    Run,
+    expected_files,
+    files_of,
+    one_sentence,
+    script,
+)
+
+_COUNTED = """
+if "--version" in sys.argv:
+    sys.exit(0)
+with open({calls!r}, "a") as file:
+    file.write(str(os.getpid()) + chr(10))
+if len(open({calls!r}).readlines()) > {good}:
+    import time
+    time.sleep(1000)
+"""
+
+
+def hanging(directory: Path, good: int) -> tuple[Path, Path]:
+    """A compiler that hangs from some call on, and a file with the processes it was."""
+    calls = directory / "calls"
+    return script(directory, _COUNTED.format(calls=str(calls), good=good) + COMPILER), calls
+
+
+def gone(calls: Path) -> bool:
+    """Whether none of its processes is left."""
+    return not any(Path("/proc", pid).exists() for pid in calls.read_text().split())
+
+
+@contextmanager
+def once_it_runs(calls: Path, number: signal.Signals) -> Iterator[None]:
+    """Send a signal to this thread as soon as the compiler was called."""
+    here = threading.get_ident()
+    called, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            if calls.exists() and calls.read_text():
+                called.set()
+                signal.pthread_kill(here, number)
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        assert called.is_set()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")],
+)
+def test_signals_end_a_compiler_that_hangs(
+    run: Run, model: Path, out: Path, tmp_path: Path, number: signal.Signals, code: int, told: str
+) -> None:
+    binary, calls = hanging(tmp_path, good=0)
+    with once_it_runs(calls, number):
+        found = run(
+            "--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet",
+            "--edgetpu_compiler_binary", binary,
+        )  # fmt: skip
+    assert found == (code, "", f"{told}; nothing was written.\n")
+    assert gone(calls)
+    assert not out.exists()
+
+
+def test_time_is_up_in_the_middle_of_a_measurement(
+    run: Run, model: Path, out: Path, tmp_path: Path
+) -> None:
+    """The whole model and the starting split are known from a first run, then it hangs."""
+    binary, calls = hanging(tmp_path, good=3)
+    base = ("--model_path", model, "--output_dir", out, "--edgetpu_compiler_binary", binary)
+    base = (*base, "--num_segments", 2)
+    assert run(*base, "--strategy", "parameter-count", "--no-verify", "--quiet")[0] == 0
+    assert len(calls.read_text().split()) == 3
+    code, printed, _ = run(*base, "--diff_threshold_ns", 0, "--timeout_sec", 3)
+    assert code == 0
+    assert len(calls.read_text().split()) > 3
+    assert gone(calls)
+    assert files_of(out) == expected_files(2)
+    report = json.loads((out / "partition.json").read_text())
+    assert (report["outcome"], report["lower_bound_ns"]) == ("timeout", 0)
+    latencies = {tuple(segment): ns for *segment, ns in report["certificate"]["measured"]}
+    for segment in report["segments"]:
+        runs = tuple(edge for pair in segment["operators_in_file"] for edge in pair)
+        assert latencies[runs] == segment["latency_ns"]
+    assert report["outputs_identical"].startswith("yes")
+    assert "Out of budget: timeout_sec was spent" in printed
+
+
+def test_time_that_suffices_for_nothing(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    binary, calls = hanging(tmp_path, good=0)
+    base = ("--model_path", model, "--output_dir", out, "--edgetpu_compiler_binary", binary)
+    code, printed, told = run(*base, "--num_segments", 2, "--timeout_sec", 1, "--quiet")
+    assert (code, printed) == (2, "")
+    assert one_sentence(told)
+    assert "timeout_sec is 1, which did not suffice to measure a single cut" in told
+    assert not calls.exists() or gone(calls)
+    assert not out.exists()
+
+
+def test_the_next_run_goes_on(run: Run, model: Path, out: Path) -> None:
+    """What the first run measured is not measured again, unless that is asked for."""
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    base = (*base, "--no-verify")
+    first = run(*base, "--max_measurements", 3)
+    measured = json.loads((out / "partition.json").read_text())["measurements"]
+    assert "an earlier run" not in first[1]
+    second = run(*base, "--max_measurements", 3)
+    assert f"({measured} measured by an earlier run;" in second[1]
+    assert json.loads((out / "partition.json").read_text())["measurements"] == measured
+    assert "an earlier run" not in run(*base, "--max_measurements", 3, "--no-cache")[1]
+
+
+def test_limits_hold_for_all_numbers_of_segments_together(run: Run, model: Path, out: Path) -> None:
+    code, printed, _ = run(
+        "--model_path", model, "--sweep", "1-6", "--output_dir", out, "--quiet",
+        "--max_measurements", 4,
+    )  # fmt: skip
+    assert code == 0
+    assert "6 segments were not looked at: the time or the measurements allowed" in printed
+    assert "the search ended with its time or measurements" in printed
+
+
+def test_two_runs_on_one_directory(run: Run, model: Path, out: Path) -> None:
+    with usable_directory(out):
+        code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out)
+        assert code == 2
+        assert one_sentence(told)
+        assert "is in use by another run" in told
+        assert files_of(out) == set()
+    assert run("--model_path", model, "--num_segments", 2, "--output_dir", out)[0] == 0
+
+
+def test_a_limit_on_the_size_of_files(model: Path, out: Path, tmp_path: Path) -> None:
+    """As a full disk: a sentence, and nothing is left."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "partitioner.cli", "--model_path", str(model), "--quiet"),
+            *("--num_segments", "2", "--output_dir", str(out)),
+        ],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048)),
+        env={**os.environ, "TMPDIR": str(scratch)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert one_sentence(done.stderr)
+    assert "cannot be written (File too large)" in done.stderr
+    assert not out.exists()
+    assert list(scratch.iterdir()) == []

@@ -1,0 +1,82 @@
+"""What all commands do alike: tell their version, and which option a mistyped one is like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+import edgetpu_pipeline
+from compiler.accuracy.__main__ import main as accuracy
+from compiler.cli import main as compiler
+from compiler.inspecting.cli import main as inspect
+from compiler.quantizing.cli import main as quantize
+from devices.hosts_cli import main as hosts
+from devices.libedgetpu.cli import main as library
+from devices.listing.cli import main as listing
+from partitioner.check_partition import main as check
+from partitioner.cli import main as partition
+from partitioner.experiment import main as experiment
+from pipeline.compare_cli import main as compare
+from pycoral.doctor.cli import main as doctor
+from pycoral.examples_cli import main as examples
+from zoo.cli import main as zoo
+
+Main = Callable[[Sequence[str]], int]
+
+COMMANDS: dict[str, tuple[Main, str, str]] = {
+    "accuracy": (accuracy, "--latenzy", "--latency"),
+    "check": (check, "--versoin", "--version"),
+    "compare": (compare, "--tolerence=1", "--tolerance"),
+    "compiler": (compiler, "--outdir", "--out_dir"),
+    "doctor": (doctor, "--jsn", "--json"),
+    "examples": (examples, "--copi=x", "--copy"),
+    "experiment": (experiment, "--dry_rum", "--dry-run"),
+    "hosts": (hosts, "--jsn", "--json"),
+    "inspect": (inspect, "--jsn", "--json"),
+    "libedgetpu": (library, "--print_pth", "--print-path"),
+    "lstpu": (listing, "--jsn", "--json"),
+    "partition": (partition, "-model-pth=x", "--model_path"),
+    "quantize": (quantize, "--ouput=x", "--output"),
+    "zoo": (zoo, "--jsn", "--json"),
+}
+
+
+_NEEDED = {"check": ("x.json",), "compare": ("a", "b"), "libedgetpu": ("--print-path",)}
+"""What argparse asks for before it looks at options."""
+
+
+def ended(main: Main, *arguments: str) -> int:
+    """Exit code, whichever way a command ends."""
+    try:
+        return main(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else -1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(COMMANDS[name][0], "--version") == 0
+    printed = capsys.readouterr()
+    assert (
+        printed.out.strip()
+        .removesuffix(")")
+        .endswith(f"edgetpu-pipeline {edgetpu_pipeline.VERSION}")
+    )
+    assert (printed.out.count("\n"), printed.err) == (1, "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_mistyped_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main, wrong, right = COMMANDS[name]
+    assert ended(main, wrong, *_NEEDED.get(name, ())) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"{wrong}; did you mean {right!r}?" in printed.err
+
+
+def test_below_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(zoo, "write", "--flaot", "mobilenet_v2_1.0_224") == 2
+    assert "--flaot; did you mean '--float'?" in capsys.readouterr().err
+    assert ended(zoo, "list", "--qqq") == 2
+    assert "did you mean" not in capsys.readouterr().err

@@ -1,4 +1,4 @@
-from .certificate import Certificate, certificate_of, check_certificate
+from .certificate import check_report, claims_of
 from .graphs import cut_bytes, graph_features, problem_of
 from .measuring import (
     BuiltInCompiler,
@@ -11,6 +11,7 @@ from .measuring import (
     verify_chain,
 )
 from .problem import (
+    Claims,
     Guard,
     NoFeasiblePartition,
     Outcome,
@@ -40,7 +41,7 @@ from .strategies import (
 __all__ = [
     "STRATEGIES",
     "BuiltInCompiler",
-    "Certificate",
+    "Claims",
     "CompilationFailed",
     "CostTable",
     "DeviceProfiler",
@@ -64,8 +65,8 @@ __all__ = [
     "Strategy",
     "Verification",
     "bisect",
-    "certificate_of",
-    "check_certificate",
+    "check_report",
+    "claims_of",
     "cut_bytes",
     "graph_features",
     "keep_given",

@@ -11,14 +11,16 @@ from devices.chip import DeviceConfig
 _log = logging.getLogger("edgetpu")
 
 _PERFORMANCE_MHZ = {"Low": 63, "Medium": 125, "High": 250, "Max": 500}
-"""libedgetpu: the chip's clock for each value of ``Performance``."""
+"""libedgetpu's documentation: the chip's clock for each value of ``Performance``."""
 
 _MAX_BULK_IN_QUEUE_LENGTH = 256
 """libedgetpu's driver; its header says 255."""
 
 
 def check_options(options: Mapping[str, str]) -> None:
-    """Check the options of a delegate; unknown ones are logged and ignored.
+    """Check the options of a delegate; unknown ones are logged.
+
+    libedgetpu itself says nothing of a wrong one but that it failed.
 
     Raises:
         ValueError: an option has a value it cannot have, as one sentence.
@@ -38,18 +40,19 @@ def check_options(options: Mapping[str, str]) -> None:
                     f"{_MAX_BULK_IN_QUEUE_LENGTH}"
                 )
         else:
-            _log.warning("the delegate option %r is not known and has no effect", key)
+            _log.warning("the delegate option %r is not known", key)
 
 
 def with_performance(config: DeviceConfig, options: Mapping[str, str]) -> DeviceConfig:
     """The device as it runs when it is opened with ``options``.
 
-    ``Performance`` sets the clock of a chip on USB; on PCIe it has no effect, as in libedgetpu.
+    ``Performance`` slows a chip on USB down, at most to what it says, for its host may have it run
+    slower still; on PCIe it has no effect, as in libedgetpu.
     """
-    wanted = options.get("Performance")
-    if wanted is None or config.link != "usb":
+    wanted = _PERFORMANCE_MHZ[options.get("Performance", "Max")]
+    if config.link != "usb" or wanted >= config.clock_mhz:
         return config
-    return replace(config, clock_mhz=_PERFORMANCE_MHZ[wanted])
+    return replace(config, clock_mhz=wanted)
 
 
 def _one_of(key: str, value: str, allowed: Iterable[str]) -> None:

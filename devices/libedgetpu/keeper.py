@@ -67,9 +67,11 @@ def main(fd: int) -> NoReturn:
                 break
             for connection in fds:
                 threading.Thread(target=keeper.serve, args=(connection,), daemon=True).start()
-    keeper.close()
-    release()
-    os._exit(0)
+    try:
+        keeper.close()
+        release()
+    finally:
+        os._exit(0)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,10 @@ class Keeper:
         if kind == b"X":
             assert lease is not None
             lease.opened.kill()
+        elif kind == b"D":
+            assert lease is not None
+            self.give_back(lease)
+            lease = None
         else:
             wanted = Wanted.of(packet[1:].decode("utf-8", "replace").split("\0")[:-1])
             if kind == b"O":
@@ -157,7 +163,14 @@ class Keeper:
         present = simulated_devices(wanted.environment)
         with self._lock:
             record = self._choose(wanted, present)
-            return self._taken(Lease(record, wanted, present))
+            lease = self._taken(Lease(record, wanted, present))
+        if lease.opened.is_exclusive:
+            try:
+                lease.opened.start()
+            except BaseException:
+                self.give_back(lease)
+                raise
+        return lease
 
     def _choose(self, wanted: Wanted, present: Sequence[EdgeTpu]) -> EdgeTpu:
         if wanted.path is not None:
@@ -181,36 +194,47 @@ class Keeper:
     def give_back(self, lease: Lease) -> None:
         """Let go of a device, which ends with its last user."""
         with self._lock:
-            opened = lease.opened
-            opened.users -= 1
-            unused = opened.users == 0
-            if unused:
-                self._opened.pop(lease.record, None)
-        if unused:
-            opened.close()
+            unused = self._given_back(lease)
+        if unused is not None:
+            unused.close()
+
+    def _given_back(self, lease: Lease) -> _Opened | None:
+        lease.opened.users -= 1
+        if lease.opened.users:
+            return None
+        self._opened.pop(lease.record, None)
+        return lease.opened
 
     def _start(self, lease: Lease, fds: tuple[int, ...]) -> None:
         """Have the leased device serve an operator, or after its death the one that takes over.
 
         That is another of the program's devices if it did not name one by number and one is left
-        that has not died, else the same started anew.
+        that it has not seen die, else the same started anew.
         """
         if lease.opened.is_dead and lease.moves:
-            with self._lock:
-                left = [r for r in lease.present if not self._died(r)]
-                with suppress(ValueError):
-                    record = self._choose(lease.wanted, left)
-                    lease.opened.users -= 1
-                    lease.record = record
-                    self._taken(lease)
+            self._move(lease)
         lease.opened.serve(fds)
 
-    def _died(self, record: EdgeTpu) -> bool:
-        return record in self._opened and self._opened[record].is_dead
+    def _move(self, lease: Lease) -> None:
+        lost = (*lease.lost, lease.record)
+        try:
+            with self._lock:
+                left = [record for record in lease.present if record not in lost]
+                record = self._choose(lease.wanted, left)
+                unused = self._given_back(lease)
+                lease.record, lease.lost = record, lost
+                self._taken(lease)
+        except ValueError:  # none is left
+            lease.lost = ()
+            return
+        if unused is not None:
+            unused.close()
 
     def close(self) -> None:
         """End all devices."""
-        for opened in self._opened.values():
+        with self._lock:  # others give theirs back meanwhile
+            left = list(self._opened.values())
+        for opened in left:
             opened.close()
 
 
@@ -223,6 +247,8 @@ class Lease:
         self.record = record
         self.wanted = wanted
         self.present = present
+        self.lost: tuple[EdgeTpu, ...] = ()
+        """Devices that it held before and that died."""
 
     @property
     def moves(self) -> bool:
@@ -240,6 +266,16 @@ class _Opened:
         self._lock = threading.Lock()
         self._device: SimulatedDevice | None = None
         self._told = ""
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether it is taken at once, as others may have it."""
+        return self._config.exclusive
+
+    def start(self) -> None:
+        """Start it unless it runs.  Raises ``DeviceError``."""
+        with self._lock:
+            self._living()
 
     @property
     def is_dead(self) -> bool:

@@ -4,7 +4,7 @@ The program's side is the library's kernel (``shim/operator.c``).  A request is 
 
     kernel                                              device process
       ◄─ '+' and numbers of int64: how many inputs and outputs, whether there is a state,
-         and for each tensor its type, bytes, rank and dimensions ─
+         the process id, and for each tensor its type, bytes, rank and dimensions ─
     'M' and a memory file, which holds the tensors ──►  maps it
     'R', the inputs are in it ──────────────────────►   an inference, outputs into it ─► '+'
     'Z' ────────────────────────────────────────────►   the state begins afresh ─► '+'
@@ -138,7 +138,7 @@ def _view(mapping: mmap.mmap, start: int, spec: TensorSpec) -> Tensor:
 
 
 def _described(loaded: Loaded) -> bytes:
-    numbers = [len(loaded.inputs), len(loaded.outputs), int(loaded.state_bytes != 0)]
+    numbers = [len(loaded.inputs), len(loaded.outputs), int(loaded.state_bytes != 0), os.getpid()]
     for spec in (*loaded.inputs, *loaded.outputs):
         numbers += _TFLITE_TYPES.get(spec.dtype, 0), spec.size_bytes, len(spec.shape), *spec.shape
     return np.array(numbers, np.int64).tobytes()

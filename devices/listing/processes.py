@@ -8,6 +8,8 @@ from pathlib import Path
 
 PROC = Path("/proc")
 _SHOWN_CHARACTERS = 60
+_KEEPER = b"devices.libedgetpu.keeper"
+"""Is in the command line of a process that keeps devices for another, whose id is the last word."""
 
 
 def open_files(proc: Path = PROC) -> Iterator[tuple[int, Path, str]]:
@@ -32,14 +34,20 @@ def _listed(folder: Path) -> list[str]:
 
 
 def program_of(pid: int | None, proc: Path = PROC) -> str | None:
-    """The command line of a process, shortened; ``None`` if it cannot be read."""
+    """The command line of a process, shortened; ``None`` if it cannot be read.
+
+    For one that keeps the devices of a program which uses ``libedgetpu.so.1``, that of the program.
+    """
     if not pid:
         return None
     try:
-        words = (proc / str(pid) / "cmdline").read_bytes().split(b"\0")
+        content = (proc / str(pid) / "cmdline").read_bytes()
     except OSError:
         return None
-    text = " ".join(word.decode(errors="replace") for word in words if word)
+    words = [word for word in content.split(b"\0") if word]
+    if _KEEPER in content and words[-1].isdigit() and int(words[-1]) != pid:
+        return program_of(int(words[-1]), proc)
+    text = " ".join(word.decode(errors="replace") for word in words)
     text = "".join(letter if letter.isprintable() else "?" for letter in text)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from partitioner.beliefs.cost_model import CostModel, Prediction
+from partitioner.beliefs.cost_model import fitted
+from partitioner.bounding import Bounds, Kriging
 from partitioner.problem import (
+    ALIKE,
     Array,
+    Basis,
     Features,
     Guard,
     Ideals,
@@ -17,34 +20,11 @@ from partitioner.problem import (
     Mask,
     Places,
     Range,
-    RowTable,
     SegmentFeatures,
     Segments,
     SetFeatures,
 )
 from partitioner.solving import Solution, best_cuts
-
-_SIGMAS = 3.0
-"""Standard deviations between what the cost model expects and its bound, at least."""
-
-_FEW = 4.0
-"""With as few measurements as this the standard deviations granted double: the scale of the
-deviations is estimated from the same measurements (compare Student's t)."""
-
-_SMALL = 200.0
-"""With as few segments in all as this the standard deviations and the margin granted double:
-measuring a few more costs little there."""
-
-_CAUTION = 1.5
-"""How much worse the unseen may be than the worst seen."""
-
-_FITTED_RATES_MARGIN = 0.05
-"""Taken off bounds from measured parts when the boundary's share is fitted and not known.
-
-Streaming grows by steps (whole layers; large ones repeatedly), which is not quite what the
-assumption says.  Of 640 searches over random and real models, all segments of which were known,
-none missed the optimum with 0.03, 0.05 or 0.1.
-"""
 
 _UNLIKELY = 10.0
 """Segments containing one that does not compile are tried last, as if this much slower."""
@@ -63,15 +43,6 @@ class Beliefs:
     upper: Array
 
 
-@dataclass(frozen=True, eq=False)
-class _Parts:
-    """Bounds from measured segments within and around others, for one guess at the boundary."""
-
-    rates: Array
-    inside: RowTable
-    around: RowTable
-
-
 class Knowledge:
     """Measured latencies between places, and the beliefs that follow from them.
 
@@ -81,11 +52,9 @@ class Knowledge:
 
     def __init__(self, places: Places, features: Features | None) -> None:
         self._places = places
-        self._total = max(1, places.distinct_segments)
         self._latency: dict[tuple[int, int], float] = {}
         self._bounded_by_model = features is not None
         self._features: Features = features or _counting(places)
-        self._model = CostModel(self._features)
         self._inference: _Inference | None = None
 
     def observe(self, segment: Range, latency_ns: int | None) -> None:
@@ -135,15 +104,21 @@ class Knowledge:
     @property
     def guard(self) -> Guard:
         """How well the assumptions hold for what was measured."""
-        return Guard() if not self._runs() else self._infer().guard
+        return Guard() if not self._runs() else self._infer().bounds.guard
+
+    @property
+    def basis(self) -> Basis | None:
+        """What the bounds rest on beside the measurements; ``None`` before there are any."""
+        if not self._runs():
+            return None
+        return self._infer().basis if self._bounded_by_model else ALIKE
 
     def bound_by_parts(self, segments: Segments) -> Array:
         """Lower bounds that cost little: from measured parts alone, ``inf`` where none compiles."""
         if not self._runs():
             lower = np.zeros(len(segments))
         else:
-            inference = self._infer()
-            lower, _ = inference.from_parts(self._features, segments, upper=False)
+            lower, _ = self._infer().bounds.from_parts(segments, upper=False)
         self._fill_in(segments, lower)
         return lower
 
@@ -151,16 +126,13 @@ class Knowledge:
         """What the measurements so far say about the segments given."""
         if self._runs():
             inference = self._infer()
-            lower, upper = inference.from_parts(self._features, segments, upper=True)
-            expected, deviation = inference.prediction.at(segments.first, segments.end)
-            if self._bounded_by_model:
-                lower = np.maximum(lower, expected - inference.sigmas * deviation)
-                upper = np.minimum(upper, expected + inference.sigmas * deviation)
+            lower, upper, expected = inference.bounds.at(segments)
+            if expected is None:
+                expected, _ = inference.kriging.at(segments.first, segments.end)
         else:
             lower = np.zeros(len(segments))
             expected = (segments.end - segments.first).astype(np.float64)
             upper = np.full(len(segments), np.inf)
-        upper = np.maximum(upper, lower)
         expected = np.clip(expected, lower, upper)
         for (first, end), latency in self._latency.items():
             if not np.isfinite(latency):
@@ -184,44 +156,21 @@ class Knowledge:
     def _infer(self) -> _Inference:
         """What follows from the measurements for every segment, worked out once for each set."""
         if self._inference is None:
-            runs = [(key, value) for key, value in self._latency.items() if np.isfinite(value)]
+            runs = sorted((key, ns) for key, ns in self._latency.items() if np.isfinite(ns))
             first, end = _columns([key for key, _ in runs])
             # A latency of 0 can only come from a table; relative errors need a positive one.
             latency = np.maximum(np.array([value for _, value in runs]), 1.0)
-            prediction = self._model.fit(first, end, latency)
-            guard = Guard(worst_model_error=prediction.worst_error)
-            sigmas = 0.0
-            if self._bounded_by_model:
-                sigmas = _SIGMAS * (1.0 + _FEW / len(latency)) * (1.0 + _SMALL / self._total)
-                sigmas = max(sigmas, _CAUTION * prediction.worst_sigmas)
-                rates = [prediction.boundary_rates]
-                for axis in prediction.boundary_axes:
-                    rates += [rates[0] + sigmas * axis, rates[0] - sigmas * axis]
-                plausible = [np.maximum(r, 0.0) for r in rates]
-                margin = _FITTED_RATES_MARGIN * (1.0 + _SMALL / self._total)
-                guard = replace(guard, model_sigmas=sigmas)
-                columns = self._features.boundary_columns(first, end)
-            else:
-                # One constant that no latency is below, whatever the boundary.
-                plausible = [np.array([latency.min()])]
-                margin = 0.0
-                columns = np.ones((len(latency), 1))
-            parts = []
-            for index, rate in enumerate(plausible):
-                own = columns @ rate
-                inside = np.maximum(latency - own, 0.0)
-                packing = self._places.pack(first, end, inside)
-                if index == 0:  # the guard's numbers are for the likeliest
-                    checked = packing.from_parts > 0.0
-                    excess = (own + packing.from_parts) / latency - 1.0
-                    violation = float(excess[checked].max(initial=0.0))
-                    guard = replace(guard, nested=int(checked.sum()), worst_violation=violation)
-                    margin += _CAUTION * violation
-                around = self._places.smallest_container(first, end, inside)
-                parts.append(_Parts(rate, packing.inside, around))
-            self._inference = _Inference(
-                prediction, tuple(parts), sigmas, margin, guard, self._bounded_by_model
+            basis = fitted(self._features, first, end, latency)
+            bounds = Bounds.of(
+                self._places,
+                self._features,
+                basis if self._bounded_by_model else ALIKE,
+                first,
+                end,
+                latency,
             )
+            kriging = bounds.kriging or Kriging.of(self._features, basis, first, end, latency)
+            self._inference = _Inference(basis, kriging, bounds)
         return self._inference
 
 
@@ -229,32 +178,9 @@ class Knowledge:
 class _Inference:
     """Everything that has to be worked out once per set of measurements."""
 
-    prediction: Prediction
-    parts: tuple[_Parts, ...]
-    sigmas: float
-    margin: float
-    guard: Guard
-    fitted_boundary: bool
-
-    def from_parts(
-        self, features: Features, segments: Segments, *, upper: bool
-    ) -> tuple[Array, Array]:
-        """Lower bounds from the segments measured within, upper ones from those around.
-
-        The loosest over all guesses at the boundary's rates that are plausible.
-        """
-        first, end = segments.first, segments.end
-        if self.fitted_boundary:
-            columns = features.boundary_columns(first, end)
-        else:
-            columns = np.ones((len(first), 1))
-        low, high = np.full(len(first), np.inf), np.zeros(len(first))
-        for part in self.parts:
-            boundary = columns @ part.rates
-            np.minimum(low, boundary + part.inside.at(first, end), out=low)
-            if upper:
-                np.maximum(high, boundary + part.around.at(first, end), out=high)
-        return low * max(0.0, 1.0 - self.margin), high * (1.0 + self.margin)
+    basis: Basis
+    kriging: Kriging
+    bounds: Bounds
 
 
 def _counting(places: Places) -> Features:

@@ -1,97 +1,58 @@
-"""Holding a whole ``partition.json`` against the measurements it lists, without the search.
-
-Nothing is compiled or measured again.  What is checked: that the report speaks of the cuts of its
-certificate, that their value and gap follow from the measurements listed, that the bound bears out
-what is claimed, and that no better cut can be made of the segments measured.
-"""
+"""Holding a ``partition.json`` against what follows from the evidence in it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
+from math import isclose
 from typing import Any
 
-import numpy as np
-
-from partitioner.certificate.claim import check_certificate
-from partitioner.problem import FILE_ORDER, Segments
-from partitioner.solving import best_cuts
-
-_SAME = ("cuts", "gap_ns", "lower_bound_ns", "optimality_gap", "strategy")
-"""Fields that the report and its certificate both have."""
+from partitioner.certificate.claims import claims_of
+from partitioner.problem import Problem
 
 
-_SOLVES = ("optimal", "exhaustive")
-"""Strategies that promise the best cut of all segments they measured."""
-
-
-def check_report(content: Mapping[str, Any]) -> None:
-    """Hold a whole ``partition.json`` against the measurements it lists.
-
-    Raises :class:`ValueError` with what is wrong.
-    """
+def check_report(content: Mapping[str, Any], problem: Problem) -> None:
+    """Raise :class:`ValueError` with what is wrong: a claim that does not follow, or any change."""
     try:
-        certificate, operators = content["certificate"], content["num_operators"]
-        for field in _SAME:
-            if content[field] != certificate[field]:
+        if content["sha256"] != digest_of(content):
+            raise ValueError("sha256 is not that of the rest: something was changed")
+        claims = claims_of(content, problem)
+        for field, value in json.loads(json.dumps(asdict(claims))).items():
+            if not _same(content[field], value):
                 raise ValueError(
-                    f"{field} is {content[field]} in the report, {certificate[field]} in the "
-                    "certificate"
+                    f"{field} is {content[field]}, but {value} follows from the measurements"
                 )
-        if content["bottleneck_ns"] != certificate["value_ns"]:
-            raise ValueError(
-                f"the bottleneck is {content['bottleneck_ns']} in the report, the value "
-                f"{certificate['value_ns']} in the certificate"
-            )
-        check_certificate(certificate, operators)
-        best = _best_of_measured(content, operators)
-        if best is None:
-            return
-        if best[0] < certificate["lower_bound_ns"]:
-            raise ValueError(
-                f"measured segments make a cut with a bottleneck of {best[0]}, below the lower "
-                f"bound {certificate['lower_bound_ns']}"
-            )
-        if certificate["ended"] == "balanced":
-            threshold = content["options"]["diff_threshold_ns"]
-            if certificate["gap_ns"] >= threshold:
-                raise ValueError(
-                    f"the cut is said to be balanced, but its gap is {certificate['gap_ns']} and "
-                    f"the threshold {threshold}"
-                )
-        elif certificate["strategy"] in _SOLVES and best != (
-            certificate["value_ns"],
-            certificate["gap_ns"],
-        ):
-            raise ValueError(
-                f"measured segments make a cut with bottleneck {best[0]} and gap {best[1]}, but "
-                f"the one chosen has {certificate['value_ns']} and {certificate['gap_ns']}"
-            )
+        options, outcome, strategy = content["options"], content["outcome"], content["strategy"]
+        best = claims.bottleneck_ns, claims.gap_ns
+        ends = {
+            "balanced": claims.gap_ns < (options.get("diff_threshold_ns") or 0),
+            "optimal": claims.proven and best == (claims.fastest_measured_ns, claims.its_gap_ns),
+            "target": claims.bottleneck_ns <= (options.get("initial_lower_bound_ns") or 0),
+            "budget": options.get("max_measurements") is not None,
+            "timeout": options.get("timeout_sec") is not None,
+            "interval": strategy == "bisection",
+            "heuristic": strategy == "parameter-count",
+            "given": strategy == "manual",
+        }
+        if not ends[outcome]:
+            raise ValueError(f"outcome is {outcome}, which does not follow from the measurements")
     except KeyError as error:
-        raise ValueError(f"there is no field {error.args[0]!r}") from error
-    except (TypeError, IndexError) as error:
+        raise ValueError(f"there is no field {error.args[0]!r}, or nothing so called") from error
+    except (TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"a field has the wrong type ({error})") from error
 
 
-def _best_of_measured(content: Mapping[str, Any], operators: int) -> tuple[int, int] | None:
-    """Bottleneck and gap of the best cut that the segments measured can make.
+def _same(said: object, value: object) -> bool:
+    if isinstance(value, dict) and isinstance(said, dict):
+        return said.keys() == value.keys() and all(_same(said[key], value[key]) for key in value)
+    if isinstance(value, float) and isinstance(said, float):
+        return isclose(said, value, rel_tol=1e-9)
+    return type(said) is type(value) and said == value
 
-    ``None`` where the report does not say which of those cuts were allowed: with unequal devices,
-    steps of several operators, or operators in another order than the file's.
-    """
-    certificate = content["certificate"]
-    if (
-        certificate["kinds"]
-        or certificate["order"] != FILE_ORDER
-        or content["options"].get("partition_search_step", 1) != 1
-    ):
-        return None
-    table = np.array(
-        [entry for entry in certificate["measured"] if entry[2] is not None], dtype=np.int64
-    ).reshape(-1, 3)
-    first, end, latency = table[np.lexsort((table[:, 1], table[:, 0]))].T
-    best = best_cuts(
-        Segments(operators + 1, first.astype(np.intp), end.astype(np.intp)),
-        latency.astype(np.float64),
-        len(certificate["cuts"]) + 1,
-    )
-    return None if best is None else (int(best.bottleneck), int(best.gap))
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of all but the digest itself: what was measured cannot be worked out again."""
+    rest = {field: value for field, value in content.items() if field != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -71,7 +71,7 @@ def best_of_measured(
         for first, end in zip((0, *cuts), (*cuts, last), strict=True)
     ]
     return _partition(
-        problem, profilers, names, rounds, strategy, runs, known, best.kinds
+        problem, profilers, names, counts, rounds, strategy, runs, known, best.kinds
     ), best.kinds
 
 
@@ -79,6 +79,7 @@ def _partition(
     problem: Problem,
     profilers: Sequence[DeviceProfiler],
     names: Sequence[str],
+    counts: Sequence[int],
     rounds: Sequence[Round],
     strategy: str,
     runs: Sequence[Range],
@@ -120,11 +121,13 @@ def _partition(
         lower_bound_ns=0,
         least_gap_ns=0,
         outcome="timeout",
+        limit="timeout",
         guard=Guard(),
         rounds=(*rounds, told),
         measured=tuple(answer for _, answer in answers),
         compiler_runs=compilations,
         kinds=tuple(names[kind] for kind in kinds) if several else (),
         measured_on=tuple(names[q] for q, _ in answers) if several else (),
+        available=tuple(zip(names, counts, strict=True)) if several else (),
         order=problem.order,
     )

@@ -15,13 +15,7 @@ from partitioner.command.how_many_command import answer_how_many, asked_how_many
 from partitioner.command.open_compiler import open_stores
 from partitioner.command.patience import patiently
 from partitioner.command.worthwhile import check_worthwhile
-from partitioner.graphs import (
-    MOST_ASSIGNED,
-    MOST_IDEALS,
-    MOST_MEASURED,
-    OrderChoice,
-    problem_of,
-)
+from partitioner.graphs import problem_asked
 from partitioner.measuring import (
     Confidence,
     DeviceKind,
@@ -52,15 +46,15 @@ _LOGGER = logging.getLogger(__name__)
 class Decision:
     """Where to cut and what led there.
 
-    ``kinds``: the kind of device of each segment.  ``whole_model_ns``: the uncut model on the
-    kind that runs it fastest.  ``partition`` is ``None`` where only numbers of TPUs were compared.
+    ``kinds``: the kind of device of each segment; ``problem``: what the partition answers.
+    ``partition`` is ``None`` where only numbers of TPUs were compared.
     """
 
     partition: Partition | None
     kinds: tuple[DeviceKind, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     confidence: Confidence | None = None
-    whole_model_ns: int | None = None
+    problem: Problem | None = None
     sweep: Sweep | None = None
     recommendation: Recommendation | None = None
 
@@ -155,22 +149,23 @@ class Decider:
             timeout_s=arguments.timeout_sec,
             baseline=True,
         )
-        if len(self._kinds) > 1:
+        problem = self._problem(segments, unequal=self.unequal)
+        if self.unequal:
             if arguments.strategy != "optimal":
                 raise ConfigError(
                     f"strategy is {arguments.strategy!r}, but the devices are of "
                     f"{len(self._kinds)} kinds, which only the strategy optimal can choose from; "
                     "use it, or devices of one kind (device_type)."
                 )
-            partition, chosen = self._assigned(segments, options)
+            partition, chosen = self._assigned(problem, options)
         else:
             strategy = STRATEGIES[arguments.strategy]
             (profiler,) = self._profilers
-            partition = strategy(self._problem(segments), profiler, options, self._noted)
+            partition = strategy(problem, profiler, options, self._noted)
             chosen = (0,) * segments
         if not asked_how_many(arguments):
-            return self._judged(partition, chosen)
-        return self._judged(partition, chosen, *self._how_many())
+            return self._judged(partition, problem, chosen)
+        return self._judged(partition, problem, chosen, *self._how_many())
 
     def _advised(self, sweep: Sweep, recommendation: Recommendation) -> Decision:
         """The decision where the number of TPUs is what was asked for."""
@@ -181,7 +176,8 @@ class Decider:
             compilations=self._profilers[0].compilations,
             measurements=self._profilers[0].measurements,
         )
-        return self._judged(best, (0,) * len(best.segments), sweep, recommendation)
+        chosen = (0,) * len(best.segments)
+        return self._judged(best, self._problem(len(chosen)), chosen, sweep, recommendation)
 
     def _cut_short(self) -> Decision:
         """What can be said after a search that was ended in the middle of a measurement."""
@@ -192,8 +188,9 @@ class Decider:
             return self._advised(*conclude(arguments, self._graph, found_by_now, self._devices))
         if isinstance(segments, int):
             counts = [len(kind.devices) for kind in self._kinds]
+            problem = self._problem(segments, unequal=self.unequal)
             found = best_of_measured(
-                self._problem(segments),
+                problem,
                 self._profilers,
                 counts if self.unequal else [segments],
                 [kind.name for kind in self._kinds],
@@ -201,7 +198,8 @@ class Decider:
                 arguments.strategy,
             )
             if found is not None:
-                return self._judged(*found)
+                partition, chosen = found
+                return self._judged(partition, problem, chosen)
         measured = f"{self.measurements} segments were measured"
         if self.measurements and any(self._stores):
             measured += " and are kept, so that the next run goes on from there"
@@ -232,6 +230,7 @@ class Decider:
     def _judged(
         self,
         partition: Partition,
+        problem: Problem,
         chosen: Sequence[int],
         sweep: Sweep | None = None,
         recommendation: Recommendation | None = None,
@@ -244,9 +243,8 @@ class Decider:
             confidence = confidence_in(
                 ranges,
                 {s: m.estimate for s, m in measured.items()},
-                None if partition.execution_order is None else self._problem(len(ranges)).places,
+                None if partition.execution_order is None else problem.places,
             )
-        whole = [self._uncut(profiler) for profiler in self._profilers]
         return Decision(
             partition,
             kinds=tuple(self._kinds[q] for q in chosen),
@@ -255,20 +253,14 @@ class Decider:
                 for segment, q in zip(ranges, chosen, strict=True)
             ),
             confidence=confidence,
-            whole_model_ns=min((one for one in whole if one is not None), default=None),
+            problem=problem,
             sweep=sweep,
             recommendation=recommendation,
         )
 
-    def _uncut(self, profiler: DeviceProfiler) -> int | None:
-        """Latency of the uncut model; ``None`` if it does not compile or the time is up."""
-        try:
-            return profiler.measure([(0, len(self._graph))])[0]
-        except MeasuringStopped:
-            return None
-
-    def _assigned(self, segments: int, options: SearchOptions) -> tuple[Partition, tuple[int, ...]]:
-        problem = self._problem(segments)
+    def _assigned(
+        self, problem: Problem, options: SearchOptions
+    ) -> tuple[Partition, tuple[int, ...]]:
         counts = [len(kind.devices) for kind in self._kinds]
         while True:
             kinds = [
@@ -282,27 +274,18 @@ class Decider:
             lost = self.lost_devices
             living = [sum(d.name not in lost for d in kind.devices) for kind in self._kinds]
             fits = all(chosen.count(q) <= count for q, count in enumerate(living))
-            if fits or sum(living) < segments:  # or whatever there is to be had
+            if fits or sum(living) < problem.num_segments:  # or whatever there is to be had
                 return found.partition, chosen
             counts = living  # a device died meanwhile; what it measured is still known
 
-    def _problem(self, segments: int) -> Problem:
-        """The problem in the orders asked for.
-
-        Bisection and cuts of one's own know that of the file alone; the split by parameter count
-        is that of ``edgetpu_compiler``, in the order of Coral's tools unless that of the file is
-        asked for.
-        """
-        strategy = self._arguments.strategy
-        order: OrderChoice = self._arguments.order
-        if order == "any" and strategy not in ("optimal", "exhaustive"):
-            order = "coral" if strategy == "parameter-count" else "file"
-        most = MOST_MEASURED if strategy == "exhaustive" else MOST_IDEALS
-        return problem_of(
+    def _problem(self, segments: int, *, unequal: bool = False) -> Problem:
+        arguments = self._arguments
+        return problem_asked(
             self._graph,
             segments,
-            partition_search_step=self._arguments.partition_search_step,
-            start_cuts=self._arguments.cuts,
-            order=order,
-            most_ideals=MOST_ASSIGNED if self.unequal else most,
+            strategy=arguments.strategy,
+            order=arguments.order,
+            partition_search_step=arguments.partition_search_step,
+            cuts=arguments.cuts,
+            unequal=unequal,
         )

@@ -188,6 +188,7 @@ def _write_partition(
 ) -> Told:
     """Compile the segments once more under their final names, try them, and write them."""
     arguments, graph, decider = case.arguments, case.graph, case.decider
+    assert decision.problem is not None, "a partition answers a problem"
     count = len(partition.segments)
     stems = [segment_stem(case.stem, index, count) for index in range(count)]
     segments = [
@@ -198,9 +199,8 @@ def _write_partition(
     accepted = accept(arguments, graph, case.data, case.compiler, segments, stages, items)
     report = Report(
         **case.circumstances(),
-        num_operators=len(graph),
+        problem=decision.problem,
         partition=partition,
-        whole_model_ns=decision.whole_model_ns,
         trial=accepted.trial,
         verification=accepted.verification,
         files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),

@@ -8,20 +8,18 @@ from __future__ import annotations
 from partitioner.graphs.graph_features import cut_bytes, graph_features
 from partitioner.graphs.planning import (
     MOST_ASSIGNED,
-    MOST_IDEALS,
-    MOST_MEASURED,
     OrderChoice,
+    problem_asked,
     problem_of,
 )
 from partitioner.graphs.precedence import precedence_of
 
 __all__ = [
     "MOST_ASSIGNED",
-    "MOST_IDEALS",
-    "MOST_MEASURED",
     "OrderChoice",
     "cut_bytes",
     "graph_features",
     "precedence_of",
+    "problem_asked",
     "problem_of",
 ]

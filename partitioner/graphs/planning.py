@@ -110,6 +110,40 @@ def problem_of(
     )
 
 
+def problem_asked(
+    graph: Graph,
+    num_segments: int,
+    *,
+    strategy: str,
+    order: Literal["any", "file"],
+    partition_search_step: int = 1,
+    cuts: tuple[int, ...] | None = None,
+    unequal: bool = False,
+) -> Problem:
+    """The problem as a command asks it, and as a ``partition.json`` says it was asked.
+
+    Bisection and ``cuts`` of one's own know the order of the file alone; the split by parameter
+    count is that of ``edgetpu_compiler``, in the order of Coral's tools unless that of the file is
+    asked for.  ``unequal``: the devices are of several kinds.  Raises what :func:`problem_of`
+    raises.
+    """
+    if num_segments == 1:
+        return Problem(len(graph), 1, ())
+    choice: OrderChoice = order
+    if order == "any" and strategy not in ("optimal", "exhaustive"):
+        choice = "coral" if strategy == "parameter-count" else "file"
+    return problem_of(
+        graph,
+        num_segments,
+        partition_search_step=partition_search_step,
+        start_cuts=cuts,
+        order=choice,
+        most_ideals=(
+            MOST_ASSIGNED if unequal else MOST_MEASURED if strategy == "exhaustive" else MOST_IDEALS
+        ),
+    )
+
+
 def _coral_split(graph: Graph, num_segments: int) -> tuple[int, ...]:
     """What has run behind each segment that ``edgetpu_compiler --num_segments`` makes.
 

@@ -6,11 +6,14 @@ No algorithm that searches and no device; everything else in this room speaks in
 from __future__ import annotations
 
 from partitioner.problem.arrays import Array, Index, Mask, Table
+from partitioner.problem.basis import ALIKE, Basis
 from partitioner.problem.bounds import RowTable
+from partitioner.problem.claims import Claims
 from partitioner.problem.features import Features, SegmentFeatures
 from partitioner.problem.ideals import Ideals
 from partitioner.problem.partition import (
     Guard,
+    Limit,
     NoFeasiblePartition,
     Outcome,
     Partition,
@@ -39,14 +42,18 @@ from partitioner.problem.segments import Segments
 from partitioner.problem.set_features import SetFeatures
 
 __all__ = [
+    "ALIKE",
     "CORAL_ORDER",
     "FILE_ORDER",
     "ONLY_ORDER",
     "Array",
+    "Basis",
+    "Claims",
     "Features",
     "Guard",
     "Ideals",
     "Index",
+    "Limit",
     "Line",
     "Mask",
     "NoFeasiblePartition",

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from partitioner.problem.arrays import Array, Index, Table
-
-Overlap = Callable[[Index, Index], Array]
-"""By first and end places of other segments: a row for each of them."""
 
 
 class Features(Protocol):
@@ -58,8 +55,12 @@ class Features(Protocol):
         """The sum over each segment's operators."""
         ...
 
-    def overlap(self, prepared: Array, first: Index, end: Index) -> Overlap:
-        """The sum over the operators in common with the segments given (columns of the answer)."""
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Array:
+        """What the operators before each place (rows) share with the segments given (columns).
+
+        The sum over the operators that a segment has in common with them is the row of its end less
+        the row of its first place.
+        """
         ...
 
     def starts(self, first: Index, end: Index) -> Index:
@@ -113,13 +114,8 @@ class SegmentFeatures:
     def amount(self, prepared: Array, first: Index, end: Index) -> Array:
         return np.asarray(prepared[end] - prepared[first])
 
-    def overlap(self, prepared: Array, first: Index, end: Index) -> Overlap:
-        def common_with(f: Index, e: Index) -> Array:
-            common = np.minimum.outer(prepared[e], prepared[end])
-            common -= np.maximum.outer(prepared[f], prepared[first])
-            return np.asarray(np.maximum(common, 0.0, out=common))
-
-        return common_with
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Array:
+        return np.clip(prepared[:, None], prepared[first], prepared[end])
 
     def starts(self, first: Index, end: Index) -> Index:
         return first

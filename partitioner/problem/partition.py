@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from devices.errors import EdgeTpuError
-from partitioner.problem.ranges import FILE_ORDER, Range, cuts_of, operators_of, ranges_of
+from partitioner.problem.basis import Basis
+from partitioner.problem.ranges import (
+    FILE_ORDER,
+    Range,
+    cuts_of,
+    operators_of,
+    pairs_of,
+    ranges_of,
+)
 
 Outcome = Literal[
     "balanced", "optimal", "target", "budget", "timeout", "interval", "heuristic", "given"
@@ -22,6 +30,10 @@ smaller gap, under the assumptions that :class:`Guard` reports on.
 ``interval``: bisection has narrowed the latency aimed at to the threshold asked for.
 ``heuristic``, ``given``: the strategy does not search; the cuts were the user's.
 """
+
+Limit = Literal["", "budget", "timeout", "effort"]
+"""What kept a strategy from going on to a proof: the measurements or the time allowed, or the
+effort that it spends itself once a cut is even enough.  Empty: nothing did."""
 
 
 class NoFeasiblePartition(EdgeTpuError):
@@ -94,12 +106,26 @@ class Guard:
     ``worst_model_error``: the most by which a measured segment was faster than the cost model
     expects from all others, relative to its latency; ``model_sigmas``: the standard deviations
     granted to the cost model in its bound (``None``: the model was not used as a bound).
+    ``scatter``: what single segments were seen to deviate by for no reason known, relative.
     """
 
     nested: int = 0
     worst_violation: float = 0.0
     worst_model_error: float = 0.0
     model_sigmas: float | None = None
+    scatter: float = 0.0
+
+    @classmethod
+    def worst(cls, guards: Sequence[Guard]) -> Guard:
+        """Of several kinds of devices together."""
+        sigmas = [guard.model_sigmas for guard in guards if guard.model_sigmas is not None]
+        return cls(
+            nested=sum(guard.nested for guard in guards),
+            worst_violation=max(guard.worst_violation for guard in guards),
+            worst_model_error=max(guard.worst_model_error for guard in guards),
+            model_sigmas=max(sigmas) if sigmas else None,
+            scatter=max(guard.scatter for guard in guards),
+        )
 
 
 @dataclass(frozen=True)
@@ -124,6 +150,16 @@ class Round:
     segments: tuple[Range, ...] = ()
 
 
+_ASSUMED = (
+    "each segment's latency is the one measured here, alone on one device with one item in flight",
+    "the work inside a segment, its latency less what its boundary costs, is at least that of "
+    "the disjoint measured segments it contains, up to the worst violation seen and a margin",
+    "latencies vary together as the bases say: none is further below what measured ones let expect "
+    "than as many standard deviations as are granted",
+)
+"""What a certificate leaves to be believed; beyond the first, where bounds are claimed."""
+
+
 @dataclass(frozen=True)
 class Partition:
     """The answer of a strategy: where to cut, what it costs and how good that is.
@@ -138,8 +174,11 @@ class Partition:
     remembered from one candidate to the next, as in Google's tool; strategies that ask for each
     segment once leave it at ``compilations``.  Where devices are unequal, ``kinds`` names the kind
     of device that each segment is for and ``measured_on`` the kind of each entry of ``measured``;
-    both are empty where all devices are alike.  ``order`` says which orders of the operators the
-    claims are about; :attr:`execution_order` is the one that was chosen.
+    both are empty where all devices are alike; ``available`` says how many there are of each kind
+    to choose from.  ``bases`` are what the bounds rest on, for each kind (none: nothing is claimed
+    of what was not measured).  ``limit`` is what ended the search early.
+    ``order`` says which orders of the operators the claims are about;
+    :attr:`execution_order` is the one that was chosen.
     """
 
     strategy: str
@@ -157,6 +196,39 @@ class Partition:
     kinds: tuple[str, ...] = ()
     measured_on: tuple[str, ...] = ()
     order: str = FILE_ORDER
+    available: tuple[tuple[str, int], ...] = ()
+    bases: tuple[Basis | None, ...] = ()
+    limit: Limit = ""
+
+    def evidence(self) -> dict[str, Any]:
+        """What :mod:`partitioner.certificate` needs to work out every claim anew, as plain data.
+
+        Entries of ``measured`` are the ends of each run of operators, the latency, and on unequal
+        devices the kind.
+        """
+        kinds = [[kind] for kind in self.measured_on] or [[]] * len(self.measured)
+        return {
+            "segments": [
+                {
+                    "operators_in_file": [list(pair) for pair in pairs_of(profile.segment.runs)],
+                    "latency_ns": profile.latency_ns,
+                    **({"kind": self.kinds[index]} if self.kinds else {}),
+                    **asdict(profile.facts),
+                }
+                for index, profile in enumerate(self.segments)
+            ],
+            "certificate": {
+                "available": dict(self.available),
+                "bases": [None if basis is None else asdict(basis) for basis in self.bases],
+                "limit": self.limit,
+                "assumptions": list(_ASSUMED if self.bases else _ASSUMED[:1]),
+                "measured": [
+                    [*segment, latency, *kind]
+                    for (segment, latency), kind in zip(self.measured, kinds, strict=True)
+                ],
+            },
+            "rounds": [asdict(entry) for entry in self.rounds],
+        }
 
     @property
     def cuts(self) -> tuple[int, ...]:

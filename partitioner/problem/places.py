@@ -84,6 +84,10 @@ class Line:
         return {position: i for i, position in enumerate(self.positions)}
 
     def segments(self) -> Segments:
+        return self._segments
+
+    @cached_property
+    def _segments(self) -> Segments:
         return Segments.all(len(self))
 
     def operators(self, first: int, end: int) -> Range:

@@ -24,6 +24,7 @@ from partitioner.problem.ranges import (
     Range,
     check_cuts,
     cuts_of,
+    operators_of,
     ranges_of,
     runs_of,
     set_of,
@@ -43,7 +44,9 @@ class Problem:
     gives, for each of the cuts, the positions it may take (``None``: every position).
     ``cut_bytes[p]`` is what crosses a cut at position ``p`` (length ``num_operators + 1``), or at
     each of the ideals, used to choose among cuts that are equally fast and equally balanced.
-    ``features`` feed the cost model; without them the search relies on what it measures alone.
+    ``features`` feed the cost model.  Without them bounds rest on what is measured alone, which
+    proves something only where every segment's boundary costs the same; ``boundaries_alike``
+    vouches for that.
     ``first_output`` is the first operator whose results no operator reads (``None``: the last one)
     and ``step`` the operators by which a cut moves; bisection needs them.
 
@@ -62,6 +65,7 @@ class Problem:
     ideals: Ideals | None = field(default=None, compare=False)
     start_ideals: tuple[int, ...] | None = None
     order: str = FILE_ORDER
+    boundaries_alike: bool = False
 
     @cached_property
     def places(self) -> Places:
@@ -85,6 +89,22 @@ class Problem:
         """The segments between cuts given as numbers of :attr:`places`."""
         edges = (0, *cuts, len(self.places) - 1)
         return tuple(self.places.operators(i, j) for i, j in pairwise(edges))
+
+    def allows(self, segments: Sequence[Range]) -> bool:
+        """Whether all operators are cut into these, and at places where that may be."""
+        done = list(accumulate(map(set_of, segments)))
+        sizes = accumulate(len(operators_of(segment)) for segment in segments)
+        if len(done) != self.num_segments or done[-1] != (1 << self.num_operators) - 1:
+            return False
+        if any(ideal.bit_count() != size for ideal, size in zip(done, sizes, strict=True)):
+            return False
+        if self.ideals is not None:
+            return set(done) <= set(self.ideals.sets)
+        choices = self.cut_choices or (self.positions,) * (len(done) - 1)
+        return all(
+            ideal & (ideal + 1) == 0 and ideal.bit_count() in allowed
+            for ideal, allowed in zip(done[:-1], choices, strict=True)
+        )
 
     def bytes_across(self, segments: Sequence[Range]) -> int:
         """What crosses the cuts between the segments, added up; 0 where that is not known."""

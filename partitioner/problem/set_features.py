@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.problem.arrays import Array, Index
-from partitioner.problem.features import Overlap
 from partitioner.problem.ideals import Ideals
 
 Column = NDArray[np.float32]
@@ -69,12 +68,10 @@ class SetFeatures:
         sums = prepared[self.num_operators :]
         return np.asarray(sums[end] - sums[first])
 
-    def overlap(self, prepared: Array, first: Index, end: Index) -> Overlap:
-        """What an ideal has in common with each segment, less what another in it has."""
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Array:
         shares = prepared[: self.num_operators]
         members = self.ideals.members(self.ideals.number[first, end].astype(np.intp))
-        common = self.ideals.contents.astype(np.float64) @ (members * shares).T
-        return lambda f, e: np.asarray(common[e] - common[f])
+        return np.asarray(self.ideals.contents.astype(np.float64) @ (members * shares).T)
 
     def starts(self, first: Index, end: Index) -> Index:
         return self.entering[self.ideals.number[first, end]]

@@ -12,6 +12,7 @@ from partitioner.reporting.partition_table import as_table
 from partitioner.reporting.progress import Progress, milliseconds
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import SweepReport, sweep_json, sweep_text
+from partitioner.reporting.why import why
 
 __all__ = [
     "Progress",
@@ -24,4 +25,5 @@ __all__ = [
     "sweep_json",
     "sweep_page",
     "sweep_text",
+    "why",
 ]

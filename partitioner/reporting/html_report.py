@@ -16,7 +16,6 @@ from partitioner.reporting.html_sweep import how_many_section
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report
 from partitioner.reporting.segment_drawing import colour, draw_graph
-from partitioner.reporting.why import why
 
 _PARTS = (
     ("request", "overhead", "overhead_ns"),
@@ -37,11 +36,11 @@ def partition_page(report: Report, graph: Graph) -> str:
     links = sorted({str(place.get("link", "")) for place in report.placement or report.devices})
     parts = [
         f"<h1>{escape(report.model)}</h1>",
-        f'<p class="dim">{report.num_operators} operators in {count} '
+        f'<p class="dim">{report.claims.num_operators} operators in {count} '
         f"{'segment' if count == 1 else 'segments'} for {' and '.join(links)} devices, "
         f"strategy {escape(partition.strategy)}, {escape(report.compiler)} compiler</p>",
         _tiles(report),
-        f'<section><p class="advice">{escape(why(report))}</p>{_noticed(report)}</section>',
+        f'<section><p class="advice">{escape(report.why)}</p>{_noticed(report)}</section>',
         _times(report),
         _memory(report),
         _path(report),
@@ -55,17 +54,24 @@ def partition_page(report: Report, graph: Graph) -> str:
 
 def _tiles(report: Report) -> str:
     partition = report.partition
-    bound = partition.lower_bound_ns
+    bound = report.claims.lower_bound_ns
     of = ""
     if partition.order in (FILE_ORDER, ONLY_ORDER):  # in any order there are many more
-        of = f"of {report.num_operators * (report.num_operators + 1) // 2:,} "
-    rate = "unlimited" if report.throughput is None else f"{report.throughput:.1f}"
+        of = f"of {report.claims.num_operators * (report.claims.num_operators + 1) // 2:,} "
+    rate = (
+        "unlimited"
+        if report.claims.throughput_per_second is None
+        else f"{report.claims.throughput_per_second:.1f}"
+    )
     entries = [
         ("items per second", rate),
-        ("of one TPU's rate", "-" if report.speed_up is None else f"{report.speed_up:.2f} x"),
-        ("bottleneck", milliseconds(partition.bottleneck_ns)),
+        (
+            "of one TPU's rate",
+            "-" if report.claims.speed_up is None else f"{report.claims.speed_up:.2f} x",
+        ),
+        ("bottleneck", milliseconds(report.claims.bottleneck_ns)),
         ("no cut is faster than", milliseconds(bound) if bound else "unknown"),
-        ("slowest minus fastest", milliseconds(partition.gap_ns)),
+        ("slowest minus fastest", milliseconds(report.claims.gap_ns)),
         (f"{of}segments measured", str(partition.measurements)),
     ]
     return tiles(entries)
@@ -74,7 +80,7 @@ def _tiles(report: Report) -> str:
 def _noticed(report: Report) -> str:
     texts = [f"Lost {name}: {how}" for name, how in report.lost_devices.items()]
     texts += report.warnings
-    known = model_error(report.devices, report.throughput)
+    known = model_error(report.devices, report.claims.throughput_per_second)
     texts += [f"Devices: {known}."] if known else []
     sure = report.confidence
     said = ""
@@ -108,7 +114,7 @@ def _times(report: Report) -> str:
     if "total" in names:
         entries.append(("total", "whole inference (this device tells no parts)"))
     key = legend(entries)
-    bound = partition.lower_bound_ns or None
+    bound = report.claims.lower_bound_ns or None
     once = ""
     if loads:
         once = (

@@ -13,7 +13,6 @@ from partitioner.reporting.cpu_work import cpu_cell, cpu_sentence
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import advice_lines, sweep_table
-from partitioner.reporting.why import why
 
 _WIDTH = 80
 """Columns of a terminal as it comes."""
@@ -33,8 +32,8 @@ def as_table(report: Report) -> str:
             [
                 *_order(partition),
                 *([("host CPU", cpu)] if cpu else []),
-                ("bottleneck", milliseconds(partition.bottleneck_ns)),
-                ("gap", milliseconds(partition.gap_ns)),
+                ("bottleneck", milliseconds(report.claims.bottleneck_ns)),
+                ("gap", milliseconds(report.claims.gap_ns)),
                 ("throughput", _throughput(report)),
                 ("speed-up over one TPU", _speed_up(report)),
                 ("before re-cutting", _starting_split(partition)),
@@ -44,7 +43,7 @@ def as_table(report: Report) -> str:
             ]
         ),
         "",
-        why(report),
+        report.why,
         f"{_counted(partition.compilations, 'segment')} compiled, {partition.measurements} "
         f"measured on {_counted(len(report.devices), 'device')}, in "
         f"{_counted(len(partition.rounds), 'round')}.",
@@ -131,24 +130,25 @@ def _noticed(report: Report) -> list[tuple[str, str]]:
 
 def _real_devices(report: Report) -> list[tuple[str, str]]:
     """How far times of simulated devices are to be trusted."""
-    known = model_error(report.devices, report.throughput)
+    known = model_error(report.devices, report.claims.throughput_per_second)
     return [("devices", known)] if known else []
 
 
 def _throughput(report: Report) -> str:
-    if report.throughput is None:
+    rate = report.claims.throughput_per_second
+    if rate is None:
         return "unlimited"
     how = "predicted" if report.trial is None else f"{report.trial.items} items run"
-    return f"{report.throughput:.1f} inferences/s ({how})"
+    return f"{rate:.1f} inferences/s ({how})"
 
 
 def _speed_up(report: Report) -> str:
-    if report.speed_up is None:
-        asked = ((0, report.num_operators), None) in report.partition.measured
+    if report.claims.speed_up is None:
+        asked = ((0, report.claims.num_operators), None) in report.partition.measured
         hurried = report.partition.outcome == "timeout" and not asked
         return f"unknown, the uncut model {'was not measured' if hurried else 'does not compile'}"
-    alone = milliseconds(report.whole_model_ns)
-    return f"{report.speed_up:.2f}x (one TPU takes {alone} per inference)"
+    alone = milliseconds(report.claims.whole_model_ns)
+    return f"{report.claims.speed_up:.2f}x (one TPU takes {alone} per inference)"
 
 
 def _starting_split(partition: Partition) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
+from partitioner.certificate import claims_of
 from partitioner.measuring import Confidence, Measurement, TrialRun
-from partitioner.problem import Partition
+from partitioner.problem import Claims, Partition, Problem
+from partitioner.reporting.why import why
 from partitioner.sizing import Recommendation, Sweep
 
 
@@ -15,25 +18,23 @@ from partitioner.sizing import Recommendation, Sweep
 class Report:
     """A partition and the circumstances it was found in.
 
-    ``options`` are the command's, as used; ``devices`` names and links of those measured on;
-    ``whole_model_ns`` the latency of the uncut model on one device (``None``: it does not
-    compile); ``trial`` what the finished pipeline reached (``None``: there were too few devices
-    to run it); ``verification`` says whether its outputs are identical to the uncut model's;
-    ``files`` are the segments' executables; ``placement`` the devices that the segments are for,
-    if more than one kind is there to choose from.  ``measurements`` hold what running each segment
-    told, ``confidence`` how sure the choice is; ``warnings`` what was noticed about devices and
-    ``lost_devices`` which died, and how.  ``sweep`` and ``recommendation`` answer how many TPUs
-    are worth it, if that was asked.
+    ``problem`` is what the partition answers; ``options`` are the command's, as used; ``devices``
+    names and links of those measured on; ``trial`` what the finished pipeline reached (``None``:
+    there were too few devices to run it); ``verification`` says whether its outputs are identical
+    to the uncut model's; ``files`` are the segments' executables; ``placement`` the devices that
+    the segments are for, if more than one kind is there to choose from.  ``measurements`` hold
+    what running each segment told, ``confidence`` how sure the choice is; ``warnings`` what was
+    noticed about devices and ``lost_devices`` which died, and how.  ``sweep`` and
+    ``recommendation`` answer how many TPUs are worth it, if that was asked.
     """
 
     model: str
     model_sha256: str
-    num_operators: int
     compiler: str
     devices: tuple[Mapping[str, str | int | float], ...]
     options: Mapping[str, Any]
+    problem: Problem
     partition: Partition
-    whole_model_ns: int | None
     trial: TrialRun | None
     verification: str
     files: tuple[str, ...]
@@ -45,20 +46,23 @@ class Report:
     sweep: Sweep | None = None
     recommendation: Recommendation | None = None
 
-    @property
-    def throughput(self) -> float | None:
-        """Items per second of the full pipeline: as run, or else as the bottleneck predicts.
+    @cached_property
+    def evidence(self) -> dict[str, Any]:
+        """What was asked, measured and answered: all that :attr:`claims` follow from."""
+        return {
+            "strategy": self.partition.strategy,
+            "outcome": self.partition.outcome,
+            "options": dict(self.options),
+            "trial_run": None if self.trial is None else asdict(self.trial),
+            **self.partition.evidence(),
+        }
 
-        ``None`` for a bottleneck of 0 that was not run.
-        """
-        if self.trial is not None:
-            return self.trial.throughput
-        bottleneck = self.partition.bottleneck_ns
-        return 1e9 / bottleneck if bottleneck else None
+    @cached_property
+    def claims(self) -> Claims:
+        """What may be said of the partition, as the checker works it out."""
+        return claims_of(self.evidence, self.problem)
 
     @property
-    def speed_up(self) -> float | None:
-        """Throughput over that of the uncut model on one device."""
-        if self.whole_model_ns is None or self.throughput is None:
-            return None
-        return self.throughput * self.whole_model_ns / 1e9
+    def why(self) -> str:
+        """How the search ended, in sentences."""
+        return why(self.claims, self.evidence)

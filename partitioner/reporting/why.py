@@ -1,81 +1,117 @@
-"""Why a search ended where it did, in sentences."""
+"""Why a search ended where it did, in sentences that follow from its claims."""
 
 from __future__ import annotations
 
-from partitioner.problem import ONLY_ORDER
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+from partitioner.problem import ONLY_ORDER, Claims
 from partitioner.reporting.progress import milliseconds
-from partitioner.reporting.report import Report
+
+_LIMITS = {
+    "budget": "max_measurements was spent",
+    "timeout": "timeout_sec was spent",
+    "effort": "12 measurements per segment were spent on looking for a faster one",
+}
 
 
-def why(report: Report) -> str:
-    """The outcome in a sentence or two."""
-    partition = report.partition
-    gap, bottleneck = milliseconds(partition.gap_ns), milliseconds(partition.bottleneck_ns)
-    threshold = report.options.get("diff_threshold_ns", 0)
-    if len(partition.segments) == 1:
-        return f"Not cut: one TPU runs the whole model in {bottleneck}."
-    if partition.outcome == "balanced":
-        text = (
+def why(claims: Claims, content: Mapping[str, Any]) -> str:
+    """The outcome in a few sentences.
+
+    ``content`` are the fields of ``partition.json`` that say what was asked and how it ended.
+    """
+    options, outcome = content["options"], content["outcome"]
+    if claims.num_segments == 1:
+        return f"Not cut: one TPU runs the whole model in {milliseconds(claims.bottleneck_ns)}."
+    threshold = options.get("diff_threshold_ns") or 0
+    bottleneck, gap = milliseconds(claims.bottleneck_ns), milliseconds(claims.gap_ns)
+    bound = _at_least(claims.lower_bound_ns)
+    limit = _LIMITS.get(content["certificate"].get("limit", ""), "")
+    sentences = []
+    if outcome == "balanced":
+        ended = f" The search ended there, unfinished: {limit}." if limit else ""
+        sentences.append(
             f"Balanced: slowest minus fastest segment is {gap}, under the threshold "
-            f"{milliseconds(threshold)}; --diff_threshold_ns 0 goes on to the optimum."
+            f"{milliseconds(threshold)}; --diff_threshold_ns 0 goes on to the optimum.{ended}"
         )
-        fastest = partition.rounds[-1].best_bottleneck_ns
-        if fastest is not None and fastest < partition.bottleneck_ns:
-            text += f" A less even cut with a bottleneck of {milliseconds(fastest)} was found, too."
-    elif partition.outcome == "optimal":
-        text = f"Optimal: no cut{_among(report)} has a bottleneck below {bottleneck}"
-        if partition.least_gap_ns == partition.gap_ns:
-            text += f" or, with this bottleneck, a gap below {gap}."
-        else:
-            least = milliseconds(partition.least_gap_ns)
-            text += (
-                f"; with this bottleneck, no gap below {gap} was found, and none below {least} "
-                "exists."
-            )
-        if threshold and partition.strategy == "optimal":
-            text += (
-                f" The threshold {milliseconds(threshold)} cannot be met without slowing the "
-                "pipeline down."
-            )
-    elif partition.outcome == "target":
-        text = (
-            f"Good enough: the bottleneck {bottleneck} is not above initial_lower_bound_ns, "
-            f"{milliseconds(report.options.get('initial_lower_bound_ns'))}."
+        if claims.fastest_measured_ns < claims.bottleneck_ns:
+            fastest = milliseconds(claims.fastest_measured_ns)
+            sentences.append(f"A less even cut with a bottleneck of {fastest} was found, too.")
+    elif outcome == "target":
+        good = milliseconds(options["initial_lower_bound_ns"])
+        sentences.append(
+            f"Good enough: the bottleneck {bottleneck} is not above initial_lower_bound_ns, {good}."
         )
-    elif partition.outcome in ("budget", "timeout"):
-        what = "max_measurements" if partition.outcome == "budget" else "timeout_sec"
-        text = (
-            f"Out of budget: {what} was spent; this is the best cut measured, and a better one may "
-            "exist."
-        )
-    elif partition.outcome == "interval":
-        text = (
+    elif outcome in ("budget", "timeout"):
+        better = "" if claims.proven else "; a better one may exist"
+        sentences.append(f"Out of budget: {limit}; this is the best cut measured{better}.")
+    elif outcome == "interval":
+        sentences.append(
             "Bisected: the latency aimed at is known to within the threshold "
             f"{milliseconds(threshold)}; nothing is proven."
         )
-    elif partition.outcome == "given":
-        text = f"Not searched: these are the cuts given; slowest minus fastest segment is {gap}."
-    else:
-        text = "Not searched: this is the split by parameter count."
-    ceiling = report.options.get("initial_upper_bound_ns")
-    if ceiling is not None and partition.bottleneck_ns > ceiling:
-        text += f" No cut was found at or under initial_upper_bound_ns, {milliseconds(ceiling)}."
-    if partition.outcome != "optimal" and partition.optimality_gap == 0.0:
-        text += f" No cut{_among(report)} is faster."
-    elif partition.outcome != "optimal" and partition.optimality_gap is not None:
-        text += (
-            f" No cut{_among(report)} is faster than {milliseconds(partition.lower_bound_ns)}, so "
-            f"this one is at most {100 * partition.optimality_gap:.1f} % above the optimum."
+    elif outcome == "given":
+        sentences.append(f"Not searched: these are the cuts given; the gap is {gap}.")
+    elif outcome == "heuristic":
+        sentences.append("Not searched: this is the split by parameter count.")
+    among = _among(claims, options)
+    if claims.proven:
+        sure = f" with probability {100 * (claims.probability or 0.0):.1f} %"
+        sure = "" if claims.probability == 1.0 else sure
+        start, end = (f"Optimal{sure}: no", "") if outcome == "optimal" else ("No", sure)
+        sentences.append(f"{start} cut{among} has a bottleneck below {bound}{end}.")
+        sentences += _on_the_gap(claims, len(content["certificate"]["measured"]), threshold)
+    elif claims.optimality_gap is not None:
+        sentences.append(
+            f"No cut{among} has a bottleneck below {bound}, so this one is at most "
+            f"{ceil(1000 * claims.optimality_gap) / 10:.1f} % above the optimum."
         )
-    return text
+    if claims.withdrawn_bound_ns is not None:
+        told = milliseconds(claims.withdrawn_bound_ns)
+        sentences.append(
+            f"A bound of {told}, told on the way, is withdrawn: all measurements together do not "
+            "bear it out."
+        )
+    ceiling = options.get("initial_upper_bound_ns")
+    if ceiling is not None and claims.bottleneck_ns > ceiling:
+        sentences.append(
+            f"No cut was found at or under initial_upper_bound_ns, {milliseconds(ceiling)}."
+        )
+    return " ".join(sentences)
 
 
-def _among(report: Report) -> str:
+def _on_the_gap(claims: Claims, measured: int, threshold: int) -> list[str]:
+    """What is known of more even cuts that are as fast as any."""
+    gap, least = _at_least(claims.gap_ns), _at_least(claims.least_gap_ns)
+    missed = claims.gap_ns >= threshold > 0
+    if claims.least_gap_ns >= claims.gap_ns:
+        sentences = [f"None that is as fast has a gap below {gap}."]
+    else:
+        sentences = [
+            f"A gap below {gap} was not found within {measured} measurements; a cut as fast may "
+            f"exist down to {least}."
+        ]
+    if missed and claims.least_gap_ns >= threshold:
+        sentences.append(
+            f"The threshold {milliseconds(threshold)} cannot be met without slowing the pipeline "
+            "down."
+        )
+    elif missed:
+        sentences.append(f"So the threshold {milliseconds(threshold)} may be met by another cut.")
+    return sentences
+
+
+def _at_least(latency_ns: int) -> str:
+    """Rounded down, so that what is said of everything above stays true."""
+    return milliseconds(latency_ns // 1000 * 1000)
+
+
+def _among(claims: Claims, options: Mapping[str, Any]) -> str:
     """What cuts a claim is about, where it is not about all there are."""
-    step = report.options.get("partition_search_step", 1)
+    step = options.get("partition_search_step") or 1
     if step > 1:
         return f" in steps of {step} operators from the starting split"
-    order = report.partition.order
-    if order == ONLY_ORDER or order.startswith("all orders"):
+    if claims.order == ONLY_ORDER or claims.order.startswith("all orders"):
         return ""
-    return f" in {order}"
+    return f" in {claims.order}"

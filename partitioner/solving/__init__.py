@@ -21,6 +21,7 @@ from partitioner.solving.paths import (
     least_bottleneck,
     on_some_path,
 )
+from partitioner.solving.value import best_value
 
 __all__ = [
     "AssignedSolution",
@@ -29,6 +30,7 @@ __all__ = [
     "assigned_greatest_fastest",
     "assigned_least_bottleneck",
     "best_cuts",
+    "best_value",
     "cheapest_assignment",
     "cheapest_cuts",
     "greatest_fastest",

@@ -8,7 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from partitioner.problem import (
+    Basis,
     Guard,
+    Limit,
     Outcome,
     Partition,
     Problem,
@@ -46,6 +48,7 @@ class Account:
         self._problem = problem
         self._on_round = on_round
         self._rounds: list[Round] = []
+        self._bound = 0
 
     @property
     def num_rounds(self) -> int:
@@ -64,8 +67,14 @@ class Account:
     ) -> None:
         """Record a round and tell it: the segments tried, the best cut so far, what none is below.
 
-        A ``bound`` that is infinite counts as none.
+        A ``bound`` that is infinite counts as none.  The one told is the best so far: what was
+        proven from fewer measurements stays so, unless a cut below it is measured.  Should less
+        follow from all measurements in the end, that is claimed, and said.
         """
+        if np.isfinite(bound):
+            self._bound = max(self._bound, int(bound))
+        if best is not None:
+            self._bound = min(self._bound, int(best.bottleneck))
         numbers = [latency for latency in latencies_ns if latency is not None]
         complete = len(numbers) == len(latencies_ns)
         entry = Round(
@@ -76,7 +85,7 @@ class Account:
             gap_ns=max(numbers) - min(numbers) if complete else None,
             best_bottleneck_ns=None if best is None else int(best.bottleneck),
             best_gap_ns=None if best is None else int(best.gap),
-            lower_bound_ns=int(bound) if np.isfinite(bound) else 0,
+            lower_bound_ns=self._bound,
             measurements=self._measurements,
             segments=() if in_file_order(tried) else tuple(tried),
         )
@@ -94,6 +103,8 @@ class Account:
         least_gap_ns: int = 0,
         guard: Guard | None = None,
         compiler_runs: int | None = None,
+        bases: tuple[Basis | None, ...] = (),
+        limit: Limit = "",
     ) -> Partition:
         """The report on segments that were measured, all of the model's in order.
 
@@ -120,4 +131,6 @@ class Account:
             measured=tuple(a for oracle in self.oracles for a in sorted(oracle.answers.items())),
             compiler_runs=compilations if compiler_runs is None else compiler_runs,
             order=self._problem.order,
+            bases=bases,
+            limit=limit,
         )

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from partitioner.problem import Array, Mask, NoFeasiblePartition, Outcome, Problem
+from partitioner.problem import Array, Limit, Mask, NoFeasiblePartition, Outcome, Problem
 from partitioner.strategies.account import Valued
 from partitioner.strategies.even_cut import EvenCut
 from partitioner.strategies.strategy import Budget, SearchOptions
@@ -40,6 +40,8 @@ class Aims(Generic[S]):
         self._even = EvenCut[S](options.diff_threshold_ns, problem.num_segments)
         self.ceiling_ns = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
         """Cuts above are not tried; ``inf`` from when nothing is found to be under it."""
+        self.limit: Limit = ""
+        """What ended the search before all was proven."""
 
     def spent(self, measured: int) -> Outcome | None:
         """Why to end for what it took so far, if that is a reason."""
@@ -53,8 +55,11 @@ class Aims(Generic[S]):
                 return "target"
             self._even.note(best, measured)
         if self._even.suffices(bound, measured):
+            self.limit = "" if self._even.is_close(bound) else "effort"
             return "balanced"
         spent = self.spent(measured)
+        if spent == "budget" or spent == "timeout":
+            self.limit = spent
         return "balanced" if spent and self._even.found is not None else spent
 
     def choice(self, best: S | None, outcome: Outcome, num_rounds: int) -> tuple[S, Outcome]:

@@ -224,12 +224,15 @@ class _Search:
             outcome=outcome,
             lower_bound_ns=int(bound),
             least_gap_ns=self._least_gap(beliefs, best, bound),
-            guard=_worst([belief.guard for belief in beliefs]),
+            guard=Guard.worst([belief.guard for belief in beliefs]),
+            bases=tuple(known.basis for known in self._known),
+            limit=self._aims.limit,
         )
         named = zip(self._names, self._oracles, strict=True)
         partition = replace(
             partition,
             kinds=tuple(self._names[kind] for kind in best.kinds),
+            available=tuple(zip(self._names, self._counts, strict=True)),
             measured_on=tuple(name for name, oracle in named for _ in oracle.answers),
         )
         return AssignedPartition(partition, best.kinds)
@@ -243,13 +246,3 @@ def _among_more_even(
         np.where(could_be_more_even(b, best), np.minimum(table, best.bottleneck), np.inf)
         for b, table in zip(beliefs, costs, strict=True)
     ]
-
-
-def _worst(guards: Sequence[Guard]) -> Guard:
-    sigmas = [guard.model_sigmas for guard in guards if guard.model_sigmas is not None]
-    return Guard(
-        nested=sum(guard.nested for guard in guards),
-        worst_violation=max(guard.worst_violation for guard in guards),
-        worst_model_error=max(guard.worst_model_error for guard in guards),
-        model_sigmas=max(sigmas) if sigmas else None,
-    )

@@ -42,5 +42,8 @@ class EvenCut(Generic[S]):
         """Whether little can be gained by going on, or much was tried."""
         if self.found is None:
             return False
-        close = self.found.bottleneck <= bound * (1.0 + _CLOSE)
-        return close or measured - self._since >= self._most
+        return self.is_close(bound) or measured - self._since >= self._most
+
+    def is_close(self, bound: float) -> bool:
+        """Whether the cut is known to be about as fast as any, with what no cut is below."""
+        return self.found is not None and self.found.bottleneck <= bound * (1.0 + _CLOSE)

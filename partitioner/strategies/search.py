@@ -57,8 +57,14 @@ def search_optimal(
 
     Never returns a cut slower than the best it measured, unless that one is less even than
     ``diff_threshold_ns`` allows and another is not.  ``on_round`` is called after each
-    round.  Raises :class:`NoFeasiblePartition`, and what the oracle raises.
+    round.  Raises :class:`NoFeasiblePartition`, what the oracle raises, and ``ValueError`` for a
+    problem that leaves nothing to rest a proof on: it has no features, nor are boundaries alike.
     """
+    if problem.features is None and not problem.boundaries_alike and problem.num_segments > 1:
+        raise ValueError(
+            "features are needed to bound what was not measured; or say boundaries_alike, if a "
+            "request and its transfers cost every segment the same"
+        )
     return _Search(problem, oracle, options, on_round).run()
 
 
@@ -200,4 +206,6 @@ class _Search:
             lower_bound_ns=int(bound),
             least_gap_ns=self._prospects.least_gap(beliefs, best, bound),
             guard=self._known.guard,
+            bases=(self._known.basis,),
+            limit=self._aims.limit,
         )

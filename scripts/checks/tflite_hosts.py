@@ -3,10 +3,11 @@
     python scripts/checks/tflite_hosts.py --folder /tmp/hosts --pythons python3.10 python3.11
 
 For each Python an environment is made with LiteRT (and the distribution that gives it the name
-tflite_runtime), and where it has a wheel one with tflite_runtime 2.14; a program in C uses TFLite's
-own C library, which comes in a wheel, too.  All load ``libedgetpu.so.1`` of this project, unedited,
-and must print what LiteRT computes of the uncompiled model.  Also a device is killed in an invoke
-of each host: an error, and the next invoke works.  Exit code 1 if anything is otherwise.
+tflite_runtime), and where there are wheels others with tflite_runtime 2.14 and 2.7; a program in C
+uses TFLite's own C library, which comes in a wheel, too.  All load ``libedgetpu.so.1`` of this
+project, unedited, and must print what LiteRT computes of the uncompiled model.  Also a device is
+killed in an invoke of each host: an error, and the next invoke works.  Exit code 1 if anything is
+otherwise.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ SHIM = ROOT / "devices" / "libedgetpu" / "shim"
 HOSTS = {
     "LiteRT": ["ai-edge-litert", str(ROOT / "distributions" / "tflite-runtime")],
     "tflite_runtime 2.14": ["tflite-runtime==2.14", "numpy<2"],
+    "tflite_runtime 2.7": ["tflite-runtime==2.7", "numpy<2"],
 }
 C_LIBRARY = "pymicro-wakeword"
 """A wheel that holds ``libtensorflowlite_c.so``."""
@@ -75,9 +77,11 @@ def main() -> int:
             for host, packages in HOSTS.items():
                 environment = environment_of(folder, python, host, packages)
                 if environment is None:
-                    print(f"{python:<12} {host:<20} is not there, or has no wheel for this Python")
+                    print(f"{Path(python).name:<12} {host:<20} has no wheel for this Python")
                     continue
-                failures += run_all(environment, work, expected, f"{python:<12} {host:<20}")
+                failures += run_all(
+                    environment, work, expected, f"{Path(python).name:<12} {host:<20}"
+                )
         failures += run_c(folder, work, expected)
     return int(failures > 0)
 

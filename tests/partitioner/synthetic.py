@@ -145,3 +145,14 @@ def convolutional(n: int, seed: int, noise: float = 0.0) -> Model:
         seed=seed,
         noise=noise,
     )
+
+
+def even(n: int, seed: int) -> Model:
+    """Like a chain of equal layers: many cuts are about equally good, and transfers are small."""
+    random = np.random.default_rng(seed)
+    return Model(
+        compute_ns=random.lognormal(0.0, 0.5, n) * 12e6 / n,
+        parameter_bytes=random.lognormal(0.0, 0.5, n) * 24 * MIB / n,
+        tensor_bytes=50e3 * random.uniform(0.5, 1.5, n + 1),
+        seed=seed,
+    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from pycoral.attached_devices import EdgeTpu
 
 from devices import DeviceConfig
+from devices.attached import EdgeTpu
 from pycoral import edge_tpus
 from pycoral.edge_tpus import EdgeTpus
 from pycoral.utils.edgetpu import load_edgetpu_delegate

@@ -120,6 +120,16 @@ def test_pycoral_takes_interpreters_of_litert(
     assert edgetpu.supports_dmabuf(handle) is False
 
 
+def test_make_interpreter_takes_a_delegate_of_the_library(
+    devices_of, small_executable, litert, image
+):
+    devices_of("usb:1")
+    interpreter = make_interpreter(small_executable, delegate=devices.load_delegate())
+    interpreter.allocate_tensors()
+    run_inference(interpreter, image.reshape(-1))
+    assert np.array_equal(common.output_tensor(interpreter, 0), litert(image))
+
+
 def test_a_dma_buffer_that_is_none(devices_of, small_executable):
     devices_of("usb:1")
     interpreter = make_interpreter(small_executable)

@@ -85,7 +85,7 @@ Outcome ask_keeper(const Request* request, char* answer, size_t capacity, size_t
   if (connection < 0) return REFUSED;
   Outcome outcome = GONE;
   if (send_packet(connection, request->text, request->size, NULL, 0)) {
-    outcome = receive_answer(connection, START_S, answer, capacity, answer_size, error);
+    outcome = receive_answer(connection, 0, START_S, answer, capacity, answer_size, error);
   }
   explain(outcome, error);
   close(connection);
@@ -107,7 +107,7 @@ static Outcome ask_for_device(Device* device, const void* data, size_t size, con
   size_t length = 0;
   Outcome outcome = GONE;
   if (send_packet(device->connection, data, size, fds, fd_count)) {
-    outcome = receive_answer(device->connection, START_S, name, sizeof name - 1, &length, error);
+    outcome = receive_answer(device->connection, 0, START_S, name, sizeof name - 1, &length, error);
   }
   explain(outcome, error);
   if (outcome == DONE) {
@@ -152,7 +152,12 @@ Device* one_more_user(Device* device) {
 }
 
 void release_device(Device* device) {
+  Error ignored;
   if (atomic_fetch_sub(&device->users, 1) > 1) return;
+  /* The answer is waited for, so that who opens it again does not find it half gone. */
+  if (device->connection >= 0 && device->owner == getpid()) {
+    ask(device->connection, 0, "D", 1, NULL, 0, ANSWER_S, &ignored);
+  }
   pthread_mutex_lock(&lock);
   forget(device);
   pthread_mutex_unlock(&lock);
@@ -179,7 +184,7 @@ void end_device(Device* device) {
   Error ignored;
   pthread_mutex_lock(&lock);
   if (device->owner == getpid() && device->connection >= 0) {
-    ask(device->connection, "X", 1, NULL, 0, ANSWER_S, &ignored);
+    ask(device->connection, 0, "X", 1, NULL, 0, ANSWER_S, &ignored);
   }
   pthread_mutex_unlock(&lock);
 }

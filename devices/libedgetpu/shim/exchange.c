@@ -14,7 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_FDS = 2 };
+enum {
+  MOST_FDS = 2,
+  LOOK_MS = 250,     /* in which intervals it is looked whether a process is stopped */
+  STOPPED_MS = 1000, /* how long it may be, as devices.hosted.Deadlines has it */
+};
 
 void set_error(Error* error, const char* format, ...) {
   va_list arguments;
@@ -83,21 +87,47 @@ static int64_t now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Whether something, perhaps the end, can be read in time. */
-static bool becomes_readable(int socket, int within_s) {
+static bool is_stopped(pid_t process) {
+  char path[32];
+  char state = '?';
+  snprintf(path, sizeof path, "/proc/%ld/stat", (long)process);
+  FILE* file = fopen(path, "re");
+  if (file == NULL) return false;
+  /* "pid (name) state ...": names of device processes have no brackets. */
+  if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = '?';
+  fclose(file);
+  return state == 'T' || state == 't';
+}
+
+/* DONE once something, perhaps the end, can be read; else LATE, or STOPPED. */
+static Outcome await(int socket, pid_t process, int within_s) {
   int64_t deadline = now_ms() + (int64_t)within_s * 1000;
+  int64_t stopped_since = -1;
   for (;;) {
     int64_t left = deadline - now_ms();
+    if (left < 0) left = 0;
+    if (process > 0 && left > LOOK_MS) left = LOOK_MS;
     struct pollfd look = {.fd = socket, .events = POLLIN};
-    int found = poll(&look, 1, left > 0 ? (int)left : 0);
-    if (found > 0) return true;
-    if (found == 0 || errno != EINTR) return false;
+    int found = poll(&look, 1, (int)left);
+    if (found > 0) return DONE;
+    if (found < 0 && errno != EINTR) return LATE;
+    int64_t now = now_ms();
+    if (now >= deadline) return LATE;
+    if (found < 0 || process <= 0) continue;
+    if (!is_stopped(process)) {
+      stopped_since = -1;
+    } else if (stopped_since < 0) {
+      stopped_since = now;
+    } else if (now - stopped_since >= STOPPED_MS) {
+      return STOPPED;
+    }
   }
 }
 
-Outcome receive_answer(int socket, int within_s, void* answer, size_t capacity,
+Outcome receive_answer(int socket, pid_t process, int within_s, void* answer, size_t capacity,
                        size_t* answer_size, Error* error) {
-  if (!becomes_readable(socket, within_s)) return LATE;
+  Outcome waited = await(socket, process, within_s);
+  if (waited != DONE) return waited;
   char first;
   char* rest = malloc(LARGEST_PACKET);
   if (rest == NULL) {
@@ -128,8 +158,8 @@ Outcome receive_answer(int socket, int within_s, void* answer, size_t capacity,
   return outcome;
 }
 
-Outcome ask(int socket, const void* data, size_t size, const int* fds, int fd_count, int within_s,
-            Error* error) {
+Outcome ask(int socket, pid_t process, const void* data, size_t size, const int* fds, int fd_count,
+            int within_s, Error* error) {
   if (!send_packet(socket, data, size, fds, fd_count)) return GONE;
-  return receive_answer(socket, within_s, NULL, 0, NULL, error);
+  return receive_answer(socket, process, within_s, NULL, 0, NULL, error);
 }

@@ -33,6 +33,7 @@ typedef struct {
   size_t package_bytes;
   pid_t owner; /* who is connected */
   int socket;  /* to the device; -1: not connected */
+  pid_t peer;  /* the device's process */
   uint8_t* memory;
   size_t memory_bytes;
   Spec* specs; /* of as many tensors; NULL before the first connection */
@@ -68,9 +69,9 @@ static int memory_with(const void* data, size_t size, Error* error) {
 }
 
 /* What the device answers once it has loaded the operator: numbers of inputs and outputs, whether
-   there is a state, and for each tensor its type, bytes, rank and dimensions. */
+   there is a state, its process, and for each tensor its type, bytes, rank and dimensions. */
 static bool understand(Operator* self, const int64_t* answer, size_t count, Error* error) {
-  if (count < 3 || answer[0] != self->input_count ||
+  if (count < 4 || answer[0] != self->input_count ||
       answer[0] + answer[1] != self->index_count) {
     set_error(error, "%s has %d inputs and %d outputs, which are not those of its package",
               custom_operator, self->input_count, self->index_count - self->input_count);
@@ -82,8 +83,9 @@ static bool understand(Operator* self, const int64_t* answer, size_t count, Erro
     return false;
   }
   self->has_state = answer[2] != 0;
+  self->peer = (pid_t)answer[3];
   self->memory_bytes = 0;
-  size_t at = 3;
+  size_t at = 4;
   for (int i = 0; i < self->index_count; ++i) {
     Spec* spec = &self->specs[i];
     int64_t rank = at + 3 <= count ? answer[at + 2] : -1;
@@ -114,7 +116,7 @@ static Outcome share_memory(Operator* self, Error* error) {
     set_error(error, "memory cannot be shared with the simulated Edge TPU (%s)", strerror(errno));
   } else {
     self->memory = memory;
-    outcome = ask(self->socket, "M", 1, &fd, 1, ANSWER_S, error);
+    outcome = ask(self->socket, self->peer, "M", 1, &fd, 1, ANSWER_S, error);
   }
   close(fd);
   return outcome;
@@ -141,7 +143,7 @@ static Outcome connect_once(Operator* self, Error* error) {
     if (answer == NULL) {
       set_error(error, "there is no memory for a simulated Edge TPU");
     } else {
-      outcome = receive_answer(self->socket, LOAD_S, answer, LARGEST_PACKET, &size, error);
+      outcome = receive_answer(self->socket, 0, LOAD_S, answer, LARGEST_PACKET, &size, error);
       if (outcome == DONE) {
         bool ok = understand(self, answer, size / sizeof *answer, error);
         outcome = ok ? share_memory(self, error) : REFUSED;
@@ -161,7 +163,7 @@ static bool connect_to_device(Operator* self, Error* error) {
   if (outcome == GONE) {
     set_error(error, "the simulated Edge TPU %s ends whenever it loads the model",
               name_of(self->device));
-  } else if (outcome == LATE) {
+  } else if (outcome == LATE || outcome == STOPPED) {
     end_device(self->device);
     set_error(error, "the simulated Edge TPU %s has not loaded the model within %d s",
               name_of(self->device), LOAD_S);
@@ -316,19 +318,25 @@ static Status prepare(Context* context, Node* node) {
 }
 
 static Outcome request(Operator* self, char kind, Error* error) {
-  Outcome outcome = ask(self->socket, &kind, 1, NULL, 0, INVOKE_S, error);
+  Outcome outcome = ask(self->socket, self->peer, &kind, 1, NULL, 0, INVOKE_S, error);
   if (outcome == LATE) {
     end_device(self->device);
     set_error(error,
               "the simulated Edge TPU %s has not answered within %d s and was ended; the next "
               "inference starts it again",
               name_of(self->device), INVOKE_S);
+  } else if (outcome == STOPPED) {
+    end_device(self->device);
+    set_error(error,
+              "the process of the simulated Edge TPU %s is stopped and was ended; the next inference "
+              "starts it again",
+              name_of(self->device));
   } else if (outcome == GONE) {
     set_error(error,
               "the simulated Edge TPU %s ended during an inference; the next one starts it again",
               name_of(self->device));
   }
-  if (outcome == LATE || outcome == GONE) disconnect(self);
+  if (outcome != DONE && outcome != REFUSED) disconnect(self);
   return outcome;
 }
 

@@ -212,5 +212,5 @@ def test_the_order_of_the_file_stays_to_be_had() -> None:
 
 def test_one_operator_cannot_be_cut() -> None:
     graph = graph_from_bytes(tiny_chain(1), "one.tflite")
-    with pytest.raises(ConfigError, match=r"one.tflite has 1 operators .* it cannot be cut"):
+    with pytest.raises(ConfigError, match=r"one.tflite has 1 operator .* it cannot be cut"):
         parameter_count_parts(graph, 2)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 import devices
+from devices.listing.processes import program_of
 from tests.devices.libedgetpu.test_operator import images, on_device, run, same, truth
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,10 +50,10 @@ def pool(tmp_path: Path, devices_of) -> Iterator[object]:
     return write
 
 
-@pytest.mark.parametrize("device", ["", "usb:0"])
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_device_killed_in_an_invoke_is_an_error_and_the_next_one_works(
-    pool, small_model, small_executable, device, count
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize(("device", "count"), [("", 1), ("", 2), ("usb:0", 2)])
+def test_a_device_killed_or_stopped_in_an_invoke_is_an_error_and_the_next_one_works(
+    pool, small_model, small_executable, device, count, number
 ):
     pool(f"devices: [{{count: {count}, faults: [{{kind: hang, at: 2}}]}}]")
     interpreter = on_device(small_executable, devices.load_delegate({"device": device}))
@@ -69,10 +70,11 @@ def test_a_device_killed_in_an_invoke_is_an_error_and_the_next_one_works(
 
     thread = threading.Thread(target=invoke)  # it hangs there
     thread.start()
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(number)
     thread.join(30)
     (text,) = outcome
-    assert "the simulated Edge TPU usb:0 ended during an inference" in text
+    assert "the simulated Edge TPU usb:0 " in text
+    assert ("ended during an inference" if number == signal.SIGKILL else "is stopped") in text
     assert "EdgeTpuDelegateForCustomOp" in text
     assert same(run(interpreter, IMAGE), expected)
     (other,) = device_processes()
@@ -109,6 +111,15 @@ def test_a_keeper_that_is_killed_takes_its_devices_along_and_another_one_serves(
     assert same(run(on_device(small_executable), IMAGE), expected)
 
 
+def test_its_devices_are_listed_as_those_of_the_program(devices_of, small_executable):
+    devices_of("usb:1")
+    interpreter = on_device(small_executable)
+    (keeper,) = keepers_of(os.getpid())
+    assert program_of(keeper.pid) == program_of(os.getpid())
+    assert program_of(keeper.pid) is not None
+    run(interpreter, IMAGE)
+
+
 def test_an_error_of_one_inference_is_an_error_of_one_inference(
     pool, small_model, small_executable
 ):
@@ -121,13 +132,30 @@ def test_an_error_of_one_inference_is_an_error_of_one_inference(
     assert same(run(interpreter, IMAGE), expected)
 
 
+def test_an_exclusive_device_that_another_program_has(pool, tmp_path, small_executable):
+    device = f"usb:{os.getpid() % 1000}"  # other tests of this machine have other ones
+    pool("{exclusive: true, devices: 1000}")
+    running = program(
+        tmp_path,
+        small_executable,
+        "print(infer(), flush=True)\nimport time; time.sleep(60)\n",
+        device=device,
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline()
+    with pytest.raises(ValueError, match=f"device {device} is in use by process"):
+        devices.load_delegate({"device": device})
+    running.kill()
+    running.communicate()
+
+
 PROGRAM = """
 import os, sys
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, load_delegate
 from devices.libedgetpu import library_path
 
-delegate = load_delegate(str(library_path()))
+delegate = load_delegate(str(library_path()), {"device": sys.argv[3]})
 interpreter = Interpreter(sys.argv[1], experimental_delegates=[delegate])
 interpreter.allocate_tensors()
 source, result = (d[0]["index"] for d in
@@ -139,11 +167,13 @@ def infer():
 """
 
 
-def program(tmp_path: Path, executable: bytes, text: str) -> subprocess.Popen[str]:
+def program(
+    tmp_path: Path, executable: bytes, text: str, device: str = ""
+) -> subprocess.Popen[str]:
     (tmp_path / "model_edgetpu.tflite").write_bytes(executable)
     np.save(tmp_path / "image.npy", IMAGE)
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM + text, "model_edgetpu.tflite", "image.npy"],
+        [sys.executable, "-c", PROGRAM + text, "model_edgetpu.tflite", "image.npy", device],
         stdout=subprocess.PIPE,
         text=True,
         cwd=tmp_path,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from partitioner.beliefs.cost_model import CostModel, Prediction
+from partitioner.beliefs.cost_model import fitted
+from partitioner.bounding import Kriging
 from partitioner.problem.features import SegmentFeatures
 from tests.partitioner.synthetic import convolutional
 
@@ -15,13 +16,19 @@ TRUTH = MODEL.costs()
 UPPER = np.triu_indices(N + 1, 1)
 
 
-def predict(count: int, seed: int = 0) -> tuple[Prediction, np.ndarray, np.ndarray]:
+def learnt(
+    features: SegmentFeatures, first: np.ndarray, end: np.ndarray, latency: np.ndarray
+) -> Kriging:
+    return Kriging.of(features, fitted(features, first, end, latency), first, end, latency)
+
+
+def predict(count: int, seed: int = 0) -> tuple[Kriging, np.ndarray, np.ndarray]:
     """Fit to ``count`` random segments and the whole model."""
     random = np.random.default_rng(seed)
     chosen = random.choice(len(UPPER[0]), count, replace=False)
     first = np.append(UPPER[0][chosen], 0)
     end = np.append(UPPER[1][chosen], N)
-    return CostModel(MODEL.features()).fit(first, end, TRUTH[first, end]), first, end
+    return learnt(MODEL.features(), first, end, TRUTH[first, end]), first, end
 
 
 def test_measured_segments_are_reproduced() -> None:
@@ -52,7 +59,7 @@ def test_latencies_far_apart_do_no_harm() -> None:
     """Nanoseconds beside minutes: the equations stay solvable."""
     features = SegmentFeatures.counting((0, 1, 2, 3))
     first, end = np.array([0, 1, 2, 0]), np.array([1, 2, 3, 3])
-    prediction = CostModel(features).fit(first, end, np.array([1.0, 1e3, 6e10, 7e10]))
+    prediction = learnt(features, first, end, np.array([1.0, 1e3, 6e10, 7e10]))
     for table in (*prediction.at(first, end), prediction.boundary_axes):
         assert np.isfinite(table).all()
 
@@ -62,8 +69,8 @@ def test_overestimates_are_noticed() -> None:
     features = SegmentFeatures.counting(tuple(range(9)))
     first, end = np.arange(8), np.arange(1, 9)
     latency = np.full(8, 1e6)
-    even = CostModel(features).fit(first, end, latency)
+    even = learnt(features, first, end, latency)
     latency[3] = 2e5
-    odd = CostModel(features).fit(first, end, latency)
+    odd = learnt(features, first, end, latency)
     assert even.worst_error < 0.01
     assert odd.worst_error > 1.0

@@ -4,110 +4,141 @@ from __future__ import annotations
 
 import copy
 import json
+import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from partitioner import STRATEGIES, CostTable, Partition, Problem, SearchOptions
-from partitioner.certificate.checker import check_report
-from partitioner.check_partition import main
-from partitioner.reporting import Report, as_json
-from partitioner.strategies.strategy import ignore_round
+from compiler import graph_from_bytes
+from partitioner import STRATEGIES, Problem
+from partitioner.certificate import check_report, digest_of
+from partitioner.check_partition import check, main
+from tests.partitioner.certificate import made_up
+from tests.partitioner.command.running import Run
 
-COSTS = {
-    (0, 1): 40,
-    (1, 2): 30,
-    (2, 3): 20,
-    (3, 4): 10,
-    (0, 2): 70,
-    (1, 3): 50,
-    (2, 4): 30,
-    (0, 3): 90,
-    (1, 4): 60,
-    (0, 4): 100,
-}
+FALSIFICATIONS = 1_000
+
+CASES: list[Callable[[], tuple[Any, Problem]]] = [
+    *(lambda s=s: made_up.chain(s) for s in STRATEGIES if s != "bisection"),
+    *(lambda s=s: made_up.branched(s) for s in ("optimal", "exhaustive", "parameter-count")),
+    made_up.pool,
+]
+
+CLAIMED = (
+    "order", "execution_order", "cuts", "num_segments", "num_operators", "bottleneck_ns", "gap_ns",
+    "lower_bound_ns", "optimality_gap", "proven", "probability", "least_gap_ns",
+    "fastest_measured_ns", "its_gap_ns", "withdrawn_bound_ns", "guard", "bytes_across_cuts",
+    "on_chip_bytes", "off_chip_bytes", "whole_model_ns", "throughput_per_second", "speed_up",
+)  # fmt: skip
 
 
-def content_of(partition: Partition, **options: object) -> dict[str, Any]:
-    count = len(partition.segments)
-    report = Report(
-        model="made-up.tflite",
-        model_sha256="0" * 64,
-        num_operators=4,
-        compiler="none",
-        devices=(),
-        options=options,
-        partition=partition,
-        whole_model_ns=100,
-        trial=None,
-        verification="not compared",
-        files=tuple(f"{index}.tflite" for index in range(count)),
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where there is a plain value, or an empty list or object."""
+    keys = (
+        value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
     )
-    content: dict[str, Any] = json.loads(as_json(report))
-    return content
+    if not keys:
+        yield path
+    for key in keys:
+        yield from leaves(value[key], (*path, key))
 
 
-def found_by(strategy: str, start: tuple[int, ...] = (1,)) -> dict[str, Any]:
-    problem = Problem(4, len(start) + 1, start)
-    return content_of(
-        STRATEGIES[strategy](problem, CostTable(COSTS), SearchOptions(), ignore_round)
-    )
+def falsified(content: Any, path: tuple[Any, ...], choice: random.Random) -> Any:
+    """A copy with another value there: a little off, much off, or of another kind."""
+    changed = copy.deepcopy(content)
+    holder = changed
+    for key in path[:-1]:
+        holder = holder[key]
+    old = holder[path[-1]]
+    new: list[Any] = [None, "x", -1, 7, [], not old]
+    if isinstance(old, (int, float)) and not isinstance(old, bool):
+        new += [old + 1, old - 1, old * 2 + 1, old * 1.001 + 1e-6, str(old)]
+    if isinstance(old, str):
+        new += [old + " ", old.upper() + "!", ""]
+    holder[path[-1]] = choice.choice([v for v in new if json.dumps(v) != json.dumps(old)])
+    return changed
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("start", [(1,), (3,), (1, 3)])
-def test_what_strategies_write_holds(strategy: str, start: tuple[int, ...]) -> None:
-    check_report(found_by(strategy, start))
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_what_strategies_write_holds(case: int) -> None:
+    check_report(*CASES[case]())
+
+
+def test_a_thousand_falsifications_are_rejected() -> None:
+    """One field each, anywhere in the file."""
+    choice = random.Random(12)
+    subjects = [(*case(), []) for case in CASES]
+    rejected = 0
+    for number in range(FALSIFICATIONS):
+        content, problem, paths = subjects[number % len(subjects)]
+        paths += list(leaves(content)) if not paths else []
+        try:
+            check_report(falsified(content, choice.choice(paths), choice), problem)
+        except ValueError:
+            rejected += 1
+    assert rejected == FALSIFICATIONS
+
+
+def test_a_thousand_falsified_claims_are_rejected_though_sealed_again() -> None:
+    """Whoever falsifies can also make the digest anew; claims are worked out, not believed."""
+    choice = random.Random(13)
+    subjects = [case() for case in CASES]
+    rejected = 0
+    for number in range(FALSIFICATIONS):
+        content, problem = subjects[number % len(subjects)]
+        fields = [(field,) for field in CLAIMED]
+        fields += [("segments", i, "latency_ns") for i in range(len(content["segments"]))]
+        changed = falsified(content, choice.choice(fields), choice)
+        changed["sha256"] = digest_of(changed)
+        try:
+            check_report(changed, problem)
+        except ValueError:
+            rejected += 1
+    assert rejected == FALSIFICATIONS
 
 
 def test_a_better_cut_of_measured_segments_is_noticed() -> None:
-    """(1,) has 60 and (2,) has 70: the other one was measured, and is not chosen."""
-    content = found_by("exhaustive", (2,))
-    assert content["cuts"] == [1]
-    wrong = content_of(
-        STRATEGIES["manual"](Problem(4, 2, (2,)), CostTable(COSTS), SearchOptions(), ignore_round)
-    )
-    wrong["certificate"]["measured"] = content["certificate"]["measured"]
-    check_report(wrong)  # manual cuts promise nothing
-    wrong["strategy"] = wrong["certificate"]["strategy"] = "optimal"
-    with pytest.raises(ValueError, match="bottleneck 60 and gap 20"):
-        check_report(wrong)
-    bound = {"lower_bound_ns": 65, "optimality_gap": 70 / 65 - 1}
-    wrong.update(bound)
-    wrong["certificate"].update(bound)
-    with pytest.raises(ValueError, match="below the lower bound 65"):
-        check_report(wrong)
-    wrong["options"]["partition_search_step"] = 2  # which of them were allowed is not known
-    check_report(wrong)
+    """An answer of the exhaustive search replaced by a worse one, all figures made to fit."""
+    content, problem = made_up.chain("exhaustive")
+    worse, _ = made_up.chain("manual")
+    worse["certificate"] = content["certificate"]
+    worse["sha256"] = digest_of(worse)
+    with pytest.raises(ValueError, match="follows from the measurements"):
+        check_report(worse, problem)
 
 
-def test_whatever_is_changed_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    content = found_by("optimal")
-    path = tmp_path / "partition.json"
-    path.write_text(json.dumps(content))
+def test_the_command(run: Run, model: Path, out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With the model: its hash, the sizes and the sentence, too."""
+    assert run("--model_path", model, "--num_segments", 2, "--output_dir", out)[0] == 0
+    path = out / "partition.json"
     assert main([str(path)]) == 0
-    assert "no cut has a lower bottleneck" in capsys.readouterr().out
-    changes: list[tuple[str, object]] = [
-        *(("cuts", cuts) for cuts in ([2], [1, 2], [9], None)),
-        *(("bottleneck_ns", value) for value in (59, 61, None)),
-        *(("gap_ns", value) for value in (0, "20")),
-        *(("lower_bound_ns", value) for value in (59, 61)),
-        ("strategy", "manual"),
-        ("certificate", {}),
-        ("certificate", {**content["certificate"], "proven": False}),
-        ("certificate", {**content["certificate"], "measured": []}),
-        ("certificate", {**content["certificate"], "measured": [[0, 1]]}),
-        ("num_operators", 5),
-    ]
-    for field, value in changes:
-        changed = copy.deepcopy(content)
-        changed[field] = value
-        path.write_text(json.dumps(changed))
-        assert main([str(path)]) == 1, (field, value)
-        error = capsys.readouterr().err
-        assert "does not hold: " in error
-        assert error.count("\n") == 1
+    assert "no cut has a bottleneck below" in capfd.readouterr().out.lower()
+    content = json.loads(path.read_text())
+    data = model.read_bytes()
+    graph = graph_from_bytes(data, "net")
+    for field, value in (
+        ("why", content["why"].replace("Balanced", "Optimal")),
+        ("model_sha256", "0" * 64),
+    ):
+        changed = {**content, field: value}
+        changed["sha256"] = digest_of(changed)
+        with pytest.raises(ValueError, match=field):
+            check(changed, data, graph)
+    changed = copy.deepcopy(content)
+    changed["segments"][0]["on_chip_bytes"] += 64
+    changed["on_chip_bytes"] += 64
+    changed["sha256"] = digest_of(changed)
+    with pytest.raises(ValueError, match="compiles to"):
+        check(changed, data, graph)
+    content["gap_ns"] += 1
+    path.write_text(json.dumps(content))
+    assert main([str(path)]) == 1
+    assert "does not hold: sha256 is " in capfd.readouterr().err
+    model.unlink()
+    assert main([str(path)]) == 2
+    assert "--model" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "\x00"])

@@ -75,7 +75,7 @@ def test_finds_the_optimum_of_every_cut(
     cost, n, k = case
     truth = every_cut(cost, n, k)
     oracle = CostTable(cost, parallelism=parallelism)
-    problem = Problem(n, k, equal_cuts(n, k))
+    problem = Problem(n, k, equal_cuts(n, k), boundaries_alike=True)
     options = SearchOptions(baseline=baseline)
     if truth is None:
         with pytest.raises(NoFeasiblePartition, match="does not compile"):
@@ -99,7 +99,9 @@ def test_stops_at_the_threshold_with_a_valid_bound(
     assert truth is not None
     oracle = CostTable(cost)
     result = search_optimal(
-        Problem(n, k, equal_cuts(n, k)), oracle, SearchOptions(diff_threshold_ns=threshold)
+        Problem(n, k, equal_cuts(n, k), boundaries_alike=True),
+        oracle,
+        SearchOptions(diff_threshold_ns=threshold),
     )
     check_report(result, oracle, cost, n, threshold)
     assert result.lower_bound_ns <= truth[0] <= result.bottleneck_ns
@@ -117,7 +119,7 @@ def test_keeps_to_the_steps(case: tuple[Cost, int, int], step: int) -> None:
     start = equal_cuts(n, k)
     choices = stepped_cut_choices(start, n, step)
     truth = every_cut(cost, n, k, choices)
-    problem = Problem(n, k, start, choices)
+    problem = Problem(n, k, start, choices, boundaries_alike=True)
     if truth is None:
         with pytest.raises(NoFeasiblePartition):
             search_optimal(problem, CostTable(cost))
@@ -181,7 +183,9 @@ def test_violations_are_reported_and_widen_the_bounds() -> None:
     """The whole is faster than a part of it, which the assumption excludes."""
     table = {(0, 1): 10, (1, 3): 50, (0, 2): 30, (2, 3): 20, (0, 3): 20}
     oracle = CostTable(table)
-    result = search_optimal(Problem(3, 2, (1,)), oracle, SearchOptions(baseline=True))
+    result = search_optimal(
+        Problem(3, 2, (1,), boundaries_alike=True), oracle, SearchOptions(baseline=True)
+    )
     assert result.guard.nested == 2
     assert result.guard.worst_violation == pytest.approx(1.5)
     assert (result.bottleneck_ns, result.gap_ns) == (30, 10)
@@ -198,11 +202,20 @@ def test_best_may_combine_segments_of_different_rounds() -> None:
     )
 
 
+def test_without_features_nothing_is_proven_of_unequal_boundaries() -> None:
+    """What transfers cost is then told from nothing, and a proof would rest on it."""
+    model = convolutional(12, 1)
+    with pytest.raises(ValueError, match="features are needed"):
+        search_optimal(model.problem(3, features=False), CostTable(model.cost))
+
+
 def test_one_segment_and_one_operator_each() -> None:
     model = convolutional(6, 1)
     whole = search_optimal(Problem(6, 1, ()), CostTable(model.cost))
     assert (whole.cuts, whole.outcome, whole.gap_ns) == ((), "optimal", 0)
-    single = search_optimal(Problem(6, 6, (1, 2, 3, 4, 5)), CostTable(model.cost))
+    single = search_optimal(
+        Problem(6, 6, (1, 2, 3, 4, 5), boundaries_alike=True), CostTable(model.cost)
+    )
     assert (single.cuts, single.measurements) == ((1, 2, 3, 4, 5), 6)
 
 
@@ -222,7 +235,7 @@ def test_rounds_are_told_as_they_happen() -> None:
 def test_fewest_bytes_across_cuts_among_equals() -> None:
     """Three cuts are equally fast and even; the cheapest crossing wins."""
     cost = {(0, 1): 5, (1, 4): 5, (0, 2): 5, (2, 4): 5, (0, 3): 5, (3, 4): 5}
-    problem = Problem(4, 2, (1,), cut_bytes=(0, 9, 2, 7, 0))
+    problem = Problem(4, 2, (1,), cut_bytes=(0, 9, 2, 7, 0), boundaries_alike=True)
     oracle = CostTable(cost)
     oracle.measure(list(cost))
     result = search_optimal(problem, oracle, SearchOptions(baseline=False))

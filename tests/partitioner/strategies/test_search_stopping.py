@@ -44,7 +44,7 @@ def test_ceiling_is_respected_until_nothing_is_under_it() -> None:
 def test_goes_on_from_an_even_cut_to_a_faster_even_one() -> None:
     """Every cut of a small model is even to within a millisecond; the fastest is wanted."""
     cost = {(0, 1): 100, (1, 4): 130, (0, 2): 180, (2, 4): 170, (0, 3): 300, (3, 4): 90}
-    problem = Problem(4, 2, (2,))
+    problem = Problem(4, 2, (2,), boundaries_alike=True)
     oracle = CostTable(lambda first, end: cost[first, end])
     result = search_optimal(problem, oracle, SearchOptions(diff_threshold_ns=1_000))
     assert (result.outcome, result.cuts, result.bottleneck_ns) == ("balanced", (1,), 130)
@@ -53,7 +53,7 @@ def test_goes_on_from_an_even_cut_to_a_faster_even_one() -> None:
 
 def test_keeps_an_even_cut_when_the_faster_ones_are_not() -> None:
     cost = {(0, 1): 100, (1, 4): 130, (0, 2): 180, (2, 4): 170, (0, 3): 300, (3, 4): 90}
-    problem = Problem(4, 2, (2,))
+    problem = Problem(4, 2, (2,), boundaries_alike=True)
     oracle = CostTable(lambda first, end: cost[first, end])
     result = search_optimal(problem, oracle, SearchOptions(diff_threshold_ns=20))
     assert (result.outcome, result.cuts, result.gap_ns) == ("balanced", (2,), 10)
@@ -90,6 +90,6 @@ def test_budget_is_kept(budget: int) -> None:
 
 
 def test_budget_spent_on_cuts_that_do_not_compile() -> None:
-    problem = Problem(8, 2, (4,))
+    problem = Problem(8, 2, (4,), boundaries_alike=True)
     with pytest.raises(NoFeasiblePartition, match="allow more measurements"):
         search_optimal(problem, CostTable({}), SearchOptions(max_measurements=5))

@@ -3,6 +3,8 @@
 python detector.py MODEL DEVICE FRAMES.npy
 """
 
+from __future__ import annotations
+
 import queue
 import sys
 import threading

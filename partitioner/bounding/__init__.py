@@ -1,0 +1,15 @@
+"""What measured segments imply of all others, once it is said what segments have in common.
+
+Formulas only: from a basis and measurements to bounds.  No search is in here, so that those who
+search and those who check work out the same from the same evidence.
+"""
+
+from __future__ import annotations
+
+from partitioner.bounding.bounds import Bounds
+from partitioner.bounding.deviations import Deviations
+from partitioner.bounding.doubt import chance
+from partitioner.bounding.known import Known
+from partitioner.bounding.kriging import Kriging
+
+__all__ = ["Bounds", "Deviations", "Known", "Kriging", "chance"]

@@ -1,0 +1,104 @@
+"""What measured segments say of others: expectations, and how far off they may be.
+
+Latencies are taken to vary together as a :class:`~partitioner.problem.Basis` says.  Then a
+measurement corrects the expectation of whatever has operators, ends or rates in common with it,
+and narrows its uncertainty: Gaussian process regression (kriging) in which the covariance of two
+segments is the variance of what they share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from partitioner.bounding.deviations import Deviations
+from partitioner.problem import Array, Basis, Features, Index
+
+_CHUNK = 4_096
+"""Segments predicted at once, which bounds memory for models of thousands of operators."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kriging:
+    """All that has to be worked out once for a set of measurements.
+
+    Covariances with the measured segments are needed only multiplied by ``_onto``: the factor that
+    tells what they explain, and the weights of their residuals in what is expected.  Most of that
+    product is worked out by place and by rate, once.
+
+    ``boundary_rates`` are the rates of the features of the boundary as corrected by the
+    measurements; each row of ``boundary_axes`` is one independent standard deviation of them.
+    ``worst_sigmas`` and ``worst_error`` tell how much the measured segments were overestimated
+    when each was predicted from all the others: in standard deviations and relative to the truth.
+    """
+
+    boundary_rates: Array
+    boundary_axes: Array
+    worst_sigmas: float
+    worst_error: float
+    _features: Features
+    _basis: Basis
+    _rates: Array
+    _measured: Deviations
+    _onto: Array
+    _by_place: Array
+    _by_rate: Array
+
+    @classmethod
+    def of(
+        cls, features: Features, basis: Basis, first: Index, end: Index, latency: Array
+    ) -> Kriging:
+        """From segments by their places and latencies, positive ns."""
+        rates, unsure = np.array(basis.rates), np.array(basis.unsure)
+        design = features.design(first, end)
+        residual = (latency - design @ rates) / latency
+        measured = Deviations(features, rates, unsure, first, end)
+        apart, together = measured.covariance_parts(first, end, design)
+        relative = (basis.scale**2 * apart + together) / np.outer(latency, latency)
+        relative += basis.noise**2 * np.eye(len(latency))
+        factor = np.linalg.inv(np.linalg.cholesky(relative))
+        precision = factor.T @ factor
+        weights = precision @ residual
+        # Each measurement predicted from all others, in closed form.
+        surplus = -weights / np.diag(precision)
+        sigmas = -weights / np.sqrt(np.diag(precision))
+        count = len(features.boundary_names)
+        seen = (design * unsure)[:, :count] / latency[:, None]
+        spread, axes = np.linalg.eigh(np.eye(count) - seen.T @ precision @ seen)
+        scaled = axes.T * np.sqrt(np.maximum(spread, 0.0))[:, None]
+        onto = np.column_stack([(factor / latency).T, weights / latency])
+        return cls(
+            boundary_rates=rates[:count] + unsure[:count] * (seen.T @ weights),
+            boundary_axes=scaled * unsure[:count],
+            worst_sigmas=max(0.0, float(sigmas.max())),
+            worst_error=max(0.0, float(surplus.max())),
+            _features=features,
+            _basis=basis,
+            _rates=rates,
+            _measured=measured,
+            _onto=onto,
+            _by_place=measured.common @ onto * basis.scale**2,
+            _by_rate=measured.columns.T @ onto,
+        )
+
+    def at(self, first: Index, end: Index) -> tuple[Array, Array]:
+        """Expected latency of each segment and how far off it may be (standard deviation), ns."""
+        mean, deviation = np.zeros(len(first)), np.zeros(len(first))
+        scale, noise = self._basis.scale, self._basis.noise
+        unsure = np.array(self._basis.unsure)
+        for low in range(0, len(first), _CHUNK):
+            part = slice(low, low + _CHUNK)
+            f, e = first[part], end[part]
+            design = self._features.design(f, e)
+            projected = self._by_place[e]
+            projected -= self._by_place[f]
+            projected += (design * unsure) @ self._by_rate
+            rows, edges = self._measured.edges_in_common(f, e)
+            projected[rows] += scale**2 * (edges @ self._onto)
+            mean[part] = design @ self._rates + projected[:, -1]
+            explained = np.einsum("ij,ij->i", projected[:, :-1], projected[:, :-1])
+            variance = self._measured.variance(f, e, design, scale)
+            shared = np.maximum(variance - explained, 0.0)
+            deviation[part] = np.sqrt(shared + (noise * mean[part]) ** 2)
+        return mean, deviation

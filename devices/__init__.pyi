@@ -1,5 +1,5 @@
 from .chip import ClockChange, DeviceConfig, Fault, Heat, LatencyModel, SimulatedChip
-from .config import PoolConfig, pool_config_from_mapping, pool_config_from_text
+from .config import MAX_DEVICES, PoolConfig, pool_config_from_mapping, pool_config_from_text
 from .device import (
     Chip,
     Clock,
@@ -23,6 +23,7 @@ from .pool import DevicePool
 from .simulated import SimulatedDevice
 
 __all__ = [
+    "MAX_DEVICES",
     "Chip",
     "Clock",
     "ClockChange",

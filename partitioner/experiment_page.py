@@ -7,16 +7,17 @@ from html import escape
 
 from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
 from partitioner.experiment_courses import course_section
-from partitioner.experiment_timeline import queue_section, timeline
+from partitioner.experiment_timeline import named, queue_section, timeline
 from pipeline.experiment import RunResult, label_of, likely_of, trace_name
 
-_COLOURS = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "streaming")
+_COLOURS = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "rose")
 """Classes of the page's look that colour lines and dots."""
 
 _STYLE = """
 .line.overhead { stroke: var(--overhead); fill: none; } .line.load { stroke: var(--load);
   fill: none; } .line.output { stroke: var(--output); fill: none; } .line.cpu {
-  stroke: var(--cpu); fill: none; } .line.streaming { stroke: var(--streaming); fill: none; }
+  stroke: var(--cpu); fill: none; } .rose { fill: #d0679a; } .line.rose { stroke: #d0679a;
+  fill: none; }
 .valid { color: var(--compute); } .invalid { color: var(--streaming); font-weight: 650; }
 svg.chart { min-width: 560px; } pre { font-size: 13px; overflow-x: auto; margin: 6px 0; }
 """
@@ -60,7 +61,9 @@ def experiment_page(name: str, results: Sequence[RunResult], config: str) -> str
 def _summary(results: Sequence[RunResult]) -> str:
     models = list(dict.fromkeys(result.model for result in results))
     few = ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
-    return escape(f"Throughput experiment: {len(results)} points, {few}")
+    return escape(
+        f"Throughput experiment: {len(results)} point{'' if len(results) == 1 else 's'}, {few}"
+    )
 
 
 def _tiles(results: Sequence[RunResult], words: str) -> str:
@@ -101,51 +104,93 @@ def _error_section(results: Sequence[RunResult]) -> str:
 
 def _charts(results: Sequence[RunResult], words: str) -> list[str]:
     charts = []
-    counts = {len(one.devices) for one in results}
-    if len(counts) > 1:
-        groups = _grouped(results, _COUNTED)
-        series = [
-            Series(name, _best(members, lambda one: one.throughput_per_s), _COLOURS[i])
-            for i, (name, members) in enumerate(list(groups.items())[: len(_COLOURS)])
-        ]
-        charts.append(
-            f"<section><h2>Throughput against TPUs</h2><p class='note'>{words}, items per second"
-            f"{_left_out(groups)}</p>{_legend(series)}"
-            f"{line_chart(series, 'TPUs', 'items per second')}</section>"
-        )
     paced = [one for one in results if one.paced]
-    if len({len(one.devices) for one in paced}) > 1:
-        series = [
-            Series(name, _least(members), _COLOURS[i])
-            for i, (name, members) in enumerate(
-                list(_grouped(_in_scale(paced), _COUNTED).items())[: len(_COLOURS)]
+    for model, members in _by_chart(results):
+        if len({len(one.devices) for one in members}) > 1:
+            charts.append(
+                _against_tpus(
+                    f"Throughput against TPUs{model}",
+                    f"{words}, items per second",
+                    _grouped(members, _COUNTED),
+                    _most,
+                    "items per second",
+                )
             )
-        ]
-        charts.append(
-            f"<section><h2>p99 against TPUs</h2><p class='note'>{words}; without points in which "
-            f"items wait {_FAR} times as long as in the best</p>{_legend(series)}"
-            f"{line_chart(series, 'TPUs', 'p99, ms')}</section>"
-        )
+    for model, members in _by_chart(paced):
+        if len({len(one.devices) for one in members}) > 1:
+            charts.append(
+                _against_tpus(
+                    f"p99 against TPUs{model}",
+                    f"{words}; without points in which items wait {_FAR} times as long as in the "
+                    "best",
+                    _grouped(_in_scale(members), _COUNTED),
+                    _least,
+                    "p99, ms",
+                )
+            )
     curves = _in_scale(results)
     if curves:
+        shown = curves[: len(_COLOURS)]
+        varied = _varied(shown)
         series = [
             Series(
-                label_of(one),
+                _name(one, varied),
                 tuple((float(share), ns / 1e6) for share, ns in enumerate(one.response_curve_ns)),
                 _COLOURS[i],
                 step=True,
             )
-            for i, one in enumerate(curves[: len(_COLOURS)])
+            for i, one in enumerate(shown)
         ]
         more = f"; the first {len(_COLOURS)} points" if len(curves) > len(_COLOURS) else ""
         if len(curves) < len(results):
             more += f"; without points in which items wait {_FAR} times as long as in the best"
         charts.append(
             f"<section><h2>Response time</h2><p class='note'>{words}; so many percent of the items "
-            f"took no longer{more}</p>{_legend(series)}"
+            f"took no longer{more}</p>{named(series)}"
             f"{line_chart(series, 'percent of items', 'ms')}</section>"
         )
     return charts
+
+
+def _by_chart(results: Sequence[RunResult]) -> list[tuple[str, list[RunResult]]]:
+    """All in one chart, or where those are too many lines, one for each model, with its title."""
+    models = list(dict.fromkeys(one.model for one in results))
+    if len(models) == 1 or len(_grouped(results, _COUNTED)) <= len(_COLOURS):
+        return [("", list(results))]
+    return [(f": {model}", [one for one in results if one.model == model]) for model in models]
+
+
+def _against_tpus(
+    title: str,
+    note: str,
+    groups: dict[str, list[RunResult]],
+    points_of: Callable[[Sequence[RunResult]], tuple[tuple[float, float], ...]],
+    unit: str,
+) -> str:
+    series = [
+        Series(name, points_of(members), _COLOURS[i])
+        for i, (name, members) in enumerate(list(groups.items())[: len(_COLOURS)])
+    ]
+    return (
+        f"<section><h2>{escape(title)}</h2><p class='note'>{note}{_left_out(groups)}</p>"
+        f"{named(series)}{line_chart(series, 'TPUs', unit)}</section>"
+    )
+
+
+def _varied(results: Sequence[RunResult]) -> list[str]:
+    """The fields in which some of the points differ."""
+    paths = dict.fromkeys(path for one in results for path in one.varied)
+    return [path for path in paths if len({one.varied.get(path) for one in results}) > 1]
+
+
+def _name(one: RunResult, varied: Sequence[str], apart_from: Sequence[str] = ()) -> str:
+    """What tells a point from the others, in a few words."""
+    said = [
+        f"{path.rpartition('.')[2]} {one.varied[path]}" if path != "models" else one.varied[path]
+        for path in varied
+        if path in one.varied and path not in apart_from
+    ]
+    return ", ".join(said) or one.model
 
 
 def _in_scale(results: Sequence[RunResult]) -> list[RunResult]:
@@ -168,29 +213,23 @@ def _grouped(
 ) -> dict[str, list[RunResult]]:
     """Points that differ in nothing but some fields, by what the others are."""
     groups: dict[str, list[RunResult]] = {}
+    varied = _varied(results)
     for one in results:
-        rest = [f"{path} {label}" for path, label in one.varied.items() if path not in apart_from]
-        groups.setdefault(", ".join(rest) or one.model, []).append(one)
+        groups.setdefault(_name(one, varied, apart_from), []).append(one)
     return groups
 
 
-def _best(
-    members: Sequence[RunResult], figure: Callable[[RunResult], float]
-) -> tuple[tuple[float, float], ...]:
+def _most(members: Sequence[RunResult]) -> tuple[tuple[float, float], ...]:
     found: dict[int, float] = {}
     for one in members:
         count = len(one.devices)
-        found[count] = max(found.get(count, 0.0), figure(one))
+        found[count] = max(found.get(count, 0.0), one.throughput_per_s)
     return tuple((float(count), found[count]) for count in sorted(found))
 
 
 def _left_out(groups: dict[str, list[RunResult]]) -> str:
     over = len(groups) - len(_COLOURS)
     return f"; {over} more lines are in the table below" if over > 0 else ""
-
-
-def _legend(series: Sequence[Series]) -> str:
-    return legend([(one.css, one.name) for one in series])
 
 
 def _table(results: Sequence[RunResult], words: str) -> str:

@@ -10,7 +10,7 @@ from pipeline.experiment import Drawn, RunResult
 
 _WIDTH, _LEFT, _ROW = 900, 110, 30
 _SHADES = ("blue", "green", "orange")
-_QUEUES = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "streaming")
+_QUEUES = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "rose")
 
 
 def timeline(one: RunResult) -> str:
@@ -63,6 +63,11 @@ def _bar(item: Drawn, y: int, scale: float) -> list[str]:
     return bars
 
 
+def named(series: Sequence[Series]) -> str:
+    """The legend of a chart's lines."""
+    return legend([(one.css, one.name) for one in series])
+
+
 def queue_section(one: RunResult) -> str:
     """How many of the first items wait between two stages, over time."""
     segments = sorted({item.segment for item in one.drawn})
@@ -75,7 +80,7 @@ def queue_section(one: RunResult) -> str:
     series = [one for one in series if one.points]
     return (
         "<h2>Items waiting</h2>"
-        + legend([(one.css, one.name) for one in series])
+        + named(series)
         + line_chart(series, "ms", "items waiting", height=200)
     )
 

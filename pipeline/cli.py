@@ -59,28 +59,38 @@ Page = Callable[[str, Sequence[RunResult], str], str]
 _DESCRIPTION = """\
 Measure how fast models run on one and on several Edge TPUs.
 
-A YAML file says what is to be run; every field of it may be a list or range such as 1-8, and the
-experiment is the product. Everything is checked before anything runs. Every point is kept in the
-folder of the run as soon as it is done, with all that is needed to repeat it.
+A YAML file says what is to be run; every field of it may be a list or range
+such as 1-8, and the experiment is the product. Everything is checked before
+anything runs. Every point is kept in the folder of the run as soon as it is
+done, with all that is needed to repeat it.
 """
 
 _EPILOG = """\
 examples:
-  throughput-experiment --list                         experiments that come with this command
-  throughput-experiment quickstart                     run one of them
-  throughput-experiment rack.yaml --dry-run            what would be run, and what is wrong with it
-  throughput-experiment rack.yaml --output rack-1      results into the folder rack-1
+  throughput-experiment --list                     those that come along
+  throughput-experiment quickstart                 run one of them
+  throughput-experiment rack.yaml --dry-run        what would be run, and what
+                                                   is wrong with it
+  throughput-experiment rack.yaml --output rack-1  results into that folder
   throughput-experiment rack.yaml --set pool.link=pcie --set segments=1-8
-  throughput-experiment --resume rack-1                go on where a run was interrupted
-  throughput-experiment compare rack-1 rack-2          what changed beyond noise
+  throughput-experiment --resume rack-1            go on after an interruption
+  throughput-experiment compare rack-1 rack-2      what changed beyond noise
   throughput-experiment --schema > experiment.schema.json       for editors
 
 A file may be as short as:
   models: zoo:mobilenet_v2_1.0_224
   segments: 1-4
 
-All fields: docs/experiments.md. Exit codes: 0 done; 2 something is wrong, or a point broke
-that no goal judges; 130, 143 interrupted, with what was done kept.
+"Which TPUs answer 99 % of 30 requests per second within 100 ms?" is:
+  models: my_model.tflite               # a path, a glob, zoo:NAME or a list
+  segments: 1-4                         # TPUs in one pipeline
+  partition: optimal                    # the cut with the best slowest segment
+  arrivals: {kind: poisson, per_s: 30}  # or saturated, rate, closed, bursts ...
+  goals: p99 <= 100 ms                  # points are VALID or INVALID, and why
+  pool: {host: [pi4-usb3, usb3-x86]}    # edgetpu-hosts lists what there is
+
+All fields: docs/experiments.md. Exit codes: 0 done; 2 something is wrong, or a
+point broke that no goal judges; 130, 143 interrupted, with what was done kept.
 """
 
 

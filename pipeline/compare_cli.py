@@ -13,22 +13,24 @@ from devices.errors import EdgeTpuError
 from pipeline.experiment import Comparison, Difference, compare, read_points
 
 _DESCRIPTION = """\
-Say what changed from one run of an experiment to another, beyond what chance does.
+Say what changed from one run of an experiment to another, beyond chance.
 
-Points are matched by their whole description, or, where no two are alike (USB in one run, PCIe in
-the other), by what was varied. A figure has changed where it differs by more than --tolerance and
-by more than its repeats scatter (Welch's test, 5 % for the whole comparison). Without noise the
-virtual clock repeats to the nanosecond and one repeat tells; on the wall clock, or with noise, one
-repeat cannot, and its changes are called unclear.
+Points are matched by their whole description, or, where no two are alike (USB
+in one run, PCIe in the other), by what was varied. A figure has changed where
+it differs by more than --tolerance and by more than its repeats scatter
+(Welch's test, 5 % for the whole comparison). Without noise the virtual clock
+repeats to the nanosecond and one repeat tells; on the wall clock, or with
+noise, one repeat cannot, and its changes are called unclear.
 """
 
 _EPILOG = """\
 examples:
   throughput-experiment compare rack-1 rack-2             two folders of runs
   throughput-experiment compare main/results.json rack-2 --tolerance 3%
-  throughput-experiment compare usb-run pcie-run --all    what did not change, too
+  throughput-experiment compare usb-run pcie-run --all   also what did not change
 
-Exit codes: 0 nothing became worse; 1 something did; 2 the runs cannot be compared.
+Exit codes: 0 nothing became worse; 1 something did; 2 the runs cannot be
+compared.
 """
 
 _UNITS = {"throughput_per_s": ("throughput", "/s", 1.0), "valid": ("VALID", "", 1.0)}

@@ -27,7 +27,7 @@ section { background: var(--card); border: 1px solid var(--rule); border-radius:
 .tile { background: var(--card); border: 1px solid var(--rule); border-radius: 10px;
   padding: 10px 14px; }
 .tile b { display: block; font-size: 22px; font-weight: 650; }
-.tile span { color: var(--dim); font-size: 13px; }
+.tile span { color: var(--dim); font-size: 13px; overflow-wrap: anywhere; }
 .warning { border-left: 4px solid var(--streaming); padding-left: 12px; }
 .advice { border-left: 4px solid var(--accent); padding-left: 12px; font-weight: 550; }
 svg.chart { width: 100%; height: auto; max-width: 1000px; display: block; }

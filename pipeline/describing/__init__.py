@@ -11,9 +11,10 @@ from pipeline.describing.goals import Goal, goal_of
 from pipeline.describing.mistakes import config_sentence
 from pipeline.describing.placed import Placed, read_placed
 from pipeline.describing.plan import format_plan
+from pipeline.describing.point import Point
 from pipeline.describing.schema import json_schema, reference, schema_text
 from pipeline.describing.shelf import found, listing, shelved
-from pipeline.describing.spec import ExperimentSpec, Mistakes, Point, read_experiment
+from pipeline.describing.spec import ExperimentSpec, Mistakes, read_experiment
 
 __all__ = [
     "UNPACED",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,12 @@ from pipeline.describing.description import (
     Saturated,
     TraceFile,
 )
+
+LONGEST_S = 1e9
+"""In which items come: 30 years, and far from the end of 64 bits of nanoseconds."""
+
+_LARGEST_BYTES = 100_000_000
+"""Of a trace file: more than a million times need."""
 
 Offsets = NDArray[np.int64]
 """Nanoseconds from the first moment of a measurement, ascending."""
@@ -60,14 +67,22 @@ def offsets_of(
         times_s = _repeated(_read(Path(folder, arrivals.file)), wanted, duration_s)
     if duration_s is not None:
         times_s = times_s[times_s < duration_s]
+    if len(times_s) and times_s[-1] > LONGEST_S:
+        raise ConfigError(
+            f"{len(times_s)} items come in {times_s[-1]:.3g} s, and {LONGEST_S:.0e} s are the "
+            "most; let them come faster."
+        )
     return np.rint(times_s * 1e9).astype(np.int64)
 
 
 def _read(path: Path) -> NDArray[np.float64]:
     try:
+        _check_size(path)
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, UnicodeDecodeError):
+            reason = "not UTF-8 text"
         raise ConfigError(
             f"arrivals.file is {str(path)!r} and cannot be read ({reason}); name a text file with "
             "a time in seconds per line."
@@ -92,6 +107,15 @@ def _read(path: Path) -> NDArray[np.float64]:
             f"arrivals.file {str(path)!r} holds {len(times)} usable times; two or more are needed."
         )
     return np.array(times)
+
+
+def _check_size(path: Path) -> None:
+    """Raise ``ValueError`` for what might never end, or fill the memory."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("no regular file")
+    if found.st_size > _LARGEST_BYTES:
+        raise ValueError(f"{found.st_size:,} bytes, of {_LARGEST_BYTES:,} at most")
 
 
 def _repeated(

@@ -20,8 +20,17 @@ from pipeline.describing.ageing import (
     HeatDescription,
     PowerDescription,
 )
-from pipeline.describing.goals import Goal, goal_of
-from pipeline.describing.values import ClockMhz, Count, Described, HostName, Natural, Number
+from pipeline.describing.goals import Goal, Goals, goal_of
+from pipeline.describing.values import (
+    ClockMhz,
+    Count,
+    Described,
+    FolderName,
+    HostName,
+    Natural,
+    Number,
+    QueueSize,
+)
 
 MOST_INFERENCES = 1_000_000
 """Of one point: a record of every item in every stage is kept until it is evaluated."""
@@ -46,19 +55,7 @@ def _pool(value: Any) -> Any:
     }
 
 
-def _goal(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("must be text, such as 'p99 <= 33 ms'")
-    goal_of(value)
-    return value
-
-
-def _some(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 Rate = Annotated[Number, Field(gt=0, le=1e9)]
-GoalText = Annotated[str, BeforeValidator(_goal)]
 
 
 class FaultDescription(Described):
@@ -212,7 +209,9 @@ class Bursts(Described):
 
     kind: Literal["bursts"]
     per_s: Rate = Field(description="items per second, on average")
-    size: Count = Field(description="items that come at once")
+    size: Annotated[StrictInt, Field(ge=1, le=MOST_INFERENCES)] = Field(
+        description="items that come at once"
+    )
 
 
 class TraceFile(Described):
@@ -243,8 +242,8 @@ PartitionMethod = Literal["parameter-count", "profiled", "optimal", "bisection"]
 class Experiment(Described):
     """One point of an experiment."""
 
-    name: str | None = Field(default=None, description="by default the file's")
-    models: str = Field(
+    name: FolderName | None = Field(default=None, description="by default the file's")
+    models: Annotated[str, Field(min_length=1)] = Field(
         description="`zoo:NAME` or the path of a `.tflite`; a glob such as `nets/*.tflite` and "
         "numbers such as `zoo:synthetic_fc5_N{100..1140..260}` are lists"
     )
@@ -258,11 +257,11 @@ class Experiment(Described):
     diff_threshold_ns: Natural = Field(
         default=0, description="the search ends when slowest minus fastest segment is under this"
     )
-    queue_size: Count = Field(default=2, description="items that may wait between two stages")
-    input_queue_size: Count | None = Field(
+    queue_size: QueueSize = Field(default=2, description="items that may wait between two stages")
+    input_queue_size: QueueSize | None = Field(
         default=None, description="before the first; null: any number"
     )
-    output_queue_size: Count | None = Field(
+    output_queue_size: QueueSize | None = Field(
         default=None, description="behind the last; null: any number"
     )
     arrivals: Arrivals = Field(default=Saturated(kind="saturated"), description="when items come")
@@ -279,7 +278,9 @@ class Experiment(Described):
         description="an item whose response takes longer is `late`; by default, with arrivals at a "
         "fixed rate, the time until the next one comes",
     )
-    warmup: Natural = Field(default=20, description="inferences before, one at a time; not counted")
+    warmup: Annotated[StrictInt, Field(ge=0, le=MOST_INFERENCES)] = Field(
+        default=20, description="inferences before, one at a time; not counted"
+    )
     repeats: Annotated[StrictInt, Field(ge=1, le=1000)] = Field(
         default=1, description="of every point, each with other random numbers"
     )
@@ -300,7 +301,7 @@ class Experiment(Described):
         default=60.0, description="of this machine's time, after which a device hangs; null: never"
     )
     max_replays: Natural = Field(default=2, description="of an item whose device died")
-    goals: Annotated[tuple[GoalText, ...], BeforeValidator(_some)] = Field(
+    goals: Goals = Field(
         default=(),
         description="such as `p99 <= 33 ms` or `throughput >= 30/s`; each point is VALID or not",
     )

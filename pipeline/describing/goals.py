@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 _NANOSECONDS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 _TIMES = {
@@ -97,3 +100,21 @@ def goal_of(text: str) -> Goal:
     if name in _COUNTS and not unit:
         return Goal(text, name, sign, limit, "", 1.0)
     raise ValueError(f"must limit one of {', '.join(FIGURES)}, {_EXAMPLE}")
+
+
+def _goal(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("must be text, such as 'p99 <= 33 ms'")
+    goal_of(value)
+    return value
+
+
+def _some(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Goals = Annotated[
+    tuple[Annotated[str, BeforeValidator(_goal)], ...],
+    BeforeValidator(_some),
+]
+"""Goals as a file has them: one, or a list."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ MOST_NESTED = 50
 
 MOST_VALUES = 100_000
 """More than any experiment; aliases of aliases can make billions of a few lines."""
+
+_NO_NUMBER = re.compile(r"[-+]?(?:0[0-9_]+|[0-9_]+(?::[0-9_.]+)+)")
+"""What YAML 1.1 takes for a number in octal or to the base of 60, and nobody who writes ``1:4``."""
 
 _PLAIN = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 
@@ -91,6 +95,8 @@ def read_placed(path: Path) -> Placed:
     not YAML, for a key that stands twice or is not text, and for anchors that contain themselves.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device might never end
+            raise ConfigError(f"{path}: is no regular file; give a YAML file.")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file.") from None
@@ -109,12 +115,14 @@ def placed_from_text(text: str, name: str) -> Placed:
         return _Reader(loader, name).placed(node, 0)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        line = f" at line {mark.line + 1}" if mark else ""
+        if isinstance(error, yaml.reader.ReaderError):  # a character, of which only this is told
+            before = text[: error.position]
+            where = f":{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+        else:
+            where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", "syntax error")
-        raise ConfigError(
-            f"{name}{where}: is not valid YAML{line}: {problem}; correct it."
-        ) from None
+        advice = "use spaces where the tab is" if "\\t" in str(problem) else "correct it"
+        raise ConfigError(f"{name}{where}: is not valid YAML: {problem}; {advice}.") from None
     except ConfigError:
         raise
     except (ValueError, OverflowError, RecursionError) as error:
@@ -144,6 +152,8 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return Placed([self.placed(one, depth + 1) for one in node.value], where)
         if not isinstance(node, yaml.MappingNode):
+            if getattr(node, "style", None) is None and _NO_NUMBER.fullmatch(node.value):
+                return Placed(node.value, where)
             return Placed(self._loader.construct_object(node, deep=True), where)
         if id(node) not in self._merged:
             self._merged.add(id(node))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.describing.spec import ExperimentSpec, Point
+from pipeline.describing.point import Point
+from pipeline.describing.spec import ExperimentSpec
 
 _MOST_LINES = 30
 
@@ -18,7 +19,7 @@ def format_plan(spec: ExperimentSpec, output: Path) -> str:
         values = list(dict.fromkeys(p.varied[path] for p in points if path in p.varied))
         lines.append(_cut(f"  {path}: {', '.join(values)}"))
     runs = sum(point.experiment.repeats for point in points)
-    items = sum(_items(point) for point in points)
+    items = sum(point.items * point.experiment.repeats for point in points)
     cuts = {
         (p.experiment.models, p.experiment.segments, p.experiment.partition, p.pool.devices)
         for p in points
@@ -34,12 +35,6 @@ def format_plan(spec: ExperimentSpec, output: Path) -> str:
     if len(points) > _MOST_LINES:
         lines.append(f"        ... and {len(points) - _MOST_LINES} more")
     return "\n".join([*lines, "", "Nothing is wrong with it."])
-
-
-def _items(point: Point) -> int:
-    offsets = point.offsets(0)
-    each = point.experiment.inferences if offsets is None else len(offsets)
-    return each * point.experiment.repeats
 
 
 def _told(point: Point) -> str:

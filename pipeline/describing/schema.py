@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
 
 from pipeline.describing import ageing, description
 from pipeline.describing.description import Experiment
+from pipeline.describing.sweeping import NEVER_SWEPT
+
+EXCLUDE = "exclude"
+"""Beside the fields of an experiment: which points are left out."""
 
 _RANGE = {"type": "string", "pattern": r"^\s*\d+\s*-\s*\d+(\s+step\s+\d+)?\s*$"}
-_NEVER_SWEPT = ("kind",)
 
 
 def json_schema() -> dict[str, Any]:
@@ -21,7 +25,7 @@ def json_schema() -> dict[str, Any]:
     for name, described in definitions.items():
         _sweep(described, one_kind=name)
     _sweep(schema)
-    schema["properties"]["exclude"] = {
+    schema["properties"][EXCLUDE] = {
         "description": "points to leave out: mappings of fields to values, or one of them",
         "anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}],
     }
@@ -51,7 +55,7 @@ def _sweep(described: dict[str, Any], one_kind: str = "") -> None:
     """Let every property be a list of what it is, too, and whole numbers a range."""
     described.pop("description", None)
     for name, field in described.get("properties", {}).items():
-        if name in _NEVER_SWEPT and "const" in field:
+        if (name == "kind" and "const" in field) or name in NEVER_SWEPT:
             continue
         kept = {key: field.pop(key) for key in ("description", "default") if key in field}
         field.pop("title", None)
@@ -117,3 +121,30 @@ def _default(field: dict[str, Any]) -> str:
     if value in (None, [], {}) or isinstance(value, dict):
         return "`saturated`" if isinstance(value, dict) and value.get("kind") else "-"
     return f"`{json.dumps(value)}`" if not isinstance(value, str) else f"`{value}`"
+
+
+@lru_cache(maxsize=1)
+def fields_at() -> dict[str, tuple[str, ...]]:
+    """Fields allowed, by the name of the field that holds them or the kind of arrivals."""
+    kinds = ("saturated", "closed", "rate", "poisson", "bursts", "trace")
+    models: tuple[type[BaseModel], ...] = (
+        description.Saturated,
+        description.Closed,
+        description.FixedRate,
+        description.Poisson,
+        description.Bursts,
+        description.TraceFile,
+    )
+    return {
+        "": (*Experiment.model_fields, EXCLUDE),
+        "pool": tuple(description.PoolDescription.model_fields),
+        "devices": tuple(description.DeviceGroup.model_fields),
+        "links": tuple(description.LinkDescription.model_fields),
+        "faults": tuple(description.FaultDescription.model_fields),
+        "heat": tuple(ageing.HeatDescription.model_fields),
+        "power": tuple(ageing.PowerDescription.model_fields),
+        "clock_changes": tuple(ageing.ClockChangeDescription.model_fields),
+        "arrivals": ("kind", "per_s", "in_flight", "size", "file"),
+        "kinds": kinds,
+        **{kind: tuple(m.model_fields) for kind, m in zip(kinds, models, strict=True)},
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 _FOLDER = Path(__file__).resolve().parent / "library"
@@ -18,10 +19,18 @@ def summary_of(path: Path) -> str:
 
 
 def listing() -> str:
-    """A line for each, for people."""
+    """What each is for, within 80 columns."""
     files = shelved()
     width = max(map(len, files))
-    return "\n".join(f"{name:<{width}}  {summary_of(path)}" for name, path in files.items())
+    return "\n".join(
+        textwrap.fill(
+            summary_of(path),
+            80,
+            initial_indent=f"{name:<{width}}  ",
+            subsequent_indent=" " * (width + 2),
+        )
+        for name, path in files.items()
+    )
 
 
 def found(name: Path) -> Path:

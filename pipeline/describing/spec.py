@@ -12,28 +12,24 @@ Example::
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from devices import PoolConfig, pool_config_from_mapping
-from devices.chip import is_calculable
+from devices import MAX_DEVICES, PoolConfig, pool_config_from_mapping
 from devices.errors import ConfigError
-from pipeline.describing import ageing, description
-from pipeline.describing.arrivals import Offsets, offsets_of
-from pipeline.describing.description import Experiment
+from pipeline.describing.description import DeviceFields, Experiment, PoolDescription
+from pipeline.describing.excluding import excluded, rules_of
 from pipeline.describing.mistakes import config_sentence, sentences
 from pipeline.describing.placed import Placed, placed_from_text, read_placed
-from pipeline.describing.sweeping import Variant, excluded, variants
-from pipeline.describing.together import TOGETHER, in_common, parts_of, varied_of
+from pipeline.describing.point import Point, needs, note_faults, too_few, too_many
+from pipeline.describing.schema import EXCLUDE
+from pipeline.describing.sweeping import Variant, variants
+from pipeline.describing.together import FOR_ALL, TOGETHER, in_common, parts_of, varied_of
 
-_EXCLUDE = "exclude"
 _MOST_TOLD = 20
 _BETWEEN = 1009
 """Between the noise of devices of one name in pipelines side by side."""
@@ -41,52 +37,6 @@ _BETWEEN = 1009
 
 class Mistakes(ConfigError):
     """Everything that is wrong with an experiment, a sentence per line."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One point: its description, its pool, when its items come, and what makes it differ.
-
-    ``varied`` are the swept fields by dotted path; ``where`` names places for later messages.
-    ``first_device`` is the first device's number where several points share a pool, each with
-    devices of its own.
-    """
-
-    experiment: Experiment
-    pool: PoolConfig
-    varied: dict[str, str]
-    where: dict[str, str]
-    first_device: int | None = None
-
-    @property
-    def key(self) -> str:
-        """What this point is, in 16 hexadecimal digits: equal for equal descriptions."""
-        text = json.dumps(self.resolved, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    @property
-    def resolved(self) -> dict[str, Any]:
-        """The description with all its defaults, as plain data."""
-        found = self.experiment.model_dump(mode="json", exclude={"name"})
-        if self.first_device is None:
-            del found["together"]
-            return found
-        return {**found, "first_device": self.first_device}
-
-    @property
-    def trace_file(self) -> Path | None:
-        """The file that times of items are read from, if they are."""
-        arrivals = self.experiment.arrivals
-        if not isinstance(arrivals, description.TraceFile):
-            return None
-        return Path(self.where["folder"], arrivals.file).resolve()
-
-    def offsets(self, repeat: int) -> Offsets | None:
-        """When the items of a repeat come, in ns from the first moment of the measurement."""
-        one = self.experiment
-        return offsets_of(
-            one.arrivals, one.inferences, one.duration_s, (one.seed, repeat), self.where["folder"]
-        )
 
 
 @dataclass(frozen=True)
@@ -122,10 +72,12 @@ def read_experiment(
         )
     for setting in settings:
         tree = _set(tree, setting)
-    rules = tree.value.get(_EXCLUDE)
-    swept = Placed({k: v for k, v in tree.value.items() if k != _EXCLUDE}, tree.where, tree.keys)
+    said = tree.value.get(EXCLUDE)
+    rules = rules_of(said)
+    swept = Placed({k: v for k, v in tree.value.items() if k != EXCLUDE}, tree.where, tree.keys)
     found: list[str] = []
     lacking: dict[str, tuple[int, str]] = {}
+    never: dict[str, str | None] = {}
     points: list[Point] = []
     for variant in variants(swept):
         told, parts = _points(variant, base or path.parent)
@@ -133,18 +85,25 @@ def read_experiment(
         if any(excluded(rules, part.experiment.model_dump(mode="json")) for part, _ in parts):
             continue
         for part, tree_of_part in parts:
-            found += _needs(part, tree_of_part)
-            _too_few(part, lacking)
+            found += needs(part, tree_of_part)
+            too_few(part, lacking)
             points.append(part)
+            if not found:
+                note_faults(part, tree_of_part, never)
     found = list(dict.fromkeys(found)) + [text for _, text in lacking.values()]
+    found = found or [text for text in never.values() if text is not None]
     if found:
         more = len(found) - _MOST_TOLD
         raise Mistakes(
             "\n".join(found[:_MOST_TOLD]) + (f"\n... and {more} more" if more > 0 else "")
         )
-    if not points:
-        where = tree.where if rules is None else rules.where
-        raise Mistakes(f"{where}: exclude leaves no point of the experiment; exclude less.")
+    if not points and said is None:
+        raise Mistakes(
+            f"{tree.value[TOGETHER].where}: {TOGETHER} needs more devices than the pool has, "
+            "whatever is chosen of its lists and ranges; give it smaller ones, or the pool more."
+        )
+    if said is not None and not points:
+        raise Mistakes(f"{said.where}: exclude leaves no point of the experiment; exclude less.")
     unique = {point.key: point for point in reversed(points)}
     kept = tuple(point for point in points if unique[point.key] is point)
     return ExperimentSpec(points[0].experiment.name or name or path.stem, kept, tree.plain())
@@ -176,15 +135,21 @@ def _points(variant: Variant, folder: Path) -> tuple[list[str], list[tuple[Point
         told, point = _point(variant.tree, variant.varied, folder)
         return told, [] if point is None else [(point, variant.tree)]
     entries = variant.tree.value[TOGETHER]
-    if not isinstance(entries.value, list) or not all(
-        isinstance(one.value, dict) and not {"pool", TOGETHER} & one.value.keys()
-        for one in entries.value
+    if (
+        not entries.value
+        or not isinstance(entries.value, list)
+        or not all(isinstance(one.value, dict) for one in entries.value)
     ):
         return [
             f"{entries.where}: {TOGETHER} must be a list of mappings, one for each pipeline, of "
-            "fields that it has otherwise, such as {models: a.tflite, segments: 2}; the pool is "
-            "the same for all."
+            "fields that it has otherwise, such as {models: a.tflite, segments: 2}."
         ], []
+    for one in entries.value:
+        for key in one.value.keys() & FOR_ALL:
+            return [
+                f"{one.keys[key]}: {key} stands in {TOGETHER}, and is the same for all pipelines; "
+                f"write it beside {TOGETHER}."
+            ], []
     found = [_point(tree, variant.varied, folder) for tree in parts_of(variant.tree)]
     told = [text for texts, _ in found for text in texts]
     points = [point for _, point in found if point is not None]
@@ -214,7 +179,7 @@ def _points(variant: Variant, folder: Path) -> tuple[list[str], list[tuple[Point
             replace(device, noise_seed=device.noise_seed + _BETWEEN * nth)
             for device in devices[first : first + shares[nth]]
         )
-        varied = varied_of(variant.varied, nth, shares, point.experiment.models)
+        varied = varied_of(variant.varied, nth, shares, [one.experiment.models for one in points])
         placed.append(
             (replace(point, pool=PoolConfig(own), varied=varied, first_device=first), tree)
         )
@@ -231,83 +196,45 @@ def _point(tree: Placed, varied: dict[str, str], folder: Path) -> tuple[list[str
     try:
         experiment = Experiment.model_validate(tree.plain())
     except ValidationError as error:
-        return sentences(error, tree, _fields_at()), None
+        return sentences(error, tree), None
+    if experiment.devices_needed > MAX_DEVICES:
+        return [too_many(experiment, tree)], None
     try:
         pool = _pool_of(experiment)
     except ConfigError as error:
         return [config_sentence(error, tree)], None
     where = {
         name: tree.at(tuple(name.split("."))).where
-        for name in ("models", "segments", "copies", "pool.devices", "duration_s", "arrivals.file")
+        for name in (
+            "models",
+            "segments",
+            "copies",
+            "pool.devices",
+            "duration_s",
+            "arrivals",
+            "arrivals.file",
+        )
     }
     return [], Point(experiment, pool, varied, {**where, "folder": str(folder)})
 
 
-def _needs(point: Point, tree: Placed) -> list[str]:
-    """What a point lacks though each of its fields is right."""
-    one = point.experiment
-    told: list[str] = []
-    if one.engine == "recurrence" and not all(map(is_calculable, point.pool.devices)):
-        told.append(
-            f"{tree.at(('engine',)).where}: engine is 'recurrence', but pool has devices whose "
-            "times cannot be told beforehand (clock realtime, compute exact, or a fault other than "
-            "slow); use 'auto', or 'processes'."
-        )
-    if one.deadline_ns is None and any(goal.figure == "late" for goal in one.parsed_goals):
-        told.append(
-            f"{tree.at(('goals',)).where}: goals limit 'late', but nothing says when an item "
-            "is late; give deadline_ms, or arrivals at a fixed rate."
-        )
-    clocks = {device.clock for device in point.pool.devices}
-    if len(clocks) > 1:
-        told.append(
-            f"{tree.at(('pool',)).where}: pool mixes the clocks {' and '.join(sorted(clocks))}; "
-            "give all devices one clock."
-        )
-    working = point.pool.devices[: len(point.pool.devices) - one.spares]
-    kinds = {replace(device, faults=(), noise_seed=0) for device in working}
-    if one.partition == "bisection" and len(kinds) > 1:
-        told.append(
-            f"{tree.at(('partition',)).where}: partition is 'bisection', but the pool has "
-            f"{len(kinds)} kinds of devices, among which only 'optimal' can choose; use that."
-        )
-    if one.duration_s is not None and not one.paced:
-        told.append(
-            f"{point.where['duration_s']}: duration_s is {one.duration_s:g}, but arrivals are "
-            f"{one.arrivals.kind} and have no rate; give inferences, or arrivals with a rate."
-        )
-        return told
-    try:
-        offsets = point.offsets(0)
-    except ConfigError as error:
-        place = "arrivals.file" if one.arrivals.kind == "trace" else "duration_s"
-        return [*told, f"{point.where[place]}: {error}"]
-    if offsets is not None and not 2 <= len(offsets) <= description.MOST_INFERENCES:
-        told.append(
-            f"{point.where['duration_s']}: duration_s is {one.duration_s}, in which {len(offsets)} "
-            f"items come; from 2 to {description.MOST_INFERENCES:,} can be measured."
-        )
-    return told
-
-
-def _too_few(point: Point, lacking: dict[str, tuple[int, str]]) -> None:
-    """Note, for every pool that is too small, the point that needs most."""
-    one, place = point.experiment, point.where["pool.devices"]
-    there, needed = len(point.pool.devices), one.devices_needed
-    if there < needed and lacking.get(place, (0, ""))[0] < needed:
-        many = f"{one.segments} segments x {one.copies} copies + {one.spares} spares"
-        lacking[place] = (
-            needed,
-            f"{place}: pool.devices is {there}, but {many} need {needed}; describe more devices, "
-            "or leave such points out with exclude.",
-        )
-
-
 def _pool_of(experiment: Experiment) -> PoolConfig:
-    fields = experiment.pool.model_dump(mode="python", exclude_none=True)
+    fields = _said(experiment.pool)
     fields.setdefault("devices", experiment.devices_needed)
     fields.setdefault("compute", "none")
     return pool_config_from_mapping(_lists(fields), "pool")
+
+
+def _said(pool: PoolDescription) -> dict[str, Any]:
+    """A pool without what it does not say.  In faults nothing is a value: all from there on."""
+    fields = pool.model_dump(mode="python", exclude_none=True)
+    groups = pool.devices if isinstance(pool.devices, tuple) else ()
+    held: list[tuple[dict[str, Any], DeviceFields]]
+    held = [(fields, pool), *zip(fields["devices"] if groups else (), groups, strict=True)]
+    for mapping, described in held:
+        if described.faults is not None:
+            mapping["faults"] = [fault.model_dump(mode="python") for fault in described.faults]
+    return fields
 
 
 def _lists(value: Any) -> Any:
@@ -315,33 +242,6 @@ def _lists(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _lists(one) for key, one in value.items()}
     return [_lists(one) for one in value] if isinstance(value, tuple | list) else value
-
-
-@lru_cache(maxsize=1)
-def _fields_at() -> dict[str, Iterable[str]]:
-    """Fields allowed, by the name of the field that holds them or the kind of arrivals."""
-    kinds = ("saturated", "closed", "rate", "poisson", "bursts", "trace")
-    models: tuple[type[BaseModel], ...] = (
-        description.Saturated,
-        description.Closed,
-        description.FixedRate,
-        description.Poisson,
-        description.Bursts,
-        description.TraceFile,
-    )
-    return {
-        "": (*Experiment.model_fields, _EXCLUDE),
-        "pool": tuple(description.PoolDescription.model_fields),
-        "devices": tuple(description.DeviceGroup.model_fields),
-        "links": tuple(description.LinkDescription.model_fields),
-        "faults": tuple(description.FaultDescription.model_fields),
-        "heat": tuple(ageing.HeatDescription.model_fields),
-        "power": tuple(ageing.PowerDescription.model_fields),
-        "clock_changes": tuple(ageing.ClockChangeDescription.model_fields),
-        "arrivals": ("kind", "per_s", "in_flight", "size", "file"),
-        "kinds": kinds,
-        **{kind: tuple(m.model_fields) for kind, m in zip(kinds, models, strict=True)},
-    }
 
 
 def _kind(value: Any) -> str:

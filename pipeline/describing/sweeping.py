@@ -1,4 +1,4 @@
-"""From one description to all its points: lists and ranges are swept, and some left out.
+"""From one description to all its points: lists and ranges are swept.
 
 A list where one value is expected is swept, wherever it stands; so is a range such as ``1-8`` or
 ``8-64 step 8`` for a whole number.  Where a list is expected itself (faults, CPUs, goals, groups of
@@ -16,7 +16,6 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -28,6 +27,8 @@ MOST_POINTS = 20_000
 _RANGE = re.compile(r"\s*(\d{1,9})\s*-\s*(\d{1,9})(?:\s+step\s+(\d{1,9}))?\s*")
 _BRACES = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})(?:\.\.(\d{1,9}))?\}")
 _MODELS = "models"
+NEVER_SWEPT = ("name",)
+"""There is one of it, whatever is swept."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _choices(node: Placed, name: str) -> list[Placed] | None:
     if isinstance(value, str) and name == _MODELS:
         found = _models(value, node.where)
         return None if found == [value] else [Placed(model, node.where) for model in found]
-    if not isinstance(value, list):
+    if not isinstance(value, list) or name in NEVER_SWEPT:
         return None
     inner = [one.value for one in value]
     if name in lists:
@@ -191,51 +192,3 @@ def _models(spec: str, where: str) -> list[str]:
             f"{where}: models is {spec!r}, and no file is called so; give a pattern that fits one."
         )
     return found or [spec]
-
-
-def excluded(rules: Placed | None, point: dict[str, Any]) -> bool:
-    """Whether a point, with all its defaults, is left out by one of the rules of ``exclude``.
-
-    A rule is a mapping; a point is left out where all of its fields have the value, or one of the
-    values.  Raises ``ConfigError`` for what is no rule.
-    """
-    if rules is None or rules.value is None:
-        return False
-    entries = rules.value if isinstance(rules.value, list) else [rules]
-    for rule in entries:
-        if not isinstance(rule.value, dict) or not rule.value:
-            raise ConfigError(
-                f"{rule.where}: exclude holds {rule.plain()!r} and must hold mappings of fields to "
-                "values, such as {segments: 8, copies: 2-8}."
-            )
-        if all(_matches(key, one, point) for key, one in _flat(rule, "")):
-            return True
-    return False
-
-
-def _flat(rule: Placed, prefix: str) -> Iterator[tuple[str, Placed]]:
-    for key, one in rule.value.items():
-        path = f"{prefix}{key}"
-        if isinstance(one.value, dict):
-            yield from _flat(one, f"{path}.")
-        else:
-            yield path, one
-
-
-def _matches(path: str, wanted: Placed, point: dict[str, Any]) -> bool:
-    here: Any = point
-    *inner, last = path.split(".")
-    for step in inner:
-        here = here.get(step) if isinstance(here, dict) else None
-    if not isinstance(here, dict) or (last not in here and not inner):
-        raise ConfigError(
-            f"{wanted.where}: exclude names {path!r}, which is no field of an experiment; the "
-            f"fields are {', '.join(Experiment.model_fields)}."
-        )
-    values = wanted.value if isinstance(wanted.value, list) else [wanted]
-    found = here.get(last)
-    for one in values:
-        numbers = numbers_of(one.value, one.where) if isinstance(one.value, str) else None
-        if found == one.value or (numbers is not None and found in numbers):
-            return True
-    return False

@@ -20,6 +20,8 @@ from devices import DeviceConfig
 from pipeline.describing.placed import Placed
 
 TOGETHER = "together"
+FOR_ALL = frozenset((TOGETHER, "pool", "exclude", "name"))
+"""Fields that are not a single pipeline's."""
 BESIDE = "TPUs of each"
 """What was varied where only the shares of the pool differ."""
 
@@ -36,13 +38,18 @@ def parts_of(tree: Placed) -> list[Placed]:
     ]
 
 
-def varied_of(varied: dict[str, str], nth: int, shares: list[int], model: str) -> dict[str, str]:
+def varied_of(
+    varied: dict[str, str], nth: int, shares: list[int], models: list[str]
+) -> dict[str, str]:
     """What makes part ``nth`` of a point differ, with the shares of all in place of what made them.
 
-    ``shares`` are the devices of each part, ``model`` is that of this one.
+    ``shares`` are the devices of each part, ``models`` what runs on them.  Where two parts run the
+    same, their numbers tell them apart.
     """
     own, others = f"{TOGETHER}[{nth}].", f"{TOGETHER}["
-    found = {BESIDE: " + ".join(map(str, shares)), "models": model}
+    found = {BESIDE: " + ".join(map(str, shares)), "models": models[nth]}
+    if len(set(models)) < len(models):
+        found["pipeline"] = str(nth + 1)
     for path, label in varied.items():
         name = path.removeprefix(own)
         if path.rpartition(".")[2] in ("segments", "copies", "spares") and others in path:

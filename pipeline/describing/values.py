@@ -37,3 +37,24 @@ class Described(BaseModel):
     """Frozen, and no key is taken that is not listed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _name(value: Any) -> Any:
+    """What folders are called after."""
+    if isinstance(value, str) and not (
+        0 < len(value) <= 100 and value.isprintable() and value[0] != "." and "/" not in value
+    ):
+        raise ValueError(
+            "must be fit for the name of a folder: up to 100 characters, no '/', no '.' in front"
+        )
+    return value
+
+
+FolderName = Annotated[str, BeforeValidator(_name)]
+"""A name that a folder can have."""
+
+MOST_QUEUED = 1_000_000
+"""Items between two stages: no less than without a limit."""
+
+QueueSize = Annotated[StrictInt, Field(ge=1, le=MOST_QUEUED)]
+"""Items that may wait."""

@@ -99,6 +99,15 @@ class Journal:
 
 def check_new(folder: Path) -> None:
     """Raise ``ConfigError`` if no run can begin in ``folder``; creates nothing."""
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # a name too long, or with a zero in it
+        raise ConfigError(
+            f"--output {str(folder)!r} cannot be a folder "
+            f"({getattr(error, 'strerror', None) or error}); name another one."
+        ) from None
     if (folder / _RUN).exists():
         raise ConfigError(
             f"--output {folder} holds a run already; go on with it (--resume {folder}), or name "

@@ -66,10 +66,10 @@ def _notes(results: Sequence[RunResult]) -> list[str]:
 def _table(results: Sequence[RunResult]) -> str:
     swept = list(dict.fromkeys(path for one in results for path in one.varied))
     swept = [p for p in swept if len({one.varied.get(p) for one in results}) > 1]
-    first: list[_Column] = [(_title(path), _label(path)) for path in swept]
+    first: list[_Column] = [(_title(path, swept), _label(path)) for path in swept]
     if not first:
         first = [("model", lambda one: _shortened(one.model))]
-    needed: list[_Column] = [("items/s", lambda one: f"{one.throughput_per_s:.1f}")]
+    needed: list[_Column] = [("items/s", lambda one: _rate(one.throughput_per_s))]
     if any(one.throughput_high_per_s is not None for one in results):
         needed.append(("+-", _half_width))
     needed.append(("likely", likely_of))
@@ -123,13 +123,14 @@ def _judged_by(results: Sequence[RunResult]) -> list[_Column]:
 
 def _is_idle(column: _Column, results: Sequence[RunResult]) -> bool:
     values = {column[1](one) for one in results}
+    if column[0] == "speed-up" and values <= {"1.00x", "-"}:
+        return True
     return column[0] in (
         "lost",
         "failed",
         "replayed",
         "late",
         "overruns",
-        "speed-up",
         "streamed",
     ) and (values <= {"0", "-", "0.0M"})
 
@@ -140,10 +141,17 @@ def _both(
     return lambda result: _cut(f"{one(result)}, {other(result)}", _WIDEST_LABEL)
 
 
-def _title(path: str) -> str:
-    return {"models": "model", "segments": "TPUs", "queue_size": "queue"}.get(
-        path, path.removeprefix("pool.").removeprefix("arrivals.")
-    )[-16:]
+def _title(path: str, swept: Sequence[str]) -> str:
+    """The last name of a path, or where two end alike, its last letters."""
+    last = path.rpartition(".")[2]
+    alone = sum(one.rpartition(".")[2] == last for one in swept) == 1
+    named = {"models": "model", "segments": "TPUs", "queue_size": "queue"}
+    return named.get(path, last if alone else path.removeprefix("pool."))[-16:]
+
+
+def _rate(per_s: float) -> str:
+    """Items per second, of slow devices with the digits that count."""
+    return f"{per_s:.1f}" if per_s >= 10 or not per_s else f"{per_s:.3g}"
 
 
 def _label(path: str) -> Callable[[RunResult], str]:
@@ -171,7 +179,7 @@ def likely_of(one: RunResult) -> str:
     figure = (one.response_p99_ns or 0) / 1e6 if one.paced else one.throughput_per_s
     low, high = figure / one.model_factor, figure * one.model_factor
     unit = " ms" if one.paced else "/s"
-    return f"{low:.0f}-{high:.0f}{unit}" if low >= 100 else f"{low:.1f}-{high:.1f}{unit}"
+    return f"{low:.0f}-{high:.0f}{unit}" if low >= 100 else f"{_rate(low)}-{_rate(high)}{unit}"
 
 
 def _millijoules(one: RunResult) -> str:

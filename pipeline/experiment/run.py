@@ -52,7 +52,8 @@ def check_models(spec: ExperimentSpec, segmenter: Segmenter) -> dict[str, str]:
                 if most:
                     break
                 place = max(points, key=lambda p: p.experiment.segments).where["segments"]
-                sentence = f"{place}: {sentence.partition(': ')[2]}"
+                reason = sentence.partition(": ")[2].removeprefix("num_")  # as the compiler says
+                sentence = f"{place}: {reason}"
             told.append(sentence)
             break
     if told:

@@ -44,9 +44,10 @@ def description(choice: random.Random, model: Path) -> dict[str, Any]:
             {"kind": "bursts", "per_s": rate, "size": choice.randint(1, 8)},
         ]
     )
+    inferences, warmup, copies = choice.randint(2, 60), choice.randint(0, 4), choice.randint(1, 3)
     slow = {
         "kind": "slow",
-        "at": choice.randint(1, 20),
+        "at": choice.randint(1, min(20, warmup + -(-inferences // copies))),
         "factor": 3.0,
         "count": choice.choice([1, 4, None]),
     }
@@ -68,13 +69,13 @@ def description(choice: random.Random, model: Path) -> dict[str, Any]:
     return {
         "models": str(model),
         "segments": choice.randint(1, 3),
-        "copies": choice.randint(1, 3),
+        "copies": copies,
         "queue_size": choice.randint(1, 3),
         "input_queue_size": choice.choice([None, 1, 3]),
         "output_queue_size": choice.choice([None, 1, 3]),
         "arrivals": arrivals,
-        "inferences": choice.randint(2, 60),
-        "warmup": choice.randint(0, 4),
+        "inferences": inferences,
+        "warmup": warmup,
         "repeats": choice.randint(1, 2),
         "seed": choice.randint(0, 4),
         "pool": {

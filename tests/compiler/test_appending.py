@@ -219,7 +219,7 @@ def test_a_damaged_file_is_refused() -> None:
 def test_the_program_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Path(__file__).resolve().parents[2] / "docs" / "compiler.md"
     text = page.read_text(encoding="utf-8").split("### Operators behind a compiled model")[1]
-    program = text.split("```python\n")[1].split("```")[0]
+    program = text.split("```py\n")[1].split("```")[0]
     graph = GraphBuilder("base")
     x = graph.conv(graph.input("image", (1, 8, 8, 3)), 10, 3, name="conv")
     graph.output(graph.mean(x, name="logits"))

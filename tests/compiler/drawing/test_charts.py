@@ -59,3 +59,41 @@ def test_ticks_are_round_and_reach_the_top() -> None:
 
 def test_legend_escapes() -> None:
     ET.fromstring(legend([("#123456", "a < b"), ("compute", "compute")]))
+
+
+def test_no_line_hides_another() -> None:
+    """Lines on one another are drawn in stretches that together leave no gap and do not overlap."""
+    points = ((1.0, 5.0), (2.0, 9.0), (3.0, 7.0))
+    others = ((1.0, 1.0), (2.0, 2.0), (3.0, 1.0))
+    lines = [
+        Series(name, of, "blue")
+        for name, of in (("a", points), ("b", points), ("x", others), ("c", points))
+    ]
+    svg = ET.fromstring(line_chart(lines, "TPUs", "ms"))
+    paths = [one for one in svg if one.get("class") == "line blue"]
+    drawn: set[int] = set()
+    for name, path in zip("abxc", paths, strict=True):
+        assert path[0].text == name
+        if name == "x":
+            assert path.get("stroke-dasharray") is None
+            continue
+        on, off = map(int, str(path.get("stroke-dasharray")).split())
+        assert off == 2 * on
+        begin = -int(str(path.get("stroke-dashoffset")))
+        stretch = {place % (on + off) for place in range(begin, begin + on)}
+        assert not stretch & drawn
+        drawn |= stretch
+    assert len(drawn) == on + off
+    radii = [float(str(one.get("r"))) for one in svg if one.tag.endswith("circle")]
+    assert radii == [7.5] * 3 + [5.5] * 3 + [3.5] * 6, "rings, the last drawn is the smallest"
+
+
+def test_axes_count_in_round_steps() -> None:
+    def texts(points: tuple[tuple[float, float], ...]) -> list[str]:
+        svg = ET.fromstring(line_chart([Series("one", points, "blue", step=True)], "x", "y"))
+        return [str(one.text) for one in svg if one.tag.endswith("text")]
+
+    hundred = texts(tuple((float(x), 0.5) for x in range(101)))
+    assert [str(x) for x in range(0, 101, 10)] == hundred[-13:-2]
+    assert texts(((0.1, 1.0), (0.9, 1.0)))[-11:-2] == [f"{x / 10:g}" for x in range(1, 10)]
+    assert texts(((1.0, 1.0), (3.0, 0.0)))[:2] == ["0", "1"], "of whole numbers no parts"

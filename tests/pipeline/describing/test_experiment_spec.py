@@ -77,7 +77,7 @@ MISTAKES = [
     ("models: [a]\nsegments: [0]\n", "2:12", ["segments", "0", "1 or more"]),
     ("models: [a]\nsegments: two\n", "2:11", ["segments", "'two'", "whole number"]),
     ("models: [a]\nsegments: []\n", "2:11", ["segments", "empty"]),
-    ("models: [a]\nsegments: [1, true]\n", "2:15", ["segments", "True"]),
+    ("models: [a]\nsegments: [1, true]\n", "2:15", ["segments", "true"]),
     ("models: [a]\nsegments: 8-1\n", "2:11", ["8-1", "smaller number first"]),
     ("models: [a]\nsegments: 0-4\n", "2:11", ["segments", "0", "1 or more"]),
     ("models: [3]\n", "1:10", ["models", "3", "text"]),
@@ -92,11 +92,11 @@ MISTAKES = [
     ("models: [a]\npool: 4\n", "2:7", ["pool", "4", "mapping"]),
     ("models: a\npool: {host: pi4}\n", "2:14", ["pool.host", "did you mean 'pi4-usb3'?"]),
     ("models: a\npool:\n  devices:\n    - {}\n    - {cont: 3}\n", "5:8", ["devices[1]", "count"]),
-    ("models: a\npool: {devices: no}\n", "2:17", ["pool.devices", "False", "list of groups"]),
+    ("models: a\npool: {devices: no}\n", "2:17", ["pool.devices", "false", "list of groups"]),
     ("models: a\npool: {latency_scale: 0}\n", "2:23", ["pool.latency_scale", "0"]),
     ("models: a\npool: {clock_mhz: 400}\n", "2:19", ["400", "63, 125, 250, 500"]),
     ("models: a\npool: {link: pcie, host: pi4-usb3}\n", "2:14", ["link", "pcie", "pi4-usb3"]),
-    ("models: a\npool: {host_constants: {overhed_ns: 3}}\n", "2:24", ["overhed_ns", "overhead_ns"]),
+    ("models: a\npool: {host_constants: {overhed_ns: 3}}\n", "2:25", ["overhed_ns", "overhead_ns"]),
     ("models: a\npool: {shared_link: hub}\n", "2:21", ["shared_link", "'hub'", "has no links"]),
     ("models: a\npool: {links: {hub: {}}}\n", "2:21", ["links.hub.bytes_per_ns", "missing"]),
     ("models: a\npool: {links: hub}\n", "2:15", ["pool.links", "'hub'", "names to links"]),
@@ -142,7 +142,7 @@ MISTAKES = [
     ("models: a\nduration_s: 10\n", "2:13", ["duration_s", "saturated", "rate"]),
     ("models: a\ngoals: p99 <= 33\n", "2:8", ["goals", "p99 <= 33", "ms"]),
     ("models: a\ngoals: [p98 <= 33 ms]\n", "2:9", ["p98", "p99"]),
-    ("models: a\nexclude: [{segmens: 3}]\n", "2:21", ["exclude", "segmens", "segments"]),
+    ("models: a\nexclude: [{segmens: 3}]\n", "2:12", ["exclude", "segmens", "segments"]),
     ("models: a\nsegments: 1-4\nexclude: {segments: 1-4}\n", "3:10", ["no point"]),
     ("models: a\nqueue_size: [[1, 2], 3]\n", "2:14", ["queue_size", "alone"]),
     ("models: a\nsegments: 1-900\ncopies: 1-900\n", "1:1", ["810000", "20000"]),
@@ -155,7 +155,34 @@ MISTAKES = [
     ("models: a\n3: 4\n", "2:1", ["3", "text"]),
     ("- a\n", "1:1", ["mapping"]),
     ("", "1:1", ["nothing", "mapping"]),
-    ("models: [a\n", "2:1", ["YAML", "line"]),
+    ("models: [a\n", "2:1", ["YAML"]),
+    ("models: a\npool:\n\thost: cm4\n", "3:1", ["use spaces where the tab is"]),
+    ("models: a\nname: b\x07\n", "2:8", ["special characters"]),
+    ("modells: a\n", "1:1", ["unknown field 'modells'; did you mean 'models'?"]),
+    ("models: a\nhost: cm4\n", "2:1", ["'host', which is a field of pool"]),
+    ("models: a\npool: {noise: 0.1}\n", "2:8", ["did you mean 'noise_sigma' or 'noise_seed'"]),
+    ("models: a\npool: {noise_sigma: 5%}\n", "2:21", ["a number without a unit"]),
+    ("models: a\nsegments: 1:4\n", "2:11", ["'1:4'", "a range such as 1-8"]),
+    ("models: a\nsegments: 010\n", "2:11", ["'010'", "no 0 in front"]),
+    ("models: a\nsegments: 1, 2\n", "2:11", ["a list such as [1, 2, 4]"]),
+    ("models: a\nsegments: 5000\n", "2:11", ["5000 devices", "1024 at most"]),
+    ("models: a\nwarmup: 99999999\n", "2:9", ["1,000,000 or less"]),
+    ("models: a\nname: [b, c]\n", "2:7", ["must be text"]),
+    ("models: a\nname: ../b\n", "2:7", ["'../b'", "no '/'"]),
+    ("models: ''\n", "1:9", ["must be text"]),
+    ("models: a\narrivals: poisson\n", "2:11", ["write {kind: poisson, per_s: 30}"]),
+    ("models: a\narrivals: 30\n", "2:11", ["a mapping such as {kind: rate, per_s: 30}"]),
+    ("models: a\narrivals: 30/s\n", "2:11", ["'30/s'", "{kind: rate, per_s: 30}"]),
+    ("models: a\narrivals: {kind: rate, per_s: 1e-9}\n", "2:11", ["1.99e+11 s", "faster"]),
+    ("models: a\narrivals: {kind: trace, file: /dev/zero}\n", "2:31", ["no regular file"]),
+    ("models: a\ngoals: {p99: 33 ms}\n", "2:8", ["a list of texts"]),
+    ("models: a\nwarmup: 0\ngoals: latency <= 1 ms\n", "3:8", ["warmup is 0"]),
+    ("models: a\npool: pi4:2\n", "2:7", ["did you mean 'pi4-usb3'?"]),
+    ("models: a\npool: {devices: [usb]}\n", "2:18", ["a list of groups such as"]),
+    ("models: a\npool: {faults: [{kind: die, at: 999}]}\n", "2:33", ["220", "never happen"]),
+    ("models: a\nexclude: [{pool: {hots: cm4}}]\n", "2:19", ["did you mean 'host'?"]),
+    ("models: a\nexclude: [{pool.hots: cm4}]\n", "2:23", ["did you mean 'host'?"]),
+    ("models: a\nexclude: {partition: optimall}\n", "2:22", ["did you mean 'optimal'?"]),
 ]
 
 
@@ -276,9 +303,14 @@ def test_pipelines_side_by_side_share_a_pool_and_no_device(tmp_path: Path) -> No
     ("text", "told"),
     [
         ("together: {models: a}\n", "e.yaml:1:11: together must be a list of mappings"),
-        ("together: [{models: a, pool: usb}]\n", "e.yaml:1:11: together must be a list of"),
+        ("together: [{models: a, pool: usb}]\n", "e.yaml:1:24: pool stands in together"),
         ("together: [{models: a, segments: two}]\n", "e.yaml:1:34: segments is 'two' and must"),
         ("together: [{segments: 2}]\n", "e.yaml:1:12: models is missing"),
+        ("together: []\n", "e.yaml:1:11: together must be a list of mappings"),
+        (
+            "together: [{models: a, segments: 2-3}]\npool: usb\n",
+            "e.yaml:1:11: together needs more devices than the pool has",
+        ),
         (
             "together: [{models: a, segments: 2}, {models: b, segments: 3}]\npool: usb:4\n",
             "e.yaml:1:11: together needs 2 + 3 devices, and the pool has 4",
@@ -300,3 +332,11 @@ def test_mistakes_of_pipelines_side_by_side(tmp_path: Path, text: str, told: str
     with pytest.raises(ConfigError) as caught:
         read_experiment(tmp_path / "e.yaml")
     assert told in str(caught.value)
+
+
+def test_a_fault_without_an_end_has_none(tmp_path: Path) -> None:
+    """``count: null`` is all inferences from there on, and not the default, a single one."""
+    fault = "faults: [{kind: slow, at: 3, count: null}, {kind: slow, at: 3}]"
+    for pool in (f"{{{fault}}}", f"{{devices: [{{{fault}}}]}}"):
+        (point,) = read(tmp_path, f"models: a\npool: {pool}\n").points
+        assert [one.count for one in point.pool.devices[0].faults] == [None, 1]

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.errors import ConfigError
+from pipeline.describing.excluding import excluded, rules_of
 from pipeline.describing.placed import placed_from_text
 from pipeline.describing.spec import read_experiment
-from pipeline.describing.sweeping import excluded, numbers_of, variants
+from pipeline.describing.sweeping import numbers_of, variants
 
 
 def points(text: str) -> list[dict[str, object]]:
@@ -75,10 +76,41 @@ def test_a_glob_is_the_files_in_order(tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9))
 def test_a_rule_leaves_out_where_all_of_it_fits(segments: int, copies: int) -> None:
-    rules = placed_from_text("[{segments: 4-8, copies: [2, 3]}, {pool: {link: pcie}}]", "x")
+    text = "[{segments: 4-8, copies: [2, 3]}, {pool: {link: pcie}}]"
+    rules = rules_of(placed_from_text(text, "x"))
     point = {"segments": segments, "copies": copies, "pool": {"link": None}}
     assert excluded(rules, point) == (segments in range(4, 9) and copies in (2, 3))
     assert excluded(rules, {**point, "pool": {"link": "pcie"}})
+
+
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        ("arrivals: saturated", ["rate", "poisson"]),
+        ("arrivals: [poisson, rate]", ["saturated"]),
+        ("arrivals: {kind: poisson, per_s: 9}", ["saturated", "rate"]),
+        ("arrivals: {kind: poisson, per_s: 8}", ["saturated", "rate", "poisson"]),
+        ("arrivals: {per_s: 9}", ["saturated"]),
+        ("arrivals.per_s: 9", ["saturated"]),
+        ("arrivals.kind: rate", ["saturated", "poisson"]),
+    ],
+)
+def test_rules_are_written_as_fields_are(tmp_path: Path, rule: str, left: list[str]) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        "models: a\narrivals: [saturated, {kind: [rate, poisson], per_s: 9}]\n"
+        f"exclude: {{{rule}}}\n"
+    )
+    kinds = [point.experiment.arrivals.kind for point in read_experiment(path).points]
+    assert kinds == left
+
+
+def test_a_pool_in_a_word_can_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        "models: a\nsegments: 1-2\npool: [usb:2, pcie:2]\nexclude: {pool: usb:2, segments: 2}\n"
+    )
+    assert len(read_experiment(path).points) == 3
 
 
 def test_equal_points_are_run_once(tmp_path: Path) -> None:
@@ -89,4 +121,4 @@ def test_equal_points_are_run_once(tmp_path: Path) -> None:
 
 def test_values_that_are_no_rules_are_refused() -> None:
     with pytest.raises(ConfigError, match="x:1:1: exclude holds 3"):
-        excluded(placed_from_text("3", "x"), {"segments": 1})
+        rules_of(placed_from_text("3", "x"))

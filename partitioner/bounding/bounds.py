@@ -49,8 +49,8 @@ none missed the optimum with 0.03, 0.05 or 0.1.
 """
 
 _UNCHECKED_MARGIN = 0.5
-"""Taken off them at least while no measured segment lies within another, so that nothing has checked
-what they assume.  On 120 random graphs (``scripts/checks/check_branches.py``) it cost 10 more
+"""Taken off them at least while no measured segment lies within another: nothing has checked what
+they assume.  On 120 random graphs (``scripts/checks/check_branches.py``) it cost 10 more
 measurements of 3,494 and took away the one false proof."""
 
 _SCATTER_MARGIN = 3.0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import edgetpu_pipeline
 import zoo
+from compiler.accuracy.examples import host_examples
 from compiler.accuracy.fitting import FITTED, Numbers, fit
 from compiler.accuracy.measured import measurements
 from compiler.accuracy.onchip import onchip_report
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.latency:
         found = rows(measurements(), progress=_tell)
         data, sections["latency"] = [asdict(row) for row in found], latency_report(found)
+        sections["hosts"] = host_examples(measurements())
         sections["accuracy"] = in_a_sentence(found)
         if given.plot:
             write_together(given.plot.parent, {given.plot.name: plot(found).encode()})

@@ -22,6 +22,7 @@ from compiler.accuracy import (
     rows,
 )
 from compiler.accuracy.__main__ import main
+from compiler.accuracy.examples import host_examples
 from compiler.accuracy.reporting import plot, spread_of
 from devices.chip import HOSTS, ChipCycles
 from tests.devices.tiny_executables import info, work
@@ -149,3 +150,16 @@ def test_a_folder_is_asked_for(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert main([]) == 2
     assert main([str(tmp_path)]) == 2
     assert "no .tflite file" in capsys.readouterr().err
+
+
+def test_every_host_has_an_example_beside_what_was_measured_there() -> None:
+    table = host_examples(measurements())
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    assert [row[0].split(" at ")[0] for row in rows] == list(HOSTS)
+    measured_on = {one.host for one in measurements() if not one.is_synthetic}
+    for name, _, *numbers, within, found in rows:
+        *parts, total = map(float, numbers)
+        assert total == pytest.approx(sum(parts), abs=0.04)
+        low, high = map(float, within.split(" to "))
+        assert low < total < high
+        assert (found == "none is published") == (name.split(" at ")[0] not in measured_on)

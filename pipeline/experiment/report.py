@@ -10,6 +10,7 @@ from pipeline.experiment.result import RunResult
 
 WIDTH = 80
 _WIDEST_LABEL = 26
+_WIDEST_JOINED = 48
 
 _CLOCKS = {"virtual": "virtual time", "realtime": "wall clock"}
 
@@ -138,7 +139,7 @@ def _is_idle(column: _Column, results: Sequence[RunResult]) -> bool:
 def _both(
     one: Callable[[RunResult], str], other: Callable[[RunResult], str]
 ) -> Callable[[RunResult], str]:
-    return lambda result: _cut(f"{one(result)}, {other(result)}", _WIDEST_LABEL)
+    return lambda result: _cut(f"{one(result)}, {other(result)}", _WIDEST_JOINED)
 
 
 def _title(path: str, swept: Sequence[str]) -> str:

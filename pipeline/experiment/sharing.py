@@ -84,4 +84,7 @@ def together(
         if offsets is not None:
             ready_ns += int(offsets[number])
         exits.append(pipelines[number % len(pipelines)].step(ready_ns).exit_ns)
-    return tuple(alone_ns), [timeline_of(one.ready_ns, one.times) for one in pipelines]
+    return tuple(alone_ns), [
+        timeline_of(one.ready_ns, one.times, plan.num_stages)
+        for one, plan in zip(pipelines, plans, strict=True)
+    ]

@@ -156,14 +156,17 @@ def simulate_shared(
         )
     recurrence = SharedRecurrence(Recurrence(stages, channels, devices), Shared())
     times = [recurrence.step(row, at) for row, at in zip(demands, ready, strict=True)]
-    return timeline_of(ready, times)
+    return timeline_of(ready, times, stages)
 
 
-def timeline_of(ready_ns: Sequence[int], times: Sequence[ItemTimes]) -> Timeline:
-    """The times of items, one after another, as arrays."""
+def timeline_of(ready_ns: Sequence[int], times: Sequence[ItemTimes], num_stages: int) -> Timeline:
+    """The times of items, one after another, as arrays; also of none."""
 
     def table(name: str) -> np.ndarray:
-        return np.array([getattr(one, name) for one in times], np.int64)
+        found = np.array([getattr(one, name) for one in times], np.int64)
+        return (
+            found if len(times) or name in ("entry_ns", "exit_ns") else found.reshape(0, num_stages)
+        )
 
     return Timeline(
         ready_ns=np.array(ready_ns, np.int64),

@@ -4,9 +4,9 @@
     python scripts/checks/check_branches.py --graphs 200
 
 Every set of operators that can be a segment is planned as the compiler does and timed on made-up
-chips: some with so little memory that parameters spill, some whose operators cost
-what a random number says, some in pools of two kinds.  The search only measures, so it must find
-the best cut whatever the chip.  What is best is settled by a recursion over ideals that shares no
+chips: some with so little memory that parameters spill, some whose operators cost what a random
+number says, some in pools of two or three kinds.  The search only measures, so it must find the
+best cut whatever the chip.  What is best is settled by a recursion over ideals that shares no
 code with the search, and by the strategy exhaustive.
 """
 
@@ -224,7 +224,8 @@ def main() -> int:
         set_memory(seed)
         mixed = seed % 4 == 3
         k = int(random.integers(2, min(5, operators) + 1 - mixed))
-        counts = [int(random.integers(1, k)), k] if mixed else [k]
+        kinds = (3 if seed % 8 == 7 else 2) if mixed else 1
+        counts = [*(int(random.integers(1, k)) for _ in range(kinds - 1)), k]
         problem = problem_of(graph, k, order="any", most_ideals=100_000)
         stores: list[dict[Range, int]] = [{} for _ in counts]
         latencies = [
@@ -242,6 +243,7 @@ def main() -> int:
         tally["graphs"] += 1
         tally["with branches"] += problem.ideals is not None
         tally["mixed pools"] += mixed
+        tally["of three kinds"] += kinds == 3
         tally["random operators"] += seed % 2
         tally["cut in another order"] += found.execution_order is not None
         tally["better than in file order"] += truth[0] < in_file.bottleneck_ns

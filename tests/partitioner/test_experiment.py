@@ -450,3 +450,14 @@ def test_items_above_the_deadline_are_late(
         assert runs_of(capsys)[0]["late"] == late
     assert main([*words, "--set", "goals=late <= 0"]) == 2
     assert "give deadline_ms" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", ["", "links: {root: {bytes_per_ns: 0.4}}, shared_link: root"])
+def test_a_copy_that_no_item_comes_to_is_idle_in_both_engines(
+    tmp_path: Path, model: Path, more: str
+) -> None:
+    path = tmp_path / "idle.yaml"
+    path.write_text(
+        f"models: '{model}'\nsegments: 2\ncopies: 3\ninferences: 2\nwarmup: 0\npool: {{{more}}}\n"
+    )
+    assert check_engines.figures(path, "processes") == check_engines.figures(path, "recurrence")

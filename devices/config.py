@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from devices.chip import (
     CLOCKS_MHZ,
@@ -20,6 +20,7 @@ from devices.errors import ConfigError
 from edgetpu_pipeline import meant
 
 MAX_DEVICES = 1024
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -182,31 +183,31 @@ def _device(fields: Mapping[str, Any], links: Mapping[str, SharedLink], where: s
 
 
 def _fault(entry: object, where: str) -> Fault:
-    fields = _mapping(entry, where)
-    _known(fields, _FAULT_KEYS, where)
-    for key in ("kind", "at"):
-        if key not in fields:
-            raise ConfigError(
-                f"{where}: {key} is missing; a fault needs kind and at, such as "
-                "{kind: die, at: 100}"
-            )
-    try:
-        return Fault(**fields)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    example = "a fault needs kind and at, such as {kind: die, at: 100}"
+    return _made(Fault, _complete(entry, where, _FAULT_KEYS, ("kind", "at"), example), where)
 
 
 def _clock_change(entry: object, where: str) -> ClockChange:
+    example = "a clock change needs at_s and clock_mhz, such as {at_s: 10, clock_mhz: 250}"
+    fields = _complete(entry, where, _CHANGE_KEYS, _CHANGE_KEYS, example)
+    return _made(ClockChange, fields, where)
+
+
+def _complete(
+    entry: object, where: str, known: tuple[str, ...], needed: tuple[str, ...], example: str
+) -> Mapping[str, Any]:
+    """The fields of a mapping, of which some are needed."""
     fields = _mapping(entry, where)
-    _known(fields, _CHANGE_KEYS, where)
-    for key in _CHANGE_KEYS:
+    _known(fields, known, where)
+    for key in needed:
         if key not in fields:
-            raise ConfigError(
-                f"{where}: {key} is missing; a clock change needs at_s and clock_mhz, such as "
-                "{at_s: 10, clock_mhz: 250}"
-            )
+            raise ConfigError(f"{where}: {key} is missing; {example}")
+    return fields
+
+
+def _made(what: Callable[..., _Made], fields: Mapping[str, Any], where: str) -> _Made:
     try:
-        return ClockChange(**fields)
+        return what(**fields)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 

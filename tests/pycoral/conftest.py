@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from compiler import CompileOptions, compile_graph, graph_from_bytes
 from devices.attached import VARIABLE
 from pycoral.edge_tpus import edge_tpus
-from zoo.builder import GraphBuilder
+from tests.small_classifier import small_classifier
 
 
 @dataclass
@@ -65,13 +65,7 @@ def fake_interpreter() -> type[FakeInterpreter]:
 @pytest.fixture(scope="session")
 def small_model() -> bytes:
     """A quantised classifier of 16 x 16 images with 5 classes, as an uncompiled file."""
-    graph = GraphBuilder("small")
-    image = graph.input("image", (1, 16, 16, 3))
-    features = graph.conv(image, 8, 3, name="features", stride=2, activation="relu6")
-    pooled = graph.mean(features, name="pooled")
-    scores = graph.fully_connected(pooled, 5, name="scores")
-    graph.output(graph.softmax(scores, name="probabilities"))
-    return graph.build()
+    return small_classifier()
 
 
 @pytest.fixture(scope="session")

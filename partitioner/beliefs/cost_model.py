@@ -52,16 +52,23 @@ def fitted(features: Features, first: Index, end: Index, latency: Array) -> Basi
     measured = Deviations(features, rates, unsure, first, end)
     both = np.outer(latency, latency)
     apart, together = (part / both for part in measured.covariance_parts(first, end, design))
-    # The rates were fitted to the same measurements, which makes these look well explained.
-    doubt = _UNTOLD + np.count_nonzero(rates)
+    import os
+    TAU=float(os.environ.get("TAU","0.5")); DROP=float(os.environ.get("DROP","2"))
+    relative = design / latency[:, None]
+    top = relative.max(axis=0)
+    shares = relative[:, top > 0.0] / top[top > 0.0]
+    prior = TAU**2 * shares @ shares.T
     own = np.eye(len(latency))
+    ones = np.ones(len(latency))
 
     def likelihood(pair: tuple[float, float]) -> float:
         scale, noise = pair
-        covariance = scale**2 * apart + together + noise**2 * own
-        return _log_likelihood(covariance, residual) + doubt * float(np.log(scale))
+        return _log_likelihood(scale**2 * apart + prior + noise**2 * own, ones)
 
-    scale, noise = max(product(_SCALES, _NOISES), key=likelihood)
+    found = {pair: likelihood(pair) for pair in product(_SCALES, _NOISES)}
+    best = max(found.values())
+    scale = max(scale for (scale, _), value in found.items() if value >= best - DROP)
+    noise = max(_NOISES, key=lambda noise: found[scale, noise])
     return Basis(features.names, tuple(map(float, rates)), tuple(map(float, unsure)), scale, noise)
 
 

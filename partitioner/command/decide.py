@@ -149,7 +149,7 @@ class Decider:
             timeout_s=arguments.timeout_sec,
             baseline=True,
         )
-        problem = self._problem(segments, unequal=self.unequal)
+        problem = self._problem(segments)
         if self.unequal:
             if arguments.strategy != "optimal":
                 raise ConfigError(
@@ -188,7 +188,7 @@ class Decider:
             return self._advised(*conclude(arguments, self._graph, found_by_now, self._devices))
         if isinstance(segments, int):
             counts = [len(kind.devices) for kind in self._kinds]
-            problem = self._problem(segments, unequal=self.unequal)
+            problem = self._problem(segments)
             found = best_of_measured(
                 problem,
                 self._profilers,
@@ -262,23 +262,23 @@ class Decider:
         self, problem: Problem, options: SearchOptions
     ) -> tuple[Partition, tuple[int, ...]]:
         counts = [len(kind.devices) for kind in self._kinds]
+        names = [kind.name for kind in self._kinds]
         while True:
             kinds = [
                 Kind(kind.name, count, profiler)
                 for kind, count, profiler in zip(self._kinds, counts, self._profilers, strict=True)
                 if count
             ]
-            index = [q for q, count in enumerate(counts) if count]
-            found = search_assigned(problem, kinds, options, self._noted)
-            chosen = tuple(index[q] for q in found.kinds)
+            partition = search_assigned(problem, kinds, options, self._noted)
+            chosen = tuple(names.index(name) for name in partition.kinds)
             lost = self.lost_devices
             living = [sum(d.name not in lost for d in kind.devices) for kind in self._kinds]
             fits = all(chosen.count(q) <= count for q, count in enumerate(living))
             if fits or sum(living) < problem.num_segments:  # or whatever there is to be had
-                return found.partition, chosen
+                return partition, chosen
             counts = living  # a device died meanwhile; what it measured is still known
 
-    def _problem(self, segments: int, *, unequal: bool = False) -> Problem:
+    def _problem(self, segments: int) -> Problem:
         arguments = self._arguments
         return problem_asked(
             self._graph,
@@ -287,5 +287,4 @@ class Decider:
             order=arguments.order,
             partition_search_step=arguments.partition_search_step,
             cuts=arguments.cuts,
-            unequal=unequal,
         )

@@ -21,8 +21,8 @@ from partitioner import (
 )
 from partitioner.problem.ranges import in_file_order, operators_of
 from partitioner.problem.set_features import SetFeatures
-from partitioner.solving.paths import best_cuts
-from partitioner.strategies.assignment_search import Kind, search_assigned
+from partitioner.solving import Offer, best_cuts
+from partitioner.strategies import Kind, search_assigned
 from tests.partitioner.branched import Before, all_ideals, dags, linear_extensions
 
 Cost = Callable[[frozenset[int]], int | None]
@@ -171,8 +171,7 @@ def test_unequal_devices(seed: int) -> None:
             Kind(str(q), counts[q], oracle_for(lambda operators, q=q: cost(q, operators)))
             for q in (0, 1)
         ],
-        SearchOptions(),
-    ).partition
+    )
     assert (found.bottleneck_ns, found.gap_ns) == min(values)
     assert claims_of(found.evidence(), problem).lower_bound_ns <= min(values)[0]
 
@@ -209,7 +208,7 @@ def test_many_ideals(seed: int) -> None:
     members = features.ideals.members(features.ideals.number[segments.first, segments.end])
     size = members @ random.integers(1, 10, 26)
     costs = np.floor(20_000 + members @ work + 3_000 * np.maximum(0, size - 40))
-    truth = best_cuts(segments, costs, k)
+    truth = best_cuts([Offer(segments, costs, k)], k)
     assert truth is not None
     index = {
         features.ideals.operators(int(i), int(j)): int(cost)

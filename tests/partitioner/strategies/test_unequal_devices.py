@@ -133,3 +133,19 @@ def test_stops_early() -> None:
         search_assigned(problem, kinds_of(costs, [1, 1]))
     with pytest.raises(ValueError, match="features are needed"):
         search_assigned(Problem(9, 3, (3, 6)), kinds_of(costs, [2, 2]))
+
+
+def test_what_is_known_of_a_kind_is_not_asked_again() -> None:
+    costs, features = kind_costs(np.random.default_rng(3), 9, 2, 0.0)
+    problem = Problem(9, 3, (3, 6), features=features)
+    kinds = kinds_of(costs, [2, 2])
+    first = search_assigned(problem, kinds)
+    measured = list(zip(first.measured, first.measured_on, strict=True))
+    again = [
+        replace(kind, known={runs: ns for (runs, ns), name in measured if name == kind.name})
+        for kind in kinds_of(costs, [2, 2])
+    ]
+    second = search_assigned(problem, again, SearchOptions(max_measurements=0))
+    assert second.runs == first.runs
+    # The starting split on both kinds, and what is answered.
+    assert second.measurements <= 2 * 3 + 3 < first.measurements

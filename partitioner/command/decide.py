@@ -11,7 +11,12 @@ from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
 from partitioner.command.cut_short import best_of_measured
-from partitioner.command.how_many_command import answer_how_many, asked_how_many, conclude
+from partitioner.command.how_many_command import (
+    answer_how_many,
+    asked_how_many,
+    conclude,
+    counts_of,
+)
 from partitioner.command.open_compiler import open_stores
 from partitioner.command.patience import patiently
 from partitioner.command.worthwhile import check_worthwhile
@@ -29,7 +34,7 @@ from partitioner.measuring import (
 )
 from partitioner.problem import NoFeasiblePartition, Partition, Problem, Round
 from partitioner.reporting import Progress
-from partitioner.sizing import Recommendation, Sweep
+from partitioner.sizing import Recommendation, Sweep, Usage
 from partitioner.strategies import (
     STRATEGIES,
     Kind,
@@ -79,8 +84,8 @@ class Decider:
         self._compiler = compiler
         self._stop = stop
         self._rounds: list[Round] = []
-        self._found: dict[int, Partition] = {}
-        """By number of segments, where numbers of TPUs are compared."""
+        self._found: dict[Usage, Partition] = {}
+        """By devices used, where numbers of TPUs are compared."""
         self._kinds = kinds_of(devices)
         self._stores = open_stores(arguments, self._kinds)
         self._profilers = [
@@ -171,12 +176,14 @@ class Decider:
         """The decision where the number of TPUs is what was asked for."""
         if self._arguments.num_segments is None:
             return Decision(None, sweep=sweep, recommendation=recommendation)
+        devices = recommendation.plan.pipeline.devices
+        names = [kind.name for kind in self._compared()]
         best = replace(
-            self._found[recommendation.plan.pipeline.segments],
-            compilations=self._profilers[0].compilations,
-            measurements=self._profilers[0].measurements,
+            self._found[tuple(devices.get(name, 0) for name in names)],
+            compilations=sum(profiler.compilations for profiler in self._profilers),
+            measurements=self.measurements,
         )
-        chosen = (0,) * len(best.segments)
+        chosen = tuple(map(names.index, best.kinds)) or (0,) * len(best.segments)
         return self._judged(best, self._problem(len(chosen)), chosen, sweep, recommendation)
 
     def _cut_short(self) -> Decision:
@@ -185,7 +192,10 @@ class Decider:
         segments = arguments.num_segments
         found_by_now = dict(self._found)
         if not isinstance(segments, int) and found_by_now:
-            return self._advised(*conclude(arguments, self._graph, found_by_now, self._devices))
+            kinds = self._compared()
+            return self._advised(
+                *conclude(arguments, self._graph, kinds, found_by_now, self._devices)
+            )
         if isinstance(segments, int):
             counts = [len(kind.devices) for kind in self._kinds]
             problem = self._problem(segments)
@@ -210,8 +220,17 @@ class Decider:
 
     @property
     def _devices(self) -> Sequence[Device]:
-        """Those on which numbers of TPUs are compared."""
-        return self._kinds[0].devices
+        """All those that are measured on."""
+        return [device for kind in self._kinds for device in kind.devices]
+
+    def _compared(self) -> list[Kind]:
+        """What numbers of TPUs are made of: the devices there are, or so many alike as it takes."""
+        if not self.unequal:
+            return [Kind("", max(counts_of(self._arguments)), self._profilers[0])]
+        return [
+            Kind(kind.name, len(kind.devices), profiler)
+            for kind, profiler in zip(self._kinds, self._profilers, strict=True)
+        ]
 
     def _noted(self, entry: Round) -> None:
         self._rounds.append(entry)
@@ -221,7 +240,7 @@ class Decider:
         return answer_how_many(
             self._arguments,
             self._graph,
-            self._profilers[0],
+            self._compared(),
             self._devices,
             self._progress,
             self._found,

@@ -98,7 +98,7 @@ def search_assigned(
     Raises ``ValueError`` without features or with fewer devices than segments,
     ``NoFeasiblePartition``, and what the oracles raise.
     """
-    if problem.features is None:
+    if problem.features is None and problem.num_segments > 1:
         raise ValueError("features are needed to bound what unequal devices were not tried with")
     if sum(kind.count for kind in kinds) < problem.num_segments:
         raise ValueError("there are fewer devices than segments")

@@ -86,6 +86,7 @@ class Decider:
         self._rounds: list[Round] = []
         self._found: dict[Usage, Partition] = {}
         """By devices used, where numbers of TPUs are compared."""
+        self._devices = devices
         self._kinds = kinds_of(devices)
         self._stores = open_stores(arguments, self._kinds)
         self._profilers = [
@@ -192,10 +193,8 @@ class Decider:
         segments = arguments.num_segments
         found_by_now = dict(self._found)
         if not isinstance(segments, int) and found_by_now:
-            kinds = self._compared()
-            return self._advised(
-                *conclude(arguments, self._graph, kinds, found_by_now, self._devices)
-            )
+            made_of = self._compared(), found_by_now, self._devices
+            return self._advised(*conclude(arguments, self._graph, *made_of))
         if isinstance(segments, int):
             counts = [len(kind.devices) for kind in self._kinds]
             problem = self._problem(segments)
@@ -218,13 +217,8 @@ class Decider:
             f"cut of {self._graph.name}; {measured}. Give more time."
         )
 
-    @property
-    def _devices(self) -> Sequence[Device]:
-        """All those that are measured on."""
-        return [device for kind in self._kinds for device in kind.devices]
-
     def _compared(self) -> list[Kind]:
-        """What numbers of TPUs are made of: the devices there are, or so many alike as it takes."""
+        """The devices there are to choose from; where they are alike, as many as are compared."""
         if not self.unequal:
             return [Kind("", max(counts_of(self._arguments)), self._profilers[0])]
         return [
@@ -283,11 +277,8 @@ class Decider:
         counts = [len(kind.devices) for kind in self._kinds]
         names = [kind.name for kind in self._kinds]
         while True:
-            kinds = [
-                Kind(kind.name, count, profiler)
-                for kind, count, profiler in zip(self._kinds, counts, self._profilers, strict=True)
-                if count
-            ]
+            every = zip(self._compared(), counts, strict=True)
+            kinds = [replace(kind, count=count) for kind, count in every if count]
             partition = search_assigned(problem, kinds, options, self._noted)
             chosen = tuple(names.index(name) for name in partition.kinds)
             lost = self.lost_devices

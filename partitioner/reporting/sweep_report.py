@@ -149,13 +149,18 @@ def _missing(sweep: Sweep) -> list[str]:
     """For which numbers of segments there is no pipeline; those for one reason together."""
     lines = []
     reasons = sorted(sweep.failures.items())
-    for _, group in groupby(reasons, key=lambda one: one[1].replace(f"is {one[0]},", "")):
+    cut = {one.segments for one in sweep.pipelines}
+    for _, group in groupby(
+        reasons, key=lambda one: (one[1].replace(f"is {one[0]},", ""), one[0] in cut)
+    ):
         (first, why), *others = group
         last = others[-1][0] if others else first
         apart = last - first > len(others)
         numbers = [first, *(number for number, _ in others)]
         which = f"{first} to {last}" if others and not apart else ", ".join(map(str, numbers))
         what = "were not looked at" if why == NOT_LOOKED_AT else "are not possible"
+        if first in cut:
+            what += " on every choice of TPUs"
         lines.append(f"{which} segments {what}: {why}")
     return lines
 

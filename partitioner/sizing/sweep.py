@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -114,11 +115,12 @@ def tabulate(
 ) -> Sweep:
     """The table over ``counts`` devices, of those ``available``, of the partitions ``found``.
 
-    Of numbers of segments that some choice of devices can run, no failure is told.
+    Of numbers of segments that some choice of devices can run, it is only told that other choices
+    were not looked at.
     Raises ``NoFeasiblePartition`` when there are none.
     """
-    numbers = {sum(usage) for usage in found}
-    feasible = [count for count in counts if min(numbers, default=count + 1) <= count]
+    done = Counter(map(sum, found))
+    feasible = [count for count in counts if min(done, default=count + 1) <= count]
     if not feasible:
         raise NoFeasiblePartition(
             f"{graph.name} compiles for none of the numbers of segments up to {max(counts)}: "
@@ -126,7 +128,11 @@ def tabulate(
         )
     costs = [cost_of(partition) for partition in found.values()]
     stateful = any(p.facts.stateful for partition in found.values() for p in partition.segments)
-    told = {number: why for number, why in failures.items() if number not in numbers}
+    told = {}
+    for number, why in failures.items():
+        every = len(list(choices_of(list(available.values()), number)))
+        if number not in done or (why == NOT_LOOKED_AT and done[number] < every):
+            told[number] = why
     return sweep_of(
         costs, feasible, told, available=available, host_cores=host_cores, stateful=stateful
     )

@@ -158,6 +158,8 @@ def test_unequal_devices(run: Run, model: Path, out: Path, tmp_path: Path) -> No
     alone = [1e9 / cuts[(kind,)]["latencies_ns"][0] for kind in ("pcie", "usb")]
     copies = content["by_num_devices"][3]["copies"]["throughput_per_second"]
     assert copies == pytest.approx(2 * sum(alone))
+    _, printed, _ = run(*base, "--max_measurements", 3, "--no-cache")
+    assert "segments were not looked at on every choice of TPUs: the time or the meas" in printed
     code, printed, _ = run(*base[:4], "--sweep", "2", "--num_segments", "auto", *base[6:])
     report = json.loads((out / "partition.json").read_text())
     assert code == 0

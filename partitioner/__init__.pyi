@@ -24,7 +24,6 @@ from .problem import (
     SegmentFeatures,
     SegmentProfile,
 )
-from .solving import Solution, min_bottleneck, solve
 from .strategies import (
     STRATEGIES,
     CostTable,
@@ -61,7 +60,6 @@ __all__ = [
     "SegmentFeatures",
     "SegmentFiles",
     "SegmentProfile",
-    "Solution",
     "Strategy",
     "Verification",
     "bisect",
@@ -71,10 +69,8 @@ __all__ = [
     "graph_features",
     "keep_given",
     "keep_start",
-    "min_bottleneck",
     "problem_of",
     "search_optimal",
-    "solve",
     "try_everything",
     "verify_chain",
 ]

@@ -65,7 +65,6 @@ def problem_of_report(content: Mapping[str, Any], graph: Graph) -> Problem:
         order=options["order"],
         partition_search_step=options["partition_search_step"],
         cuts=None if options["cuts"] is None else tuple(options["cuts"]),
-        unequal=bool(content["certificate"]["available"]),
     )
 
 

@@ -13,7 +13,7 @@ from compiler.compile import check_quantized
 from compiler.reading import read_source
 from devices.device import Device
 from devices.errors import ConfigError
-from partitioner.graphs import MOST_ASSIGNED, problem_of
+from partitioner.graphs import problem_of
 from partitioner.measuring import BuiltInCompiler, DeviceProfiler, kinds_of, stage_devices
 from partitioner.problem import Partition, operators_of
 from partitioner.strategies import (
@@ -128,8 +128,8 @@ def _searched(
             f"partition is 'bisection', but the devices are of {len(kinds)} kinds, which only "
             "'optimal' can choose from; use it, or devices of one kind."
         )
-    problem = problem_of(graph, question.segments, order="any", most_ideals=MOST_ASSIGNED)
-    assigned = search_assigned(
+    problem = problem_of(graph, question.segments, order="any")
+    partition = search_assigned(
         problem,
         [
             Kind(kind.name, len(kind.devices), profiler)
@@ -138,6 +138,7 @@ def _searched(
         options,
         ignore_round,
     )
-    stages = stage_devices([kinds[q] for q in assigned.kinds], devices)
+    by_name = {kind.name: kind for kind in kinds}
+    stages = stage_devices([by_name[name] for name in partition.kinds], devices)
     numbers = list(devices)
-    return assigned.partition, tuple(numbers.index(device) for device in stages)
+    return partition, tuple(numbers.index(device) for device in stages)

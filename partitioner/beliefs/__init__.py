@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from partitioner.beliefs.belief_tables import BeliefTables, tables_of
 from partitioner.beliefs.knowledge import Beliefs, Knowledge
 
-__all__ = [
-    "BeliefTables",
-    "Beliefs",
-    "Knowledge",
-    "tables_of",
-]
+__all__ = ["Beliefs", "Knowledge"]

@@ -23,8 +23,8 @@ from partitioner.problem import (
     SegmentFeatures,
     Segments,
     SetFeatures,
+    everywhere,
 )
-from partitioner.solving import Solution, best_cuts
 
 _UNLIKELY = 10.0
 """Segments containing one that does not compile are tried last, as if this much slower."""
@@ -41,6 +41,12 @@ class Beliefs:
     lower: Array
     expected: Array
     upper: Array
+
+    def where(self, mask: Mask) -> Beliefs:
+        """The same of the segments for which ``mask`` is true."""
+        return Beliefs(
+            self.segments.where(mask), self.lower[mask], self.expected[mask], self.upper[mask]
+        )
 
 
 class Knowledge:
@@ -77,29 +83,11 @@ class Knowledge:
         key = self._places.find(segment)
         return None if key is None else self._latency.get(key)
 
-    def measured_segments(self) -> tuple[Index, Index]:
-        """First and end place of everything asked for, wherever it can be."""
-        return self._places.wherever(*_columns(list(self._latency)))[:2]
-
-    def answers(self) -> list[tuple[Range, int | None]]:
-        """Everything asked for, by operators, and its latency (``None``: does not compile)."""
-        return sorted(
-            (
-                self._places.operators(first, end),
-                int(latency) if np.isfinite(latency) else None,
-            )
-            for (first, end), latency in self._latency.items()
-        )
-
-    def best(self, num_segments: int, allowed: Mask | None, tolls: Array | None) -> Solution | None:
-        """The best cut made of measured segments alone."""
-        runs = sorted((key, value) for key, value in self._latency.items() if np.isfinite(value))
-        first, end = _columns([key for key, _ in runs])
-        costs = np.array([value for _, value in runs], dtype=np.float64)
-        first, end, which = self._places.wherever(first, end)
-        order = np.lexsort((end, first))
-        segments = Segments(len(self._places), first[order], end[order])
-        return best_cuts(segments, costs[which[order]], num_segments, allowed=allowed, tolls=tolls)
+    def measured(self) -> tuple[Segments, Array]:
+        """What was measured and compiles, wherever it can be, and the latencies, ns."""
+        runs = {key: value for key, value in self._latency.items() if np.isfinite(value)}
+        segments, which = everywhere(self._places, list(runs))
+        return segments, np.array(list(runs.values()), dtype=np.float64)[which]
 
     @property
     def guard(self) -> Guard:

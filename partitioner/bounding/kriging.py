@@ -86,37 +86,19 @@ class Kriging:
         """Expected latency of each segment and how far off it may be (standard deviation), ns."""
         mean, deviation = np.zeros(len(first)), np.zeros(len(first))
         scale, noise = self._basis.scale, self._basis.noise
+        unsure = np.array(self._basis.unsure)
         for low in range(0, len(first), _CHUNK):
             part = slice(low, low + _CHUNK)
             f, e = first[part], end[part]
             design = self._features.design(f, e)
-            projected = self._projected(f, e, design)
+            projected = self._by_place[e]
+            projected -= self._by_place[f]
+            projected += (design * unsure) @ self._by_rate
+            rows, edges = self._measured.edges_in_common(f, e, design)
+            projected[rows] += scale**2 * (edges @ self._onto)
             mean[part] = design @ self._rates + projected[:, -1]
             explained = np.einsum("ij,ij->i", projected[:, :-1], projected[:, :-1])
             variance = self._measured.variance(f, e, design, scale)
             shared = np.maximum(variance - explained, 0.0)
             deviation[part] = np.sqrt(shared + (noise * mean[part]) ** 2)
         return mean, deviation
-
-    def covariance(self, first: Index, end: Index, firsts: Index, ends: Index) -> Array:
-        """Between segments (rows) and others (columns), given the measurements, ns^2."""
-        others = Deviations(
-            self._features, self._rates, np.array(self._basis.unsure), firsts, ends
-        )
-        theirs = self._projected(firsts, ends, self._features.design(firsts, ends))[:, :-1]
-        rows = []
-        for low in range(0, len(first), _CHUNK):
-            f, e = first[low : low + _CHUNK], end[low : low + _CHUNK]
-            design = self._features.design(f, e)
-            apart, together = others.covariance_parts(f, e, design)
-            ours = self._projected(f, e, design)[:, :-1]
-            rows.append(self._basis.scale**2 * apart + together - ours @ theirs.T)
-        return np.concatenate(rows)
-
-    def _projected(self, f: Index, e: Index, design: Array) -> Array:
-        projected = self._by_place[e]
-        projected -= self._by_place[f]
-        projected += (design * np.array(self._basis.unsure)) @ self._by_rate
-        rows, edges = self._measured.edges_in_common(f, e)
-        projected[rows] += self._basis.scale**2 * (edges @ self._onto)
-        return np.asarray(projected)

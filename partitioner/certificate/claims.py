@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from partitioner.bounding import Known, chance
-from partitioner.problem import Basis, Claims, Guard, Problem, Range, cuts_of, operators_of
-from partitioner.solving import best_value
+from partitioner.problem import Array, Basis, Claims, Guard, Problem, Range, cuts_of, operators_of
+from partitioner.solving import Offer, greatest_fastest, least_bottleneck
 
 _EQUAL = 1e-9
 """A bound that is no further than this below a latency (relative) reaches it but for rounding."""
@@ -40,18 +40,25 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
         Known.of(problem.places, problem.features, basis, times[kind])
         for basis, kind in zip(bases, available, strict=True)
     ]
-    segments, value = kinds[0].segments, max(numbers)
-    rest = list(available.values()), problem.num_segments, problem.allowed_cuts()
-    best, fastest = best_value(segments, [known.taken for known in kinds], *rest)
+    value, k, allowed = max(numbers), problem.num_segments, problem.allowed_cuts()
+
+    def offers(costs: Sequence[Array]) -> list[Offer]:
+        each = zip(kinds, costs, available.values(), strict=True)
+        all_kinds = [Offer(known.segments, ns, count) for known, ns, count in each]
+        return [offer.where(np.isfinite(offer.costs)) for offer in all_kinds]
+
+    taken_by_kind = offers([known.taken for known in kinds])
+    best = least_bottleneck(taken_by_kind, k, allowed)
     if value < best:
         raise ValueError("there are not so many devices of a kind")
+    fastest = greatest_fastest(taken_by_kind, k, best, allowed)
     bounds = [known.bounds(best) for known in kinds]
-    least, _ = best_value(segments, [lower for lower, _ in bounds], *rest)
+    least = least_bottleneck(offers([lower for lower, _ in bounds]), k, allowed)
     bound, least_gap = int(least), 0
     if least >= best * (1.0 - _EQUAL):
         most = [np.where(low <= best, np.minimum(up, best), np.inf) for low, up in bounds]
         bound = int(best)
-        least_gap = int(best - max(best_value(segments, most, *rest, best)[1], fastest))
+        least_gap = int(best - max(greatest_fastest(offers(most), k, best, allowed), fastest))
     guard = Guard.worst([known.guard for known in kinds])
     told = max((entry["lower_bound_ns"] for entry in content["rounds"]), default=0)
     whole = [measured.get(problem.whole) for measured in times.values()]

@@ -18,10 +18,11 @@ from partitioner.problem import (
     Range,
     Round,
     SegmentProfile,
+    everywhere,
     in_file_order,
     placed,
 )
-from partitioner.solving import solve_assigned
+from partitioner.solving import Offer, best_cuts
 
 
 def best_of_measured(
@@ -38,38 +39,16 @@ def best_of_measured(
     those that the search told.  ``None`` if no cut is made of measured segments alone.
     """
     known = [profiler.known() for profiler in profilers]
-    pairs: dict[Range, tuple[int, int]] = {}
-    for segment in {segment for measured in known for segment in measured}:
-        pair = problem.places.find(segment)
-        if pair is not None:
-            pairs[segment] = pair
-    if not pairs:
-        return None
-    ends = {s: problem.places.wherever(*np.array([pair]).T)[:2] for s, pair in pairs.items()}
-    used = np.unique(np.concatenate([edge for pair in ends.values() for edge in pair]))
-    last = len(problem.places) - 1
-    if used[0] != 0 or used[-1] != last:
-        return None
-    costs = [np.full((len(used), len(used)), np.inf) for _ in known]
-    for table, measured in zip(costs, known, strict=True):
-        for segment, measurement in measured.items():
-            if segment in ends:
-                i, j = ends[segment]
-                table[used.searchsorted(i), used.searchsorted(j)] = measurement.latency_ns
-    allowed = problem.allowed_cuts()
-    best = solve_assigned(
-        costs,
-        counts,
-        problem.num_segments,
-        allowed=None if allowed is None else allowed[:, used],
-    )
+    offers = []
+    for measured, count in zip(known, counts, strict=True):
+        found = [(problem.places.find(segment), m.latency_ns) for segment, m in measured.items()]
+        pairs = {pair: float(latency_ns) for pair, latency_ns in found if pair is not None}
+        segments, which = everywhere(problem.places, list(pairs))
+        offers.append(Offer(segments, np.array(list(pairs.values()))[which], count))
+    best = best_cuts(offers, problem.num_segments, allowed=problem.allowed_cuts())
     if best is None:
         return None
-    cuts = [int(used[cut]) for cut in best.cuts]
-    runs = [
-        problem.places.operators(first, end)
-        for first, end in zip((0, *cuts), (*cuts, last), strict=True)
-    ]
+    runs = problem.segments_between(best.cuts)
     return _partition(
         problem, profilers, names, counts, rounds, strategy, runs, known, best.kinds
     ), best.kinds

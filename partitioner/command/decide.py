@@ -11,7 +11,12 @@ from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
 from partitioner.command.cut_short import best_of_measured
-from partitioner.command.how_many_command import answer_how_many, asked_how_many, conclude
+from partitioner.command.how_many_command import (
+    answer_how_many,
+    asked_how_many,
+    conclude,
+    counts_of,
+)
 from partitioner.command.open_compiler import open_stores
 from partitioner.command.patience import patiently
 from partitioner.command.worthwhile import check_worthwhile
@@ -29,7 +34,7 @@ from partitioner.measuring import (
 )
 from partitioner.problem import NoFeasiblePartition, Partition, Problem, Round
 from partitioner.reporting import Progress
-from partitioner.sizing import Recommendation, Sweep
+from partitioner.sizing import Recommendation, Sweep, Usage
 from partitioner.strategies import (
     STRATEGIES,
     Kind,
@@ -79,8 +84,9 @@ class Decider:
         self._compiler = compiler
         self._stop = stop
         self._rounds: list[Round] = []
-        self._found: dict[int, Partition] = {}
-        """By number of segments, where numbers of TPUs are compared."""
+        self._found: dict[Usage, Partition] = {}
+        """By devices used, where numbers of TPUs are compared."""
+        self._devices = devices
         self._kinds = kinds_of(devices)
         self._stores = open_stores(arguments, self._kinds)
         self._profilers = [
@@ -149,7 +155,7 @@ class Decider:
             timeout_s=arguments.timeout_sec,
             baseline=True,
         )
-        problem = self._problem(segments, unequal=self.unequal)
+        problem = self._problem(segments)
         if self.unequal:
             if arguments.strategy != "optimal":
                 raise ConfigError(
@@ -171,12 +177,14 @@ class Decider:
         """The decision where the number of TPUs is what was asked for."""
         if self._arguments.num_segments is None:
             return Decision(None, sweep=sweep, recommendation=recommendation)
+        devices = recommendation.plan.pipeline.devices
+        names = [kind.name for kind in self._compared()]
         best = replace(
-            self._found[recommendation.plan.pipeline.segments],
-            compilations=self._profilers[0].compilations,
-            measurements=self._profilers[0].measurements,
+            self._found[tuple(devices.get(name, 0) for name in names)],
+            compilations=sum(profiler.compilations for profiler in self._profilers),
+            measurements=self.measurements,
         )
-        chosen = (0,) * len(best.segments)
+        chosen = tuple(map(names.index, best.kinds)) or (0,) * len(best.segments)
         return self._judged(best, self._problem(len(chosen)), chosen, sweep, recommendation)
 
     def _cut_short(self) -> Decision:
@@ -185,10 +193,11 @@ class Decider:
         segments = arguments.num_segments
         found_by_now = dict(self._found)
         if not isinstance(segments, int) and found_by_now:
-            return self._advised(*conclude(arguments, self._graph, found_by_now, self._devices))
+            made_of = self._compared(), found_by_now, self._devices
+            return self._advised(*conclude(arguments, self._graph, *made_of))
         if isinstance(segments, int):
             counts = [len(kind.devices) for kind in self._kinds]
-            problem = self._problem(segments, unequal=self.unequal)
+            problem = self._problem(segments)
             found = best_of_measured(
                 problem,
                 self._profilers,
@@ -208,10 +217,14 @@ class Decider:
             f"cut of {self._graph.name}; {measured}. Give more time."
         )
 
-    @property
-    def _devices(self) -> Sequence[Device]:
-        """Those on which numbers of TPUs are compared."""
-        return self._kinds[0].devices
+    def _compared(self) -> list[Kind]:
+        """The devices there are to choose from; where they are alike, as many as are compared."""
+        if not self.unequal:
+            return [Kind("", max(counts_of(self._arguments)), self._profilers[0])]
+        return [
+            Kind(kind.name, len(kind.devices), profiler)
+            for kind, profiler in zip(self._kinds, self._profilers, strict=True)
+        ]
 
     def _noted(self, entry: Round) -> None:
         self._rounds.append(entry)
@@ -221,7 +234,7 @@ class Decider:
         return answer_how_many(
             self._arguments,
             self._graph,
-            self._profilers[0],
+            self._compared(),
             self._devices,
             self._progress,
             self._found,
@@ -262,23 +275,20 @@ class Decider:
         self, problem: Problem, options: SearchOptions
     ) -> tuple[Partition, tuple[int, ...]]:
         counts = [len(kind.devices) for kind in self._kinds]
+        names = [kind.name for kind in self._kinds]
         while True:
-            kinds = [
-                Kind(kind.name, count, profiler)
-                for kind, count, profiler in zip(self._kinds, counts, self._profilers, strict=True)
-                if count
-            ]
-            index = [q for q, count in enumerate(counts) if count]
-            found = search_assigned(problem, kinds, options, self._noted)
-            chosen = tuple(index[q] for q in found.kinds)
+            every = zip(self._compared(), counts, strict=True)
+            kinds = [replace(kind, count=count) for kind, count in every if count]
+            partition = search_assigned(problem, kinds, options, self._noted)
+            chosen = tuple(names.index(name) for name in partition.kinds)
             lost = self.lost_devices
             living = [sum(d.name not in lost for d in kind.devices) for kind in self._kinds]
             fits = all(chosen.count(q) <= count for q, count in enumerate(living))
             if fits or sum(living) < problem.num_segments:  # or whatever there is to be had
-                return found.partition, chosen
+                return partition, chosen
             counts = living  # a device died meanwhile; what it measured is still known
 
-    def _problem(self, segments: int, *, unequal: bool = False) -> Problem:
+    def _problem(self, segments: int) -> Problem:
         arguments = self._arguments
         return problem_asked(
             self._graph,
@@ -287,5 +297,4 @@ class Decider:
             order=arguments.order,
             partition_search_step=arguments.partition_search_step,
             cuts=arguments.cuts,
-            unequal=unequal,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from compiler import Graph
 from devices.device import Device
@@ -16,11 +16,12 @@ from partitioner.sizing import (
     Recommendation,
     Sweep,
     Target,
+    Usage,
     recommend,
     sweep,
     tabulate,
 )
-from partitioner.strategies import LatencyOracle, OnRound, SearchOptions, ignore_round
+from partitioner.strategies import Kind, OnRound, SearchOptions, ignore_round
 
 DEFAULT_COUNTS = range(1, 9)
 """Numbers of TPUs looked at by ``--num_segments auto``."""
@@ -56,14 +57,14 @@ def counts_of(arguments: Arguments) -> range:
 def answer_how_many(
     arguments: Arguments,
     graph: Graph,
-    oracle: LatencyOracle,
+    kinds: Sequence[Kind],
     devices: Sequence[Device],
     progress: Progress | None,
-    found: dict[int, Partition],
+    found: dict[Usage, Partition],
 ) -> tuple[Sweep, Recommendation]:
-    """The table and the recommendation; the best cuts by number of segments go into ``found``.
+    """The table and the recommendation; the best cuts by devices used go into ``found``.
 
-    Raises ``NoFeasiblePartition`` and what the oracle raises.
+    Raises ``NoFeasiblePartition`` and what the oracles raise.
     """
     counts = counts_of(arguments)
 
@@ -74,7 +75,7 @@ def answer_how_many(
     on_round: OnRound = ignore_round if progress is None else progress
     table = sweep(
         graph,
-        oracle,
+        kinds,
         counts,
         SearchOptions(max_measurements=arguments.max_measurements, timeout_s=arguments.timeout_sec),
         partition_search_step=arguments.partition_search_step,
@@ -90,10 +91,15 @@ def answer_how_many(
 
 
 def conclude(
-    arguments: Arguments, graph: Graph, found: dict[int, Partition], devices: Sequence[Device]
+    arguments: Arguments,
+    graph: Graph,
+    kinds: Sequence[Kind],
+    found: Mapping[Usage, Partition],
+    devices: Sequence[Device],
 ) -> tuple[Sweep, Recommendation]:
     """The same of what was found until the time was up.  Raises ``NoFeasiblePartition``."""
     counts = counts_of(arguments)
-    missing = {k: NOT_LOOKED_AT for k in range(1, max(counts) + 1) if k not in found}
-    table = tabulate(graph, counts, found, missing, arguments.host_cores)
+    missing = dict.fromkeys(range(1, max(counts) + 1), NOT_LOOKED_AT)
+    available = {kind.name: kind.count for kind in kinds}
+    table = tabulate(graph, counts, found, missing, available, arguments.host_cores)
     return table, recommend(table, target_of(arguments, devices))

@@ -54,8 +54,8 @@ def usable_devices(arguments: Arguments, pool: DevicePool) -> tuple[Device, ...]
     """Those of the pool that are measured on.
 
     Unequal devices are all used where there is one for every segment, so that each segment can be
-    given to the kind that suits it.  Where there are fewer devices than segments, or numbers of
-    TPUs are to be compared, one kind has to stand for all: that of the first device.
+    given to the kind that suits it.  Where there are fewer devices than segments, or than TPUs to
+    be compared, one kind has to stand for all: that of the first device.
     """
     link = _LINKS.get(arguments.device_type)
     devices = tuple(device for device in pool.devices if link in (None, device.link))
@@ -66,8 +66,10 @@ def usable_devices(arguments: Arguments, pool: DevicePool) -> tuple[Device, ...]
                 "attached; attach one or change device_type."
             )
         devices = devices[: arguments.num_devices or len(devices)]
-    enough = not asked_how_many(arguments) and len(devices) >= _enough(arguments)
-    return devices if enough else kinds_of(devices)[0].devices
+    needed = _enough(arguments)
+    if asked_how_many(arguments):
+        needed = max(needed, max(counts_of(arguments)))
+    return devices if len(devices) >= needed else kinds_of(devices)[0].devices
 
 
 def _enough(arguments: Arguments) -> int:

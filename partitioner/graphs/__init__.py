@@ -6,16 +6,10 @@ The only wing besides ``measuring`` that looks into graphs before there is an an
 from __future__ import annotations
 
 from partitioner.graphs.graph_features import cut_bytes, graph_features
-from partitioner.graphs.planning import (
-    MOST_ASSIGNED,
-    OrderChoice,
-    problem_asked,
-    problem_of,
-)
+from partitioner.graphs.planning import OrderChoice, problem_asked, problem_of
 from partitioner.graphs.precedence import precedence_of
 
 __all__ = [
-    "MOST_ASSIGNED",
     "OrderChoice",
     "cut_bytes",
     "graph_features",

@@ -27,9 +27,6 @@ MOST_IDEALS = 1_500
 
 Of 1,353 (Inception v3) a search thinks for some seconds; their number squared is what it costs."""
 
-MOST_ASSIGNED = 200
-"""The same where devices are unequal, whose search thinks in tables over all pairs of ideals."""
-
 MOST_MEASURED = 150
 """The same where all segments between them are to be measured."""
 
@@ -118,14 +115,12 @@ def problem_asked(
     order: Literal["any", "file"],
     partition_search_step: int = 1,
     cuts: tuple[int, ...] | None = None,
-    unequal: bool = False,
 ) -> Problem:
     """The problem as a command asks it, and as a ``partition.json`` says it was asked.
 
     Bisection and ``cuts`` of one's own know the order of the file alone; the split by parameter
     count is that of ``edgetpu_compiler``, in the order of Coral's tools unless that of the file is
-    asked for.  ``unequal``: the devices are of several kinds.  Raises what :func:`problem_of`
-    raises.
+    asked for.  Raises what :func:`problem_of` raises.
     """
     if num_segments == 1:
         return Problem(len(graph), 1, ())
@@ -138,9 +133,7 @@ def problem_asked(
         partition_search_step=partition_search_step,
         start_cuts=cuts,
         order=choice,
-        most_ideals=(
-            MOST_ASSIGNED if unequal else MOST_MEASURED if strategy == "exhaustive" else MOST_IDEALS
-        ),
+        most_ideals=MOST_MEASURED if strategy == "exhaustive" else MOST_IDEALS,
     )
 
 

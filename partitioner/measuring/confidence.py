@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.measuring.repeats import Estimate
-from partitioner.problem import Index, Line, Places, Range
-from partitioner.solving import Matrix, min_bottleneck
+from partitioner.problem import Array, Line, Mask, Places, Range, Segments, everywhere
+from partitioner.solving import Offer, least_bottleneck
 
 _DRAWS = 200
 
@@ -56,28 +56,21 @@ def confidence_in(
     if places is None:
         measured = {segment: e for segment, e in measured.items() if len(segment) == 2}
         places = Line(tuple(sorted({edge for segment in measured for edge in segment})))
-    index = {}
-    for segment in measured:
-        pair = places.find(segment)
-        if pair is not None:
-            index[segment] = places.wherever(*np.array([pair]).T)[:2]
-    measured = {segment: measured[segment] for segment in index}
-    used = np.unique(np.concatenate([edge for pair in index.values() for edge in pair]))
-    index = {s: (used.searchsorted(i), used.searchsorted(j)) for s, (i, j) in index.items()}
+    found = {segment: places.find(segment) for segment in measured}
+    pairs = {segment: pair for segment, pair in found.items() if pair is not None}
+    measured = {segment: measured[segment] for segment in pairs}
     k = len(chosen)
-    medians = np.full((len(used), len(used)), np.inf)
-    for segment, estimate in measured.items():
-        medians[index[segment]] = estimate.median_ns
+    segments, which = everywhere(places, list(pairs.values()))
+    at = {segment: which == number for number, segment in enumerate(measured)}
+    medians = np.array([float(e.median_ns) for e in measured.values()])[which]
     slowest = max(chosen, key=lambda segment: measured[segment].median_ns)
     best = measured[slowest]
-    others = medians.copy()
-    others[index[slowest]] = np.inf
-    runner_up = min_bottleneck(others, k)
+    runner_up = least_bottleneck([Offer(segments, medians, k).where(~at[slowest])], k)
     overlap = False
     if np.isfinite(runner_up):
         rival = next(e for s, e in measured.items() if e.median_ns == runner_up and s != slowest)
         overlap = rival.low_ns <= best.high_ns and best.low_ns <= rival.high_ns
-    probability, loss = _draw(chosen, measured, medians, index, seed)
+    probability, loss = _draw(chosen, measured, segments, medians, at, seed)
     return Confidence(
         probability=probability,
         expected_loss=loss,
@@ -91,8 +84,9 @@ def confidence_in(
 def _draw(
     chosen: Sequence[Range],
     measured: Mapping[Range, Estimate],
-    medians: Matrix,
-    index: Mapping[Range, tuple[Index, Index]],
+    segments: Segments,
+    medians: Array,
+    at: Mapping[Range, Mask],
     seed: int,
 ) -> tuple[float, float]:
     """Probability and expected loss over bootstrap draws."""
@@ -108,9 +102,9 @@ def _draw(
     costs = medians.copy()
     for number in range(_DRAWS):
         for segment, values in drawn.items():
-            costs[index[segment]] = values[number]
-        ours = max(costs[index[segment]][0] for segment in chosen)
-        least = min_bottleneck(costs, len(chosen))
+            costs[at[segment]] = values[number]
+        ours = max(costs[at[segment]][0] for segment in chosen)
+        least = least_bottleneck([Offer(segments, costs, len(chosen))], len(chosen))
         wins += ours <= least * (1.0 + _TIE)
         losses += ours / max(1.0, least) - 1.0
     return wins / _DRAWS, losses / _DRAWS

@@ -23,7 +23,7 @@ from partitioner.problem.partition import (
     SegmentProfile,
     placed,
 )
-from partitioner.problem.places import Line, Places
+from partitioner.problem.places import Line, Places, everywhere
 from partitioner.problem.problem import Problem
 from partitioner.problem.ranges import (
     CORAL_ORDER,
@@ -72,6 +72,7 @@ __all__ = [
     "SetFeatures",
     "Table",
     "cuts_of",
+    "everywhere",
     "in_file_order",
     "named",
     "operators_of",

@@ -12,6 +12,7 @@ A segment is known to oracles by its operators: half open runs in the order of t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -108,3 +109,13 @@ class Line:
 
     def smallest_container(self, first: Index, end: Index, inside: Array) -> RowTable:
         return smallest_container(len(self), first, end, inside)
+
+
+def everywhere(places: Places, pairs: Sequence[tuple[int, int]]) -> tuple[Segments, Index]:
+    """The segments given by one pair of places each, wherever they can be, and which each one is.
+
+    A value for each pair becomes one for each segment by taking it at these numbers.
+    """
+    first, end, which = places.wherever(*np.array(pairs, dtype=np.intp).reshape(-1, 2).T)
+    order = np.lexsort((end, first))
+    return Segments(len(places), first[order], end[order]), which[order]

@@ -61,9 +61,9 @@ class Segments:
             result[places] = np.minimum.reduceat(values, starts)
         return result
 
-    def least_at(self, values: Array, least: Array) -> Index:
-        """For every place the first segment beginning there that has the ``least`` value."""
+    def ends_of(self, values: Array, least: Array) -> Index:
+        """For every place the end of the first segment beginning there with the ``least`` value."""
         result = np.zeros(self.num_places, dtype=np.intp)
         hits = np.flatnonzero(values == least[self.first])[::-1]
-        result[self.first[hits]] = hits  # the last one written is the first one
+        result[self.first[hits]] = self.end[hits]  # the last one written is the first one
         return result

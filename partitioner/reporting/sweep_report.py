@@ -9,7 +9,17 @@ from typing import Any
 
 from compiler.drawing import aligned, json_text
 from devices.simulated import model_error
-from partitioner.sizing import NOT_LOOKED_AT, Plan, Recommendation, Sweep, describe, shorthand
+from partitioner.sizing import (
+    ALIKE,
+    NOT_LOOKED_AT,
+    PipelineCost,
+    Plan,
+    Recommendation,
+    Sweep,
+    describe,
+    kinds_in_words,
+    shorthand,
+)
 
 
 @dataclass(frozen=True)
@@ -71,39 +81,40 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
             for row in sweep.rows
         ],
         "cuts_by_num_segments": {
-            str(segments): {
-                "cuts": list(pipeline.cuts),
-                **(
-                    {"segments": [list(runs) for runs in pipeline.segments_in_file]}
-                    if pipeline.segments_in_file
-                    else {}
-                ),
-                "latencies_ns": list(pipeline.latencies_ns),
-                "cpu_ns": list(pipeline.cpu_ns),
-                "cpu_operators": list(pipeline.cpu_operators),
-                "off_chip_bytes": pipeline.off_chip_bytes,
-            }
-            for segments, pipeline in sorted(sweep.pipelines.items())
+            str(segments): _pipeline(fastest.pipeline)
+            for segments in sorted({one.segments for one in sweep.pipelines})
+            if (fastest := sweep.pipeline_of(segments)) is not None
         },
+        **(
+            {"cuts_by_kinds": [_pipeline(one) for one in sweep.pipelines]}
+            if _several_kinds(sweep)
+            else {}
+        ),
         "not_possible": {str(k): why for k, why in sorted(sweep.failures.items())},
     }
 
 
 def sweep_table(sweep: Sweep) -> str:
-    """One line per number of TPUs, and what its columns are."""
-    rows = [
-        ("TPUs", "pipeline", "latency", "CPU", "copies", "latency", "best plan", "best", "gain")
-    ]
+    """One line per number of TPUs, and what its columns are.
+
+    Of several kinds of TPUs it says which the best plan takes, and less of other things.
+    """
+    several = _several_kinds(sweep)
+    ending = ("best plan", "best")
+    heads = ("latency", *ending, "gain") if not several else (*ending, "of these")
+    rows: list[tuple[str, ...]] = [("TPUs", "pipeline", "latency", "CPU", "copies", *heads)]
     for row in sweep.rows:
+        copies, latency = _rate_and_latency(row.copies)
+        best = shorthand(row.best), f"{row.best.throughput:.1f}/s"
+        gain = "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %"
+        which = kinds_in_words(row.best.devices, " + ")
         rows.append(
             (
                 str(row.num_devices),
                 *_rate_and_latency(row.pipeline),
                 cpu_share(row.pipeline),
-                *_rate_and_latency(row.copies),
-                shorthand(row.best),
-                f"{row.best.throughput:.1f}/s",
-                "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %",
+                copies,
+                *((*best, which) if several else (latency, *best, gain)),
             )
         )
     lines = aligned(rows)
@@ -112,7 +123,15 @@ def sweep_table(sweep: Sweep) -> str:
         "latency: one item alone. CPU: the share of it that is the host's CPU's.",
         f"best plan: TPUs of each pipeline; {_example(sweep)}.",
     ]
-    hurried = [k for k, p in sweep.pipelines.items() if p.outcome in ("budget", "timeout")]
+    if several:
+        has = kinds_in_words(sweep.available)
+        lines.append(
+            f"of these: the TPUs that the best plan takes, of the {has} there are. Pipelines and "
+            "copies are those on the TPUs that suit them best."
+        )
+    hurried = sorted(
+        {one.segments for one in sweep.pipelines if one.outcome in ("budget", "timeout")}
+    )
     if hurried:
         lines.append(
             f"Into {', '.join(map(str, hurried))} segments: the search ended with its time or "
@@ -121,17 +140,27 @@ def sweep_table(sweep: Sweep) -> str:
     return "\n".join(lines + _missing(sweep))
 
 
+def _several_kinds(sweep: Sweep) -> bool:
+    """Whether it is worth saying which TPUs."""
+    return list(sweep.available) != [ALIKE]
+
+
 def _missing(sweep: Sweep) -> list[str]:
     """For which numbers of segments there is no pipeline; those for one reason together."""
     lines = []
     reasons = sorted(sweep.failures.items())
-    for _, group in groupby(reasons, key=lambda one: one[1].replace(f"is {one[0]},", "")):
+    cut = {one.segments for one in sweep.pipelines}
+    for _, group in groupby(
+        reasons, key=lambda one: (one[1].replace(f"is {one[0]},", ""), one[0] in cut)
+    ):
         (first, why), *others = group
         last = others[-1][0] if others else first
         apart = last - first > len(others)
         numbers = [first, *(number for number, _ in others)]
         which = f"{first} to {last}" if others and not apart else ", ".join(map(str, numbers))
         what = "were not looked at" if why == NOT_LOOKED_AT else "are not possible"
+        if first in cut:
+            what += " on every choice of TPUs"
         lines.append(f"{which} segments {what}: {why}")
     return lines
 
@@ -185,15 +214,33 @@ def _rate_and_latency(plan: Plan | None) -> tuple[str, str]:
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
-    (first, *others) = plan.copies_by_segments
+    (first, number), *others = plan.copies_of_each
     return {
         "num_devices": plan.num_devices,
         "pipelines": [
-            {"segments": segments, "copies": number} for segments, number in plan.copies_by_segments
+            {
+                "segments": one.segments,
+                "copies": copies,
+                **({"kinds": list(one.kinds)} if one.kinds else {}),
+            }
+            for one, copies in plan.copies_of_each
         ],
-        "segments": None if others else first[0],
-        "copies": None if others else first[1],
+        "segments": None if others else first.segments,
+        "copies": None if others else number,
         "throughput_per_second": plan.throughput,
         "limited_by_host_cpu": plan.limited_by_cpu,
         "latency_ns": plan.latency_ns,
+    }
+
+
+def _pipeline(pipeline: PipelineCost) -> dict[str, Any]:
+    in_file = [list(runs) for runs in pipeline.segments_in_file]
+    return {
+        "cuts": list(pipeline.cuts),
+        **({"segments": in_file} if in_file else {}),
+        **({"kinds": list(pipeline.kinds)} if pipeline.kinds else {}),
+        "latencies_ns": list(pipeline.latencies_ns),
+        "cpu_ns": list(pipeline.cpu_ns),
+        "cpu_operators": list(pipeline.cpu_operators),
+        "off_chip_bytes": pipeline.off_chip_bytes,
     }

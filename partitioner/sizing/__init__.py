@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from partitioner.sizing.advice import Recommendation, Target, recommend
 from partitioner.sizing.how_many import Sweep
-from partitioner.sizing.plans import Plan, describe, shorthand
-from partitioner.sizing.sweep import NOT_LOOKED_AT, sweep, tabulate
+from partitioner.sizing.plans import ALIKE, PipelineCost, Plan, describe, kinds_in_words, shorthand
+from partitioner.sizing.sweep import NOT_LOOKED_AT, Usage, sweep, tabulate
 
 __all__ = [
+    "ALIKE",
     "NOT_LOOKED_AT",
+    "PipelineCost",
     "Plan",
     "Recommendation",
     "Sweep",
     "Target",
+    "Usage",
     "describe",
+    "kinds_in_words",
     "recommend",
     "shorthand",
     "sweep",

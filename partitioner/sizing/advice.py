@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from partitioner.sizing.how_many import Sweep
-from partitioner.sizing.plans import Plan, copies, describe, fastest
+from partitioner.sizing.plans import PipelineCost, Plan, describe, fastest, kinds_in_words
 
 EFFICIENCY_MARGIN = 0.02
 """Throughput per TPU that ``recommend`` gives up for needing fewer of them (2 %)."""
@@ -115,11 +115,10 @@ def _fewest(plan: Plan) -> tuple[int, float, int, int, int]:
 
 def _comparison(sweep: Sweep, plan: Plan) -> str:
     """Cutting against copying, for as many devices as the plan has."""
-    whole = sweep.pipelines.get(1)
-    if whole is None:
+    copied = sweep.copies_on(plan.devices)
+    if copied is None:
         return "The uncut model does not compile, so there is nothing to copy."
     if plan.pipeline.segments > 1:
-        copied = copies(whole, plan.num_devices, sweep.host_cores)
         factor = plan.throughput / copied.throughput
         verb = "Cutting pays" if factor > 1.0 else "Copying would give as much or more"
         return (
@@ -127,16 +126,13 @@ def _comparison(sweep: Sweep, plan: Plan) -> str:
             f"{describe(plan)} is {factor:.2f} times as fast on the same TPUs."
         )
     count = plan.num_devices if plan.num_devices > 1 else 2
-    pipeline = sweep.pipelines.get(count)
-    if pipeline is None:
-        return ""
-    copied = copies(whole, count, sweep.host_cores)
-    single = copies(pipeline, 1, sweep.host_cores)
-    if single.throughput >= copied.throughput:
+    single = sweep.pipeline_of(count)
+    same = None if single is None else sweep.copies_on(single.devices)
+    if single is None or same is None or single.throughput >= same.throughput:
         return ""
     return (
-        f"Do not cut this model: on {count} TPUs, {describe(copied)} give "
-        f"{copied.throughput:.1f} inferences/s, {describe(single)} {single.throughput:.1f}."
+        f"Do not cut this model: on {count} TPUs, {describe(same)} give "
+        f"{same.throughput:.1f} inferences/s, {describe(single)} {single.throughput:.1f}."
     )
 
 
@@ -185,16 +181,11 @@ def _how_to_run(sweep: Sweep, plan: Plan) -> str:
         f"PipelinedModelRunner runs one pipeline, not {len(plan.pipelines)} side by side: by hand, "
         f"make one for each on {tpus} of its own, "
     )
-    if len(plan.copies_by_segments) == 1:
+    if len(plan.copies_of_each) == 1:
         text += "and give every item to the next in turn (throughput-experiment does: copies)."
     else:
         rates = " : ".join(f"{one.throughput:.0f}" for one in plan.pipelines)
-        others = " and ".join(
-            f"--num_segments {segments} --diff_threshold_ns 0"
-            if segments > 1
-            else "edgetpu_compiler"
-            for segments, _ in plan.copies_by_segments[1:]
-        )
+        others = " and ".join(_written_by(one) for one, _ in plan.copies_of_each[1:])
         text += (
             f"and deal items to them as {rates}. The segments of the first are written; those of "
             f"the others come from {others}."
@@ -205,3 +196,12 @@ def _how_to_run(sweep: Sweep, plan: Plan) -> str:
             "needs one copy to itself, and no stream becomes faster by it."
         )
     return text
+
+
+def _written_by(pipeline: PipelineCost) -> str:
+    """Where the segments of another pipeline of a plan come from."""
+    if pipeline.segments == 1:
+        return "edgetpu_compiler"
+    on = kinds_in_words(pipeline.devices)
+    where = f" on a pool of {on}" if on else ""
+    return f"--num_segments {pipeline.segments} --diff_threshold_ns 0{where}"

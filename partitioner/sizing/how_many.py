@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from partitioner.sizing.plans import PipelineCost, Plan, copies, fastest, plans
+from partitioner.sizing.plans import ALIKE, PipelineCost, Plan, copies_of_whole, fastest, plans
 
 
 @dataclass(frozen=True)
@@ -40,40 +40,53 @@ class SweepRow:
 class Sweep:
     """All rows, by number of devices, and the pipelines they are made of, by segments.
 
+    ``available``: how many devices there are of each kind; where all are alike, as many as wanted.
     ``failures`` tells for which numbers of segments there is no pipeline, and why.  ``host_cores``
     of the host's CPU run what does not map; ``stateful``: the model remembers earlier items.
     """
 
     rows: tuple[SweepRow, ...]
-    pipelines: Mapping[int, PipelineCost]
+    pipelines: tuple[PipelineCost, ...]
+    available: Mapping[str, int]
     failures: Mapping[int, str]
     host_cores: int | None = None
     stateful: bool = False
 
     def plans(self) -> tuple[Plan, ...]:
         """Every plan for up to as many TPUs as were looked at."""
-        return plans(self.pipelines, self.rows[-1].num_devices, self.host_cores)
+        most = self.rows[-1].num_devices
+        return plans(self.pipelines, self.available, most, self.host_cores)
+
+    def pipeline_of(self, segments: int) -> Plan | None:
+        """The fastest pipeline of so many segments alone."""
+        return _pipeline_of(self.pipelines, segments, self.host_cores)
+
+    def copies_on(self, devices: Mapping[str, int]) -> Plan | None:
+        """The whole model on each of these devices."""
+        return copies_of_whole(self.pipelines, devices, sum(devices.values()), self.host_cores)
 
 
 def sweep_of(
-    pipelines: Mapping[int, PipelineCost],
+    pipelines: Sequence[PipelineCost],
     counts: Sequence[int],
     failures: Mapping[int, str] | None = None,
     *,
+    available: Mapping[str, int] | None = None,
     host_cores: int | None = None,
     stateful: bool = False,
 ) -> Sweep:
     """The table for each number of devices in ``counts`` (ascending).
 
+    ``available``: how many there are of each kind; ``None``: they are alike, and suffice.
     Raises ``ValueError`` when there is no plan for some of them.
     """
     rows: list[SweepRow] = []
-    everything = plans(pipelines, max(counts), host_cores)
+    have = {ALIKE: max(counts)} if available is None else dict(available)
+    everything = plans(pipelines, have, max(counts), host_cores)
     for count in counts:
         choices = [plan for plan in everything if plan.num_devices <= count]
         if not choices:
             raise ValueError(f"there is no plan for {count} devices")
-        single, whole = pipelines.get(count), pipelines.get(1)
         best = max(choices, key=fastest)
         gain = None
         if rows:
@@ -81,10 +94,18 @@ def sweep_of(
         rows.append(
             SweepRow(
                 num_devices=count,
-                pipeline=None if single is None else copies(single, 1, host_cores),
-                copies=None if whole is None else copies(whole, count, host_cores),
+                pipeline=_pipeline_of(pipelines, count, host_cores),
+                copies=copies_of_whole(pipelines, have, count, host_cores),
                 best=best,
                 marginal_gain=gain,
             )
         )
-    return Sweep(tuple(rows), dict(pipelines), dict(failures or {}), host_cores, stateful)
+    ordered = tuple(sorted(pipelines, key=lambda one: one.segments))
+    return Sweep(tuple(rows), ordered, have, dict(failures or {}), host_cores, stateful)
+
+
+def _pipeline_of(
+    pipelines: Sequence[PipelineCost], segments: int, host_cores: int | None
+) -> Plan | None:
+    single = [Plan((one,), host_cores) for one in pipelines if one.segments == segments]
+    return max(single, key=fastest, default=None)

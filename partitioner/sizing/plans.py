@@ -6,6 +6,9 @@ A *plan* is pipelines side by side, alike or not, each over as many TPUs as it h
     3           one pipeline: an item per bottleneck, and as long as all its segments take together
     4 + 3       two pipelines, to which items are dealt as fast as each takes them
 
+Where TPUs are of several kinds, there are so many of each, and a pipeline takes those it was cut
+for.
+
 TPUs help in proportion until the CPU of the host is busy.  All of them share it, and operators that
 do not map run there: with ``C`` nanoseconds of CPU time for an item, no plan gives more than
 ``cores / C``, however many TPUs it has.
@@ -14,14 +17,19 @@ do not map run there: with ``C`` nanoseconds of CPU time for an item, no plan gi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+
+ALIKE = ""
+"""The kind of devices that are all alike."""
 
 
 @dataclass(frozen=True)
 class PipelineCost:
     """The best cut into one number of segments: its operators' ends and its segments' times.
 
+    ``kinds``: the kind of TPU that each segment is for, by name; empty where all are alike.
     ``segments_in_file``: their operators as runs in the file, where cut in another order.
     ``cpu_ns``: how much of each segment's time is the host's CPU's (``None``: not known; empty:
     nothing), for ``cpu_operators`` operators.
@@ -34,6 +42,12 @@ class PipelineCost:
     segments_in_file: tuple[tuple[int, ...], ...] = ()
     cpu_ns: tuple[int | None, ...] = ()
     cpu_operators: tuple[int, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def devices(self) -> Mapping[str, int]:
+        """How many TPUs of each kind it takes."""
+        return Counter(self.kinds or (ALIKE,) * self.segments)
 
     @property
     def segments(self) -> int:
@@ -74,9 +88,14 @@ class Plan:
         return self.pipelines[0]
 
     @property
-    def copies_by_segments(self) -> tuple[tuple[int, int], ...]:
-        """Numbers of segments, and how many pipelines have so many."""
-        return tuple(Counter(one.segments for one in self.pipelines).items())
+    def copies_of_each(self) -> tuple[tuple[PipelineCost, int], ...]:
+        """The pipelines that differ, and how many there are of each."""
+        return tuple(Counter(self.pipelines).items())
+
+    @property
+    def devices(self) -> Mapping[str, int]:
+        """How many TPUs of each kind are in use."""
+        return sum((Counter(one.devices) for one in self.pipelines), Counter())
 
     @property
     def num_devices(self) -> int:
@@ -118,38 +137,67 @@ def copies(pipeline: PipelineCost, number: int, host_cores: int | None = None) -
     return Plan((pipeline,) * number, host_cores)
 
 
-def plans(
-    pipelines: Mapping[int, PipelineCost], num_devices: int, host_cores: int | None = None
-) -> tuple[Plan, ...]:
-    """Plans for up to ``num_devices`` TPUs: all of equal pipelines, and of unequal ones the fastest
-    for every number of TPUs and every latency that may not be exceeded."""
-    alike = [
-        copies(pipeline, number, host_cores)
-        for _, pipeline in sorted(pipelines.items())
-        for number in range(1, num_devices // pipeline.segments + 1)
+def copies_of_whole(
+    pipelines: Sequence[PipelineCost],
+    available: Mapping[str, int],
+    number: int,
+    host_cores: int | None = None,
+) -> Plan | None:
+    """The whole model on each of ``number`` TPUs, of the kinds it runs on fastest; ``None`` where
+    it does not compile for so many of those ``available``."""
+    whole = sorted(
+        (one for one in pipelines if one.segments == 1), key=lambda one: one.bottleneck_ns
+    )
+    every = [
+        one for one in whole for (kind,) in (one.devices,) for _ in range(available.get(kind, 0))
     ]
+    return None if len(every) < number else Plan(tuple(every[:number]), host_cores)
+
+
+def plans(
+    pipelines: Sequence[PipelineCost],
+    available: Mapping[str, int],
+    num_devices: int,
+    host_cores: int | None = None,
+) -> tuple[Plan, ...]:
+    """Plans for up to ``num_devices`` TPUs of those ``available`` (by kind): all of equal
+    pipelines, and of unequal ones the fastest for every choice of TPUs and every latency that may
+    not be exceeded."""
+    ordered = sorted(pipelines, key=lambda one: one.segments)
+    alike = []
+    for pipeline in ordered:
+        most = min(available[kind] // count for kind, count in pipeline.devices.items())
+        most = min(most, num_devices // pipeline.segments)
+        alike += [copies(pipeline, number, host_cores) for number in range(1, most + 1)]
     unequal: dict[tuple[int, ...], Plan] = {}
-    for limit in {pipeline.latency_ns for pipeline in pipelines.values()}:
-        usable = {k: p for k, p in pipelines.items() if p.latency_ns <= limit}
-        for chosen in _fastest_sums(usable, num_devices):
+    for limit in {pipeline.latency_ns for pipeline in ordered}:
+        usable = {i: p for i, p in enumerate(ordered) if p.latency_ns <= limit}
+        for chosen in _fastest_sums(usable, available, num_devices):
             if len(set(chosen)) > 1:
-                members = tuple(pipelines[k] for k in chosen)
+                members = tuple(ordered[i] for i in chosen)
                 unequal.setdefault(chosen, Plan(members, host_cores))
     return (*alike, *(plan for _, plan in sorted(unequal.items())))
 
 
-def _fastest_sums(pipelines: Mapping[int, PipelineCost], num_devices: int) -> list[tuple[int, ...]]:
-    """Numbers of segments, descending, that add up to 1, 2, ... devices and give most together."""
-    best: list[tuple[float, tuple[int, ...]] | None] = [(0.0, ())]
-    for total in range(1, num_devices + 1):
+def _fastest_sums(
+    pipelines: Mapping[int, PipelineCost], available: Mapping[str, int], num_devices: int
+) -> list[tuple[int, ...]]:
+    """For every choice of TPUs (so many of each kind) the pipelines, by number, descending, that
+    take all of them and give most together."""
+    kinds = list(available)
+    taken = {i: [one.devices.get(kind, 0) for kind in kinds] for i, one in pipelines.items()}
+    best: dict[tuple[int, ...], tuple[float, tuple[int, ...]]] = {(0,) * len(kinds): (0.0, ())}
+    for devices in product(*(range(available[kind] + 1) for kind in kinds)):
         choices = []
-        for segments, pipeline in pipelines.items():
-            before = best[total - segments] if segments <= total else None
-            if before is not None:
-                chosen = tuple(sorted((*before[1], segments), reverse=True))
-                choices.append((before[0] + pipeline.throughput, chosen))
-        best.append(max(choices, default=None))
-    return [entry[1] for entry in best[1:] if entry is not None]
+        for i, pipeline in pipelines.items():
+            rest = tuple(have - takes for have, takes in zip(devices, taken[i], strict=True))
+            if rest in best and sum(devices) <= num_devices:
+                rate, others = best[rest]
+                chosen = tuple(sorted((*others, i), reverse=True))
+                choices.append((rate + pipeline.throughput, chosen))
+        if choices:
+            best[devices] = max(choices)
+    return [chosen for _, chosen in best.values() if chosen]
 
 
 def fastest(plan: Plan) -> tuple[float, int, int, int]:
@@ -158,29 +206,39 @@ def fastest(plan: Plan) -> tuple[float, int, int, int]:
         round(plan.throughput, 6),  # sums of equal rates differ in the last bits
         -plan.latency_ns,
         -plan.num_devices,
-        -len(plan.copies_by_segments),
+        -len(plan.copies_of_each),
     )
 
 
 def describe(plan: Plan) -> str:
     """``3 copies of the whole model``, ``a pipeline of 4 segments beside one of 3``, ..."""
     return " beside ".join(
-        _pipelines(segments, number, brief=place > 0)
-        for place, (segments, number) in enumerate(plan.copies_by_segments)
+        _pipelines(pipeline, number, brief=place > 0)
+        for place, (pipeline, number) in enumerate(plan.copies_of_each)
     )
 
 
 def shorthand(plan: Plan) -> str:
     """The same in few letters: ``4+3``, ``2x3``, ``2x3+1``: TPUs of each pipeline."""
     return "+".join(
-        str(segments) if number == 1 else f"{number}x{segments}"
-        for segments, number in plan.copies_by_segments
+        str(one.segments) if number == 1 else f"{number}x{one.segments}"
+        for one, number in plan.copies_of_each
     )
 
 
-def _pipelines(segments: int, number: int, *, brief: bool) -> str:
+def kinds_in_words(devices: Mapping[str, int], joint: str = " and ") -> str:
+    """``2 pcie and 1 usb``; nothing where all devices are alike."""
+    return joint.join(f"{count} {kind}" for kind, count in devices.items() if kind != ALIKE)
+
+
+def _pipelines(pipeline: PipelineCost, number: int, *, brief: bool) -> str:
+    segments, on = pipeline.segments, kinds_in_words(pipeline.devices)
+    where = f" on {on}" if on else ""
     if segments == 1:
-        return "the whole model" if number == 1 else f"{number} copies of the whole model"
+        if on:
+            where = f" on {kinds_in_words({pipeline.kinds[0]: number})}"
+        return ("the whole model" if number == 1 else f"{number} copies of the whole model") + where
     if number == 1:
-        return f"one of {segments}" if brief else f"a pipeline of {segments} segments"
-    return f"{number} {'of' if brief else 'copies of a pipeline of'} {segments} segments"
+        return (f"one of {segments}" if brief else f"a pipeline of {segments} segments") + where
+    what = "of" if brief else "copies of a pipeline of"
+    return f"{number} {what} {segments} segments" + (f", each{where}" if on else "")

@@ -2,31 +2,61 @@
 
 A *place* is where a cut may be (a position between operators), numbered so that every segment
 leads from a lower place to a higher one; place 0 is the model's beginning, the last place its
-end.  A cut into ``k`` segments is a path of ``k`` segments from the first place to the last::
+end.  A cut into ``k`` segments is a path of ``k`` segments from the first place to the last.
+Devices may be of several kinds, on which segments take different times (:class:`Offer`); then
+each segment of a path goes to a device of one of them::
 
-    rest[i] = the best way from place i to the end in so many segments
-            = best over segments (i, j) of  worse of cost(i, j) and rest'[j]
+    rest[u][i] = the best way from place i to the end on u[q] devices of each kind q
+               = best over kinds q and segments (i, j) of
+                 worse of cost[q](i, j) and rest[u without one of q][j]
 
-taken ``k - 1`` times, O(k x segments).  Segments are flat arrays, not tables over all pairs of
-places: of thousands of operators, few segments can be part of a good cut.
+taken ``k`` times.  Of one kind, ``u`` only counts the segments, and that costs O(k x segments); of
+4 + 4 devices of two kinds it costs five times as much.  Costs may be anything (not additive, not
+monotone): the recurrence is that of chains-on-chains partitioning (Pinar and Aykanat, 2004) without
+their additivity.  Segments are flat arrays, not tables over all pairs of places: of thousands of
+operators, few segments can be part of a good cut.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from partitioner.problem import Array, Index, Mask, Segments
 
+_Usage = tuple[int, ...]
+"""Devices used, by kind."""
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """What devices of one kind can do: run ``segments`` at ``costs`` (ns), ``count`` at a time.
+
+    Kinds need not offer the same segments, but these lie between the same places.
+    """
+
+    segments: Segments
+    costs: Array
+    count: int
+
+    def where(self, mask: Mask) -> Offer:
+        """The same of the segments for which ``mask`` is true."""
+        return Offer(self.segments.where(mask), self.costs[mask], self.count)
+
 
 @dataclass(frozen=True)
 class Solution:
-    """Cuts (places, both ends left out) and their value."""
+    """Cuts (places, both ends left out) and their value.
+
+    ``kinds``: of the device for each segment, by number; empty where there is nothing to choose.
+    """
 
     cuts: tuple[int, ...]
     bottleneck: float
     fastest: float
+    kinds: tuple[int, ...] = ()
 
     @property
     def gap(self) -> float:
@@ -34,63 +64,88 @@ class Solution:
 
 
 def least_bottleneck(
-    segments: Segments, costs: Array, num_segments: int, allowed: Mask | None = None
+    offers: Sequence[Offer], num_segments: int, allowed: Mask | None = None
 ) -> float:
-    """The smallest maximum over all cuts; ``inf`` if there is none."""
-    rest = segments.least(np.where(segments.end == segments.num_places - 1, costs, np.inf))
-    for cut in range(num_segments - 2, -1, -1):
-        onward = _restrict(rest, allowed, cut)
-        rest = segments.least(np.maximum(costs, onward[segments.end]))
-    return float(rest[0])
+    """The smallest maximum over all cuts; ``inf`` if there is none.
+
+    ``allowed`` (``num_segments - 1 x places``) says where each cut may be.
+    """
+    layer = _end(offers, -np.inf)
+    for segment in reversed(range(num_segments)):
+        longer: dict[_Usage, Array] = {}
+        for rest, kind, used in _onward(layer, offers):
+            segments, costs = offers[kind].segments, offers[kind].costs
+            values = segments.least(np.maximum(costs, rest[segments.end]))
+            old = longer.get(used)
+            longer[used] = values if old is None else np.minimum(old, values)
+        layer = _restricted(longer, allowed, segment)
+    return min((float(rest[0]) for rest in layer.values()), default=np.inf)
 
 
 def greatest_fastest(
-    segments: Segments,
-    costs: Array,
-    num_segments: int,
-    ceiling: float,
-    allowed: Mask | None = None,
+    offers: Sequence[Offer], num_segments: int, ceiling: float, allowed: Mask | None = None
 ) -> float:
     """The largest minimum over the cuts whose maximum is at most ``ceiling``; ``-inf`` if none.
 
     The same with the order turned round.
     """
-    usable = costs <= ceiling
-    return -least_bottleneck(segments.where(usable), -costs[usable], num_segments, allowed)
+    usable = [offer.where(offer.costs <= ceiling) for offer in offers]
+    turned = [Offer(offer.segments, -offer.costs, offer.count) for offer in usable]
+    return -least_bottleneck(turned, num_segments, allowed)
 
 
 def cheapest_cuts(
-    segments: Segments,
+    offers: Sequence[Offer],
     num_segments: int,
     *,
     allowed: Mask | None = None,
     tolls: Array | None = None,
-) -> tuple[int, ...] | None:
-    """Cuts between the segments given with the least sum of ``tolls``, leftmost among equals."""
-    if len(segments) == 0:
-        return None
-    toll = np.zeros(segments.num_places) if tolls is None else tolls
-    last = segments.num_places - 1
-    rest = np.full(segments.num_places, np.inf)
-    rest[segments.first[segments.end == last]] = 0.0
-    choices: list[Index] = []
-    for cut in range(num_segments - 2, -1, -1):
-        onward = _restrict(rest + toll, allowed, cut)[segments.end]
-        rest = segments.least(onward)
-        choices.append(segments.end[segments.least_at(onward, rest)])
-    if not np.isfinite(rest[0]):
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Cuts and kinds, of any segments offered, with the least sum of ``tolls`` (of each place).
+
+    Leftmost among equals on each kind.
+    """
+    layer = _end(offers, 0.0)
+    choices: list[dict[_Usage, tuple[Index, Index]]] = []
+    for segment in reversed(range(num_segments)):
+        longer: dict[_Usage, Array] = {}
+        chosen: dict[_Usage, tuple[Index, Index]] = {}
+        for rest, kind, used in _onward(layer, offers):
+            segments = offers[kind].segments
+            onward = rest[segments.end]
+            values = segments.least(onward)
+            ends = segments.ends_of(onward, values)
+            kinds = np.full(len(ends), kind, dtype=np.intp)
+            if used in longer:
+                old, (old_ends, old_kinds) = longer[used], chosen[used]
+                better = values < old
+                values = np.where(better, values, old)
+                ends, kinds = (
+                    np.where(better, ends, old_ends),
+                    np.where(better, kinds, old_kinds),
+                )
+            longer[used], chosen[used] = values, (ends, kinds)
+        if tolls is not None and segment:
+            longer = {used: values + tolls for used, values in longer.items()}
+        layer = _restricted(longer, allowed, segment)
+        choices.append(chosen)
+    used = min(layer, key=lambda u: layer[u][0], default=())
+    if not used or not np.isfinite(layer[used][0]):
         return None
     place = 0
     cuts: list[int] = []
-    for choice in reversed(choices):
-        place = int(choice[place])
+    kinds_taken: list[int] = []
+    for chosen in reversed(choices):
+        ends, kinds = chosen[used]
+        kind, place = int(kinds[place]), int(ends[place])
+        kinds_taken.append(kind)
         cuts.append(place)
-    return tuple(cuts)
+        used = tuple(count - (q == kind) for q, count in enumerate(used))
+    return tuple(cuts[:-1]), tuple(kinds_taken)
 
 
 def best_cuts(
-    segments: Segments,
-    costs: Array,
+    offers: Sequence[Offer],
     num_segments: int,
     *,
     allowed: Mask | None = None,
@@ -101,34 +156,65 @@ def best_cuts(
     No cut has a maximum below the bottleneck B, so each one kept has its maximum at exactly B, and
     the largest minimum M makes the smallest gap.  ``None`` if no cut has finite costs only.
     """
-    bottleneck = least_bottleneck(segments, costs, num_segments, allowed)
+    bottleneck = least_bottleneck(offers, num_segments, allowed)
     if not np.isfinite(bottleneck):
         return None
-    fastest = greatest_fastest(segments, costs, num_segments, bottleneck, allowed)
-    usable = (costs <= bottleneck) & (costs >= fastest)
-    cuts = cheapest_cuts(segments.where(usable), num_segments, allowed=allowed, tolls=tolls)
-    assert cuts is not None, "both values were found on a path"
-    return Solution(cuts, bottleneck, fastest)
+    fastest = greatest_fastest(offers, num_segments, bottleneck, allowed)
+    usable = [o.where((o.costs <= bottleneck) & (o.costs >= fastest)) for o in offers]
+    found = cheapest_cuts(usable, num_segments, allowed=allowed, tolls=tolls)
+    assert found is not None, "both values were found on a path"
+    cuts, kinds = found
+    return Solution(cuts, bottleneck, fastest, kinds)
 
 
-def on_some_path(segments: Segments, num_segments: int, allowed: Mask | None = None) -> Mask:
-    """Which of the segments are part of any cut made of them alone."""
-    places = segments.num_places
+def on_some_path(
+    kinds: Sequence[Segments], num_segments: int, allowed: Mask | None = None
+) -> list[Mask]:
+    """Which segments, for each kind those offered, are part of any cut made of them alone.
+
+    As if there were enough devices of each kind: of several kinds some too many are kept.
+    """
+    places = kinds[0].num_places
     reached = np.zeros((num_segments + 1, places), dtype=np.bool_)
     leads = np.zeros((num_segments + 1, places), dtype=np.bool_)
     reached[0, 0] = leads[num_segments, places - 1] = True
     for cut in range(1, num_segments):
-        reached[cut, segments.end[reached[cut - 1][segments.first]]] = True
+        for segments in kinds:
+            reached[cut, segments.end[reached[cut - 1][segments.first]]] = True
         if allowed is not None:
             reached[cut] &= allowed[cut - 1]
     for cut in range(num_segments - 1, 0, -1):
-        leads[cut, segments.first[leads[cut + 1][segments.end]]] = True
+        for segments in kinds:
+            leads[cut, segments.first[leads[cut + 1][segments.end]]] = True
         leads[cut] &= reached[cut]
-    result = np.zeros(len(segments), dtype=np.bool_)
-    for segment in range(num_segments):
-        result |= reached[segment][segments.first] & leads[segment + 1][segments.end]
-    return result
+    results = [np.zeros(len(segments), dtype=np.bool_) for segments in kinds]
+    for result, segments in zip(results, kinds, strict=True):
+        for segment in range(num_segments):
+            result |= reached[segment][segments.first] & leads[segment + 1][segments.end]
+    return results
 
 
-def _restrict(values: Array, allowed: Mask | None, cut: int) -> Array:
-    return values if allowed is None else np.where(allowed[cut], values, np.inf)
+def _end(offers: Sequence[Offer], value: float) -> dict[_Usage, Array]:
+    """Nothing left to run, which is so at the last place only."""
+    rest = np.full(offers[0].segments.num_places, np.inf)
+    rest[-1] = value
+    return {(0,) * len(offers): rest}
+
+
+def _onward(
+    layer: Mapping[_Usage, Array], offers: Sequence[Offer]
+) -> Iterator[tuple[Array, int, _Usage]]:
+    """What each kind with a device left could be put before, and the devices used then."""
+    for used, rest in layer.items():
+        for kind, offer in enumerate(offers):
+            if used[kind] < offer.count and len(offer.segments):
+                yield rest, kind, (*used[:kind], used[kind] + 1, *used[kind + 1 :])
+
+
+def _restricted(
+    layer: dict[_Usage, Array], allowed: Mask | None, segment: int
+) -> dict[_Usage, Array]:
+    """Only places where the cut before ``segment`` may be."""
+    if allowed is None or segment == 0:
+        return layer
+    return {used: np.where(allowed[segment - 1], rest, np.inf) for used, rest in layer.items()}

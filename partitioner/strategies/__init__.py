@@ -5,14 +5,19 @@ A new strategy is a module here and a line in ``named``.
 
 from __future__ import annotations
 
-from partitioner.strategies.assignment_search import Kind, search_assigned
 from partitioner.strategies.bisection import bisect
 from partitioner.strategies.exhaustive import try_everything
 from partitioner.strategies.named import STRATEGIES
 from partitioner.strategies.oracle import CostTable, LatencyOracle, Recorder
 from partitioner.strategies.parameter_count import keep_given, keep_start
-from partitioner.strategies.search import search_optimal
-from partitioner.strategies.strategy import OnRound, SearchOptions, Strategy, ignore_round
+from partitioner.strategies.search import search_assigned, search_optimal
+from partitioner.strategies.strategy import (
+    Kind,
+    OnRound,
+    SearchOptions,
+    Strategy,
+    ignore_round,
+)
 
 __all__ = [
     "STRATEGIES",

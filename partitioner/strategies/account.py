@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -21,18 +20,9 @@ from partitioner.problem import (
     in_file_order,
     placed,
 )
+from partitioner.solving import Solution
 from partitioner.strategies.oracle import LatencyOracle, Recorder
 from partitioner.strategies.strategy import OnRound
-
-
-class Valued(Protocol):
-    """A cut and what it is worth, in nanoseconds."""
-
-    @property
-    def bottleneck(self) -> float: ...
-
-    @property
-    def gap(self) -> float: ...
 
 
 class Account:
@@ -62,7 +52,7 @@ class Account:
         self,
         tried: Sequence[Range],
         latencies_ns: Sequence[int | None],
-        best: Valued | None,
+        best: Solution | None,
         bound: float = 0.0,
     ) -> None:
         """Record a round and tell it: the segments tried, the best cut so far, what none is below.

@@ -4,40 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 
 from partitioner.problem import Array, Limit, Mask, NoFeasiblePartition, Outcome, Problem
-from partitioner.strategies.account import Valued
+from partitioner.solving import Solution
 from partitioner.strategies.even_cut import EvenCut
+from partitioner.strategies.prospects import Prospect
 from partitioner.strategies.strategy import Budget, SearchOptions
-
-S = TypeVar("S", bound=Valued)
-C = TypeVar("C")
 
 
 @dataclass(frozen=True)
-class Step(Generic[C]):
+class Step:
     """A cut to measure, which latencies of its segments rule it out, and where to begin."""
 
-    cut: C
+    cut: Prospect
     ruled_out: Callable[[float], bool]
     slowest_first: bool
 
 
-class Aims(Generic[S]):
+class Aims:
     """The options of a search at work.
 
     ``given`` is how many segments were known before it began, which its budget does not count.
     """
 
-    def __init__(self, problem: Problem, options: SearchOptions, given: int = 0) -> None:
+    def __init__(self, problem: Problem, options: SearchOptions, given: int) -> None:
         self._problem = problem
         self._target_ns = options.target_ns
         self._budget = Budget(options)
         self._given = given
-        self._even = EvenCut[S](options.diff_threshold_ns, problem.num_segments)
+        self._even = EvenCut(options.diff_threshold_ns, problem.num_segments)
         self.ceiling_ns = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
         """Cuts above are not tried; ``inf`` from when nothing is found to be under it."""
         self.limit: Limit = ""
@@ -47,7 +44,7 @@ class Aims(Generic[S]):
         """Why to end for what it took so far, if that is a reason."""
         return self._budget.spent(measured - self._given)
 
-    def reached(self, best: S | None, bound: float, measured: int) -> Outcome | None:
+    def reached(self, best: Solution | None, bound: float, measured: int) -> Outcome | None:
         """Why to end with the best cut so far, if there is a reason."""
         if best is not None and best.bottleneck <= self.ceiling_ns:
             if self._target_ns is not None and best.bottleneck <= self._target_ns:
@@ -62,7 +59,9 @@ class Aims(Generic[S]):
             self.limit = spent
         return "balanced" if spent and self._even.found is not None else spent
 
-    def choice(self, best: S | None, outcome: Outcome, num_rounds: int) -> tuple[S, Outcome]:
+    def choice(
+        self, best: Solution | None, outcome: Outcome, num_rounds: int
+    ) -> tuple[Solution, Outcome]:
         """The cut to answer with: the even one, where one was found, else the best.
 
         Raises :class:`NoFeasiblePartition` when none of ``num_rounds`` cuts compiles.
@@ -77,8 +76,10 @@ class Aims(Generic[S]):
         return best, outcome
 
     def faster(
-        self, best: S | None, find: Callable[[Callable[[Array], Mask]], C | None]
-    ) -> Step[C] | None:
+        self,
+        best: Solution | None,
+        find: Callable[[Callable[[Array], Mask]], Prospect | None],
+    ) -> Step | None:
         """A cut to measure that may be faster than the best, under the ceiling while one may exist.
 
         ``find`` looks among the segments whose lower bounds its argument holds for hopeful.

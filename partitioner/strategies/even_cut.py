@@ -7,9 +7,7 @@ that is even enough, too, takes its place.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-
-from partitioner.strategies.account import Valued
+from partitioner.solving import Solution
 
 _CLOSE = 0.01
 """A cut that is even enough and proven to be within this of the optimum ends the search."""
@@ -19,19 +17,16 @@ _MOST_FOR_PROOF = 12
 for: as many are measured at the same time on that many devices."""
 
 
-S = TypeVar("S", bound=Valued)
-
-
-class EvenCut(Generic[S]):
+class EvenCut:
     """The fastest one found so far, as ``found``."""
 
     def __init__(self, threshold_ns: int, num_segments: int) -> None:
-        self.found: S | None = None
+        self.found: Solution | None = None
         self._threshold_ns = threshold_ns
         self._most = _MOST_FOR_PROOF * num_segments
         self._since = 0
 
-    def note(self, best: S, measured: int) -> None:
+    def note(self, best: Solution, measured: int) -> None:
         """Keep the best cut so far if it is even enough; so much was measured by now."""
         if best.gap < self._threshold_ns:
             if self.found is None:

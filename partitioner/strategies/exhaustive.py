@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from partitioner.problem import NoFeasiblePartition, Outcome, Partition, Problem, Range
-from partitioner.solving import Solution, best_cuts, least_bottleneck, on_some_path
+from partitioner.solving import Offer, Solution, best_cuts, least_bottleneck, on_some_path
 from partitioner.strategies.account import Account
 from partitioner.strategies.oracle import LatencyOracle
 from partitioner.strategies.strategy import (
@@ -42,7 +42,7 @@ def try_everything(
     places, k = problem.places, problem.num_segments
     allowed, toll = problem.allowed_cuts(), problem.tolls()
     segments = places.segments()
-    possible = on_some_path(segments, k)
+    (possible,) = on_some_path([segments], k)
     costs = np.zeros(len(segments))  # what was not measured could cost nothing
     known = np.full(len(segments), np.inf)
     best: Solution | None = None
@@ -54,13 +54,15 @@ def try_everything(
                 at, here = segments.find(*places.wherever(*np.array([pair]).T)[:2])
                 costs[at[here]] = known[at[here]] = np.inf if latency is None else float(latency)
 
+    def bound() -> float:
+        return least_bottleneck([Offer(segments, costs, k)], k, allowed)
+
     def record(tried: Sequence[Range]) -> None:
-        bound = least_bottleneck(segments, costs, k, allowed)
-        account.add_round(tried, [seen.answers[segment] for segment in tried], best, bound)
+        account.add_round(tried, [seen.answers[segment] for segment in tried], best, bound())
 
     def solve() -> Solution | None:
-        finite = np.isfinite(known)
-        return best_cuts(segments.where(finite), known[finite], k, allowed=allowed, tolls=toll)
+        measured = Offer(segments, known, k).where(np.isfinite(known))
+        return best_cuts([measured], k, allowed=allowed, tolls=toll)
 
     measure(problem.start)
     if options.baseline:
@@ -93,7 +95,7 @@ def try_everything(
     return account.partition(
         problem.segments_between(best.cuts),
         strategy="exhaustive",
-        lower_bound_ns=int(min(best.bottleneck, least_bottleneck(segments, costs, k, allowed))),
+        lower_bound_ns=int(min(best.bottleneck, bound())),
         least_gap_ns=int(best.gap) if outcome == "optimal" else 0,
         outcome=outcome,
     )

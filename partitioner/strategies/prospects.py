@@ -1,106 +1,113 @@
-"""Which cuts are worth measuring, by what is believed of their segments."""
+"""Which cuts are worth measuring, by what is believed of their segments on each kind of device."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from partitioner.beliefs import Beliefs
+from partitioner.beliefs import Beliefs, Knowledge
 from partitioner.problem import Array, Mask, Problem
-from partitioner.solving import Solution, cheapest_cuts, greatest_fastest, least_bottleneck
+from partitioner.solving import (
+    Offer,
+    Solution,
+    best_cuts,
+    cheapest_cuts,
+    greatest_fastest,
+    least_bottleneck,
+)
 
-
-class Bounds(Protocol):
-    """Lower and upper bounds on segments, in whatever shape."""
-
-    @property
-    def lower(self) -> Array: ...
-
-    @property
-    def upper(self) -> Array: ...
-
-
-class Worth(Protocol):
-    """Slowest and fastest segment of a cut."""
-
-    @property
-    def bottleneck(self) -> float: ...
-
-    @property
-    def fastest(self) -> float: ...
-
-
-def could_be_more_even(bounds: Bounds, best: Worth) -> Mask:
-    """Segments that a cut as fast as ``best``, with a smaller gap, can be made of."""
-    return (bounds.lower <= best.bottleneck) & (bounds.upper > best.fastest)
+Prospect = tuple[tuple[int, ...], tuple[int, ...]]
+"""Cuts, as numbers of places, and the kind of device for each segment between them."""
 
 
 class Prospects:
-    """The cuts of a problem between its places, as paths of the segments believed in."""
+    """The cuts of a problem between its places, as paths of the segments believed in.
 
-    def __init__(self, problem: Problem) -> None:
+    ``counts`` says how many devices there are of each kind; beliefs are given for each kind.
+    """
+
+    def __init__(self, problem: Problem, counts: Sequence[int]) -> None:
         self._ideals = problem.ideals
+        self._counts = counts
         self._k = problem.num_segments
         self._allowed = problem.allowed_cuts()
         self._tolls = problem.tolls()
 
-    def least_bottleneck(self, beliefs: Beliefs) -> float:
-        """A latency that no cut's bottleneck is below; ``inf`` if there is no cut."""
-        return least_bottleneck(beliefs.segments, beliefs.lower, self._k, self._allowed)
+    def best(self, known: Sequence[Knowledge]) -> Solution | None:
+        """The best cut made of measured segments alone."""
+        pairs = zip(known, self._counts, strict=True)
+        offers = [Offer(*each.measured(), count) for each, count in pairs]
+        return best_cuts(offers, self._k, allowed=self._allowed, tolls=self._tolls)
 
-    def fastest(self, beliefs: Beliefs, hopeful: Mask) -> tuple[int, ...] | None:
-        """The cut expected to have the lowest bottleneck among those of hopeful segments."""
-        segments, expected = beliefs.segments.where(hopeful), beliefs.expected[hopeful]
-        bottleneck = least_bottleneck(segments, expected, self._k, self._allowed)
+    def least_bottleneck(self, beliefs: Sequence[Beliefs]) -> float:
+        """A latency that no cut's bottleneck is below; ``inf`` if there is no cut."""
+        return least_bottleneck(self._offers(beliefs, lambda b: b.lower), self._k, self._allowed)
+
+    def fastest(
+        self, beliefs: Sequence[Beliefs], hopeful: Callable[[Array], Mask]
+    ) -> Prospect | None:
+        """The cut expected to have the lowest bottleneck among those of segments whose lower
+        bounds are ``hopeful``."""
+        some = [belief.where(hopeful(belief.lower)) for belief in beliefs]
+        offers = self._offers(some, lambda b: b.expected)
+        bottleneck = least_bottleneck(offers, self._k, self._allowed)
         if not np.isfinite(bottleneck):
             return None
-        usable = expected <= bottleneck
-        return cheapest_cuts(
-            segments.where(usable), self._k, allowed=self._allowed, tolls=self._tolls
-        )
+        return self._cheapest([offer.where(offer.costs <= bottleneck) for offer in offers])
 
-    def most_even(self, beliefs: Beliefs, best: Solution) -> tuple[int, ...] | None:
+    def most_even(self, beliefs: Sequence[Beliefs], best: Solution) -> Prospect | None:
         """The cut expected to have the smallest gap among those that could beat ``best``'s."""
-        hopeful = could_be_more_even(beliefs, best)
-        segments = beliefs.segments.where(hopeful)
-        expected = np.minimum(beliefs.expected[hopeful], best.bottleneck)
-        fastest = greatest_fastest(segments, expected, self._k, best.bottleneck, self._allowed)
+        offers = self._among_more_even(beliefs, best, lambda b: b.expected)
+        fastest = greatest_fastest(offers, self._k, best.bottleneck, self._allowed)
         if not np.isfinite(fastest):
             return None
-        return cheapest_cuts(
-            segments.where(expected >= fastest), self._k, allowed=self._allowed, tolls=self._tolls
-        )
+        return self._cheapest([offer.where(offer.costs >= fastest) for offer in offers])
 
-    def fewest_bytes(self, beliefs: Beliefs, best: Solution) -> tuple[int, ...] | None:
+    def fewest_bytes(self, beliefs: Sequence[Beliefs], best: Solution) -> Prospect | None:
         """The cut with the fewest bytes across that could be as fast and as even as ``best``."""
         if self._tolls is None:
             return None
-        hopeful = (beliefs.lower <= best.bottleneck) & (beliefs.upper >= best.fastest)
-        cuts = cheapest_cuts(
-            beliefs.segments.where(hopeful), self._k, allowed=self._allowed, tolls=self._tolls
-        )
-        if cuts is None or self._tolls[list(cuts)].sum() >= self._tolls[list(best.cuts)].sum():
+        some = [
+            belief.where((belief.lower <= best.bottleneck) & (belief.upper >= best.fastest))
+            for belief in beliefs
+        ]
+        found = self._cheapest(self._offers(some, lambda b: b.expected))
+        if found is None or self._bytes(found[0]) >= self._bytes(best.cuts):
             return None
-        return cuts
+        return found
 
-    def least_gap(self, beliefs: Beliefs, best: Solution, bound: float) -> int:
+    def least_gap(self, beliefs: Sequence[Beliefs], best: Solution, bound: float) -> int:
         """A gap that no cut with the best bottleneck is below; 0 unless that one is proven."""
         if bound < best.bottleneck:
             return 0
-        hopeful = could_be_more_even(beliefs, best)
-        most = np.minimum(beliefs.upper[hopeful], best.bottleneck)
-        segments = beliefs.segments.where(hopeful)
-        fastest = greatest_fastest(segments, most, self._k, best.bottleneck, self._allowed)
+        offers = self._among_more_even(beliefs, best, lambda b: b.upper)
+        fastest = greatest_fastest(offers, self._k, best.bottleneck, self._allowed)
         return int(best.bottleneck - max(fastest, best.fastest))
 
-    def in_file_order(self, beliefs: Beliefs) -> Beliefs:
+    def in_file_order(self, beliefs: Sequence[Beliefs]) -> Sequence[Beliefs]:
         """The beliefs on what lies in the order of the file, which is little; else nothing."""
-        segments = beliefs.segments
         if self._ideals is None:
-            here = np.zeros(len(segments), dtype=np.bool_)
-        else:
-            here = self._ideals.in_file_order(segments)
-        return Beliefs(
-            segments.where(here), beliefs.lower[here], beliefs.expected[here], beliefs.upper[here]
-        )
+            return [belief.where(np.zeros(len(belief.segments), np.bool_)) for belief in beliefs]
+        return [belief.where(self._ideals.in_file_order(belief.segments)) for belief in beliefs]
+
+    def _among_more_even(
+        self, beliefs: Sequence[Beliefs], best: Solution, costs: Callable[[Beliefs], Array]
+    ) -> list[Offer]:
+        """What a cut as fast as ``best``, with a smaller gap, can be made of."""
+        some = [
+            belief.where((belief.lower <= best.bottleneck) & (belief.upper > best.fastest))
+            for belief in beliefs
+        ]
+        return self._offers(some, lambda b: np.minimum(costs(b), best.bottleneck))
+
+    def _offers(self, beliefs: Sequence[Beliefs], costs: Callable[[Beliefs], Array]) -> list[Offer]:
+        pairs = zip(beliefs, self._counts, strict=True)
+        return [Offer(belief.segments, costs(belief), count) for belief, count in pairs]
+
+    def _cheapest(self, offers: Sequence[Offer]) -> Prospect | None:
+        return cheapest_cuts(offers, self._k, allowed=self._allowed, tolls=self._tolls)
+
+    def _bytes(self, cuts: Sequence[int]) -> float:
+        assert self._tolls is not None, "bytes are compared where they are known"
+        return float(self._tolls[list(cuts)].sum())

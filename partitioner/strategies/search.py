@@ -17,6 +17,9 @@ a limit to what they may cost.  ``best`` is
 solved for over *all* measured segments: it can only improve, and may combine segments that were
 measured for different cuts.
 
+Devices may be of several kinds.  Then a cut says for each segment which kind of device it is for,
+and each kind has an oracle, beliefs and bounds of its own; where all are alike there is one.
+
 Of long models, not all segments are looked at in every round, but all before it ends
 (:mod:`partitioner.strategies.attention`): nothing is called proven that was not proven for all.
 """
@@ -24,19 +27,27 @@ Of long models, not all segments are looked at in every round, but all before it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
 from partitioner.beliefs import Beliefs, Knowledge
-from partitioner.problem import Outcome, Partition, Problem, Range
+from partitioner.problem import Guard, Outcome, Partition, Problem, Segments
 from partitioner.solving import Solution
 from partitioner.strategies.account import Account
 from partitioner.strategies.aims import Aims, Step
 from partitioner.strategies.attention import FEW_SEGMENTS, Attention
+from partitioner.strategies.next_segments import Task, next_segments, tasks_of
 from partitioner.strategies.oracle import LatencyOracle
 from partitioner.strategies.prospects import Prospects
-from partitioner.strategies.strategy import NO_LIMITS, OnRound, SearchOptions, ignore_round
+from partitioner.strategies.strategy import (
+    NO_LIMITS,
+    Kind,
+    OnRound,
+    SearchOptions,
+    ignore_round,
+)
 
 _MOST_FOR_EVENNESS = 120
 """Measurements spent on the gap and the bytes at least, once the bottleneck is proven; at most as
@@ -65,29 +76,60 @@ def search_optimal(
             "features are needed to bound what was not measured; or say boundaries_alike, if a "
             "request and its transfers cost every segment the same"
         )
-    return _Search(problem, oracle, options, on_round).run()
+    alike = Kind("", problem.num_segments, oracle, options.known)
+    return _Search(problem, [alike], options, on_round).run()
+
+
+def search_assigned(
+    problem: Problem,
+    kinds: Sequence[Kind],
+    options: SearchOptions = NO_LIMITS,
+    on_round: OnRound = ignore_round,
+) -> Partition:
+    """The same for unequal devices: where to cut, and which kind of device gets which segment.
+
+    No cut *and assignment* to the devices there are has a lower bottleneck.  The names of
+    ``kinds`` differ; the partition's ``kinds`` are these.  What is known is told with each kind,
+    not in ``options``.
+
+    The problem needs features: without, the least latency measured on a kind would be taken for
+    its fixed cost, which says nothing of shorter segments that this kind was not yet tried with.
+
+    Raises ``ValueError`` without features or with fewer devices than segments,
+    ``NoFeasiblePartition``, and what the oracles raise.
+    """
+    if problem.features is None and problem.num_segments > 1:
+        raise ValueError("features are needed to bound what unequal devices were not tried with")
+    if sum(kind.count for kind in kinds) < problem.num_segments:
+        raise ValueError("there are fewer devices than segments")
+    return _Search(problem, kinds, options, on_round).run()
 
 
 class _Search:
     """One search.  Cuts are numbers of places here, segments are operators at the edges."""
 
     def __init__(
-        self, problem: Problem, oracle: LatencyOracle, options: SearchOptions, on_round: OnRound
+        self,
+        problem: Problem,
+        kinds: Sequence[Kind],
+        options: SearchOptions,
+        on_round: OnRound,
     ) -> None:
         self._problem = problem
+        self._kinds = kinds
+        self._counts = [min(kind.count, problem.num_segments) for kind in kinds]
         self._baseline = options.baseline
-        self._account = Account(problem, [oracle], on_round)
-        (self._oracle,) = self._account.oracles
-        self._places = problem.places
-        self._allowed, self._tolls = problem.allowed_cuts(), problem.tolls()
-        self._known = Knowledge(self._places, problem.features)
-        for segment, latency in options.known.items():
-            if self._places.find(segment) is not None:
-                self._known.observe(segment, latency)
-                self._oracle.answers[segment] = latency
-        self._aims = Aims[Solution](problem, options, given=len(self._known))
+        self._account = Account(problem, [kind.oracle for kind in kinds], on_round)
+        self._oracles = self._account.oracles
+        self._known = [Knowledge(problem.places, problem.features) for _ in kinds]
+        for kind, known, oracle in zip(kinds, self._known, self._oracles, strict=True):
+            for segment, latency in kind.known.items():
+                if problem.places.find(segment) is not None:
+                    known.observe(segment, latency)
+                    oracle.answers[segment] = latency
+        self._aims = Aims(problem, options, given=self._measured)
         self._attention = Attention(problem, self._known)
-        self._prospects = Prospects(problem)
+        self._prospects = Prospects(problem, self._counts)
         self._most_for_evenness = (
             _MOST_FOR_EVENNESS if problem.ideals is None else _MOST_FOR_EVENNESS_IN_BRANCHES
         )
@@ -97,115 +139,130 @@ class _Search:
         self._spent = {False: 0, True: 0}
 
     def run(self) -> Partition:
-        attention = self._attention
-        tried: Sequence[Range] = self._problem.start
-        whole = [self._problem.whole] if self._baseline else []
-        self._measure([*tried, *whole], lambda _: False)
-        self._solve()
+        problem, attention = self._problem, self._attention
+        start = [*problem.start, *([problem.whole] if self._baseline else [])]
+        every = range(len(self._kinds))
+        self._measure([(segment, kind) for segment in start for kind in every], lambda _: False)
+        # The start, with its segments where they are in the best cut.
+        kinds = (0,) * problem.num_segments if self._best is None else self._best.kinds
+        tried: Sequence[Task] = list(zip(problem.start, kinds, strict=True))
         coarse = attention.sample(self._best)
         segments = attention.promising(self._best) if coarse is None else coarse
         while True:
-            beliefs = self._known.beliefs(segments)
+            beliefs = self._beliefs(segments)
             bound = self._bound(beliefs) if segments is not coarse else 0.0
             self._record(tried, bound)
             outcome, step = self._decide(beliefs, bound)
-            if step is None and segments is not attention.every:
+            if step is None and not attention.complete(beliefs):
                 # Nothing is left of what was looked at; what was left out may have come back.
                 segments = attention.promising(self._best)
-                beliefs = self._known.beliefs(segments)
+                beliefs = self._beliefs(segments)
                 bound = self._bound(beliefs)
                 outcome, step = self._decide(beliefs, bound)
             if step is None:
                 return self._finish(outcome, bound, beliefs)
-            tried = self._problem.segments_between(step.cut)
-            before = len(self._known)
-            self._measure(self._missing(step, beliefs), step.ruled_out)
-            self._spent[self._evening_out] += len(self._known) - before
-            self._solve()
+            tried = tasks_of(problem, step)
+            before = self._measured
+            self._measure(next_segments(problem, self._known, beliefs, step), step.ruled_out)
+            self._spent[self._evening_out] += self._measured - before
             if segments is coarse:
                 segments = attention.promising(self._best)
             else:
                 segments = attention.thinned(beliefs, self._best, evening_out=self._evening_out)
 
-    def _solve(self) -> None:
-        self._best = self._known.best(self._problem.num_segments, self._allowed, self._tolls)
+    @property
+    def _measured(self) -> int:
+        return sum(map(len, self._known))
 
-    def _bound(self, beliefs: Beliefs) -> float:
+    def _beliefs(self, segments: Sequence[Segments]) -> list[Beliefs]:
+        return [known.beliefs(some) for known, some in zip(self._known, segments, strict=True)]
+
+    def _bound(self, beliefs: Sequence[Beliefs]) -> float:
         """A latency that no bottleneck is below; segments left out are above the best one."""
         lowest = self._prospects.least_bottleneck(beliefs)
         return lowest if self._best is None else min(lowest, self._best.bottleneck)
 
-    def _decide(
-        self, beliefs: Beliefs, bound: float
-    ) -> tuple[Outcome, Step[tuple[int, ...]] | None]:
+    def _decide(self, beliefs: Sequence[Beliefs], bound: float) -> tuple[Outcome, Step | None]:
         """Why to end, or what to measure before."""
-        outcome = self._aims.reached(self._best, bound, len(self._known))
+        outcome = self._aims.reached(self._best, bound, self._measured)
         return outcome or "optimal", None if outcome is not None else self._next(beliefs)
 
-    def _next(self, beliefs: Beliefs) -> Step[tuple[int, ...]] | None:
+    def _next(self, beliefs: Sequence[Beliefs]) -> Step | None:
         """The cut to measure next; ``None`` when no cut can be better than the best one."""
         best, prospects = self._best, self._prospects
-        step = self._aims.faster(
-            best, lambda hopeful: prospects.fastest(beliefs, hopeful(beliefs.lower))
-        )
+        step = self._aims.faster(best, lambda hopeful: prospects.fastest(beliefs, hopeful))
         bar = np.inf if best is None else best.bottleneck
+        looked_at = sum(len(belief.segments) for belief in beliefs)
         self._evening_out = step is None
         if bar <= self._aims.ceiling_ns:
-            self._effort[self._evening_out] += len(beliefs.segments)
+            self._effort[self._evening_out] += looked_at
         if step is not None:
             return step
         assert best is not None, "where nothing compiles there is nothing to even out"
         if self._spent[True] >= max(self._most_for_evenness, self._spent[False]):
             return None
-        cuts = prospects.most_even(prospects.in_file_order(beliefs), best)
-        if cuts is None:
-            too_much = self._effort[True] > self._effort[False]
-            if too_much and len(beliefs.segments) > FEW_SEGMENTS:
+        cut = prospects.most_even(prospects.in_file_order(beliefs), best)
+        if cut is None:
+            if self._effort[True] > self._effort[False] and looked_at > FEW_SEGMENTS:
                 return None
-            cuts = prospects.most_even(beliefs, best)
-        if cuts is not None:
-            return Step(cuts, lambda latency: latency > bar or latency <= best.fastest, False)
-        cuts = prospects.fewest_bytes(beliefs, best)
-        if cuts is not None:
-            return Step(cuts, lambda latency: latency > bar or latency < best.fastest, True)
+            cut = prospects.most_even(beliefs, best)
+        if cut is not None:
+            return Step(cut, lambda latency: latency > bar or latency <= best.fastest, False)
+        cut = prospects.fewest_bytes(beliefs, best)
+        if cut is not None:
+            return Step(cut, lambda latency: latency > bar or latency < best.fastest, True)
         return None
 
-    def _missing(self, step: Step[tuple[int, ...]], beliefs: Beliefs) -> list[Range]:
-        """The segments of the cut that are to be measured, in the order to do it."""
-        pairs = list(pairwise((0, *step.cut, len(self._places) - 1)))
-        at, _ = beliefs.segments.find(*np.array(pairs, dtype=np.intp).T)
-        order = np.argsort(beliefs.expected[at], kind="stable")
-        segments = self._problem.segments_between(step.cut)
-        ordered = [segments[i] for i in (order[::-1] if step.slowest_first else order)]
-        return [segment for segment in ordered if self._known.latency(segment) is None]
+    def _measure(self, tasks: Sequence[Task], ruled_out: Callable[[float], bool]) -> None:
+        """Measure in order, as many at once as there are devices, until the cut is ruled out.
 
-    def _measure(self, segments: Sequence[Range], ruled_out: Callable[[float], bool]) -> None:
-        """Measure in order, as many at once as there are devices, until the cut is ruled out."""
-        at_once = max(1, self._oracle.parallelism)
+        Kinds of devices work at the same time.  Then the best cut is solved for.
+        """
+        at_once = sum(max(1, oracle.parallelism) for oracle in self._oracles)
         started = self._account.num_rounds > 0
-        for low in range(0, len(segments), at_once):
-            if started and self._aims.spent(len(self._known)):
-                return
-            batch = segments[low : low + at_once]
-            answers = self._oracle.measure(batch)
-            for segment, latency in zip(batch, answers, strict=True):
-                self._known.observe(segment, latency)
+        for low in range(0, len(tasks), at_once):
+            if started and self._aims.spent(self._measured):
+                break
+            answers = self._ask(tasks[low : low + at_once])
             if started and any(a is None or ruled_out(float(a)) for a in answers):
-                return
+                break
+        self._best = self._prospects.best(self._known)
 
-    def _record(self, tried: Sequence[Range], bound: float) -> None:
-        latencies = [self._oracle.answers.get(segment) for segment in tried]
-        self._account.add_round(tried, latencies, self._best, bound)
+    def _ask(self, batch: Sequence[Task]) -> list[int | None]:
+        """The answers, in no particular order; they are known from then on."""
+        by_kind = [[s for s, kind in batch if kind == q] for q in range(len(self._kinds))]
+        with ThreadPoolExecutor(len(self._kinds), thread_name_prefix="kind") as pool:
+            ask = map if len(self._kinds) == 1 else pool.map  # a thread gains nothing for one
+            answers = list(ask(lambda oracle, some: oracle.measure(some), self._oracles, by_kind))
+        for known, segments, latencies in zip(self._known, by_kind, answers, strict=True):
+            for segment, latency in zip(segments, latencies, strict=True):
+                known.observe(segment, latency)
+        return [latency for latencies in answers for latency in latencies]
 
-    def _finish(self, outcome: Outcome, bound: float, beliefs: Beliefs) -> Partition:
+    def _record(self, tried: Sequence[Task], bound: float) -> None:
+        latencies = [self._oracles[kind].answers.get(segment) for segment, kind in tried]
+        self._account.add_round([segment for segment, _ in tried], latencies, self._best, bound)
+
+    def _finish(self, outcome: Outcome, bound: float, beliefs: Sequence[Beliefs]) -> Partition:
         best, outcome = self._aims.choice(self._best, outcome, self._account.num_rounds)
-        return self._account.partition(
+        partition = self._account.partition(
             self._problem.segments_between(best.cuts),
+            best.kinds,
             strategy="optimal",
             outcome=outcome,
             lower_bound_ns=int(bound),
             least_gap_ns=self._prospects.least_gap(beliefs, best, bound),
-            guard=self._known.guard,
-            bases=(self._known.basis,),
+            guard=Guard.worst([known.guard for known in self._known]),
+            bases=tuple(known.basis for known in self._known),
             limit=self._aims.limit,
+        )
+        names = [kind.name for kind in self._kinds]
+        if not any(names):
+            return partition
+        asked = zip(names, self._oracles, strict=True)
+        return replace(
+            partition,
+            kinds=tuple(names[kind] for kind in best.kinds),
+            available=tuple(zip(names, self._counts, strict=True)),
+            measured_on=tuple(name for name, oracle in asked for _ in oracle.answers),
         )

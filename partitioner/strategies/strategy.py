@@ -42,6 +42,19 @@ NO_LIMITS = SearchOptions()
 """Go on until nothing better can be found."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """Devices that are alike: their name, how many there are, and who measures on them.
+
+    ``known``: what earlier searches measured on them (``None``: does not compile), to begin with.
+    """
+
+    name: str
+    count: int
+    oracle: LatencyOracle
+    known: Mapping[Range, int | None] = field(default_factory=dict)
+
+
 class Budget:
     """What a search may spend; the time runs from here."""
 

@@ -203,7 +203,7 @@ def solved(problem: Problem, latencies: list[Latency], counts: list[int]) -> Par
         Kind(str(q), count, table(latency))
         for q, (count, latency) in enumerate(zip(counts, latencies, strict=True))
     ]
-    return search_assigned(problem, kinds).partition
+    return search_assigned(problem, kinds)
 
 
 def main() -> int:

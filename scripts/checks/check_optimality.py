@@ -22,7 +22,8 @@ from devices.device import Device
 from devices.errors import EdgeTpuError
 from partitioner.graphs import problem_of
 from partitioner.measuring import BuiltInCompiler, DeviceProfiler
-from partitioner.solving import min_bottleneck
+from partitioner.problem import Segments
+from partitioner.solving import Offer, least_bottleneck
 from partitioner.strategies import SearchOptions, ignore_round, search_optimal
 
 
@@ -70,7 +71,9 @@ def main() -> int:
                         SearchOptions(),
                         ignore_round,
                     )
-                    best_ns = int(min_bottleneck(costs, k, None))
+                    every = Segments.all(len(costs))
+                    offer = Offer(every, costs[every.first, every.end], k)
+                    best_ns = int(least_bottleneck([offer], k))
                     worse += found.bottleneck_ns > best_ns
                     print(
                         f"| {model} | {k} | {found.bottleneck_ns / 1e6:.3f} ms "

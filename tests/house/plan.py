@@ -102,7 +102,7 @@ PLAN: dict[str, dict[str, str]] = {
         "solving": "problem",
         "graphs": "problem",
         "bounding": "problem",
-        "beliefs": "problem solving bounding",
+        "beliefs": "problem bounding",
         "strategies": "problem solving beliefs",
         "certificate": "problem solving bounding",
         "measuring": "problem solving",

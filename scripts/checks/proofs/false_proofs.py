@@ -28,7 +28,9 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from compiler.drawing import Series, line_chart
-from partitioner import CostTable, SearchOptions, search_optimal, solve
+from partitioner import CostTable, SearchOptions, search_optimal
+from partitioner.problem import Segments
+from partitioner.solving import Offer, least_bottleneck
 from tests.partitioner.synthetic import Model, convolutional, even
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -108,8 +110,8 @@ def trials(departure: str, size: float, first: int) -> list[Trial]:
         random = np.random.default_rng((seed, 99))
         costs = np.floor(DEPARTURES[departure](model, model.costs(), size, random))
         k = 3 + seed // 2 % 2
-        truth = solve(costs, k)
-        assert truth is not None
+        every = Segments.all(N + 1)
+        truth = least_bottleneck([Offer(every, costs[every.first, every.end], k)], k)
         found = search_optimal(
             model.problem(k),
             CostTable(lambda a, b, costs=costs: int(costs[a, b])),
@@ -122,7 +124,7 @@ def trials(departure: str, size: float, first: int) -> list[Trial]:
                 departure,
                 size,
                 proven=found.lower_bound_ns >= found.bottleneck_ns,
-                false=found.lower_bound_ns > truth.bottleneck,
+                false=found.lower_bound_ns > truth,
                 measured=found.measurements,
                 noise=basis.noise,
                 violation=found.guard.worst_violation,

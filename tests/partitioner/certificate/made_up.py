@@ -10,7 +10,7 @@ import numpy as np
 
 from partitioner import STRATEGIES, CostTable, Partition, Problem, SearchOptions
 from partitioner.reporting import Report, as_json
-from partitioner.strategies.assignment_search import Kind, search_assigned
+from partitioner.strategies import Kind, search_assigned
 from partitioner.strategies.strategy import ignore_round
 from tests.partitioner.branched import all_ideals
 from tests.partitioner.synthetic import convolutional
@@ -81,7 +81,7 @@ def pool() -> tuple[Any, Problem]:
     slow = CostTable(lambda a, b: int(1.3 * model.cost(a, b)))
     kinds = [Kind("usb", 2, slow), Kind("pcie", 2, CostTable(model.cost))]
     return content_of(
-        search_assigned(problem, kinds, SearchOptions(baseline=True)).partition, problem
+        search_assigned(problem, kinds, SearchOptions(baseline=True)), problem
     ), problem
 
 

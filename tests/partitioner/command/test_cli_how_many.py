@@ -131,3 +131,38 @@ def test_what_the_cpu_does_is_told_everywhere(run: Run, out: Path, tmp_path: Pat
     assert f"serves {most:.1f} inferences/s at most" in printed
     assert max(map(len, printed.split("\n\n")[0].splitlines())) <= 80
     assert f"{whole['cpu_ns'][0] / 1e6:.3f} ms, {share:.0f} %" in page.read_text()
+
+
+def test_unequal_devices(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    """Plans take the TPUs of the pool, each at most once, and say which."""
+    pool = tmp_path / "pool.yaml"
+    pool.write_text("devices:\n- {link: pcie, count: 2}\n- {link: usb, count: 2}\n")
+    base = ("--model_path", model, "--pool", pool, "--sweep", "1-4", "--output_dir", out)
+    code, printed, _ = run(*base)
+    assert code == 0
+    lines = printed.split("\n\n")[0].splitlines()
+    assert lines[0].split()[-2:] == ["of", "these"]
+    assert max(map(len, lines)) <= 80
+    content = json.loads((out / "sweep.json").read_text())
+    cuts = {tuple(sorted(one["kinds"])): one for one in content["cuts_by_kinds"]}
+    assert len(cuts) == 8  # choices of up to two of each
+    for row in content["by_num_devices"]:
+        takes = [k for one in row["best"]["pipelines"] for k in one["kinds"] * one["copies"]]
+        assert len(takes) <= row["num_devices"]
+        assert max(takes.count("pcie"), takes.count("usb")) <= 2
+        rates = [
+            one["copies"] * 1e9 / max(cuts[tuple(sorted(one["kinds"]))]["latencies_ns"])
+            for one in row["best"]["pipelines"]
+        ]
+        assert row["best"]["throughput_per_second"] == pytest.approx(sum(rates))
+    alone = [1e9 / cuts[(kind,)]["latencies_ns"][0] for kind in ("pcie", "usb")]
+    copies = content["by_num_devices"][3]["copies"]["throughput_per_second"]
+    assert copies == pytest.approx(2 * sum(alone))
+    _, printed, _ = run(*base, "--max_measurements", 3, "--no-cache")
+    assert "segments were not looked at on every choice of TPUs: the time or the meas" in printed
+    code, printed, _ = run(*base[:4], "--sweep", "2", "--num_segments", "auto", *base[6:])
+    report = json.loads((out / "partition.json").read_text())
+    assert code == 0
+    assert [one["kind"] for one in report["segments"]] == (
+        report["how_many"]["recommendation"]["pipelines"][0]["kinds"]
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from partitioner.measuring.confidence import confidence_in
 from partitioner.measuring.repeats import Estimate, estimate
-from partitioner.solving.exact import solve
+from tests.partitioner.tables import solve
 
 
 def sure(latency: int) -> Estimate:

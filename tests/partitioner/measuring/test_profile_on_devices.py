@@ -23,9 +23,9 @@ from partitioner import (
     SearchOptions,
     problem_of,
     search_optimal,
-    solve,
 )
 from partitioner.measuring import random_tensors
+from tests.partitioner.tables import solve
 from zoo.random_graph import random_graph
 
 

@@ -19,10 +19,10 @@ from partitioner import (
     Round,
     SearchOptions,
     search_optimal,
-    solve,
 )
 from partitioner.problem.ranges import stepped_cut_choices
 from tests.partitioner.synthetic import Cost, convolutional, equal_cuts, every_cut
+from tests.partitioner.tables import solve
 
 
 @st.composite

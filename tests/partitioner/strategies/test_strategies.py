@@ -15,11 +15,11 @@ from partitioner import (
     Problem,
     SearchOptions,
     claims_of,
-    solve,
 )
 from partitioner.problem.ranges import stepped_cut_choices
 from partitioner.strategies.strategy import ignore_round
 from tests.partitioner.synthetic import convolutional, equal_cuts, every_cut
+from tests.partitioner.tables import solve
 
 
 def run(name: str, problem: Problem, oracle: CostTable, **options: object) -> Partition:

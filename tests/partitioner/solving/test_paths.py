@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partitioner.solving.exact import cheapest_path, max_fastest, min_bottleneck, solve
+from partitioner.solving import best_cuts, cheapest_cuts, greatest_fastest, least_bottleneck
+from tests.partitioner.tables import offers_of, solve
 
 
 @st.composite
@@ -54,16 +55,17 @@ def test_solution_is_the_lexicographic_optimum(
 ) -> None:
     costs, k, allowed, toll = case
     found = enumerate_cuts(costs, k, allowed, toll)
-    solution = solve(costs, k, allowed=allowed, cut_bytes=toll)
+    offers = offers_of([costs], [k])
+    solution = best_cuts(offers, k, allowed=allowed, tolls=toll)
     if not found:
         assert solution is None
-        assert min_bottleneck(costs, k, allowed) == np.inf
+        assert least_bottleneck(offers, k, allowed) == np.inf
         return
     assert solution is not None
     bottleneck, gap, _, cuts = found[0]
     assert (solution.bottleneck, solution.gap) == (bottleneck, gap)
     assert solution.cuts == cuts  # the leftmost of those with the fewest bytes
-    assert min_bottleneck(costs, k, allowed) == bottleneck
+    assert least_bottleneck(offers, k, allowed) == bottleneck
 
 
 @settings(max_examples=200, deadline=None)
@@ -72,8 +74,11 @@ def test_fastest_segment_is_as_slow_as_the_ceiling_allows(
     case: tuple[np.ndarray, int, np.ndarray | None, np.ndarray], ceiling: int
 ) -> None:
     costs, k, allowed, toll = case
-    minima = [b - g for b, g, _, _ in enumerate_cuts(costs, k, allowed, toll) if b <= ceiling]
-    assert max_fastest(costs, k, ceiling, allowed) == max(minima, default=-np.inf)
+    values = enumerate_cuts(costs, k, allowed, toll)
+    minima = [b - g for b, g, _, _ in values if b <= ceiling]
+    assert greatest_fastest(offers_of([costs], [k]), k, ceiling, allowed) == max(
+        minima, default=-np.inf
+    )
 
 
 def test_what_lies_below_the_diagonal_is_ignored() -> None:
@@ -86,10 +91,11 @@ def test_what_lies_below_the_diagonal_is_ignored() -> None:
 
 
 def test_path_avoids_unusable_segments() -> None:
-    usable = np.zeros((4, 4), dtype=np.bool_)
-    usable[0, 2] = usable[2, 3] = True
-    assert cheapest_path(usable, 2) == (2,)
-    assert cheapest_path(usable, 3) is None
+    usable = np.full((4, 4), np.inf)
+    usable[0, 2] = usable[2, 3] = 0.0
+    assert cheapest_cuts(offers_of([usable], [3]), 2) == ((2,), (0, 0))
+    assert cheapest_cuts(offers_of([usable], [3]), 3) is None
+    assert cheapest_cuts(offers_of([usable], [1]), 2) is None
 
 
 @pytest.mark.parametrize("m", [513, 1300])
@@ -97,4 +103,4 @@ def test_blocks_of_columns_join_seamlessly(m: int) -> None:
     """Additive costs have a closed form: equal operators in equal segments."""
     ends = np.arange(m, dtype=np.float64)
     costs = np.where(ends[None, :] > ends[:, None], ends[None, :] - ends[:, None], np.inf)
-    assert min_bottleneck(costs, 4) == -(-(m - 1) // 4)
+    assert least_bottleneck(offers_of([costs], [4]), 4) == -(-(m - 1) // 4)

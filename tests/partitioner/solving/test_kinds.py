@@ -7,9 +7,9 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from partitioner.solving.assignment import solve_assigned
-from partitioner.solving.exact import solve
+from partitioner.solving import best_cuts
 from tests.partitioner.synthetic import every_assignment
+from tests.partitioner.tables import offers_of
 
 
 def random_costs(
@@ -47,7 +47,7 @@ def test_against_every_assignment(seed: int, regular: bool, missing: float) -> N
     counts = [int(random.integers(0, 4)) for _ in range(kinds)]
     costs = random_costs(random, n, kinds, regular=regular, missing=missing)
     truth = every_assignment(costs, counts, k)
-    found = solve_assigned(costs, counts, k)
+    found = best_cuts(offers_of(costs, counts), k)
     if truth is None:
         assert found is None
         return
@@ -67,8 +67,8 @@ def test_equal_kinds_are_one_kind(seed: int) -> None:
     (table,) = random_costs(random, n, 1, regular=False, missing=0.1)
     allowed = random.random((k - 1, n + 1)) < 0.7
     tolls = random.integers(0, 5, n + 1).astype(float)
-    one = solve(table, k, allowed=allowed, cut_bytes=tolls)
-    two = solve_assigned([table, table], [1, 2], k, allowed=allowed, cut_bytes=tolls)
+    one = best_cuts(offers_of([table], [k]), k, allowed=allowed, tolls=tolls)
+    two = best_cuts(offers_of([table, table], [1, 2]), k, allowed=allowed, tolls=tolls)
     assert (one is None) == (two is None)
     if one is not None and two is not None:
         assert (one.bottleneck, one.fastest) == (two.bottleneck, two.fastest)

@@ -16,9 +16,10 @@ from partitioner import (
     SearchOptions,
     SegmentFeatures,
 )
-from partitioner.solving.assignment import solve_assigned
-from partitioner.strategies.assignment_search import Kind, search_assigned
+from partitioner.solving import best_cuts
+from partitioner.strategies import Kind, search_assigned
 from tests.partitioner.synthetic import convolutional, every_assignment
+from tests.partitioner.tables import offers_of
 
 
 def kinds_of(costs: Sequence[np.ndarray], counts: Sequence[int]) -> list[Kind]:
@@ -71,16 +72,16 @@ def test_search_finds_the_optimum(seed: int) -> None:
         with pytest.raises(NoFeasiblePartition):
             search_assigned(Problem(n, k, start, features=features), subject)
         return
-    found = search_assigned(
+    partition = search_assigned(
         Problem(n, k, start, features=features), subject, SearchOptions(baseline=True)
     )
-    partition = found.partition
     assert (partition.bottleneck_ns, partition.gap_ns) == truth
     assert partition.lower_bound_ns == partition.bottleneck_ns
     assert partition.outcome == "optimal"
-    for profile, kind in zip(partition.segments, found.kinds, strict=True):
+    kinds = [int(name.removeprefix("kind ")) for name in partition.kinds]
+    for profile, kind in zip(partition.segments, kinds, strict=True):
         assert profile.latency_ns == costs[kind][profile.segment.first, profile.segment.end]
-    assert all(found.kinds.count(q) <= count for q, count in enumerate(counts))
+    assert all(kinds.count(q) <= count for q, count in enumerate(counts))
     assert all(
         a.best_bottleneck_ns is None or a.best_bottleneck_ns >= truth[0] for a in partition.rounds
     )
@@ -93,10 +94,10 @@ def test_few_measurements_on_two_links(seed: int) -> None:
     fast = replace(slow, fixed_ns=120_000.0, ns_per_byte=1e9 / 900e6)
     costs = [slow.costs(), fast.costs()]
     for counts in ([3, 1], [2, 2], [1, 3]):
-        truth = solve_assigned(costs, counts, 4)
+        truth = best_cuts(offers_of(costs, counts), 4)
         assert truth is not None
         problem = slow.problem(4)
-        found = search_assigned(problem, kinds_of(costs, counts)).partition
+        found = search_assigned(problem, kinds_of(costs, counts))
         assert found.bottleneck_ns == truth.bottleneck
         assert found.measurements < 120  # of 3,660
 
@@ -111,8 +112,8 @@ def test_slow_link_gets_the_small_tensors() -> None:
     kinds = [Kind("slow", 1, cost(4)), Kind("fast", 1, cost(1))]
     features = SegmentFeatures.counting((0, 1, 2, 3))
     found = search_assigned(Problem(3, 2, (1,), features=features), kinds)
-    assert found.kinds == (1, 0)
-    assert found.partition.latencies_ns == (61, 28)
+    assert found.kinds == ("fast", "slow")
+    assert found.latencies_ns == (61, 28)
 
 
 def test_stops_early() -> None:
@@ -125,10 +126,26 @@ def test_stops_early() -> None:
         (SearchOptions(max_measurements=6), "budget"),
     ):
         found = search_assigned(problem, kinds_of(costs, [2, 2]), options)
-        assert found.partition.outcome == outcome
+        assert found.outcome == outcome
     unreachable = search_assigned(problem, kinds_of(costs, [2, 2]), SearchOptions(ceiling_ns=1))
-    assert unreachable.partition.outcome == "optimal"
+    assert unreachable.outcome == "optimal"
     with pytest.raises(ValueError, match="fewer devices than segments"):
         search_assigned(problem, kinds_of(costs, [1, 1]))
     with pytest.raises(ValueError, match="features are needed"):
         search_assigned(Problem(9, 3, (3, 6)), kinds_of(costs, [2, 2]))
+
+
+def test_what_is_known_of_a_kind_is_not_asked_again() -> None:
+    costs, features = kind_costs(np.random.default_rng(3), 9, 2, 0.0)
+    problem = Problem(9, 3, (3, 6), features=features)
+    kinds = kinds_of(costs, [2, 2])
+    first = search_assigned(problem, kinds)
+    measured = list(zip(first.measured, first.measured_on, strict=True))
+    again = [
+        replace(kind, known={runs: ns for (runs, ns), name in measured if name == kind.name})
+        for kind in kinds_of(costs, [2, 2])
+    ]
+    second = search_assigned(problem, again, SearchOptions(max_measurements=0))
+    assert second.runs == first.runs
+    # The starting split on both kinds, and what is answered.
+    assert second.measurements <= 2 * 3 + 3 < first.measurements

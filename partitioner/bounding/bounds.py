@@ -25,14 +25,16 @@ from partitioner.problem import (
     Segments,
 )
 
-_SIGMAS = 3.0
+import os
+_SIGMAS = float(os.environ.get("SIG","3"))
 """Standard deviations between what is expected and its bound, at least."""
 
-_FEW = 4.0
+import os
+_FEW = float(os.environ.get("FEW","4"))
 """With as few measurements as this the standard deviations granted double: the scale of the
 deviations is estimated from the same measurements (compare Student's t)."""
 
-_SMALL = 200.0
+_SMALL = float(os.environ.get("SMALL","200"))
 """With as few segments in all as this the standard deviations and the margin granted double:
 measuring a few more costs little there, and without, operators that take what no feature tells made
 proofs false (``scripts/checks/check_branches.py``)."""
@@ -40,7 +42,7 @@ proofs false (``scripts/checks/check_branches.py``)."""
 _CAUTION = 1.5
 """How much worse the unseen may be than the worst seen."""
 
-_FITTED_RATES_MARGIN = 0.05
+_FITTED_RATES_MARGIN = float(os.environ.get("MARG","0.05"))
 """Taken off bounds from measured parts when the boundary's share is fitted and not known.
 
 Streaming grows by steps (whole layers; large ones repeatedly), which is not quite what the
@@ -103,14 +105,14 @@ class Bounds:
         if basis.features:
             assert features is not None, "a basis speaks of features"
             kriging = Kriging.of(features, basis, first, end, latency)
-            sigmas = _SIGMAS * (1.0 + _FEW / len(latency)) * (1.0 + _SMALL / total)
+            sigmas = _SIGMAS * (1.0 + _FEW / len(latency)) * (1.0 + (_SMALL / total) ** 2)
             sigmas = max(sigmas, _CAUTION * kriging.worst_sigmas)
             likeliest = kriging.boundary_rates
             plausible = [likeliest]
             for axis in kriging.boundary_axes:
                 plausible += [likeliest + sigmas * axis, likeliest - sigmas * axis]
             scatter = max(0.0, basis.noise - _LEAST_NOISE)
-            margin = _FITTED_RATES_MARGIN * (1.0 + _SMALL / total) + _SCATTER_MARGIN * scatter
+            margin = _FITTED_RATES_MARGIN * (1.0 + (_SMALL / total) ** 2) + _SCATTER_MARGIN * scatter
         known = None if kriging is None else features
         columns = _columns(known, first, end)
         nested, violation = 0, 0.0

@@ -148,6 +148,15 @@ class Bounds:
                 np.maximum(high, boundary + guess.around.at(first, end), out=high)
         return low * max(0.0, 1.0 - self.margin), high * (1.0 + self.margin)
 
+    def last_ends(self, ceiling: float) -> Index:
+        """By first place an end behind which no segment's lower bound is within the ``ceiling``.
+
+        There what was measured within it is above, to which its boundary only adds.
+        """
+        share = max(0.0, 1.0 - self.margin)
+        last = [guess.inside.last(guess.inside.rows * share <= ceiling) for guess in self._guesses]
+        return np.asarray(np.max(last, axis=0))
+
     def at(self, segments: Segments) -> tuple[Array, Array, Array | None]:
         """Lower and upper bounds, and what is expected, where a basis lets one expect anything."""
         lower, upper = self.from_parts(segments, upper=True)

@@ -22,17 +22,18 @@ class Deviations:
     ) -> None:
         self._features = features
         self._unsure = unsure
-        self.columns = features.design(first, end) * unsure
+        design = features.design(first, end)
+        self.columns = design * unsure
         """What each measured segment deviates by when a rate does, by one standard deviation."""
         shares = _operator_shares(features, rates)
-        self._variance = features.prepared(shares**2)
-        rate_of = dict(zip(features.names, rates, strict=True))
-        self._rate_in = rate_of.get("bytes in", 0.0)
-        self._rate_out = rate_of.get("bytes out", 0.0)
-        self.common = features.overlap(self._variance, first, end)
+        self._variance = features.places.prepared(shares**2)
+        self._rates_of_edges = [
+            rates * [name == edge for name in features.names] for edge in ("bytes in", "bytes out")
+        ]
+        self.common = features.places.overlap(self._variance, first, end)
         """By place and measured segment: the variance of what lies before and is in common."""
-        self._own_sides = features.starts(first, end), features.ends(first, end)
-        self._own_edges = self._edges(first, end)
+        self._own_sides = features.sides(first, end)
+        self._own_edges = self._edges(design)
 
     def covariance_parts(self, f: Index, e: Index, design: Array) -> tuple[Array, Array]:
         """Between the segments given (rows) and the measured ones (columns), ns^2, in two parts.
@@ -40,15 +41,15 @@ class Deviations:
         What grows with the square of the scale of the deviations, and the rates'.
         """
         common = self.common[e] - self.common[f]
-        rows, edges = self.edges_in_common(f, e)
+        rows, edges = self.edges_in_common(f, e, design)
         common[rows] += edges
         return common, (design * self._unsure) @ self.columns.T
 
-    def edges_in_common(self, f: Index, e: Index) -> tuple[Index, Array]:
+    def edges_in_common(self, f: Index, e: Index, design: Array) -> tuple[Index, Array]:
         """Which of the segments begin or end where a measured one does, which few do, and the
         variance of that, by measured segment."""
-        ours, theirs = self._edges(f, e), self._own_edges
-        sides = (self._features.starts(f, e), self._features.ends(f, e))
+        ours, theirs = self._edges(design), self._own_edges
+        sides = self._features.sides(f, e)
         alike = [np.isin(mine, other) for mine, other in zip(sides, self._own_sides, strict=True)]
         rows = np.flatnonzero(alike[0] | alike[1])
         edges = np.zeros((len(rows), len(self.columns)))
@@ -60,27 +61,21 @@ class Deviations:
 
     def variance(self, f: Index, e: Index, design: Array, scale: float) -> Array:
         """Of each segment by itself, before anything is measured, ns^2."""
-        enter, leave = self._edges(f, e)
-        own = self._features.amount(self._variance, f, e) + enter**2 + leave**2
+        enter, leave = self._edges(design)
+        own = self._features.places.amount(self._variance, f, e) + enter**2 + leave**2
         columns = design * self._unsure
         result: Array = scale**2 * own + (columns**2).sum(axis=1)
         return result
 
-    def _edges(self, f: Index, e: Index) -> tuple[Array, Array]:
+    def _edges(self, design: Array) -> tuple[Array, Array]:
         """What entering and leaving cost, at the rates fitted."""
-        zero = np.zeros(len(f))
-        if not self._rate_in and not self._rate_out:
-            return zero, zero
-        names = self._features.boundary_names
-        columns = dict(zip(names, self._features.boundary_columns(f, e).T, strict=True))
-        enter = self._rate_in * columns["bytes in"] if self._rate_in else zero
-        leave = self._rate_out * columns["bytes out"] if self._rate_out else zero
+        enter, leave = (design @ rates for rates in self._rates_of_edges)
         return enter, leave
 
 
 def _operator_shares(features: Features, rates: Array) -> Array:
     """What each operator costs at the given rates, and never quite nothing."""
-    shares = np.zeros(features.num_operators)
+    shares = np.zeros(features.places.num_operators)
     for name, rate in zip(features.names, rates, strict=True):
         if name in features.per_operator:
             shares = shares + rate * features.per_operator[name]

@@ -94,7 +94,7 @@ class Kriging:
             projected = self._by_place[e]
             projected -= self._by_place[f]
             projected += (design * unsure) @ self._by_rate
-            rows, edges = self._measured.edges_in_common(f, e)
+            rows, edges = self._measured.edges_in_common(f, e, design)
             projected[rows] += scale**2 * (edges @ self._onto)
             mean[part] = design @ self._rates + projected[:, -1]
             explained = np.einsum("ij,ij->i", projected[:, :-1], projected[:, :-1])

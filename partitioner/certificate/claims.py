@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from partitioner.bounding import Known, chance
+from partitioner.bounding import Known, bounds_on_any, chance, measured_on_any
 from partitioner.problem import Basis, Claims, Guard, Problem, Range, cuts_of, operators_of
 from partitioner.solving import best_value
 
@@ -40,12 +40,12 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
         Known.of(problem.places, problem.features, basis, times[kind])
         for basis, kind in zip(bases, available, strict=True)
     ]
-    segments, value = kinds[0].segments, max(numbers)
+    value, (segments, costs) = max(numbers), measured_on_any(problem.places, kinds)
     rest = list(available.values()), problem.num_segments, problem.allowed_cuts()
-    best, fastest = best_value(segments, [known.taken for known in kinds], *rest)
+    best, fastest = best_value(segments, costs, *rest)
     if value < best:
         raise ValueError("there are not so many devices of a kind")
-    bounds = [known.bounds(best) for known in kinds]
+    segments, bounds = bounds_on_any(problem.places, kinds, best)
     least, _ = best_value(segments, [lower for lower, _ in bounds], *rest)
     bound, least_gap = int(least), 0
     if least >= best * (1.0 - _EQUAL):

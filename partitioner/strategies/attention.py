@@ -17,13 +17,20 @@ FEW_SEGMENTS = 10_000
 
 
 class Attention:
-    """Choices among :attr:`every` segment there is, by what is known and the best cut so far."""
+    """Choices among all segments, by what is known and the best cut so far.
+
+    ``every``: all of them, where they are few.
+    """
 
     def __init__(self, problem: Problem, known: Knowledge) -> None:
-        self.every = problem.places.segments()
+        self._places = problem.places
         self._known = known
         self._k = problem.num_segments
         self._allowed = problem.allowed_cuts()
+        self.every: Segments | None = None
+        if self._places.distinct_segments <= FEW_SEGMENTS:
+            every = self._places.segments()
+            self.every = every if len(every) <= FEW_SEGMENTS else None
 
     def sample(self, best: Solution | None) -> Segments | None:
         """Segments between some of the places, the starting cuts among them, of a long model.
@@ -32,20 +39,20 @@ class Attention:
         A cut between few places that is expected to be fast costs little to find, and rules out
         most of all others.
         """
-        if len(self.every) <= FEW_SEGMENTS or best is None:
+        if self.every is not None or best is None:
             return None
-        places = self.every.num_places
-        some = np.linspace(0, places - 1, int(np.sqrt(2 * FEW_SEGMENTS))).astype(np.intp)
-        chosen = np.zeros(places, dtype=np.bool_)
+        last = len(self._places) - 1
+        some = np.linspace(0, last, int(np.sqrt(2 * FEW_SEGMENTS))).astype(np.intp)
+        chosen = np.zeros(last + 1, dtype=np.bool_)
         chosen[[*some, *best.cuts]] = True
-        return self.every.where(chosen[self.every.first] & chosen[self.every.end])
+        parts = self._places.parts(np.where(chosen, last, 0))
+        return Segments.chosen(parts, lambda part: chosen[part.end])
 
     def promising(self, best: Solution | None) -> Segments:
         """All segments but those that cannot be part of a cut as fast as the best one."""
-        if len(self.every) <= FEW_SEGMENTS or best is None:
-            return self.every
-        bounds = self._known.bound_by_parts(self.every)
-        segments = self.every.where(bounds <= best.bottleneck)
+        if self.every is not None or best is None:
+            return self._places.segments()
+        segments = self._known.within(best.bottleneck)
         return segments.where(on_some_path(segments, self._k, self._allowed))
 
     def thinned(self, beliefs: Beliefs, best: Solution | None, *, evening_out: bool) -> Segments:

@@ -116,7 +116,7 @@ class Knowledge:
         def may_be(part: Segments) -> Mask:
             lower = np.zeros(len(part))
             if self._runs():
-                lower, _ = self._infer().bounds.from_parts(part, upper=False)
+                lower = self._infer().bounds.from_parts(part)
             self._fill_in(part, lower)
             return lower <= ceiling
 

@@ -41,23 +41,23 @@ class Deviations:
         What grows with the square of the scale of the deviations, and the rates'.
         """
         common = self.common[e] - self.common[f]
-        rows, edges = self.edges_in_common(f, e, design)
-        common[rows] += edges
+        row, column, edges = self.edges_in_common(f, e, design)
+        np.add.at(common, (row, column), edges)
         return common, (design * self._unsure) @ self.columns.T
 
-    def edges_in_common(self, f: Index, e: Index, design: Array) -> tuple[Index, Array]:
-        """Which of the segments begin or end where a measured one does, which few do, and the
-        variance of that, by measured segment."""
+    def edges_in_common(self, f: Index, e: Index, design: Array) -> tuple[Index, Index, Array]:
+        """Which of the segments begin or end where which measured one does, which few do, and the
+        variance of that."""
         ours, theirs = self._edges(design), self._own_edges
         sides = self._features.sides(f, e)
-        alike = [np.isin(mine, other) for mine, other in zip(sides, self._own_sides, strict=True)]
-        rows = np.flatnonzero(alike[0] | alike[1])
-        edges = np.zeros((len(rows), len(self.columns)))
+        found = []
         for side, (mine, other) in enumerate(zip(sides, self._own_sides, strict=True)):
+            rows = np.flatnonzero(np.isin(mine, other))
             row, column = np.nonzero(np.equal.outer(mine[rows], other))
             least = np.minimum(ours[side][rows[row]], theirs[side][column])
-            edges[row, column] += least**2
-        return rows, edges
+            found.append((rows[row], column, least**2))
+        row, column, edges = map(np.concatenate, zip(*found, strict=True))
+        return row, column, edges
 
     def variance(self, f: Index, e: Index, design: Array, scale: float) -> Array:
         """Of each segment by itself, before anything is measured, ns^2."""

@@ -55,7 +55,7 @@ class Known:
         """Lower bounds that cost little, ns."""
         lower = np.zeros(len(segments))
         if self._bounds is not None:
-            lower, _ = self._bounds.from_parts(segments, upper=False)
+            lower = self._bounds.from_parts(segments)
         return self._with_measured(segments, lower)
 
     def bounds(self, segments: Segments) -> tuple[Array, Array]:

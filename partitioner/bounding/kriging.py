@@ -15,8 +15,46 @@ import numpy as np
 from partitioner.bounding.deviations import Deviations
 from partitioner.problem import Array, Basis, Features, Index
 
-_CHUNK = 4_096
+_CHUNK = 16_384
 """Segments predicted at once, which bounds memory for models of thousands of operators."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Explained:
+    """What measurements explain of segments' variance, without a number for each measurement.
+
+    Of the vector that tells, ``by_place[end] - by_place[first] + amounts @ by_rate``, only the
+    square is wanted, and that is a sum over products of the three, which are worked out by place
+    and by rate.
+    """
+
+    by_place: Array
+    by_rate: Array
+    squares: Array
+    mixed: Array
+    among_rates: Array
+
+    @classmethod
+    def of(cls, by_place: Array, by_rate: Array) -> _Explained:
+        squares = np.einsum("ij,ij->i", by_place, by_place)
+        return cls(by_place, by_rate, squares, by_place @ by_rate.T, by_rate @ by_rate.T)
+
+    def at(self, first: Index, end: Index, amounts: Array) -> Array:
+        """Of segments most of which have their places in common with others of them, ns^2."""
+        (starts, of_start), (ends, of_end) = self._numbered(first), self._numbered(end)
+        # As einsum: between many small products, the threads that @ would use cost ten times more.
+        products = np.einsum("ik,jk->ij", self.by_place[starts], self.by_place[ends])
+        along = np.einsum("ij,jk->ik", amounts, self.among_rates)
+        along += 2.0 * (self.mixed[end] - self.mixed[first])
+        result: Array = np.einsum("ij,ij->i", along, amounts)
+        result += self.squares[first] + self.squares[end] - 2.0 * products[of_start, of_end]
+        return result
+
+    def _numbered(self, places: Index) -> tuple[Index, Index]:
+        """The different places, and by segment the number of its own among them."""
+        there = np.zeros(len(self.squares), dtype=np.bool_)
+        there[places] = True
+        return np.flatnonzero(there), (np.cumsum(there) - 1)[places]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +82,7 @@ class Kriging:
     _onto: Array
     _by_place: Array
     _by_rate: Array
+    _explained: _Explained
 
     @classmethod
     def of(
@@ -68,6 +107,7 @@ class Kriging:
         spread, axes = np.linalg.eigh(np.eye(count) - seen.T @ precision @ seen)
         scaled = axes.T * np.sqrt(np.maximum(spread, 0.0))[:, None]
         onto = np.column_stack([(factor / latency).T, weights / latency])
+        by_place, by_rate = measured.common @ onto * basis.scale**2, measured.columns.T @ onto
         return cls(
             boundary_rates=rates[:count] + unsure[:count] * (seen.T @ weights),
             boundary_axes=scaled * unsure[:count],
@@ -78,27 +118,34 @@ class Kriging:
             _rates=rates,
             _measured=measured,
             _onto=onto,
-            _by_place=measured.common @ onto * basis.scale**2,
-            _by_rate=measured.columns.T @ onto,
+            _by_place=by_place,
+            _by_rate=by_rate,
+            _explained=_Explained.of(by_place[:, :-1], by_rate[:, :-1]),
         )
 
-    def at(self, first: Index, end: Index) -> tuple[Array, Array]:
-        """Expected latency of each segment and how far off it may be (standard deviation), ns."""
+    def at(self, first: Index, end: Index, design: Array | None = None) -> tuple[Array, Array]:
+        """Expected latency of each segment and how far off it may be (standard deviation), ns.
+
+        ``design``: their features, where they are at hand.
+        """
         mean, deviation = np.zeros(len(first)), np.zeros(len(first))
         scale, noise = self._basis.scale, self._basis.noise
-        unsure = np.array(self._basis.unsure)
         for low in range(0, len(first), _CHUNK):
             part = slice(low, low + _CHUNK)
             f, e = first[part], end[part]
-            design = self._features.design(f, e)
-            projected = self._by_place[e]
-            projected -= self._by_place[f]
-            projected += (design * unsure) @ self._by_rate
-            rows, edges = self._measured.edges_in_common(f, e, design)
-            projected[rows] += scale**2 * (edges @ self._onto)
-            mean[part] = design @ self._rates + projected[:, -1]
-            explained = np.einsum("ij,ij->i", projected[:, :-1], projected[:, :-1])
-            variance = self._measured.variance(f, e, design, scale)
+            own = self._features.design(f, e) if design is None else design[part]
+            amounts = own * np.array(self._basis.unsure)
+            shift = self._by_place[e, -1] - self._by_place[f, -1] + amounts @ self._by_rate[:, -1]
+            explained = self._explained.at(f, e, amounts)
+            row, column, edges = self._measured.edges_in_common(f, e, own)
+            rows, which = np.unique(row, return_inverse=True)
+            projected = self._by_place[e[rows]] - self._by_place[f[rows]]
+            projected += np.einsum("ij,jk->ik", amounts[rows], self._by_rate)
+            np.add.at(projected, which, scale**2 * edges[:, None] * self._onto[column])
+            shift[rows] = projected[:, -1]
+            explained[rows] = np.einsum("ij,ij->i", projected[:, :-1], projected[:, :-1])
+            mean[part] = own @ self._rates + shift
+            variance = self._measured.variance(f, e, own, scale)
             shared = np.maximum(variance - explained, 0.0)
             deviation[part] = np.sqrt(shared + (noise * mean[part]) ** 2)
         return mean, deviation

@@ -61,8 +61,9 @@ class SumsOnLine:
         )
         self._starts = np.searchsorted(self._keys, np.arange(m) * m)
         every = np.arange(m)
-        self._own = np.zeros((m, columns))
-        self._own = self.at(every, every)
+        self._own: Array | None = None
+        own = self.at(every, every)
+        self._own = own if own.any() else None
 
     def at(self, first: Index, end: Index) -> Array:
         result: Array = self._table[self._row_of[first], end]
@@ -70,7 +71,8 @@ class SumsOnLine:
             upto = np.searchsorted(self._keys, first * self._num_places + end, side="right")
             result += self._since[upto]
             result -= self._since[self._starts[first]]
-        result -= self._own[first]
+        if self._own is not None:
+            result -= self._own[first]
         return result
 
     @classmethod

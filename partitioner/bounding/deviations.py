@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from partitioner.problem import Array, Features, Index
+from partitioner.problem import Array, Features, Index, Mask
 
 _SMALLEST_SHARE = 0.02
 """No operator is believed to cost less than this share of the average one."""
@@ -32,8 +32,7 @@ class Deviations:
         ]
         self.common = features.places.overlap(self._variance, first, end)
         """By place and measured segment: the variance of what lies before and is in common."""
-        self._own_sides = features.sides(first, end)
-        self._own_edges = self._edges(design)
+        self._own = self.edges(first, end, design)
 
     def covariance_parts(self, f: Index, e: Index, design: Array) -> tuple[Array, Array]:
         """Between the segments given (rows) and the measured ones (columns), ns^2, in two parts.
@@ -41,23 +40,24 @@ class Deviations:
         What grows with the square of the scale of the deviations, and the rates'.
         """
         common = self.common[e] - self.common[f]
-        row, column, edges = self.edges_in_common(f, e, design)
-        np.add.at(common, (row, column), edges)
+        for which, (sides, costs) in enumerate(self.edges(f, e, design)):
+            common += self.in_common(which, sides, costs)
         return common, (design * self._unsure) @ self.columns.T
 
-    def edges_in_common(self, f: Index, e: Index, design: Array) -> tuple[Index, Index, Array]:
-        """Which of the segments begin or end where which measured one does, which few do, and the
-        variance of that."""
-        ours, theirs = self._edges(design), self._own_edges
-        sides = self._features.sides(f, e)
-        found = []
-        for side, (mine, other) in enumerate(zip(sides, self._own_sides, strict=True)):
-            rows = np.flatnonzero(np.isin(mine, other))
-            row, column = np.nonzero(np.equal.outer(mine[rows], other))
-            least = np.minimum(ours[side][rows[row]], theirs[side][column])
-            found.append((rows[row], column, least**2))
-        row, column, edges = map(np.concatenate, zip(*found, strict=True))
-        return row, column, edges
+    def edges(self, f: Index, e: Index, design: Array) -> tuple[tuple[Index, Array], ...]:
+        """Of starts and of ends: equal numbers for those alike, and what they cost, ns."""
+        return tuple(zip(self._features.sides(f, e), self._edges(design), strict=True))
+
+    def is_alike(self, which: int, sides: Index) -> Mask:
+        """Which of the starts (0) or ends (1) a measured segment has, too."""
+        return np.isin(sides, self._own[which][0])
+
+    def in_common(self, which: int, sides: Index, costs: Array) -> Array:
+        """The variance of starts (0) or ends (1) in common with the measured segments (columns),
+        in the part that grows with the square of the scale."""
+        own_sides, own_costs = self._own[which]
+        least = np.minimum.outer(costs, own_costs)
+        return np.asarray(np.equal.outer(sides, own_sides) * least**2)
 
     def variance(self, f: Index, e: Index, design: Array, scale: float) -> Array:
         """Of each segment by itself, before anything is measured, ns^2."""

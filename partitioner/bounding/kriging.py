@@ -20,44 +20,6 @@ _CHUNK = 16_384
 
 
 @dataclass(frozen=True, eq=False)
-class _Explained:
-    """What measurements explain of segments' variance, without a number for each measurement.
-
-    Of the vector that tells, ``by_place[end] - by_place[first] + amounts @ by_rate``, only the
-    square is wanted, and that is a sum over products of the three, which are worked out by place
-    and by rate.
-    """
-
-    by_place: Array
-    by_rate: Array
-    squares: Array
-    mixed: Array
-    among_rates: Array
-
-    @classmethod
-    def of(cls, by_place: Array, by_rate: Array) -> _Explained:
-        squares = np.einsum("ij,ij->i", by_place, by_place)
-        return cls(by_place, by_rate, squares, by_place @ by_rate.T, by_rate @ by_rate.T)
-
-    def at(self, first: Index, end: Index, amounts: Array) -> Array:
-        """Of segments most of which have their places in common with others of them, ns^2."""
-        (starts, of_start), (ends, of_end) = self._numbered(first), self._numbered(end)
-        # As einsum: between many small products, the threads that @ would use cost ten times more.
-        products = np.einsum("ik,jk->ij", self.by_place[starts], self.by_place[ends])
-        along = np.einsum("ij,jk->ik", amounts, self.among_rates)
-        along += 2.0 * (self.mixed[end] - self.mixed[first])
-        result: Array = np.einsum("ij,ij->i", along, amounts)
-        result += self.squares[first] + self.squares[end] - 2.0 * products[of_start, of_end]
-        return result
-
-    def _numbered(self, places: Index) -> tuple[Index, Index]:
-        """The different places, and by segment the number of its own among them."""
-        there = np.zeros(len(self.squares), dtype=np.bool_)
-        there[places] = True
-        return np.flatnonzero(there), (np.cumsum(there) - 1)[places]
-
-
-@dataclass(frozen=True, eq=False)
 class Kriging:
     """All that has to be worked out once for a set of measurements.
 
@@ -82,7 +44,6 @@ class Kriging:
     _onto: Array
     _by_place: Array
     _by_rate: Array
-    _explained: _Explained
 
     @classmethod
     def of(
@@ -107,7 +68,6 @@ class Kriging:
         spread, axes = np.linalg.eigh(np.eye(count) - seen.T @ precision @ seen)
         scaled = axes.T * np.sqrt(np.maximum(spread, 0.0))[:, None]
         onto = np.column_stack([(factor / latency).T, weights / latency])
-        by_place, by_rate = measured.common @ onto * basis.scale**2, measured.columns.T @ onto
         return cls(
             boundary_rates=rates[:count] + unsure[:count] * (seen.T @ weights),
             boundary_axes=scaled * unsure[:count],
@@ -118,9 +78,8 @@ class Kriging:
             _rates=rates,
             _measured=measured,
             _onto=onto,
-            _by_place=by_place,
-            _by_rate=by_rate,
-            _explained=_Explained.of(by_place[:, :-1], by_rate[:, :-1]),
+            _by_place=measured.common @ onto * basis.scale**2,
+            _by_rate=measured.columns.T @ onto,
         )
 
     def at(self, first: Index, end: Index, design: Array | None = None) -> tuple[Array, Array]:
@@ -129,23 +88,58 @@ class Kriging:
         ``design``: their features, where they are at hand.
         """
         mean, deviation = np.zeros(len(first)), np.zeros(len(first))
-        scale, noise = self._basis.scale, self._basis.noise
+        noise, unsure = self._basis.noise, np.array(self._basis.unsure)
         for low in range(0, len(first), _CHUNK):
             part = slice(low, low + _CHUNK)
             f, e = first[part], end[part]
             own = self._features.design(f, e) if design is None else design[part]
-            amounts = own * np.array(self._basis.unsure)
-            shift = self._by_place[e, -1] - self._by_place[f, -1] + amounts @ self._by_rate[:, -1]
-            explained = self._explained.at(f, e, amounts)
-            row, column, edges = self._measured.edges_in_common(f, e, own)
-            rows, which = np.unique(row, return_inverse=True)
-            projected = self._by_place[e[rows]] - self._by_place[f[rows]]
-            projected += np.einsum("ij,jk->ik", amounts[rows], self._by_rate)
-            np.add.at(projected, which, scale**2 * edges[:, None] * self._onto[column])
-            shift[rows] = projected[:, -1]
-            explained[rows] = np.einsum("ij,ij->i", projected[:, :-1], projected[:, :-1])
+            shift, explained = self._told(f, e, own, own * unsure)
             mean[part] = own @ self._rates + shift
-            variance = self._measured.variance(f, e, own, scale)
+            variance = self._measured.variance(f, e, own, self._basis.scale)
             shared = np.maximum(variance - explained, 0.0)
             deviation[part] = np.sqrt(shared + (noise * mean[part]) ** 2)
         return mean, deviation
+
+    def _told(self, f: Index, e: Index, design: Array, amounts: Array) -> tuple[Array, Array]:
+        """What the measured segments add to each mean, and the variance that they explain.
+
+        Covariances with them, times ``_onto``, are a vector of the end less one of the start, which
+        few segments have for themselves, plus ``amounts`` of the rates'.  Of the square of that
+        only products of these are needed, and not one number for each segment and measurement.
+        They are products by einsum: many small ones cost ten times more with the threads of ``@``.
+        """
+        start, end = self._measured.edges(f, e, design)
+        starts, s = self._vectors(0, f, *start)
+        ends, t = self._vectors(1, e, *end)
+        told = self._by_rate[:, :-1]
+        shift = ends[t, -1] - starts[s, -1] + amounts @ self._by_rate[:, -1]
+        starts, ends = starts[:, :-1], ends[:, :-1]
+        along = np.einsum("ij,jk->ik", amounts, told @ told.T)
+        along += 2.0 * np.einsum("ij,kj->ik", ends, told)[t]
+        along -= 2.0 * np.einsum("ij,kj->ik", starts, told)[s]
+        explained: Array = np.einsum("ij,ij->i", along, amounts)
+        explained += np.einsum("ij,ij->i", starts, starts)[s]
+        explained += np.einsum("ij,ij->i", ends, ends)[t]
+        explained -= 2.0 * np.einsum("ij,kj->ik", starts, ends)[s, t]
+        return shift, explained
+
+    def _vectors(
+        self, which: int, places: Index, sides: Index, costs: Array
+    ) -> tuple[Array, Index]:
+        """The different ones of starts (0) or ends (1), and by segment the number of its own."""
+        alike = self._measured.is_alike(which, sides)
+        order = np.lexsort((np.where(alike, costs, 0.0), np.where(alike, sides, -1), places))
+        rows = np.stack([places, sides, costs])[:, order]
+        both = alike[order]
+        turns = np.diff(places[order], prepend=-1) != 0
+        turns |= np.diff(both, prepend=False)
+        turns |= both & (np.abs(np.diff(rows[1:], prepend=-1.0)) > 0).any(axis=0)
+        number = np.empty(len(places), dtype=np.intp)
+        number[order] = np.cumsum(turns) - 1
+        one = order[turns]
+        shared = self._measured.in_common(which, sides[one], costs[one]) * self._basis.scale**2
+        vectors = self._by_place[places[one]]
+        touched = np.flatnonzero(alike[one])
+        added = np.einsum("ij,jk->ik", shared[touched], self._onto)
+        vectors[touched] += added if which else -added
+        return vectors, number

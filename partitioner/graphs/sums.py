@@ -8,6 +8,7 @@ tensors that cross its boundary (:class:`~partitioner.graphs.crossings.Crossing`
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from typing import Protocol
 
 import numpy as np
@@ -86,32 +87,21 @@ class SumsOnLine:
     @classmethod
     def across(cls, num_places: int, sides: Sequence[Iterable[Crossing]]) -> SumsOnLine:
         """A column for each side of the boundary."""
-        starts, ends, rows = [], [], []
-        for column, crossings in enumerate(sides):
-            for crossing in crossings:
-                for start, begins in _turns(crossing.starts):
-                    for end, stays in _turns(crossing.ends):
-                        starts.append(start)
-                        ends.append(end)
-                        row = [0.0] * len(sides)
-                        row[column] = float(crossing.size_bytes * begins * stays)
-                        rows.append(row)
-        sizes = np.array(rows).reshape(-1, len(sides))
-        return cls(
-            num_places, np.array(starts, dtype=np.intp), np.array(ends, dtype=np.intp), sizes
-        )
+        steps = [
+            (start, end, side, begins * stays * crossing.size_bytes)
+            for side, crossings in enumerate(sides)
+            for crossing in crossings
+            for start, begins in _turns(crossing.starts)
+            for end, stays in _turns(crossing.ends)
+        ]
+        start, end, side, size = np.array(steps, dtype=np.intp).reshape(-1, 4).T
+        return cls(num_places, start, end, np.eye(len(sides))[side] * size[:, None])
 
 
 def _turns(mask: Mask) -> list[tuple[int, int]]:
     """Where a mask becomes true (1) and false (-1)."""
-    at = np.flatnonzero(mask[1:] != mask[:-1]) + 1
-    sign = 1
-    result = [(0, 1)] if mask[0] else []
-    sign = -1 if mask[0] else 1
-    for place in at.tolist():
-        result.append((place, sign))
-        sign = -sign
-    return result
+    places = np.flatnonzero(np.diff(mask, prepend=False)).tolist()
+    return list(zip(places, cycle((1, -1)), strict=False))
 
 
 class SumsBetweenIdeals:
@@ -121,15 +111,14 @@ class SumsBetweenIdeals:
     def __init__(self, ideals: Ideals, clear: Mask, values: Array) -> None:
         packed = np.packbits(clear, axis=0)
         _, examples, ways = np.unique(packed, axis=1, return_index=True, return_inverse=True)
-        contents = ideals.contents.astype(np.float64)
         self._way = ways
-        self._sums = np.stack(
-            [contents @ (values * clear[:, example, None]) for example in examples]
-        )
+        counting = values[:, None, :] * clear[:, examples, None]
+        sums = ideals.contents.astype(np.float64) @ counting.reshape(len(values), -1)
+        self._sums = sums.reshape(len(ideals), len(examples), -1)
 
     def at(self, first: Index, end: Index) -> Array:
         way = self._way[first]
-        return np.asarray(self._sums[way, end] - self._sums[way, first])
+        return np.asarray(self._sums[end, way] - self._sums[first, way])
 
 
 class TransfersBetweenIdeals:

@@ -47,7 +47,14 @@ def test_every_segment_of_random_graphs(seed: int) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["mobilenet_v2_1.0_224", "resnet50_224", "inception_v3_299", "ssd_mobilenet_v2_300"],
+    [
+        "mobilenet_v2_1.0_224",
+        "resnet50_224",
+        "inception_v3_299",
+        "ssd_mobilenet_v2_300",
+        "deeplabv3_mnv2_dm05_513",
+        "efficientdet_lite0_320",
+    ],
 )
 def test_some_segments_of_real_networks(name: str) -> None:
     """With streaming, with branches, with operators that stay on the CPU."""

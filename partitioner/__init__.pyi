@@ -12,7 +12,9 @@ from .measuring import (
 )
 from .problem import (
     Claims,
+    Features,
     Guard,
+    Line,
     NoFeasiblePartition,
     Outcome,
     Partition,
@@ -21,7 +23,6 @@ from .problem import (
     Round,
     Segment,
     SegmentFacts,
-    SegmentFeatures,
     SegmentProfile,
 )
 from .strategies import (
@@ -45,8 +46,10 @@ __all__ = [
     "CostTable",
     "DeviceProfiler",
     "ExternalCompiler",
+    "Features",
     "Guard",
     "LatencyOracle",
+    "Line",
     "NoFeasiblePartition",
     "Outcome",
     "Partition",
@@ -57,7 +60,6 @@ __all__ = [
     "Segment",
     "SegmentCompiler",
     "SegmentFacts",
-    "SegmentFeatures",
     "SegmentFiles",
     "SegmentProfile",
     "Strategy",

@@ -53,7 +53,9 @@ def fitted(features: Features, first: Index, end: Index, latency: Array) -> Basi
     both = np.outer(latency, latency)
     apart, together = (part / both for part in measured.covariance_parts(first, end, design))
     import os
-    TAU=float(os.environ.get("TAU","0.5")); DROP=float(os.environ.get("DROP","2"))
+
+    TAU = float(os.environ.get("TAU", "0.5"))
+    DROP = float(os.environ.get("DROP", "2"))
     relative = design / latency[:, None]
     top = relative.max(axis=0)
     shares = relative[:, top > 0.0] / top[top > 0.0]
@@ -93,6 +95,8 @@ def _fit_rates(design: Array, latency: Array) -> tuple[Array, Array]:
 
 def _log_likelihood(covariance: Array, residual: Array) -> float:
     """Of the residual under a normal distribution, up to a constant."""
-    lower = np.linalg.cholesky(covariance)
-    whitened = np.linalg.solve(lower, residual)
-    return float(-0.5 * whitened @ whitened - np.log(np.diag(lower)).sum())
+    # The factor of both together has the residual, whitened, as its last row.
+    most = 1.0 + residual @ residual / min(_NOISES) ** 2
+    both = np.block([[covariance, residual[:, None]], [residual[None, :], most]])
+    *_, whitened = lower = np.linalg.cholesky(both)
+    return float(-0.5 * whitened[:-1] @ whitened[:-1] - np.log(np.diag(lower)[:-1]).sum())

@@ -14,15 +14,11 @@ from partitioner.problem import (
     Basis,
     Features,
     Guard,
-    Ideals,
     Index,
-    Line,
     Mask,
     Places,
     Range,
-    SegmentFeatures,
     Segments,
-    SetFeatures,
     everywhere,
 )
 
@@ -60,7 +56,7 @@ class Knowledge:
         self._places = places
         self._latency: dict[tuple[int, int], float] = {}
         self._bounded_by_model = features is not None
-        self._features: Features = features or _counting(places)
+        self._features: Features = features or Features.counting(places)
         self._inference: _Inference | None = None
 
     def observe(self, segment: Range, latency_ns: int | None) -> None:
@@ -101,14 +97,18 @@ class Knowledge:
             return None
         return self._infer().basis if self._bounded_by_model else ALIKE
 
-    def bound_by_parts(self, segments: Segments) -> Array:
-        """Lower bounds that cost little: from measured parts alone, ``inf`` where none compiles."""
-        if not self._runs():
-            lower = np.zeros(len(segments))
-        else:
-            lower, _ = self._infer().bounds.from_parts(segments, upper=False)
-        self._fill_in(segments, lower)
-        return lower
+    def within(self, ceiling: float) -> Segments:
+        """All segments but those above by bounds that cost little: from measured parts alone."""
+        last = self._infer().bounds.last_ends(ceiling) if self._runs() else None
+
+        def may_be(part: Segments) -> Mask:
+            lower = np.zeros(len(part))
+            if self._runs():
+                lower = self._infer().bounds.from_parts(part)
+            self._fill_in(part, lower)
+            return lower <= ceiling
+
+        return Segments.chosen(self._places.parts(last), may_be)
 
     def beliefs(self, segments: Segments) -> Beliefs:
         """What the measurements so far say about the segments given."""
@@ -169,14 +169,6 @@ class _Inference:
     basis: Basis
     kriging: Kriging
     bounds: Bounds
-
-
-def _counting(places: Places) -> Features:
-    """Features for operators about which nothing is known."""
-    if isinstance(places, Line):
-        return SegmentFeatures.counting(places.positions)
-    assert isinstance(places, Ideals), "there are two kinds of places"
-    return SetFeatures.counting(places)
 
 
 def _columns(keys: list[tuple[int, int]]) -> tuple[Index, Index]:

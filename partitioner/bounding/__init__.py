@@ -9,7 +9,7 @@ from __future__ import annotations
 from partitioner.bounding.bounds import Bounds
 from partitioner.bounding.deviations import Deviations
 from partitioner.bounding.doubt import chance
-from partitioner.bounding.known import Known
+from partitioner.bounding.known import Known, bounds_on_any, measured_on_any
 from partitioner.bounding.kriging import Kriging
 
-__all__ = ["Bounds", "Deviations", "Known", "Kriging", "chance"]
+__all__ = ["Bounds", "Deviations", "Known", "Kriging", "bounds_on_any", "chance", "measured_on_any"]

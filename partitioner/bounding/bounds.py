@@ -26,15 +26,17 @@ from partitioner.problem import (
 )
 
 import os
-_SIGMAS = float(os.environ.get("SIG","3"))
+
+_SIGMAS = float(os.environ.get("SIG", "3"))
 """Standard deviations between what is expected and its bound, at least."""
 
 import os
-_FEW = float(os.environ.get("FEW","4"))
+
+_FEW = float(os.environ.get("FEW", "4"))
 """With as few measurements as this the standard deviations granted double: the scale of the
 deviations is estimated from the same measurements (compare Student's t)."""
 
-_SMALL = float(os.environ.get("SMALL","200"))
+_SMALL = float(os.environ.get("SMALL", "200"))
 """With as few segments in all as this the standard deviations and the margin granted double:
 measuring a few more costs little there, and without, operators that take what no feature tells made
 proofs false (``scripts/checks/check_branches.py``)."""
@@ -42,7 +44,7 @@ proofs false (``scripts/checks/check_branches.py``)."""
 _CAUTION = 1.5
 """How much worse the unseen may be than the worst seen."""
 
-_FITTED_RATES_MARGIN = float(os.environ.get("MARG","0.05"))
+_FITTED_RATES_MARGIN = float(os.environ.get("MARG", "0.05"))
 """Taken off bounds from measured parts when the boundary's share is fitted and not known.
 
 Streaming grows by steps (whole layers; large ones repeatedly), which is not quite what the
@@ -61,6 +63,9 @@ is to choose from: a segment may be fast by chance where its parts were slow by 
 
 _LEAST_NOISE = 0.002
 """What stands for no scatter."""
+
+_PART = 65_536
+"""Segments worked out at once, which bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +117,9 @@ class Bounds:
             for axis in kriging.boundary_axes:
                 plausible += [likeliest + sigmas * axis, likeliest - sigmas * axis]
             scatter = max(0.0, basis.noise - _LEAST_NOISE)
-            margin = _FITTED_RATES_MARGIN * (1.0 + (_SMALL / total) ** 2) + _SCATTER_MARGIN * scatter
+            margin = (
+                _FITTED_RATES_MARGIN * (1.0 + (_SMALL / total) ** 2) + _SCATTER_MARGIN * scatter
+            )
         known = None if kriging is None else features
         columns = _columns(known, first, end)
         nested, violation = 0, 0.0
@@ -135,31 +142,59 @@ class Bounds:
             margin = max(margin, _UNCHECKED_MARGIN)
         return cls(guard, margin + _CAUTION * violation, kriging, known, guesses)
 
-    def from_parts(self, segments: Segments, *, upper: bool) -> tuple[Array, Array]:
-        """Lower bounds from the segments measured within, upper ones from those around.
+    def from_parts(self, segments: Segments) -> Array:
+        """Lower bounds from the segments measured within.
 
         The loosest over all guesses at the boundary's rates that are plausible.
         """
-        first, end = segments.first, segments.end
-        columns = _columns(self._features, first, end)
-        low, high = np.full(len(first), np.inf), np.zeros(len(first))
+        columns = _columns(self._features, segments.first, segments.end)
+        return self._from_parts(segments.first, segments.end, columns)
+
+    def _from_parts(self, first: Index, end: Index, columns: Array) -> Array:
+        inside = self._guesses[0].inside.entry(first, end)
+        low = np.full(len(first), np.inf)
         for guess in self._guesses:
-            boundary = columns @ guess.rates
-            np.minimum(low, boundary + guess.inside.at(first, end), out=low)
-            if upper:
-                np.maximum(high, boundary + guess.around.at(first, end), out=high)
-        return low * max(0.0, 1.0 - self.margin), high * (1.0 + self.margin)
+            np.minimum(low, columns @ guess.rates + guess.inside.rows.take(inside), out=low)
+        return low * max(0.0, 1.0 - self.margin)
+
+    def _from_around(self, first: Index, end: Index, columns: Array) -> Array:
+        """Upper bounds likewise."""
+        around = self._guesses[0].around.entry(first, end)
+        high = np.zeros(len(first))
+        for guess in self._guesses:
+            np.maximum(high, columns @ guess.rates + guess.around.rows.take(around), out=high)
+        return high * (1.0 + self.margin)
+
+    def last_ends(self, ceiling: float) -> Index:
+        """By first place an end behind which no segment's lower bound is within the ``ceiling``.
+
+        There what was measured within it is above, to which its boundary only adds.
+        """
+        share = max(0.0, 1.0 - self.margin)
+        last = [guess.inside.last(guess.inside.rows * share <= ceiling) for guess in self._guesses]
+        return np.asarray(np.max(last, axis=0))
 
     def at(self, segments: Segments) -> tuple[Array, Array, Array | None]:
         """Lower and upper bounds, and what is expected, where a basis lets one expect anything."""
-        lower, upper = self.from_parts(segments, upper=True)
-        expected = None
-        if self.kriging is not None:
-            assert self.guard.model_sigmas is not None, "it comes with a basis"
-            expected, deviation = self.kriging.at(segments.first, segments.end)
-            lower = np.maximum(lower, expected - self.guard.model_sigmas * deviation)
-            upper = np.minimum(upper, expected + self.guard.model_sigmas * deviation)
-        return lower, np.maximum(lower, upper), expected
+        lower, upper, expected = np.zeros((3, len(segments)))
+        for low in range(0, len(segments), _PART):
+            part = slice(low, low + _PART)
+            first, end = segments.first[part], segments.end[part]
+            columns = np.ones((len(first), 1))
+            if self.kriging is not None:
+                assert self._features is not None, "a basis speaks of them"
+                assert self.guard.model_sigmas is not None, "it comes with a basis"
+                design = self._features.design(first, end)
+                columns = design[:, : len(self._features.boundary_names)]
+                expected[part], deviation = self.kriging.at(first, end, design)
+                deviation *= self.guard.model_sigmas
+                lower[part], upper[part] = expected[part] - deviation, expected[part] + deviation
+            else:
+                lower[part], upper[part] = 0.0, np.inf
+            np.maximum(lower[part], self._from_parts(first, end, columns), out=lower[part])
+            np.minimum(upper[part], self._from_around(first, end, columns), out=upper[part])
+        np.maximum(lower, upper, out=upper)
+        return lower, upper, None if self.kriging is None else expected
 
 
 def _columns(features: Features | None, first: Index, end: Index) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from partitioner.problem import Array, Features, Index
+from partitioner.problem import Array, Features, Index, Mask
 
 _SMALLEST_SHARE = 0.02
 """No operator is believed to cost less than this share of the average one."""
@@ -26,14 +26,13 @@ class Deviations:
         self.columns = design * unsure
         """What each measured segment deviates by when a rate does, by one standard deviation."""
         shares = _operator_shares(features, rates)
-        self._variance = features.prepared(shares**2)
-        names = np.array(features.names)
-        self._entering = np.where(names == "bytes in", rates, 0.0)
-        self._leaving = np.where(names == "bytes out", rates, 0.0)
-        self.common = features.overlap(self._variance, first, end)
+        self._variance = features.places.prepared(shares**2)
+        self._rates_of_edges = [
+            rates * [name == edge for name in features.names] for edge in ("bytes in", "bytes out")
+        ]
+        self.common = features.places.overlap(self._variance, first, end)
         """By place and measured segment: the variance of what lies before and is in common."""
-        self._own_sides = features.starts(first, end), features.ends(first, end)
-        self._own_edges = self._edges(design)
+        self._own = self.edges(first, end, design)
 
     def covariance_parts(self, f: Index, e: Index, design: Array) -> tuple[Array, Array]:
         """Between the segments given (rows) and the measured ones (columns), ns^2, in two parts.
@@ -41,40 +40,42 @@ class Deviations:
         What grows with the square of the scale of the deviations, and the rates'.
         """
         common = self.common[e] - self.common[f]
-        rows, edges = self.edges_in_common(f, e, design)
-        common[rows] += edges
+        for which, (sides, costs) in enumerate(self.edges(f, e, design)):
+            common += self.in_common(which, sides, costs)
         return common, (design * self._unsure) @ self.columns.T
 
-    def edges_in_common(self, f: Index, e: Index, design: Array) -> tuple[Index, Array]:
-        """Which of the segments begin or end where a measured one does, which few do, and the
-        variance of that, by measured segment."""
-        ours, theirs = self._edges(design), self._own_edges
-        sides = (self._features.starts(f, e), self._features.ends(f, e))
-        alike = [np.isin(mine, other) for mine, other in zip(sides, self._own_sides, strict=True)]
-        rows = np.flatnonzero(alike[0] | alike[1])
-        edges = np.zeros((len(rows), len(self.columns)))
-        for side, (mine, other) in enumerate(zip(sides, self._own_sides, strict=True)):
-            row, column = np.nonzero(np.equal.outer(mine[rows], other))
-            least = np.minimum(ours[side][rows[row]], theirs[side][column])
-            edges[row, column] += least**2
-        return rows, edges
+    def edges(self, f: Index, e: Index, design: Array) -> tuple[tuple[Index, Array], ...]:
+        """Of starts and of ends: equal numbers for those alike, and what they cost, ns."""
+        return tuple(zip(self._features.sides(f, e), self._edges(design), strict=True))
+
+    def is_alike(self, which: int, sides: Index) -> Mask:
+        """Which of the starts (0) or ends (1) a measured segment has, too."""
+        return np.isin(sides, self._own[which][0])
+
+    def in_common(self, which: int, sides: Index, costs: Array) -> Array:
+        """The variance of starts (0) or ends (1) in common with the measured segments (columns),
+        in the part that grows with the square of the scale."""
+        own_sides, own_costs = self._own[which]
+        least = np.minimum.outer(costs, own_costs)
+        return np.asarray(np.equal.outer(sides, own_sides) * least**2)
 
     def variance(self, f: Index, e: Index, design: Array, scale: float) -> Array:
         """Of each segment by itself, before anything is measured, ns^2."""
         enter, leave = self._edges(design)
-        own = self._features.amount(self._variance, f, e) + enter**2 + leave**2
+        own = self._features.places.amount(self._variance, f, e) + enter**2 + leave**2
         columns = design * self._unsure
         result: Array = scale**2 * own + (columns**2).sum(axis=1)
         return result
 
     def _edges(self, design: Array) -> tuple[Array, Array]:
         """What entering and leaving cost, at the rates fitted."""
-        return design @ self._entering, design @ self._leaving
+        enter, leave = (design @ rates for rates in self._rates_of_edges)
+        return enter, leave
 
 
 def _operator_shares(features: Features, rates: Array) -> Array:
     """What each operator costs at the given rates, and never quite nothing."""
-    shares = np.zeros(features.num_operators)
+    shares = np.zeros(features.places.num_operators)
     for name, rate in zip(features.names, rates, strict=True):
         if name in features.per_operator:
             shares = shares + rate * features.per_operator[name]

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from partitioner.bounding.bounds import Bounds
-from partitioner.problem import Array, Basis, Features, Guard, Places, Range, Segments
+from partitioner.problem import Array, Basis, Features, Guard, Mask, Places, Range, Segments
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """``taken``: the latency of each of ``segments``, ns; ``inf`` where it was not measured or
-    does not compile.  ``guard`` says how well what the bounds rest on held."""
+    """``guard`` says how well what the bounds rest on held."""
 
-    segments: Segments
-    taken: Array
     guard: Guard
-    _fails: Array
+    _measured: Segments
+    _latency: Array
     _bounds: Bounds | None
 
     @classmethod
@@ -34,32 +32,65 @@ class Known:
 
         Without a ``basis``, nothing follows for other segments than those.
         """
-        segments = places.segments()
         found = ((places.find(runs), ns) for runs, ns in known.items())
         pairs = sorted((at, np.inf if ns is None else float(ns)) for at, ns in found if at)
         every = np.array([at for at, _ in pairs], dtype=np.intp).reshape(-1, 2)
         times = np.array([ns for _, ns in pairs])
-        taken, fails = np.full(len(segments), np.inf), np.zeros(len(segments))
-        first, end, which = places.wherever(*every.T)
-        at, here = segments.find(first, end)
-        taken[at[here]] = times[which[here]]
-        fails[at[here]] = np.where(np.isinf(taken[at[here]]), np.inf, 0.0)
         runs, bounds = np.isfinite(times), None
         if basis is not None and runs.any():
             latency = np.maximum(times[runs], 1.0)
             first, end = every[runs].T
             bounds = Bounds.of(places, features, basis, first, end, latency)
-        return cls(segments, taken, Guard() if bounds is None else bounds.guard, fails, bounds)
+        first, end, which = places.wherever(*every.T)
+        order = np.lexsort((end, first))
+        measured = Segments(len(places), first[order], end[order])
+        guard = Guard() if bounds is None else bounds.guard
+        return cls(guard, measured, times[which[order]], bounds)
 
-    def bounds(self, ceiling: float) -> tuple[Array, Array]:
-        """Lower and upper bounds on all segments, ns, as good as can be had of those that may be at
-        or under ``ceiling``."""
-        lower, upper = np.zeros(len(self.segments)), np.full(len(self.segments), np.inf)
+    def taken(self, segments: Segments) -> Array:
+        """The latency of each, ns; ``inf`` where it was not measured or does not compile."""
+        return self._with_measured(segments, np.full(len(segments), np.inf))
+
+    def least(self, segments: Segments) -> Array:
+        """Lower bounds that cost little, ns."""
+        lower = np.zeros(len(segments))
         if self._bounds is not None:
-            lower, _ = self._bounds.from_parts(self.segments, upper=False)
-            near = lower <= ceiling
-            lower[near], upper[near], _ = self._bounds.at(self.segments.where(near))
-        lower, upper = np.maximum(lower, self._fails), np.maximum(upper, self._fails)
-        measured = np.isfinite(self.taken)
-        lower[measured] = upper[measured] = self.taken[measured]
-        return lower, upper
+            lower = self._bounds.from_parts(segments)
+        return self._with_measured(segments, lower)
+
+    def bounds(self, segments: Segments) -> tuple[Array, Array]:
+        """Lower and upper bounds as good as can be had, ns."""
+        lower, upper = np.zeros(len(segments)), np.full(len(segments), np.inf)
+        if self._bounds is not None:
+            lower, upper, _ = self._bounds.at(segments)
+        return self._with_measured(segments, lower), self._with_measured(segments, upper)
+
+    def _with_measured(self, segments: Segments, values: Array) -> Array:
+        at, here = self._measured.find(segments.first, segments.end)
+        values[here] = self._latency[at[here]]
+        return values
+
+
+def measured_on_any(places: Places, kinds: Sequence[Known]) -> tuple[Segments, list[Array]]:
+    """The segments measured on any kind of device, and what each took on each of them, ns.
+
+    ``inf`` where it was not measured, or does not compile.
+    """
+    segments = _of_any(places, kinds, lambda known, part: np.isfinite(known.taken(part)))
+    return segments, [known.taken(segments) for known in kinds]
+
+
+def bounds_on_any(
+    places: Places, kinds: Sequence[Known], ceiling: float
+) -> tuple[Segments, list[tuple[Array, Array]]]:
+    """The segments that may be within the ``ceiling`` on any kind, and their bounds on each, ns."""
+    segments = _of_any(places, kinds, lambda known, part: known.least(part) <= ceiling)
+    return segments, [known.bounds(segments) for known in kinds]
+
+
+def _of_any(
+    places: Places, kinds: Sequence[Known], wanted: Callable[[Known, Segments], Mask]
+) -> Segments:
+    return Segments.chosen(
+        places.parts(), lambda part: np.any([wanted(known, part) for known in kinds], axis=0)
+    )

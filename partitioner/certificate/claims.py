@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from partitioner.bounding import Known, chance
-from partitioner.problem import Array, Basis, Claims, Guard, Problem, Range, cuts_of, operators_of
+from partitioner.bounding import Known, bounds_on_any, chance, measured_on_any
+from partitioner.problem import (
+    Array,
+    Basis,
+    Claims,
+    Guard,
+    Problem,
+    Range,
+    Segments,
+    cuts_of,
+    operators_of,
+)
 from partitioner.solving import Offer, greatest_fastest, least_bottleneck
 
 _EQUAL = 1e-9
@@ -42,23 +52,24 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
     ]
     value, k, allowed = max(numbers), problem.num_segments, problem.allowed_cuts()
 
-    def offers(costs: Sequence[Array]) -> list[Offer]:
-        each = zip(kinds, costs, available.values(), strict=True)
-        all_kinds = [Offer(known.segments, ns, count) for known, ns, count in each]
+    def offers(segments: Segments, costs: Iterable[Array]) -> list[Offer]:
+        each = zip(costs, available.values(), strict=True)
+        all_kinds = [Offer(segments, ns, count) for ns, count in each]
         return [offer.where(np.isfinite(offer.costs)) for offer in all_kinds]
 
-    taken_by_kind = offers([known.taken for known in kinds])
-    best = least_bottleneck(taken_by_kind, k, allowed)
+    known_ones = offers(*measured_on_any(problem.places, kinds))
+    best = least_bottleneck(known_ones, k, allowed)
     if value < best:
         raise ValueError("there are not so many devices of a kind")
-    fastest = greatest_fastest(taken_by_kind, k, best, allowed)
-    bounds = [known.bounds(best) for known in kinds]
-    least = least_bottleneck(offers([lower for lower, _ in bounds]), k, allowed)
+    fastest = greatest_fastest(known_ones, k, best, allowed)
+    segments, bounds = bounds_on_any(problem.places, kinds, best)
+    least = least_bottleneck(offers(segments, [lower for lower, _ in bounds]), k, allowed)
     bound, least_gap = int(least), 0
     if least >= best * (1.0 - _EQUAL):
         most = [np.where(low <= best, np.minimum(up, best), np.inf) for low, up in bounds]
         bound = int(best)
-        least_gap = int(best - max(greatest_fastest(offers(most), k, best, allowed), fastest))
+        even = greatest_fastest(offers(segments, most), k, best, allowed)
+        least_gap = int(best - max(even, fastest))
     guard = Guard.worst([known.guard for known in kinds])
     told = max((entry["lower_bound_ns"] for entry in content["rounds"]), default=0)
     whole = [measured.get(problem.whole) for measured in times.values()]

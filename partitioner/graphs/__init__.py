@@ -5,7 +5,8 @@ The only wing besides ``measuring`` that looks into graphs before there is an an
 
 from __future__ import annotations
 
-from partitioner.graphs.graph_features import cut_bytes, graph_features
+from partitioner.graphs.crossings import cut_bytes
+from partitioner.graphs.graph_features import graph_features
 from partitioner.graphs.planning import OrderChoice, problem_asked, problem_of
 from partitioner.graphs.precedence import precedence_of
 

@@ -9,16 +9,17 @@ from typing import Literal
 from compiler import Graph, parameter_count_cuts, parameter_count_parts
 from compiler.cutting import first_output, obstacles_along, order_of
 from devices.errors import ConfigError, ModelError
-from partitioner.graphs.graph_features import cut_bytes, graph_features
-from partitioner.graphs.graph_set_features import graph_set_features, ideal_bytes
+from partitioner.graphs.crossings import cut_bytes
+from partitioner.graphs.graph_features import graph_features
 from partitioner.graphs.precedence import precedence_of
 from partitioner.problem import (
     CORAL_ORDER,
     FILE_ORDER,
     ONLY_ORDER,
+    Features,
     Ideals,
+    Line,
     Problem,
-    SetFeatures,
     stepped_cut_choices,
 )
 
@@ -78,7 +79,7 @@ def problem_of(
                 num_operators=len(graph),
                 num_segments=num_segments,
                 start_cuts=cuts,
-                cut_bytes=ideal_bytes(graph, ideals),
+                cut_bytes=cut_bytes(graph, ideals),
                 features=_set_features(graph, ideals) if order == "any" else None,
                 ideals=ideals,
                 start_ideals=done,
@@ -99,8 +100,8 @@ def problem_of(
         num_segments=num_segments,
         start_cuts=start,
         cut_choices=choices,
-        cut_bytes=cut_bytes(graph),
-        features=graph_features(graph, bare.positions),
+        cut_bytes=cut_bytes(graph, Line(tuple(range(len(graph) + 1)))),
+        features=graph_features(graph, Line(bare.positions)),
         first_output=first_output(graph),
         step=partition_search_step,
         order=words,
@@ -196,8 +197,8 @@ def _coral_prefixes(graph: Graph) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1)
-def _set_features(graph: Graph, ideals: Ideals) -> SetFeatures:
-    return graph_set_features(graph, ideals)
+def _set_features(graph: Graph, ideals: Ideals) -> Features:
+    return graph_features(graph, ideals)
 
 
 def _checked(graph: Graph, cuts: tuple[int, ...]) -> tuple[int, ...]:

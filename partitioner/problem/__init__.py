@@ -9,7 +9,7 @@ from partitioner.problem.arrays import Array, Index, Mask, Table
 from partitioner.problem.basis import ALIKE, Basis
 from partitioner.problem.bounds import RowTable
 from partitioner.problem.claims import Claims
-from partitioner.problem.features import Features, SegmentFeatures
+from partitioner.problem.features import Columns, Features
 from partitioner.problem.ideals import Ideals
 from partitioner.problem.partition import (
     Guard,
@@ -39,7 +39,6 @@ from partitioner.problem.ranges import (
     stepped_cut_choices,
 )
 from partitioner.problem.segments import Segments
-from partitioner.problem.set_features import SetFeatures
 
 __all__ = [
     "ALIKE",
@@ -49,6 +48,7 @@ __all__ = [
     "Array",
     "Basis",
     "Claims",
+    "Columns",
     "Features",
     "Guard",
     "Ideals",
@@ -66,10 +66,8 @@ __all__ = [
     "RowTable",
     "Segment",
     "SegmentFacts",
-    "SegmentFeatures",
     "SegmentProfile",
     "Segments",
-    "SetFeatures",
     "Table",
     "cuts_of",
     "everywhere",

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partitioner.problem.arrays import Array, Index
+from partitioner.problem.arrays import Array, Index, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,16 @@ class RowTable:
 
     def at(self, first: Index, end: Index) -> Array:
         """The entries for segments."""
-        return np.asarray(self.rows[self.row_of[first], end])
+        return np.asarray(self.rows.take(self.entry(first, end)))
+
+    def entry(self, first: Index, end: Index) -> Index:
+        """Where those are in :attr:`rows`, one row behind the other."""
+        return np.asarray(self.row_of[first] * self.rows.shape[1] + end)
+
+    def last(self, wanted: Mask) -> Index:
+        """By first place the last end that is ``wanted``, a mask over :attr:`rows`; 0 if none."""
+        ends = np.arange(wanted.shape[1])
+        return np.asarray((wanted * ends).max(axis=1)[self.row_of])
 
 
 @dataclass(frozen=True)

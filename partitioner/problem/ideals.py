@@ -17,7 +17,7 @@ segment, compiled and measured once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from partitioner.problem.arrays import Array, Index, Mask
 from partitioner.problem.bounds import Packing, RowTable
 from partitioner.problem.ranges import Range, runs_of, set_of
-from partitioner.problem.segments import Segments
+from partitioner.problem.segments import PART, Segments
 
 Words = NDArray[np.uint64]
 
@@ -77,8 +77,13 @@ class Ideals:
             self._sums, canonical, number = np.unique(
                 sums[end] - sums[first], return_index=True, return_inverse=True
             )
-            between = self._words[end] & ~self._words[first]
-            if (between == between[canonical[number]]).all():
+            alike = first[canonical], end[canonical]
+            if all(
+                (
+                    self._between(first[p], end[p]) == self._between(*(a[number[p]] for a in alike))
+                ).all()
+                for p in (slice(low, low + PART) for low in range(0, len(first), PART))
+            ):
                 break
         else:
             raise AssertionError("random sums keep colliding")
@@ -88,7 +93,10 @@ class Ideals:
         self.number = np.full(self.within.shape, -1, dtype=np.int32)
         """By pair of places: the number of the segment between them, -1 if there is none."""
         self.number[first, end] = number
-        self._operators = between[canonical]
+
+    def _between(self, first: Index, end: Index) -> Words:
+        """The operators between places as bits."""
+        return np.asarray(self._words[end] & ~self._words[first])
 
     def __len__(self) -> int:
         return len(self.sets)
@@ -96,10 +104,6 @@ class Ideals:
     @property
     def distinct_segments(self) -> int:
         return len(self._canonical)
-
-    def members(self, numbers: Index) -> Mask:
-        """Which operators (columns) the segments of these numbers hold."""
-        return self._unpacked(self._operators[numbers])
 
     def _unpacked(self, words: Words) -> Mask:
         octets = words.astype("<u8").view(np.uint8)
@@ -114,6 +118,25 @@ class Ideals:
     def segments(self) -> Segments:
         return Segments(len(self), self._first, self._end)
 
+    def parts(self, last: Index | None = None) -> Iterator[Segments]:
+        for low in range(0, len(self._first), PART):
+            first, end = self._first[low : low + PART], self._end[low : low + PART]
+            part = Segments(len(self), first, end)
+            yield part if last is None else part.where(end <= last[first])
+
+    def prepared(self, shares: Array) -> Array:
+        """Sums over each ideal's operators, behind the numbers themselves."""
+        return np.concatenate([shares, self.contents.astype(np.float64) @ shares])
+
+    def amount(self, prepared: Array, first: Index, end: Index) -> Array:
+        sums = prepared[self.num_operators :]
+        return np.asarray(sums[end] - sums[first])
+
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Array:
+        contents = self.contents.astype(np.float64)
+        shares = prepared[: self.num_operators]
+        return np.asarray(contents @ ((contents[end] - contents[first]) * shares).T)
+
     def in_file_order(self, segments: Segments) -> Mask:
         """Which of the segments lie between two ideals that are beginnings of the file."""
         begins = np.array([s & (s + 1) == 0 for s in self.sets])
@@ -125,11 +148,10 @@ class Ideals:
     def find(self, segment: Range) -> tuple[int, int] | None:
         wanted = np.array([_words(set_of(segment), self.num_operators)], dtype=np.uint64)
         total = self._weights[self._unpacked(wanted)[0]].sum(dtype=np.uint64)
-        number = min(int(np.searchsorted(self._sums, total)), self.distinct_segments - 1)
-        if (self._operators[number] != wanted[0]).any():
-            return None
-        at = self._canonical[number]
-        return int(self._first[at]), int(self._end[at])
+        at = self._canonical[min(np.searchsorted(self._sums, total), self.distinct_segments - 1)]
+        first, end = self._first[at], self._end[at]
+        alike = (self._between(first, end) == wanted[0]).all()
+        return (int(first), int(end)) if alike else None
 
     @cached_property
     def _pairs_of(self) -> tuple[Index, Index]:

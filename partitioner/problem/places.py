@@ -12,7 +12,7 @@ A segment is known to oracles by its operators: half open runs in the order of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -22,7 +22,7 @@ import numpy as np
 from partitioner.problem.arrays import Array, Index, Mask
 from partitioner.problem.bounds import Packing, RowTable, pack, smallest_container
 from partitioner.problem.ranges import Range
-from partitioner.problem.segments import Segments
+from partitioner.problem.segments import PART, Segments
 
 
 class Places(Protocol):
@@ -31,12 +31,27 @@ class Places(Protocol):
     def __len__(self) -> int: ...
 
     @property
+    def num_operators(self) -> int: ...
+
+    @property
+    def contents(self) -> Mask:
+        """Which operators (columns) come before each place."""
+        ...
+
+    @property
     def distinct_segments(self) -> int:
         """Different sets of operators between two places."""
         ...
 
     def segments(self) -> Segments:
-        """All segments."""
+        """All segments, ordered by their first place, then by their end."""
+        ...
+
+    def parts(self, last: Index | None = None) -> Iterator[Segments]:
+        """The same part by part, at least one, so that never all of them have to be held.
+
+        ``last``: of those from each place, only the ones that end there or before.
+        """
         ...
 
     def operators(self, first: int, end: int) -> Range:
@@ -58,6 +73,22 @@ class Places(Protocol):
         """Which of the segments contain the one given."""
         ...
 
+    def prepared(self, shares: Array) -> Array:
+        """Numbers by operator in the form that the next two want."""
+        ...
+
+    def amount(self, prepared: Array, first: Index, end: Index) -> Array:
+        """The sum over each segment's operators."""
+        ...
+
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Array:
+        """What the operators before each place (rows) share with the segments given (columns).
+
+        The sum over the operators that a segment has in common with them is the row of its end less
+        the row of its first place.
+        """
+        ...
+
     def pack(self, first: Index, end: Index, inside: Array) -> Packing:
         """See :func:`partitioner.problem.bounds.pack`."""
         ...
@@ -67,7 +98,7 @@ class Places(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Line:
     """Positions in the order of the file, ascending, from 0 to the number of operators."""
 
@@ -75,6 +106,14 @@ class Line:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def num_operators(self) -> int:
+        return self.positions[-1]
+
+    @property
+    def contents(self) -> Mask:
+        return np.less.outer(np.arange(self.num_operators), self.positions).T
 
     @property
     def distinct_segments(self) -> int:
@@ -91,6 +130,22 @@ class Line:
     def _segments(self) -> Segments:
         return Segments.all(len(self))
 
+    def parts(self, last: Index | None = None) -> Iterator[Segments]:
+        m = len(self)
+        starts = np.arange(m)
+        lengths = np.full(m, m - 1) - starts if last is None else np.maximum(last - starts, 0)
+        before = np.concatenate([[0], np.cumsum(lengths)])
+        low = 0
+        while low < m:
+            high = int(np.searchsorted(before, before[low] + PART, side="right")) - 1
+            high = max(high, low + 1)
+            first = np.repeat(starts[low:high], lengths[low:high])
+            ahead = np.arange(before[low], before[high]) - np.repeat(
+                before[low:high], lengths[low:high]
+            )
+            yield Segments(m, first, first + 1 + ahead)
+            low = high
+
     def operators(self, first: int, end: int) -> Range:
         return self.positions[first], self.positions[end]
 
@@ -103,6 +158,16 @@ class Line:
 
     def around(self, segments: Segments, first: int, end: int) -> Mask:
         return np.asarray((segments.first <= first) & (segments.end >= end))
+
+    def prepared(self, shares: Array) -> Array:
+        sums: Array = np.concatenate([[0.0], np.cumsum(shares)])[list(self.positions)]
+        return sums
+
+    def amount(self, prepared: Array, first: Index, end: Index) -> Array:
+        return np.asarray(prepared[end] - prepared[first])
+
+    def overlap(self, prepared: Array, first: Index, end: Index) -> Array:
+        return np.clip(prepared[:, None], prepared[first], prepared[end])
 
     def pack(self, first: Index, end: Index, inside: Array) -> Packing:
         return pack(len(self), first, end, inside)

@@ -154,8 +154,7 @@ class Problem:
             for cut, choices in zip(self.start_cuts, self.cut_choices, strict=True):
                 if cut not in choices:
                     raise ValueError(f"start cut {cut} is not among the positions allowed for it")
-        places = self.positions if self.ideals is None else self.ideals
-        if self.features is not None and self.features.places != places:
+        if self.features is not None and self.features.places != self.places:
             raise ValueError("the features are for other cut positions than the problem's")
         expected = self.num_operators + 1
         if self.ideals is not None:

@@ -6,12 +6,16 @@ good cut.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from partitioner.problem.arrays import Array, Index, Mask
+
+PART = 1 << 18
+"""Segments looked at together where all would be too many to hold: some tens of megabytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,14 @@ class Segments:
         """Every segment between any two places."""
         first, end = np.triu_indices(num_places, 1)
         return cls(num_places, first, end)
+
+    @classmethod
+    def chosen(cls, parts: Iterable[Segments], wanted: Callable[[Segments], Mask]) -> Segments:
+        """Those of all ``parts``, which are in order, that are ``wanted``."""
+        some = [part.where(wanted(part)) for part in parts]
+        first = np.concatenate([part.first for part in some])
+        end = np.concatenate([part.end for part in some])
+        return cls(some[0].num_places, first, end)
 
     def __len__(self) -> int:
         return len(self.first)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from partitioner.beliefs import Beliefs, Knowledge
-from partitioner.problem import Mask, Problem, Segments
+from partitioner.problem import Problem, Segments
 from partitioner.solving import Solution, on_some_path
 
 FEW_SEGMENTS = 10_000
@@ -19,20 +19,25 @@ FEW_SEGMENTS = 10_000
 
 
 class Attention:
-    """Choices among all segments there are, by what is known and the best cut so far.
+    """Choices among all segments, by what is known and the best cut so far.
 
     All is said for each kind of device: a slow one may have fewer segments that are fast enough.
     """
 
     def __init__(self, problem: Problem, known: Sequence[Knowledge]) -> None:
-        self._segments = problem.places.segments()
+        self._places = problem.places
         self._known = known
         self._k = problem.num_segments
         self._allowed = problem.allowed_cuts()
+        self._every: Segments | None = None
+        """All of them, where they are few."""
+        if self._places.distinct_segments <= FEW_SEGMENTS:
+            every = self._places.segments()
+            self._every = every if len(every) <= FEW_SEGMENTS else None
 
     def complete(self, beliefs: Sequence[Beliefs]) -> bool:
         """Whether nothing is left out of these."""
-        return all(belief.segments is self._segments for belief in beliefs)
+        return self._every is not None and all(b.segments is self._every for b in beliefs)
 
     def sample(self, best: Solution | None) -> Sequence[Segments] | None:
         """Segments between some of the places, the starting cuts among them, of a long model.
@@ -41,22 +46,21 @@ class Attention:
         A cut between few places that is expected to be fast costs little to find, and rules out
         most of all others.
         """
-        segments = self._segments
-        if len(segments) <= FEW_SEGMENTS or best is None:
+        if self._every is not None or best is None:
             return None
-        places = segments.num_places
-        some = np.linspace(0, places - 1, int(np.sqrt(2 * FEW_SEGMENTS))).astype(np.intp)
-        chosen = np.zeros(places, dtype=np.bool_)
+        last = len(self._places) - 1
+        some = np.linspace(0, last, int(np.sqrt(2 * FEW_SEGMENTS))).astype(np.intp)
+        chosen = np.zeros(last + 1, dtype=np.bool_)
         chosen[[*some, *best.cuts]] = True
-        return [segments.where(chosen[segments.first] & chosen[segments.end])] * len(self._known)
+        parts = self._places.parts(np.where(chosen, last, 0))
+        return [Segments.chosen(parts, lambda part: chosen[part.end])] * len(self._known)
 
     def promising(self, best: Solution | None) -> Sequence[Segments]:
         """All segments but those that cannot be part of a cut as fast as the best one."""
-        every = [self._segments] * len(self._known)
-        if len(self._segments) <= FEW_SEGMENTS or best is None:
-            return every
-        bounds = [known.bound_by_parts(self._segments) for known in self._known]
-        return self._on_paths(every, [lower <= best.bottleneck for lower in bounds])
+        if self._every is not None or best is None:
+            return [self._places.segments()] * len(self._known)
+        segments = [known.within(best.bottleneck) for known in self._known]
+        return self._on_paths(segments)
 
     def thinned(
         self, beliefs: Sequence[Beliefs], best: Solution | None, *, evening_out: bool
@@ -72,11 +76,12 @@ class Attention:
         if evening_out:
             for mask, belief in zip(wanted, beliefs, strict=True):
                 mask &= belief.upper >= best.fastest
-        fewer = self._on_paths(segments, wanted)
+        fewer = self._on_paths(
+            [part.where(mask) for part, mask in zip(segments, wanted, strict=True)]
+        )
         return fewer if sum(map(len, fewer)) < 0.9 * sum(map(len, segments)) else segments
 
-    def _on_paths(self, segments: Sequence[Segments], wanted: Sequence[Mask]) -> Sequence[Segments]:
-        """Those ``wanted`` that are part of a cut made of such alone."""
-        some = [part.where(mask) for part, mask in zip(segments, wanted, strict=True)]
-        possible = on_some_path(some, self._k, self._allowed)
-        return [part.where(mask) for part, mask in zip(some, possible, strict=True)]
+    def _on_paths(self, segments: Sequence[Segments]) -> Sequence[Segments]:
+        """Those that are part of a cut made of such alone."""
+        possible = on_some_path(segments, self._k, self._allowed)
+        return [part.where(mask) for part, mask in zip(segments, possible, strict=True)]

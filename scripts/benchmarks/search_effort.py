@@ -116,9 +116,7 @@ def bisected(
     """Compiler runs and distinct segments of bisection as Google's tool does it."""
     table = CostTable(lambda *runs: latency(runs))
     try:
-        found = bisect(
-            problem_of(graph, k), table, SearchOptions(timeout_s=60.0), ignore_round
-        )
+        found = bisect(problem_of(graph, k), table, SearchOptions(timeout_s=60.0), ignore_round)
     except NoFeasiblePartition:
         return None, None
     return found.compiler_runs, len(table.asked)
@@ -161,7 +159,10 @@ def summary(rows: Sequence[Row]) -> list[str]:
     both = [r for r in rows if r.runs and r.distinct]
     for name, chosen in (
         ("4 segments on", [r for r in both if r.segments >= 4]),
-        ("6 segments on, 100 operators and more", [r for r in both if r.segments >= 6 and r.operators >= 100]),
+        (
+            "6 segments on, 100 operators and more",
+            [r for r in both if r.segments >= 6 and r.operators >= 100],
+        ),
     ):
         if chosen:
             result.append(
@@ -176,7 +177,9 @@ def summary(rows: Sequence[Row]) -> list[str]:
     result.append(f"more than bisection's distinct segments: {len(more)} of {len(both)}")
     result += [f"  {r.model} {r.segments}: {r.proven} > {r.distinct}" for r in more]
     total = sum(r.proven or r.everything for r in rows), sum(r.everything for r in rows)
-    result.append(f"sum of proven {total[0]}, of all {total[1]}, seconds {sum(r.seconds for r in rows):.0f}")
+    result.append(
+        f"sum of proven {total[0]}, of all {total[1]}, seconds {sum(r.seconds for r in rows):.0f}"
+    )
     return result
 
 

@@ -9,7 +9,8 @@ from math import comb
 
 import numpy as np
 
-from partitioner import Problem, SegmentFeatures
+from partitioner import Features, Line, Problem
+from tests.partitioner.tables import features_of
 
 Cost = Callable[[int, int], int | None]
 
@@ -95,12 +96,11 @@ class Model:
                 table[first, end] = self.cost(first, end)
         return table
 
-    def features(self) -> SegmentFeatures:
+    def features(self) -> Features:
         """What could be known beforehand: compute only roughly, as multiply-accumulates."""
         n = len(self)
         random = np.random.default_rng((self.seed, 1))
         macs = self.compute_ns * 1000 * random.uniform(0.7, 1.3, n)
-        edges = np.arange(n + 1)
         spill = np.zeros((n + 1, n + 1))
         for first in range(n):
             for end in range(first + 1, n + 1):
@@ -113,11 +113,10 @@ class Model:
             "off-chip bytes": spill,
             "macs": np.maximum(total[None, :] - total[:, None], 0.0),
         }
-        small = {name: np.ascontiguousarray(t, dtype=np.float32) for name, t in tables.items()}
-        return SegmentFeatures(
-            tuple(int(edge) for edge in edges),
-            boundary={name: small[name] for name in ("request", "bytes in", "bytes out")},
-            inside={name: small[name] for name in ("off-chip bytes", "macs")},
+        return features_of(
+            Line(tuple(range(n + 1))),
+            boundary={name: tables[name] for name in ("request", "bytes in", "bytes out")},
+            inside={name: tables[name] for name in ("off-chip bytes", "macs")},
             per_operator={"macs": macs},
         )
 

@@ -7,7 +7,7 @@ import pytest
 
 from partitioner.beliefs.cost_model import fitted
 from partitioner.bounding import Kriging
-from partitioner.problem.features import SegmentFeatures
+from partitioner.problem import Features, Line
 from tests.partitioner.synthetic import convolutional
 
 N = 40
@@ -16,9 +16,7 @@ TRUTH = MODEL.costs()
 UPPER = np.triu_indices(N + 1, 1)
 
 
-def learnt(
-    features: SegmentFeatures, first: np.ndarray, end: np.ndarray, latency: np.ndarray
-) -> Kriging:
+def learnt(features: Features, first: np.ndarray, end: np.ndarray, latency: np.ndarray) -> Kriging:
     return Kriging.of(features, fitted(features, first, end, latency), first, end, latency)
 
 
@@ -57,7 +55,7 @@ def test_truth_lies_within_the_doubts(seed: int) -> None:
 
 def test_latencies_far_apart_do_no_harm() -> None:
     """Nanoseconds beside minutes: the equations stay solvable."""
-    features = SegmentFeatures.counting((0, 1, 2, 3))
+    features = Features.counting(Line((0, 1, 2, 3)))
     first, end = np.array([0, 1, 2, 0]), np.array([1, 2, 3, 3])
     prediction = learnt(features, first, end, np.array([1.0, 1e3, 6e10, 7e10]))
     for table in (*prediction.at(first, end), prediction.boundary_axes):
@@ -66,7 +64,7 @@ def test_latencies_far_apart_do_no_harm() -> None:
 
 def test_overestimates_are_noticed() -> None:
     """One segment much faster than the others make believe."""
-    features = SegmentFeatures.counting(tuple(range(9)))
+    features = Features.counting(Line(tuple(range(9))))
     first, end = np.arange(8), np.arange(1, 9)
     latency = np.full(8, 1e6)
     even = learnt(features, first, end, latency)

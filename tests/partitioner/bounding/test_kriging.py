@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from partitioner.bounding import Bounds, Known, Kriging
-from partitioner.problem import Basis, Line, SegmentFeatures
+from partitioner.problem import Basis, Features, Line
 from tests.partitioner.synthetic import convolutional
+from tests.partitioner.tables import table
 
 N = 9
 MODEL = convolutional(N, seed=4)
 FEATURES = MODEL.features()
 TRUTH = MODEL.costs()
+TRANSFERS = {name: table(FEATURES, name) for name in ("bytes in", "bytes out")}
 UPPER = np.triu_indices(N + 1, 1)
 BASIS = Basis(
     FEATURES.names,
@@ -39,9 +41,9 @@ def in_full(first: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     for row, (a, b) in enumerate(zip(*UPPER, strict=True)):
         mixed[row, len(rates) + a : len(rates) + b] = BASIS.scale * shares[a:b]
         at = len(rates) + N
-        mixed[row, at + a] = BASIS.scale * rate_in * FEATURES.boundary["bytes in"][a, b]
+        mixed[row, at + a] = BASIS.scale * rate_in * TRANSFERS["bytes in"][a, b]
         at += N + 1
-        mixed[row, at + b] = BASIS.scale * rate_out * FEATURES.boundary["bytes out"][a, b]
+        mixed[row, at + b] = BASIS.scale * rate_out * TRANSFERS["bytes out"][a, b]
     every = mixed @ mixed.T
     rows = [list(zip(*UPPER, strict=True)).index(pair) for pair in zip(first, end, strict=True)]
     latency = TRUTH[first, end]
@@ -69,7 +71,7 @@ def test_bounds_hold_and_reach_what_was_measured() -> None:
     places = Line(tuple(range(N + 1)))
     known = {(a, a + 2): int(TRUTH[a, a + 2]) for a in range(N - 1)}
     found = Known.of(places, FEATURES, BASIS, {**known, (0, N): None})
-    lower, upper = found.bounds(np.inf)
+    lower, upper = found.bounds(places.segments())
     for (a, b), low, high in zip(zip(*UPPER, strict=True), lower, upper, strict=True):
         if (a, b) in known:
             assert low == high == known[a, b]
@@ -95,7 +97,7 @@ def test_rates_made_up_to_prove_more_are_held_against_it() -> None:
 
 def test_segments_are_alike_where_nothing_is_known() -> None:
     """Counting operators is a basis, too: what has more of them is expected to take longer."""
-    counting = SegmentFeatures.counting(tuple(range(N + 1)))
+    counting = Features.counting(Line(tuple(range(N + 1))))
     basis = Basis(counting.names, (10.0, 5.0), (1.0, 1.0), scale=0.1, noise=0.002)
     mean, _ = Kriging.of(counting, basis, np.array([0]), np.array([2]), np.array([20.0])).at(
         np.array([3, 3]), np.array([4, 7])

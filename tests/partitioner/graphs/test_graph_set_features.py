@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from compiler import compile_operators, graph_from_bytes
-from partitioner.graphs.graph_features import cut_bytes, graph_features
-from partitioner.graphs.graph_set_features import graph_set_features, ideal_bytes
-from partitioner.graphs.planning import problem_of
+from partitioner.graphs import cut_bytes, graph_features, problem_of
+from partitioner.problem import Line
 from partitioner.problem.ranges import operators_of
 from zoo.random_graph import random_graph
 
@@ -18,14 +17,15 @@ def test_agree_with_those_in_the_order_of_the_file(seed: int) -> None:
     graph = graph_from_bytes(random_graph(seed, 11), "net")
     ideals = problem_of(graph, 2, order="any").ideals
     assert ideals is not None
-    ours = graph_set_features(graph, ideals)
-    line = graph_features(graph, tuple(range(len(graph) + 1)))
+    ours = graph_features(graph, ideals)
+    positions = Line(tuple(range(len(graph) + 1)))
+    line = graph_features(graph, positions)
     assert ours.names == line.names
     prefixes = np.array([ideals.sets.index((1 << p) - 1) for p in range(len(graph) + 1)])
     first, end = np.triu_indices(len(graph) + 1, 1)
     assert np.array_equal(ours.design(prefixes[first], prefixes[end]), line.design(first, end))
-    crossing = ideal_bytes(graph, ideals)
-    assert tuple(crossing[p] for p in prefixes) == cut_bytes(graph)
+    crossing = cut_bytes(graph, ideals)
+    assert tuple(crossing[p] for p in prefixes) == cut_bytes(graph, positions)
 
 
 @pytest.mark.parametrize("seed", [1, 4, 11])
@@ -34,7 +34,7 @@ def test_tell_what_the_compiler_does(seed: int) -> None:
     graph = graph_from_bytes(random_graph(seed, 12), "net")
     problem = problem_of(graph, 2, order="any")
     assert problem.ideals is not None
-    features = graph_set_features(graph, problem.ideals)
+    features = graph_features(graph, problem.ideals)
     segments = problem.ideals.segments()
     apart = 0
     for first, end in zip(segments.first[::7], segments.end[::7], strict=True):

@@ -18,7 +18,7 @@ from compiler import (
 from devices import ConfigError
 from partitioner import problem_of
 from partitioner.graphs import OrderChoice
-from partitioner.problem import operators_of
+from partitioner.problem import Line, operators_of
 from zoo.builder import GraphBuilder
 from zoo.random_graph import random_graph
 
@@ -80,7 +80,7 @@ def test_steps_lead_away_from_the_starting_cuts() -> None:
         assert all((choice - start) % 7 == 0 for choice in choices)
         assert len(choices) in (9, 10)
     assert problem.features is not None
-    assert problem.features.positions == problem.positions
+    assert problem.features.places == Line(problem.positions)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partitioner.problem.features import SegmentFeatures
+from partitioner.problem.features import Features
 from partitioner.problem.places import Line
 from partitioner.problem.ranges import operators_of, runs_of, set_of
-from partitioner.problem.set_features import SetFeatures
 from tests.partitioner.branched import Before, all_ideals, dags, linear_extensions, precedence
 
 
@@ -42,30 +41,30 @@ def test_a_chain_has_the_places_of_a_line() -> None:
     before = tuple(frozenset({i - 1} if i else ()) for i in range(9))
     ideals = all_ideals(before)
     assert [ideals.operators(0, j) for j in range(1, 10)] == [(0, j) for j in range(1, 10)]
-    line = SegmentFeatures.counting(tuple(range(10)))
-    ours = SetFeatures.counting(ideals)
+    line = Line(tuple(range(10)))
+    counted, expected = (Features.counting(places) for places in (ideals, line))
     first, end = np.triu_indices(10, 1)
-    assert np.array_equal(ours.design(first, end), line.design(first, end))
+    assert np.array_equal(counted.design(first, end), expected.design(first, end))
+    assert np.array_equal(ideals.contents, line.contents)
     shares = np.arange(9.0)
     assert np.allclose(
-        ours.amount(ours.prepared(shares), first, end),
+        ideals.amount(ideals.prepared(shares), first, end),
         line.amount(line.prepared(shares), first, end),
     )
     assert np.allclose(
         *(
             common[end] - common[first]
             for common in (
-                f.overlap(f.prepared(shares), first[::3], end[::3]) for f in (ours, line)
+                f.overlap(f.prepared(shares), first[::3], end[::3]) for f in (ideals, line)
             )
         ),
     )
     inside = np.arange(len(first), dtype=np.float64)[::4]
     chosen = first[::4], end[::4]
-    rows = Line(tuple(range(10)))
-    packed, expected = ideals.pack(*chosen, inside), rows.pack(*chosen, inside)
-    assert np.allclose(packed.inside.at(first, end), expected.inside.at(first, end))
-    assert np.allclose(packed.from_parts, expected.from_parts)
+    packed, rows = ideals.pack(*chosen, inside), line.pack(*chosen, inside)
+    assert np.allclose(packed.inside.at(first, end), rows.inside.at(first, end))
+    assert np.allclose(packed.from_parts, rows.from_parts)
     assert np.allclose(
         ideals.smallest_container(*chosen, inside).at(first, end),
-        rows.smallest_container(*chosen, inside).at(first, end),
+        line.smallest_container(*chosen, inside).at(first, end),
     )

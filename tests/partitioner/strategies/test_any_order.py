@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from partitioner import (
     CostTable,
+    Features,
     NoFeasiblePartition,
     Problem,
     SearchOptions,
@@ -21,10 +22,10 @@ from partitioner import (
 )
 from partitioner.problem import Range, Segments
 from partitioner.problem.ranges import in_file_order, operators_of
-from partitioner.problem.set_features import SetFeatures
 from partitioner.solving import Offer, best_cuts
 from partitioner.strategies import Kind, search_assigned
 from tests.partitioner.branched import Before, all_ideals, dags, linear_extensions
+from tests.partitioner.tables import features_of
 
 Cost = Callable[[frozenset[int]], int | None]
 
@@ -41,9 +42,9 @@ def every_order_cut_everywhere(before: Before, k: int, cost: Cost) -> tuple[int,
     return best
 
 
-def problem_in(before: Before, k: int, features: SetFeatures | None = None) -> Problem:
+def problem_in(before: Before, k: int, features: Features | None = None) -> Problem:
     n = len(before)
-    ideals = features.ideals if features else all_ideals(before)
+    ideals = features.places if features else all_ideals(before)
     return Problem(
         n,
         k,
@@ -124,18 +125,15 @@ def test_exhaustive_assumes_nothing(data: st.DataObject) -> None:
     assert (result.bottleneck_ns, result.gap_ns) == truth
 
 
-def featured(before: Before, work: np.ndarray, guess: np.ndarray) -> SetFeatures:
+def featured(before: Before, work: np.ndarray, guess: np.ndarray) -> Features:
     """Multiply-accumulates as a ``guess`` at the ``work``."""
     ideals = all_ideals(before)
-    numbers = np.arange(ideals.distinct_segments)
-    members = ideals.members(numbers)
-    return SetFeatures(
+    sums = ideals.contents @ guess
+    return features_of(
         ideals,
-        boundary={"request": np.ones(len(numbers), dtype=np.float32)},
-        inside={"macs": (members @ guess).astype(np.float32)},
+        boundary={"request": np.ones((len(ideals), len(ideals)))},
+        inside={"macs": sums[None, :] - sums[:, None]},
         per_operator={"macs": guess},
-        entering=numbers,
-        leaving=numbers,
     )
 
 
@@ -210,7 +208,7 @@ def many_ideals(seed: int, kinds: int) -> Many:
     problem = problem_in(before, 2 + seed % 3, features)
     segments = problem.places.segments()
     assert len(segments) > 10_000
-    members = features.ideals.members(features.ideals.number[segments.first, segments.end])
+    members = problem.places.contents[segments.end] & ~problem.places.contents[segments.first]
     size = members @ random.integers(1, 10, 26)
     costs, tables = [], []
     for kind in range(kinds):

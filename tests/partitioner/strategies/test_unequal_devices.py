@@ -11,15 +11,16 @@ import pytest
 
 from partitioner import (
     CostTable,
+    Features,
+    Line,
     NoFeasiblePartition,
     Problem,
     SearchOptions,
-    SegmentFeatures,
 )
 from partitioner.solving import best_cuts
 from partitioner.strategies import Kind, search_assigned
 from tests.partitioner.synthetic import convolutional, every_assignment
-from tests.partitioner.tables import offers_of
+from tests.partitioner.tables import features_of, offers_of
 
 
 def kinds_of(costs: Sequence[np.ndarray], counts: Sequence[int]) -> list[Kind]:
@@ -36,7 +37,7 @@ def kinds_of(costs: Sequence[np.ndarray], counts: Sequence[int]) -> list[Kind]:
 
 def kind_costs(
     random: np.random.Generator, n: int, kinds: int, missing: float
-) -> tuple[list[np.ndarray], SegmentFeatures]:
+) -> tuple[list[np.ndarray], Features]:
     """Costs that meet the search's assumption: a constant, work and spilling, by kind."""
     work, size = random.integers(0, 20, n), random.integers(0, 6, n)
     done, spilled = np.zeros((n + 1, n + 1)), np.zeros((n + 1, n + 1))
@@ -48,10 +49,10 @@ def kind_costs(
         table = overhead + speed * done + rate * spilled
         table[random.random((n + 1, n + 1)) < missing] = np.inf
         tables.append(np.where(np.triu(np.ones_like(table), 1) > 0, table, np.inf))
-    features = SegmentFeatures(
-        tuple(range(n + 1)),
-        boundary={"request": np.ones((n + 1, n + 1), dtype=np.float32)},
-        inside={"work": done.astype(np.float32), "spilled": spilled.astype(np.float32)},
+    features = features_of(
+        Line(tuple(range(n + 1))),
+        boundary={"request": np.ones((n + 1, n + 1))},
+        inside={"work": done, "spilled": spilled},
         per_operator={"work": work.astype(float)},
     )
     return tables, features
@@ -110,7 +111,7 @@ def test_slow_link_gets_the_small_tensors() -> None:
         return CostTable(lambda i, j: 10 * (j - i) + per_byte * (tensors[i] + tensors[j]))
 
     kinds = [Kind("slow", 1, cost(4)), Kind("fast", 1, cost(1))]
-    features = SegmentFeatures.counting((0, 1, 2, 3))
+    features = Features.counting(Line((0, 1, 2, 3)))
     found = search_assigned(Problem(3, 2, (1,), features=features), kinds)
     assert found.kinds == ("fast", "slow")
     assert found.latencies_ns == (61, 28)

@@ -1,0 +1,106 @@
+"""What is known of each operator of a graph by itself, and where it would run behind each place."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from compiler.graph import NO_TENSOR, Graph
+from compiler.mapping import available_bytes, judge, operator_work
+from compiler.options import DEFAULT_RUNTIME_VERSION
+from devices.executable import OperatorWork
+from partitioner.problem import Array, Mask, Places
+
+
+class OperatorFacts:
+    """What does not depend on the segment an operator is in; arrays are by operator."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        indices = range(len(graph))
+        self.work = [operator_work(graph, i, "tpu") for i in indices]
+        self.supported = np.array(
+            [judge(graph, i, DEFAULT_RUNTIME_VERSION).is_mapped for i in indices]
+        )
+        self.kinds = tuple(sorted({f"macs of {work.name}" for work in self.work if work.macs}))
+        self.macs = np.array([float(work.macs) for work in self.work])
+        self.activations = np.array([float(activation_bytes(work)) for work in self.work])
+        self.parameters = np.array([float(work.parameter_bytes) for work in self.work])
+        self.makers = [
+            [maker for t in graph.read_by(i) if (maker := graph.makers[t]) is not None]
+            for i in indices
+        ]
+        """The operators that make what it reads."""
+        outputs = set(graph.outputs)
+        self.makes = [
+            [
+                t
+                for t in graph.operators[i].outputs
+                if t != NO_TENSOR and graph.makers[t] == i and (graph.readers[t] or t in outputs)
+            ]
+            for i in indices
+        ]
+        """The tensors it makes that somebody wants."""
+
+    def macs_of(self, kind: str) -> Array:
+        """The multiply-accumulates of those of a kind."""
+        return self.macs * [f"macs of {work.name}" == kind for work in self.work]
+
+    def per_operator(self) -> dict[str, Array]:
+        """Shares of the features that add up over operators."""
+        on_cpu = 1.0 - self.supported
+        result = {
+            "activation bytes": self.activations * self.supported,
+            "operators": 1.0 * self.supported,
+            "cpu operators": on_cpu,
+            "cpu macs": self.macs * on_cpu,
+            "cpu bytes": self.activations * on_cpu,
+        }
+        for kind in self.kinds:
+            result[kind] = self.macs_of(kind) * self.supported
+        return result
+
+
+class Behind:
+    """Where operators run in segments that begin at a place; tables by operator and place."""
+
+    def __init__(self, facts: OperatorFacts, places: Places) -> None:
+        self._facts = facts
+        self.done: Mask = np.ascontiguousarray(places.contents.T)
+        """Whether the operator comes before the place, and so in no segment from there."""
+        self.clear = self._clear()
+        """Whether nothing that puts the operator on the CPU, behind the TPU, is left."""
+
+    def _clear(self) -> Mask:
+        """An unsupported operator blocks itself and all that need it; one that converts an input
+        of the segment blocks nobody, so what counts there is whether its maker is in the segment.
+        """
+        graph = self._facts.graph
+        clear = np.ones_like(self.done)
+        for index, makers in enumerate(self._facts.makers):
+            if self._facts.supported[index]:
+                for maker in makers:
+                    clear[index] &= clear[maker]
+            elif graph.operators[index].kind == "QUANTIZE":
+                for maker in makers:
+                    clear[index] &= self.done[maker]
+            else:
+                clear[index] = self.done[index]
+        return clear
+
+    @cached_property
+    def front(self) -> Mask:
+        """Whether the operator is ahead of everything that runs on the CPU behind the TPU."""
+        return np.asarray(self.clear & ~self.done)
+
+
+@lru_cache(maxsize=8)
+def available_for(most: int) -> Array:
+    """Bytes of parameter memory left for parameters beside 0 to ``most`` operators."""
+    return np.array([float(available_bytes(count)) for count in range(most + 1)])
+
+
+def activation_bytes(work: OperatorWork) -> int:
+    """Bytes that an operator reads and writes at run time."""
+    return work.input_bytes + work.output_bytes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.beliefs.cost_model import fitted
-from partitioner.bounding import Bounds, Kriging
+from partitioner.bounding import MOST_TOLD, Bounds, Kriging, telling
 from partitioner.problem import (
     ALIKE,
     Array,
@@ -21,6 +21,9 @@ from partitioner.problem import (
     Segments,
     everywhere,
 )
+
+_SHARE_BEFORE_TOLD = 0.5
+"""Of very many measurements, so many more than were told to the model are told it again."""
 
 _UNLIKELY = 10.0
 """Segments containing one that does not compile are tried last, as if this much slower."""
@@ -58,6 +61,8 @@ class Knowledge:
         self._bounded_by_model = features is not None
         self._features: Features = features or Features.counting(places)
         self._inference: _Inference | None = None
+        self._believed: Beliefs | None = None
+        """What the inference said last, but for what was measured itself."""
 
     def observe(self, segment: Range, latency_ns: int | None) -> None:
         """Record a measurement; ``None`` says that the segment does not compile.
@@ -68,7 +73,16 @@ class Knowledge:
         if key is None:
             return
         self._latency[key] = np.inf if latency_ns is None else float(latency_ns)
-        self._inference = None
+        told = 0 if self._inference is None else self._inference.told
+        if len(self) <= MOST_TOLD or len(self) > (1.0 + _SHARE_BEFORE_TOLD) * told:
+            self.tell()
+
+    def tell(self) -> bool:
+        """Have beliefs follow from all measurements; whether they did."""
+        if self._inference is not None and self._inference.told < len(self):
+            self._inference = self._believed = None
+            return False
+        return True
 
     def __len__(self) -> int:
         """How many segments were asked for, whether they compiled or not."""
@@ -112,6 +126,26 @@ class Knowledge:
 
     def beliefs(self, segments: Segments) -> Beliefs:
         """What the measurements so far say about the segments given."""
+        believed = self._believe(segments)
+        lower, expected, upper = (
+            values.copy() for values in (believed.lower, believed.expected, believed.upper)
+        )
+        for (first, end), latency in self._latency.items():
+            if not np.isfinite(latency):
+                around = self._places.around(segments, first, end)
+                expected[around] = np.maximum(expected[around], lower[around]) * _UNLIKELY
+        for values in (lower, expected, upper):
+            self._fill_in(segments, values)
+        return Beliefs(segments, lower, expected, upper)
+
+    def _believe(self, segments: Segments) -> Beliefs:
+        """What follows from the measurements told to the model."""
+        last = self._believed
+        if last is not None and self._inference is not None:
+            at, here = last.segments.find(segments.first, segments.end)
+            if here.all():
+                self._believed = Beliefs(segments, last.lower[at], last.expected[at], last.upper[at])
+                return self._believed
         if self._runs():
             inference = self._infer()
             lower, upper, expected = inference.bounds.at(segments)
@@ -121,14 +155,8 @@ class Knowledge:
             lower = np.zeros(len(segments))
             expected = (segments.end - segments.first).astype(np.float64)
             upper = np.full(len(segments), np.inf)
-        expected = np.clip(expected, lower, upper)
-        for (first, end), latency in self._latency.items():
-            if not np.isfinite(latency):
-                around = self._places.around(segments, first, end)
-                expected[around] = np.maximum(expected[around], lower[around]) * _UNLIKELY
-        for values in (lower, expected, upper):
-            self._fill_in(segments, values)
-        return Beliefs(segments, lower, expected, upper)
+        self._believed = Beliefs(segments, lower, np.clip(expected, lower, upper), upper)
+        return self._believed
 
     def _runs(self) -> bool:
         return any(np.isfinite(latency) for latency in self._latency.values())
@@ -145,6 +173,7 @@ class Knowledge:
         """What follows from the measurements for every segment, worked out once for each set."""
         if self._inference is None:
             runs = sorted((key, ns) for key, ns in self._latency.items() if np.isfinite(ns))
+            runs = [runs[i] for i in telling(len(runs))]
             first, end = _columns([key for key, _ in runs])
             # A latency of 0 can only come from a table; relative errors need a positive one.
             latency = np.maximum(np.array([value for _, value in runs]), 1.0)
@@ -158,17 +187,18 @@ class Knowledge:
                 latency,
             )
             kriging = bounds.kriging or Kriging.of(self._features, basis, first, end, latency)
-            self._inference = _Inference(basis, kriging, bounds)
+            self._inference = _Inference(basis, kriging, bounds, len(self))
         return self._inference
 
 
 @dataclass(frozen=True, eq=False)
 class _Inference:
-    """Everything that has to be worked out once per set of measurements."""
+    """Everything that has to be worked out once per set of measurements, ``told`` of them."""
 
     basis: Basis
     kriging: Kriging
     bounds: Bounds
+    told: int
 
 
 def _columns(keys: list[tuple[int, int]]) -> tuple[Index, Index]:

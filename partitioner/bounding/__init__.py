@@ -11,5 +11,16 @@ from partitioner.bounding.deviations import Deviations
 from partitioner.bounding.doubt import chance
 from partitioner.bounding.known import Known, bounds_on_any, measured_on_any
 from partitioner.bounding.kriging import Kriging
+from partitioner.bounding.telling import MOST_TOLD, telling
 
-__all__ = ["Bounds", "Deviations", "Known", "Kriging", "bounds_on_any", "chance", "measured_on_any"]
+__all__ = [
+    "MOST_TOLD",
+    "Bounds",
+    "Deviations",
+    "Known",
+    "Kriging",
+    "bounds_on_any",
+    "chance",
+    "measured_on_any",
+    "telling",
+]

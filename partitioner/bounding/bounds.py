@@ -110,7 +110,7 @@ class Bounds:
         if basis.features:
             assert features is not None, "a basis speaks of features"
             kriging = Kriging.of(features, basis, first, end, latency)
-            sigmas = _SIGMAS * (1.0 + _FEW / len(latency)) * (1.0 + (_SMALL / total) ** 2)
+            sigmas = _SIGMAS * (1.0 + _FEW / len(latency)) * (1.0 + (_SMALL / total) ** float(os.environ.get("POW","2")))
             sigmas = max(sigmas, _CAUTION * kriging.worst_sigmas)
             likeliest = kriging.boundary_rates
             plausible = [likeliest]
@@ -118,7 +118,7 @@ class Bounds:
                 plausible += [likeliest + sigmas * axis, likeliest - sigmas * axis]
             scatter = max(0.0, basis.noise - _LEAST_NOISE)
             margin = (
-                _FITTED_RATES_MARGIN * (1.0 + (_SMALL / total) ** 2) + _SCATTER_MARGIN * scatter
+                _FITTED_RATES_MARGIN * (1.0 + (_SMALL / total) ** float(os.environ.get("POW","2"))) + _SCATTER_MARGIN * scatter
             )
         known = None if kriging is None else features
         columns = _columns(known, first, end)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.bounding.bounds import Bounds
+from partitioner.bounding.telling import telling
 from partitioner.problem import Array, Basis, Features, Guard, Mask, Places, Range, Segments
 
 
@@ -38,8 +39,9 @@ class Known:
         times = np.array([ns for _, ns in pairs])
         runs, bounds = np.isfinite(times), None
         if basis is not None and runs.any():
-            latency = np.maximum(times[runs], 1.0)
-            first, end = every[runs].T
+            told = np.flatnonzero(runs)[telling(int(runs.sum()))]
+            first, end = every[told].T
+            latency = np.maximum(times[told], 1.0)
             bounds = Bounds.of(places, features, basis, first, end, latency)
         first, end, which = places.wherever(*every.T)
         order = np.lexsort((end, first))

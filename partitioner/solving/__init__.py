@@ -12,6 +12,7 @@ from partitioner.solving.paths import (
     cheapest_cuts,
     greatest_fastest,
     least_bottleneck,
+    least_through,
     on_some_path,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "cheapest_cuts",
     "greatest_fastest",
     "least_bottleneck",
+    "least_through",
     "on_some_path",
 ]

@@ -167,6 +167,46 @@ def best_cuts(
     return Solution(cuts, bottleneck, fastest, kinds)
 
 
+def least_through(
+    offers: Sequence[Offer], num_segments: int, allowed: Mask | None = None
+) -> list[Array]:
+    """For each segment offered, by kind, the smallest maximum over the cuts it is part of.
+
+    As if there were enough devices of each kind.  ``inf`` for those that are part of none.
+    """
+    places = offers[0].segments.num_places
+    ahead = np.full((num_segments + 1, places), np.inf)
+    rest = ahead.copy()
+    ahead[0, 0] = rest[num_segments, -1] = -np.inf
+    by_end = [np.argsort(offer.segments.end, kind="stable") for offer in offers]
+    for cut in range(1, num_segments):
+        for offer, order in zip(offers, by_end, strict=True):
+            first, end = offer.segments.first[order], offer.segments.end[order]
+            values = np.maximum(offer.costs[order], ahead[cut - 1][first])
+            starts = np.flatnonzero(np.diff(end, prepend=-1))
+            if len(starts):
+                reached = end[starts]
+                least = np.minimum.reduceat(values, starts)
+                ahead[cut, reached] = np.minimum(ahead[cut, reached], least)
+        if allowed is not None:
+            ahead[cut, ~allowed[cut - 1]] = np.inf
+    for cut in range(num_segments - 1, 0, -1):
+        for offer in offers:
+            onward = np.maximum(offer.costs, rest[cut + 1][offer.segments.end])
+            np.minimum(rest[cut], offer.segments.least(onward), out=rest[cut])
+        if allowed is not None:
+            rest[cut, ~allowed[cut - 1]] = np.inf
+    results = []
+    for offer in offers:
+        first, end = offer.segments.first, offer.segments.end
+        through = np.full(len(first), np.inf)
+        for segment in range(num_segments):
+            here = np.maximum(ahead[segment][first], rest[segment + 1][end])
+            np.minimum(through, here, out=through)
+        results.append(np.maximum(through, offer.costs))
+    return results
+
+
 def on_some_path(
     kinds: Sequence[Segments], num_segments: int, allowed: Mask | None = None
 ) -> list[Mask]:

@@ -38,6 +38,7 @@ from partitioner.solving import Solution
 from partitioner.strategies.account import Account
 from partitioner.strategies.aims import Aims, Step
 from partitioner.strategies.attention import FEW_SEGMENTS, Attention
+from partitioner.strategies.many import MANY, many_segments
 from partitioner.strategies.next_segments import Task, next_segments, tasks_of
 from partitioner.strategies.oracle import LatencyOracle
 from partitioner.strategies.prospects import Prospects
@@ -142,7 +143,7 @@ class _Search:
         problem, attention = self._problem, self._attention
         start = [*problem.start, *([problem.whole] if self._baseline else [])]
         every = range(len(self._kinds))
-        self._measure([(segment, kind) for segment in start for kind in every], lambda _: False)
+        self._measure([(segment, kind) for segment in start for kind in every])
         # The start, with its segments where they are in the best cut.
         kinds = (0,) * problem.num_segments if self._best is None else self._best.kinds
         tried: Sequence[Task] = list(zip(problem.start, kinds, strict=True))
@@ -153,7 +154,7 @@ class _Search:
             bound = self._bound(beliefs) if segments is not coarse else 0.0
             self._record(tried, bound)
             outcome, step = self._decide(beliefs, bound)
-            if step is None and not attention.complete(beliefs):
+            if step is None and not (attention.complete(beliefs) and self._all_told()):
                 # Nothing is left of what was looked at; what was left out may have come back.
                 segments = attention.promising(self._best)
                 beliefs = self._beliefs(segments)
@@ -164,11 +165,18 @@ class _Search:
             tried = tasks_of(problem, step)
             before = self._measured
             self._measure(next_segments(problem, self._known, beliefs, step), step.ruled_out)
+            if self._best is not None and self._measured >= MANY and not self._evening_out:
+                bar = self._best.bottleneck
+                self._measure(many_segments(problem, beliefs, self._counts, bar, self._measured))
             self._spent[self._evening_out] += self._measured - before
             if segments is coarse:
                 segments = attention.promising(self._best)
             else:
                 segments = attention.thinned(beliefs, self._best, evening_out=self._evening_out)
+
+    def _all_told(self) -> bool:
+        """Whether all that was measured is in the beliefs; it is from now on."""
+        return all([known.tell() for known in self._known])
 
     @property
     def _measured(self) -> int:
@@ -213,7 +221,9 @@ class _Search:
             return Step(cut, lambda latency: latency > bar or latency < best.fastest, True)
         return None
 
-    def _measure(self, tasks: Sequence[Task], ruled_out: Callable[[float], bool]) -> None:
+    def _measure(
+        self, tasks: Sequence[Task], ruled_out: Callable[[float], bool] = lambda _: False
+    ) -> None:
         """Measure in order, as many at once as there are devices, until the cut is ruled out.
 
         Kinds of devices work at the same time.  Then the best cut is solved for.

@@ -1,0 +1,58 @@
+"""What to measure at once where many segments have to be measured.
+
+Where segments scatter for no reason known, each stands for itself: a cut at a time, with a solution
+of the whole problem before each, would take hours.  Once many were measured, a share of as many
+again is measured before the next solution, so that what solving costs stays in proportion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from partitioner.beliefs import Beliefs
+from partitioner.problem import Problem
+from partitioner.solving import Offer, least_through
+from partitioner.strategies.next_segments import Task
+
+import os
+MANY = int(os.environ.get("MANY","150"))
+"""Measurements from which on more than one cut is measured at a time."""
+
+_SHARE = float(os.environ.get("SHARE","0.25"))
+"""So many are measured at once, of those measured before."""
+
+
+def many_segments(
+    problem: Problem,
+    beliefs: Sequence[Beliefs],
+    counts: Sequence[int],
+    bar: float,
+    measured: int,
+) -> list[Task]:
+    """Those that rule out most of what may be faster than ``bar``, the likeliest cuts' first.
+
+    Of cuts that are hopeful, the segments that are expected not to be faster; those in the cuts
+    that are expected to be the fastest are measured first.
+    """
+    some = [belief.where(belief.lower < bar) for belief in beliefs]
+    offers = [Offer(b.segments, b.expected, count) for b, count in zip(some, counts, strict=True)]
+    through = least_through(offers, problem.num_segments, problem.allowed_cuts())
+    wanted = int(_SHARE * measured)
+    found: list[tuple[float, int, int]] = []
+    for kind, (belief, value) in enumerate(zip(some, through, strict=True)):
+        unknown = (belief.lower < belief.upper) & np.isfinite(value)
+        unknown &= belief.expected >= LEAST * bar
+        at = np.flatnonzero(unknown)
+        at = at[np.argsort(value[at], kind="stable")[:wanted]]
+        found += [(float(value[i]), kind, int(i)) for i in at]
+    found.sort()
+    places = problem.places
+    return [
+        (places.operators(int(b.segments.first[i]), int(b.segments.end[i])), kind)
+        for _, kind, i in found[:wanted]
+        if (b := some[kind])
+    ]
+import os
+LEAST=float(os.environ.get("LEAST","0.97"))

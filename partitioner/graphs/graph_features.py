@@ -74,7 +74,7 @@ class _Boundary:
 
     def at(self, first: Index, end: Index) -> Array:
         some = self.operators.at(first, end) > 0
-        return np.concatenate([some, self.across.at(first, end) * some], axis=1)
+        return _rounded(np.concatenate([some, self.across.at(first, end) * some], axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,13 @@ class _Inside:
             result[:, 0] = np.maximum(result[:, 0] - beside, 0.0)
         else:
             result[:, 0] = self.streamed[first, end]
-        return result
+        return _rounded(result)
+
+
+def _rounded(values: Array) -> Array:
+    """To single precision: so features were kept when the first certificates were written, and
+    what those say is worked out again."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 def _streamed(facts: OperatorFacts, behind: Behind, places: Places, inside: _Inside) -> Table:

@@ -8,7 +8,8 @@ Two layers:
 2. *Deviations.*  Operators of one kind are not alike, so each operator may cost more or less than
    its rates say, likewise each place where a segment starts or ends, and each rate as a whole
    (:mod:`partitioner.bounding.kriging`).  How much operators deviate, and how much single segments
-   scatter for no reason known, is chosen by likelihood among a few scales.
+   scatter for no reason known, is chosen among a few scales by the likelihood of the latencies
+   whatever the rates are, so that a rate for each measurement does not pass for knowledge.
 
 Rates and scales come from the measurements alone; no constant of any device is in here.
 """
@@ -33,8 +34,14 @@ least one also keeps the equations solvable."""
 _SCALES = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Relative deviations of operators from their rates to choose from."""
 
-_UNTOLD = 2.0
-"""So many measurements, and one for each rate fitted, tell nothing about the deviations."""
+_LIKELY = 2.0
+"""The largest deviations are believed whose log-likelihood is at most so far from the greatest:
+what 95 % of a chi-square distribution of one degree of freedom allow (1.92)."""
+
+_ANY_RATE = 0.5
+"""Deviation of each rate from none, before anything is measured, as a share of the latencies that
+it could explain alone.  So many rates explain a few measurements well by themselves, which then
+tell little about the deviations of operators."""
 
 _RATE_DEVIATION = 1.0
 """Relative deviation of a whole rate, before measurements narrow it."""
@@ -48,28 +55,20 @@ def fitted(features: Features, first: Index, end: Index, latency: Array) -> Basi
     """What measured segments, by numbers of places and positive nanoseconds, let one believe."""
     design = features.design(first, end)
     rates, unsure = _fit_rates(design, latency)
-    residual = (latency - design @ rates) / latency
     measured = Deviations(features, rates, unsure, first, end)
-    both = np.outer(latency, latency)
-    apart, together = (part / both for part in measured.covariance_parts(first, end, design))
-    import os
-
-    TAU = float(os.environ.get("TAU", "0.5"))
-    DROP = float(os.environ.get("DROP", "2"))
+    apart, _ = measured.covariance_parts(first, end, design)
+    apart /= np.outer(latency, latency)
     relative = design / latency[:, None]
-    top = relative.max(axis=0)
-    shares = relative[:, top > 0.0] / top[top > 0.0]
-    prior = TAU**2 * shares @ shares.T
+    shares = relative / np.maximum(relative.max(axis=0), np.finfo(np.float64).tiny)
+    explained = _ANY_RATE**2 * shares @ shares.T
     own = np.eye(len(latency))
-    ones = np.ones(len(latency))
 
-    def likelihood(pair: tuple[float, float]) -> float:
-        scale, noise = pair
-        return _log_likelihood(scale**2 * apart + prior + noise**2 * own, ones)
+    def likelihood(scale: float, noise: float) -> float:
+        return _log_likelihood(scale**2 * apart + explained + noise**2 * own)
 
-    found = {pair: likelihood(pair) for pair in product(_SCALES, _NOISES)}
-    best = max(found.values())
-    scale = max(scale for (scale, _), value in found.items() if value >= best - DROP)
+    found = {pair: likelihood(*pair) for pair in product(_SCALES, _NOISES)}
+    likely = max(found.values()) - _LIKELY
+    scale = max(scale for (scale, _), value in found.items() if value >= likely)
     noise = max(_NOISES, key=lambda noise: found[scale, noise])
     return Basis(features.names, tuple(map(float, rates)), tuple(map(float, unsure)), scale, noise)
 
@@ -93,10 +92,10 @@ def _fit_rates(design: Array, latency: Array) -> tuple[Array, Array]:
     return rates, unsure
 
 
-def _log_likelihood(covariance: Array, residual: Array) -> float:
-    """Of the residual under a normal distribution, up to a constant."""
-    # The factor of both together has the residual, whitened, as its last row.
-    most = 1.0 + residual @ residual / min(_NOISES) ** 2
-    both = np.block([[covariance, residual[:, None]], [residual[None, :], most]])
-    *_, whitened = lower = np.linalg.cholesky(both)
+def _log_likelihood(covariance: Array) -> float:
+    """Of latencies relative to themselves, under a normal distribution, up to a constant."""
+    # The factor of both together has the ones, whitened, as its last row.
+    ones = np.ones((len(covariance), 1))
+    most = np.full((1, 1), 1.0 + len(ones) / min(_NOISES) ** 2)
+    *_, whitened = lower = np.linalg.cholesky(np.block([[covariance, ones], [ones.T, most]]))
     return float(-0.5 * whitened[:-1] @ whitened[:-1] - np.log(np.diag(lower)[:-1]).sum())

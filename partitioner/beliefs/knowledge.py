@@ -144,7 +144,9 @@ class Knowledge:
         if last is not None and self._inference is not None:
             at, here = last.segments.find(segments.first, segments.end)
             if here.all():
-                self._believed = Beliefs(segments, last.lower[at], last.expected[at], last.upper[at])
+                self._believed = Beliefs(
+                    segments, last.lower[at], last.expected[at], last.upper[at]
+                )
                 return self._believed
         if self._runs():
             inference = self._infer()

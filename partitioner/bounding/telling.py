@@ -6,7 +6,7 @@ import numpy as np
 
 from partitioner.problem import Index
 
-MOST_TOLD = 400
+MOST_TOLD = 200
 """More add little to what is known of the others, and what they cost grows with their cube.  The
 rest still stands for itself, and bounds from fewer are only looser."""
 

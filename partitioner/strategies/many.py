@@ -16,12 +16,15 @@ from partitioner.problem import Problem
 from partitioner.solving import Offer, least_through
 from partitioner.strategies.next_segments import Task
 
-import os
-MANY = int(os.environ.get("MANY","150"))
+MANY = 60
 """Measurements from which on more than one cut is measured at a time."""
 
-_SHARE = float(os.environ.get("SHARE","0.25"))
-"""So many are measured at once, of those measured before."""
+_THOUGHT = 50_000
+"""Looking at so many segments takes as long as is worth doubling what was measured; looking at
+fewer, a share of that."""
+
+_LEAST = 0.97
+"""Segments expected below this share of the best cut's bottleneck hardly rule anything out."""
 
 
 def many_segments(
@@ -39,11 +42,11 @@ def many_segments(
     some = [belief.where(belief.lower < bar) for belief in beliefs]
     offers = [Offer(b.segments, b.expected, count) for b, count in zip(some, counts, strict=True)]
     through = least_through(offers, problem.num_segments, problem.allowed_cuts())
-    wanted = int(_SHARE * measured)
+    wanted = int(measured * min(1.0, sum(map(len, through)) / _THOUGHT))
     found: list[tuple[float, int, int]] = []
     for kind, (belief, value) in enumerate(zip(some, through, strict=True)):
         unknown = (belief.lower < belief.upper) & np.isfinite(value)
-        unknown &= belief.expected >= LEAST * bar
+        unknown &= belief.expected >= _LEAST * bar
         at = np.flatnonzero(unknown)
         at = at[np.argsort(value[at], kind="stable")[:wanted]]
         found += [(float(value[i]), kind, int(i)) for i in at]
@@ -54,5 +57,3 @@ def many_segments(
         for _, kind, i in found[:wanted]
         if (b := some[kind])
     ]
-import os
-LEAST=float(os.environ.get("LEAST","0.97"))

@@ -163,20 +163,22 @@ class _Search:
             if step is None:
                 return self._finish(outcome, bound, beliefs)
             tried = tasks_of(problem, step)
-            before = self._measured
+            before, earlier = self._measured, self._best
             self._measure(next_segments(problem, self._known, beliefs, step), step.ruled_out)
             if self._best is not None and self._measured >= MANY and not self._evening_out:
                 bar = self._best.bottleneck
                 self._measure(many_segments(problem, beliefs, self._counts, bar, self._measured))
             self._spent[self._evening_out] += self._measured - before
             if segments is coarse:
-                segments = attention.promising(self._best)
+                if self._best == earlier or self._measured >= MANY:
+                    segments = attention.promising(self._best)
             else:
                 segments = attention.thinned(beliefs, self._best, evening_out=self._evening_out)
 
     def _all_told(self) -> bool:
         """Whether all that was measured is in the beliefs; it is from now on."""
-        return all([known.tell() for known in self._known])
+        told = [known.tell() for known in self._known]
+        return all(told)
 
     @property
     def _measured(self) -> int:

@@ -50,13 +50,10 @@ from partitioner.strategies.strategy import (
     ignore_round,
 )
 
-_MOST_FOR_EVENNESS = 120
+_MOST_FOR_EVENNESS = 20
 """Measurements spent on the gap and the bytes at least, once the bottleneck is proven; at most as
 many as that took, and of large models no more effort.  Their many segments differ by less than
 can be told without measuring them; what is not proven then is said to be so."""
-
-_MOST_FOR_EVENNESS_IN_BRANCHES = 40
-"""The same where branches may come in any order, which makes so many more cuts equally fast."""
 
 
 def search_optimal(
@@ -131,9 +128,6 @@ class _Search:
         self._aims = Aims(problem, options, given=self._measured)
         self._attention = Attention(problem, self._known)
         self._prospects = Prospects(problem, self._counts)
-        self._most_for_evenness = (
-            _MOST_FOR_EVENNESS if problem.ideals is None else _MOST_FOR_EVENNESS_IN_BRANCHES
-        )
         self._best: Solution | None = None
         self._evening_out = False
         self._effort = {False: 0, True: 0}
@@ -209,7 +203,7 @@ class _Search:
         if step is not None:
             return step
         assert best is not None, "where nothing compiles there is nothing to even out"
-        if self._spent[True] >= max(self._most_for_evenness, self._spent[False]):
+        if self._spent[True] >= max(_MOST_FOR_EVENNESS, self._spent[False]):
             return None
         cut = prospects.most_even(prospects.in_file_order(beliefs), best)
         if cut is None:

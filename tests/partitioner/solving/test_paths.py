@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partitioner.solving import best_cuts, cheapest_cuts, greatest_fastest, least_bottleneck
+from partitioner.solving import (
+    best_cuts,
+    cheapest_cuts,
+    greatest_fastest,
+    least_bottleneck,
+    least_through,
+)
 from tests.partitioner.tables import offers_of, solve
 
 
@@ -104,3 +110,20 @@ def test_blocks_of_columns_join_seamlessly(m: int) -> None:
     ends = np.arange(m, dtype=np.float64)
     costs = np.where(ends[None, :] > ends[:, None], ends[None, :] - ends[:, None], np.inf)
     assert least_bottleneck(offers_of([costs], [4]), 4) == -(-(m - 1) // 4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(tables())
+def test_least_through_is_over_the_cuts_that_a_segment_is_part_of(
+    case: tuple[np.ndarray, int, np.ndarray | None, np.ndarray],
+) -> None:
+    costs, k, allowed, toll = case
+    (offer,) = offers_of([costs], [k])
+    if not len(offer.segments):
+        return
+    every = enumerate_cuts(costs, k, allowed, toll)
+    (found,) = least_through([offer], k, allowed)
+    for a, b, value in zip(offer.segments.first, offer.segments.end, found, strict=True):
+        edges = [(worst, (0, *cuts, len(costs) - 1)) for worst, _, _, cuts in every]
+        through = [worst for worst, places in edges if (a, b) in pairwise(places)]
+        assert value == min(through, default=np.inf)

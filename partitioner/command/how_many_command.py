@@ -94,6 +94,13 @@ def conclude(
 ) -> tuple[Sweep, Recommendation]:
     """The same of what was found until the time was up.  Raises ``NoFeasiblePartition``."""
     counts = counts_of(arguments)
-    missing = {k: NOT_LOOKED_AT for k in range(1, max(counts) + 1) if k not in found}
-    table = tabulate(graph, counts, found, missing, arguments.host_cores)
+    missing = {
+        # Numbers of segments are looked at in turn.
+        k: NOT_LOOKED_AT if k > max(found) else "no cut was found to compile"
+        for k in range(1, max(counts) + 1)
+        if k not in found
+    }
+    table = tabulate(
+        graph, counts, found, missing, arguments.host_cores, arguments.partition_search_step
+    )
     return table, recommend(table, target_of(arguments, devices))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,21 @@ def usable_devices(arguments: Arguments, pool: DevicePool) -> tuple[Device, ...]
         devices = devices[: arguments.num_devices or len(devices)]
     enough = not asked_how_many(arguments) and len(devices) >= _enough(arguments)
     return devices if enough else kinds_of(devices)[0].devices
+
+
+def left_out(arguments: Arguments, pool: DevicePool, devices: Sequence[Device]) -> tuple[str, ...]:
+    """A warning where devices of the pool are not measured on, as ``devices`` stand for them."""
+    link = _LINKS.get(arguments.device_type)
+    asked = [device for device in pool.devices if link in (None, device.link)]
+    kinds = [kind.devices for kind in kinds_of(asked)]
+    others = [d for kind in kinds if not set(kind) & set(devices) for d in kind]
+    if not others:
+        return ()
+    return (
+        "devices of another kind than the first are not counted, "
+        f"{len(others)} of {len(asked)}: one kind stands for all where numbers of TPUs are "
+        "compared, or devices are fewer than segments",
+    )
 
 
 def _enough(arguments: Arguments) -> int:

@@ -8,14 +8,15 @@ from compiler import Graph
 from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
 from compiler.log import format_size
 from devices.device import Timing
-from devices.simulated import model_error
 from partitioner.measuring import Measurement
 from partitioner.problem import FILE_ORDER, ONLY_ORDER, Round, named
 from partitioner.reporting.cpu_work import cpu_cell, cpu_sentence
+from partitioner.reporting.html_circumstances import noticed, to_reproduce
 from partitioner.reporting.html_sweep import how_many_section
 from partitioner.reporting.progress import milliseconds
 from partitioner.reporting.report import Report
 from partitioner.reporting.segment_drawing import colour, draw_graph
+from partitioner.sizing import per_second
 
 _PARTS = (
     ("request", "overhead", "overhead_ns"),
@@ -48,7 +49,12 @@ def partition_page(report: Report, graph: Graph) -> str:
     ]
     if report.sweep is not None:
         parts.append(how_many_section(report.sweep, report.recommendation))
-    parts.append(_details(report))
+    facts = {
+        "orders looked at": partition.order,
+        "segments": "; ".join(map(named, partition.runs)),
+        "cuts before operators": ", ".join(map(str, partition.cuts)),
+    }
+    parts.append(to_reproduce(report, facts))
     return page(f"{report.model}: partition", parts)
 
 
@@ -58,13 +64,9 @@ def _tiles(report: Report) -> str:
     of = ""
     if partition.order in (FILE_ORDER, ONLY_ORDER):  # in any order there are many more
         of = f"of {report.claims.num_operators * (report.claims.num_operators + 1) // 2:,} "
-    rate = (
-        "unlimited"
-        if report.claims.throughput_per_second is None
-        else f"{report.claims.throughput_per_second:.1f}"
-    )
+    rate = report.per_second
     entries = [
-        ("items per second", rate),
+        ("items per second", "unlimited" if rate is None else per_second(rate)),
         (
             "of one TPU's rate",
             "-" if report.claims.speed_up is None else f"{report.claims.speed_up:.2f} x",
@@ -78,21 +80,8 @@ def _tiles(report: Report) -> str:
 
 
 def _noticed(report: Report) -> str:
-    texts = [f"Lost {name}: {how}" for name, how in report.lost_devices.items()]
-    texts += report.warnings
-    known = model_error(report.devices, report.claims.throughput_per_second)
-    texts += [f"Devices: {known}."] if known else []
-    sure = report.confidence
-    said = ""
-    if sure is not None and sure.widest > 0.0:
-        said = (
-            f"<p>Measurements scatter: with {100 * sure.probability:.0f} % probability no cut "
-            f"measured is faster; the expected loss is {100 * sure.expected_loss:.2f} %.</p>"
-        )
-    outputs = (
-        f'<p class="note">Outputs identical to the uncut model: {escape(report.verification)}.</p>'
-    )
-    return said + "".join(f'<p class="warning">{escape(text)}</p>' for text in texts) + outputs
+    outputs = f"Outputs identical to the uncut model: {report.verification}."
+    return noticed(report) + f'<p class="note">{escape(outputs)}</p>'
 
 
 def _times(report: Report) -> str:
@@ -244,21 +233,3 @@ def _drawing(report: Report, graph: Graph) -> str:
         "segment. Point at an operator for its kind.</p>"
         f"{legend(names)}{draw_graph(graph, partition.runs)}</section>"
     )
-
-
-def _details(report: Report) -> str:
-    facts = {
-        "model SHA-256": report.model_sha256,
-        "orders looked at": report.partition.order,
-        "segments": "; ".join(map(named, report.partition.runs)),
-        "cuts before operators": ", ".join(map(str, report.partition.cuts)),
-        "devices": ", ".join(str(device["name"]) for device in report.devices),
-        **{name: str(value) for name, value in report.options.items() if value is not None},
-    }
-    rows = "".join(
-        f"<tr><th class='left'>{escape(name)}</th>"
-        f"<td class='left'><code>{escape(value)}</code></td></tr>"
-        for name, value in facts.items()
-    )
-    table = f"<table>{rows}</table>"
-    return f"<section><details><summary>to reproduce</summary>{table}</details></section>"

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from compiler.drawing import json_text
-from devices.simulated import model_error
 from partitioner.certificate import digest_of
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import sweep_content
@@ -51,7 +50,7 @@ def as_json(report: Report) -> str:
         "warnings": list(report.warnings),
         "certificate": evidence["certificate"],
         "outputs_identical": report.verification,
-        "model_error": model_error(report.devices, report.claims.throughput_per_second),
+        "model_error": report.model_error,
         "how_many": (
             None if report.sweep is None else sweep_content(report.sweep, report.recommendation)
         ),

@@ -103,3 +103,8 @@ def describe_briefly(entry: Round) -> str:
 def milliseconds(latency_ns: int | None) -> str:
     """A latency as users read it: ``5.372 ms``."""
     return "-" if latency_ns is None else f"{latency_ns / 1e6:.3f} ms"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 segment``, ``2 segments``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from compiler.drawing import aligned, json_text
-from devices.simulated import model_error
-from partitioner.sizing import NOT_LOOKED_AT, Plan, Recommendation, Sweep, describe, shorthand
+from partitioner.reporting.circumstances import Circumstances
+from partitioner.reporting.progress import counted
+from partitioner.sizing import (
+    NOT_LOOKED_AT,
+    Plan,
+    Recommendation,
+    Sweep,
+    SweepRow,
+    describe,
+    in_ms,
+    per_second,
+    shorthand,
+)
+
+ALONE = "latency: one item alone. CPU: the share of it that is the host's CPU's."
+"""What columns of the table mean."""
 
 
-@dataclass(frozen=True)
-class SweepReport:
+@dataclass(frozen=True, kw_only=True)
+class SweepReport(Circumstances):
     """A sweep on its own, without segments being written, and its circumstances."""
 
-    model: str
-    model_sha256: str
-    compiler: str
-    devices: tuple[Mapping[str, str | int | float], ...]
-    options: Mapping[str, Any]
     sweep: Sweep
     recommendation: Recommendation
     measurements: int
-    warnings: tuple[str, ...] = ()
-    lost_devices: Mapping[str, str] | None = None
 
 
 def sweep_json(report: SweepReport) -> str:
@@ -36,10 +42,10 @@ def sweep_json(report: SweepReport) -> str:
         "model_sha256": report.model_sha256,
         "compiler": report.compiler,
         "devices": [dict(device) for device in report.devices],
-        "model_error": model_error(report.devices),
+        "model_error": report.model_error,
         "options": dict(report.options),
         "measurements": report.measurements,
-        "lost_devices": dict(report.lost_devices or {}),
+        "lost_devices": dict(report.lost_devices),
         "warnings": list(report.warnings),
         **sweep_content(report.sweep, report.recommendation),
     }
@@ -82,6 +88,8 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
                 "cpu_ns": list(pipeline.cpu_ns),
                 "cpu_operators": list(pipeline.cpu_operators),
                 "off_chip_bytes": pipeline.off_chip_bytes,
+                "outcome": pipeline.outcome,
+                "among": pipeline.among,
             }
             for segments, pipeline in sorted(sweep.pipelines.items())
         },
@@ -91,55 +99,46 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
 
 def sweep_table(sweep: Sweep) -> str:
     """One line per number of TPUs, and what its columns are."""
-    rows = [
-        ("TPUs", "pipeline", "latency", "CPU", "copies", "latency", "best plan", "best", "gain")
-    ]
-    for row in sweep.rows:
-        rows.append(
-            (
-                str(row.num_devices),
-                *_rate_and_latency(row.pipeline),
-                cpu_share(row.pipeline),
-                *_rate_and_latency(row.copies),
-                shorthand(row.best),
-                f"{row.best.throughput:.1f}/s",
-                "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %",
-            )
-        )
-    lines = aligned(rows)
-    lines += [
-        "",
-        "latency: one item alone. CPU: the share of it that is the host's CPU's.",
-        f"best plan: TPUs of each pipeline; {_example(sweep)}.",
-    ]
-    hurried = [k for k, p in sweep.pipelines.items() if p.outcome in ("budget", "timeout")]
-    if hurried:
-        lines.append(
-            f"Into {', '.join(map(str, hurried))} segments: the search ended with its time or "
-            "measurements, and a better cut may exist."
-        )
-    return "\n".join(lines + _missing(sweep))
+    head = ("TPUs", "pipeline", "latency", "CPU", "copies", "latency", "best plan", "best", "gain")
+    lines = aligned([head, *map(sweep_cells, sweep.rows)])
+    plan = max((row.best for row in sweep.rows), key=lambda plan: len(shorthand(plan)))
+    example = f"best plan: TPUs of each pipeline; {shorthand(plan)} is {describe(plan)}."
+    return "\n".join([*lines, "", ALONE, example, *sweep_notes(sweep)])
 
 
-def _missing(sweep: Sweep) -> list[str]:
-    """For which numbers of segments there is no pipeline; those for one reason together."""
-    lines = []
+def sweep_cells(row: SweepRow) -> tuple[str, ...]:
+    """What is told of a number of TPUs, in the order of the table."""
+    return (
+        str(row.num_devices),
+        *_rate_and_latency(row.pipeline),
+        cpu_share(row.pipeline),
+        *_rate_and_latency(row.copies),
+        shorthand(row.best),
+        f"{per_second(row.best.throughput)}/s",
+        "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %",
+    )
+
+
+def sweep_notes(sweep: Sweep) -> list[str]:
+    """What the table cannot tell: what is not in it, and what was not counted."""
+    notes = []
+    if sweep.hurried:
+        notes.append(
+            f"Into {', '.join(map(str, sweep.hurried))} segments: the search ended with its time "
+            "or measurements, and a better cut may exist."
+        )
     reasons = sorted(sweep.failures.items())
     for _, group in groupby(reasons, key=lambda one: one[1].replace(f"is {one[0]},", "")):
         (first, why), *others = group
-        last = others[-1][0] if others else first
-        apart = last - first > len(others)
         numbers = [first, *(number for number, _ in others)]
-        which = f"{first} to {last}" if others and not apart else ", ".join(map(str, numbers))
-        what = "were not looked at" if why == NOT_LOOKED_AT else "are not possible"
-        lines.append(f"{which} segments {what}: {why}")
-    return lines
-
-
-def _example(sweep: Sweep) -> str:
-    """The most intricate of the plans in the table, in short and in words."""
-    plan = max((row.best for row in sweep.rows), key=lambda plan: len(shorthand(plan)))
-    return f"{shorthand(plan)} is {describe(plan)}"
+        run = numbers == list(range(first, first + len(numbers))) and others
+        which = f"{first} to {numbers[-1]}" if run else ", ".join(map(str, numbers))
+        looked = "were not looked at" if why == NOT_LOOKED_AT else "are not possible"
+        what = f"segments {looked}" if numbers != [1] else "segment is not possible"
+        notes.append(f"{which} {what}: {why.rstrip('.')}.")
+    if sweep.rows[-1].num_devices > 1:
+        notes.append("What TPUs take from one another at a link that they share is not counted.")
+    return notes
 
 
 def cpu_share(plan: Plan | None) -> str:
@@ -152,18 +151,13 @@ def cpu_share(plan: Plan | None) -> str:
 
 def sweep_text(report: SweepReport) -> str:
     """What a user reads who only asked how many."""
-    noticed: Sequence[str] = [
-        *(f"lost device {name}: {how}" for name, how in (report.lost_devices or {}).items()),
-        *(f"warning: {text}" for text in report.warnings),
-    ]
     return "\n".join(
         [
             sweep_table(report.sweep),
             "",
             *advice_lines(report.recommendation),
-            f"{report.measurements} segments measured.",
-            *_real_devices(report),
-            *noticed,
+            f"{counted(report.measurements, 'segment')} measured.",
+            *(f"{name}: {text}" for name, text in report.noticed),
         ]
     )
 
@@ -173,15 +167,10 @@ def advice_lines(recommendation: Recommendation) -> list[str]:
     return list(filter(None, [recommendation.sentence, recommendation.how_to_run]))
 
 
-def _real_devices(report: SweepReport) -> list[str]:
-    known = model_error(report.devices)
-    return [f"devices: {known}"] if known else []
-
-
 def _rate_and_latency(plan: Plan | None) -> tuple[str, str]:
     if plan is None:
         return "-", "-"
-    return f"{plan.throughput:.1f}/s", f"{plan.latency_ns / 1e6:.2f} ms"
+    return f"{per_second(plan.throughput)}/s", f"{in_ms(plan.latency_ns)} ms"
 
 
 def _plan(plan: Plan) -> dict[str, Any]:

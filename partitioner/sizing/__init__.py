@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from partitioner.sizing.advice import Recommendation, Target, recommend
-from partitioner.sizing.how_many import Sweep
+from partitioner.sizing.figures import in_ms, per_second
+from partitioner.sizing.how_many import NOT_LOOKED_AT, Sweep, SweepRow
 from partitioner.sizing.plans import Plan, describe, shorthand
-from partitioner.sizing.sweep import NOT_LOOKED_AT, sweep, tabulate
+from partitioner.sizing.sweep import kept_to, sweep, tabulate
 
 __all__ = [
     "NOT_LOOKED_AT",
     "Plan",
     "Recommendation",
     "Sweep",
+    "SweepRow",
     "Target",
     "describe",
+    "in_ms",
+    "kept_to",
+    "per_second",
     "recommend",
     "shorthand",
     "sweep",

@@ -16,24 +16,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True)
 class PipelineCost:
     """The best cut into one number of segments: its operators' ends and its segments' times.
 
-    ``segments_in_file``: their operators as runs in the file, where cut in another order.
-    ``cpu_ns``: how much of each segment's time is the host's CPU's (``None``: not known; empty:
-    nothing), for ``cpu_operators`` operators.
+    ``outcome``: how the search ended; ``among``: the order of the operators that it kept to, empty
+    if it looked at all.  ``segments_in_file``: their operators as runs in the file, where cut in
+    another order.  ``cpu_ns``: how much of each segment's time is the host's CPU's (``None``: not
+    known; empty: nothing), for ``cpu_operators`` operators; ``idle_tpus``: how many segments leave
+    their TPU nothing to do.
     """
 
     cuts: tuple[int, ...]
     latencies_ns: tuple[int, ...]
     outcome: str = "optimal"
+    among: str = ""
     off_chip_bytes: int = 0
     segments_in_file: tuple[tuple[int, ...], ...] = ()
     cpu_ns: tuple[int | None, ...] = ()
     cpu_operators: tuple[int, ...] = ()
+    idle_tpus: int = 0
+
+    @property
+    def hurried(self) -> bool:
+        """Whether the search was ended before it could tell that no cut is faster."""
+        return self.segments > 1 and self.outcome in ("budget", "timeout")
 
     @property
     def segments(self) -> int:
@@ -58,6 +68,23 @@ class PipelineCost:
         """CPU time of one item, ``None`` where devices do not tell it."""
         known = [one for one in self.cpu_ns if one is not None]
         return sum(known) if len(known) == len(self.cpu_ns) else None
+
+    @property
+    def needs_ns(self) -> int:
+        """CPU time of one item as far as it is known."""
+        return self.host_cpu_ns or 0
+
+
+def _core_ns(host_cores: int | None) -> float:
+    """CPU time that a second has."""
+    return inf if host_cores is None else host_cores * 1e9
+
+
+def _with(pipeline: PipelineCost, left_ns: float) -> tuple[float, float]:
+    """Items per second of a pipeline given what is left of the CPU, and what is left then."""
+    needs_ns = pipeline.needs_ns
+    rate = min(pipeline.throughput, left_ns / needs_ns) if needs_ns else pipeline.throughput
+    return rate, max(0.0, left_ns - rate * needs_ns)
 
 
 @dataclass(frozen=True)
@@ -84,18 +111,21 @@ class Plan:
         return sum(one.segments for one in self.pipelines)
 
     @property
+    def rates(self) -> tuple[float, ...]:
+        """Items per second of each pipeline when all are kept busy, as far as the CPU suffices.
+
+        A pipeline that needs less of the CPU gets it first: that makes most of it.
+        """
+        left_ns = _core_ns(self.host_cores)
+        rates = [0.0] * len(self.pipelines)
+        for place in sorted(range(len(rates)), key=lambda place: self.pipelines[place].needs_ns):
+            rates[place], left_ns = _with(self.pipelines[place], left_ns)
+        return tuple(rates)
+
+    @property
     def throughput(self) -> float:
-        """Items per second with every pipeline kept busy, as far as the CPU suffices."""
-        if self.host_cores is None:
-            return self.throughput_of_tpus
-        core_ns, rate = self.host_cores * 1e9, 0.0
-        # A pipeline that needs less of the CPU gets it first: that makes most of it.
-        for one in sorted(self.pipelines, key=lambda p: p.host_cpu_ns or 0):
-            cpu_ns = one.host_cpu_ns or 0
-            taken = min(one.throughput, core_ns / cpu_ns) if cpu_ns else one.throughput
-            core_ns -= taken * cpu_ns
-            rate += max(0.0, taken)
-        return rate
+        """Items per second of all pipelines together."""
+        return sum(self.rates)
 
     @property
     def throughput_of_tpus(self) -> float:
@@ -131,25 +161,48 @@ def plans(
     unequal: dict[tuple[int, ...], Plan] = {}
     for limit in {pipeline.latency_ns for pipeline in pipelines.values()}:
         usable = {k: p for k, p in pipelines.items() if p.latency_ns <= limit}
-        for chosen in _fastest_sums(usable, num_devices):
+        for chosen in _fastest_sums(usable, num_devices, host_cores):
             if len(set(chosen)) > 1:
                 members = tuple(pipelines[k] for k in chosen)
                 unequal.setdefault(chosen, Plan(members, host_cores))
     return (*alike, *(plan for _, plan in sorted(unequal.items())))
 
 
-def _fastest_sums(pipelines: Mapping[int, PipelineCost], num_devices: int) -> list[tuple[int, ...]]:
-    """Numbers of segments, descending, that add up to 1, 2, ... devices and give most together."""
-    best: list[tuple[float, tuple[int, ...]] | None] = [(0.0, ())]
-    for total in range(1, num_devices + 1):
-        choices = []
-        for segments, pipeline in pipelines.items():
-            before = best[total - segments] if segments <= total else None
-            if before is not None:
-                chosen = tuple(sorted((*before[1], segments), reverse=True))
-                choices.append((before[0] + pipeline.throughput, chosen))
-        best.append(max(choices, default=None))
-    return [entry[1] for entry in best[1:] if entry is not None]
+_Sum = tuple[float, float, tuple[int, ...]]
+"""Items per second, what is left of the CPU in nanoseconds a second, numbers of segments."""
+
+
+def _fastest_sums(
+    pipelines: Mapping[int, PipelineCost], num_devices: int, host_cores: int | None
+) -> list[tuple[int, ...]]:
+    """Numbers of segments, descending, that add up to 1, 2, ... devices and give most together.
+
+    Those that need less of the CPU come first, as they get it first.
+    """
+    sums: list[list[_Sum]] = [[(0.0, _core_ns(host_cores), ())], *([] for _ in range(num_devices))]
+    for segments, pipeline in sorted(pipelines.items(), key=lambda entry: entry[1].needs_ns):
+        for total in range(segments, num_devices + 1):
+            longer = []
+            for rate, left_ns, chosen in sums[total - segments]:
+                more, left_ns = _with(pipeline, left_ns)
+                longer.append((rate + more, left_ns, (*chosen, segments)))
+            sums[total] = _promising(sums[total] + longer, pipeline.needs_ns)
+    return [tuple(sorted(max(one)[2], reverse=True)) for one in sums[1:] if one]
+
+
+def _promising(sums: list[_Sum], needs_ns: int) -> list[_Sum]:
+    """Without those that, of equally many devices, are slower and stay it whatever comes next.
+
+    What comes next needs at least ``needs_ns`` of the CPU for an item.
+    """
+    kept: list[_Sum] = []
+    most = -inf
+    for rate, left_ns, chosen in sorted(sums, reverse=True):
+        possible = rate + left_ns / needs_ns if needs_ns else rate
+        if possible > most * (1.0 + 1e-12):
+            kept.append((rate, left_ns, chosen))
+            most = possible
+    return kept
 
 
 def fastest(plan: Plan) -> tuple[float, int, int, int]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from compiler import Graph
 from devices.errors import ConfigError, ModelError
 from partitioner.graphs import OrderChoice, problem_of
-from partitioner.problem import NoFeasiblePartition, Partition, Problem
-from partitioner.sizing.how_many import Sweep, sweep_of
+from partitioner.problem import ONLY_ORDER, NoFeasiblePartition, Partition, Problem
+from partitioner.sizing.how_many import NOT_LOOKED_AT, Sweep, sweep_of
 from partitioner.sizing.plans import PipelineCost
 from partitioner.strategies import (
     LatencyOracle,
@@ -22,9 +22,6 @@ from partitioner.strategies import (
 
 OnCount = Callable[[int], None]
 """Called with every number of segments before its search begins."""
-
-NOT_LOOKED_AT = "the time or the measurements allowed were spent before"
-"""Why there is no pipeline of so many segments."""
 
 
 def sweep(
@@ -75,7 +72,7 @@ def sweep(
             )
         except (NoFeasiblePartition, ConfigError, ModelError) as error:
             failures[segments] = str(error)
-    return tabulate(graph, counts, found, failures, host_cores)
+    return tabulate(graph, counts, found, failures, host_cores, partition_search_step)
 
 
 def _spent(options: SearchOptions, measured: int) -> bool:
@@ -89,6 +86,7 @@ def tabulate(
     found: Mapping[int, Partition],
     failures: Mapping[int, str],
     host_cores: int | None,
+    partition_search_step: int = 1,
 ) -> Sweep:
     """The table over ``counts`` devices of the partitions ``found``.
 
@@ -100,19 +98,31 @@ def tabulate(
             f"{graph.name} compiles for none of the numbers of segments up to {max(counts)}: "
             f"{failures[max(counts)]}"
         )
-    costs = {segments: cost_of(partition) for segments, partition in found.items()}
-    stateful = any(p.facts.stateful for partition in found.values() for p in partition.segments)
+    costs = {k: cost_of(partition, partition_search_step) for k, partition in found.items()}
+    # Asked of the model: devices that compute nothing, as simulated ones here, keep no state.
+    stateful = any(tensor.is_variable for tensor in graph.tensors) or any(
+        operator.kind == "VAR_HANDLE" for operator in graph.operators
+    )
     return sweep_of(costs, feasible, failures, host_cores=host_cores, stateful=stateful)
 
 
-def cost_of(partition: Partition) -> PipelineCost:
-    """What the table needs of a partition."""
+def kept_to(order: str, step: int) -> str:
+    """Which cuts a search in an ``order``, in a ``step`` of operators, kept to; empty: to none."""
+    if step > 1:
+        return f"in steps of {step} operators from the starting split"
+    return "" if order == ONLY_ORDER or order.startswith("all orders") else f"in {order}"
+
+
+def cost_of(partition: Partition, step: int) -> PipelineCost:
+    """What the table needs of a partition, found in steps of so many operators."""
     return PipelineCost(
         cuts=partition.cuts,
         latencies_ns=partition.latencies_ns,
         outcome=partition.outcome,
+        among="" if len(partition.segments) == 1 else kept_to(partition.order, step),
         off_chip_bytes=partition.off_chip_bytes,
         segments_in_file=() if partition.execution_order is None else partition.runs,
         cpu_ns=tuple(profile.facts.cpu_ns for profile in partition.segments),
         cpu_operators=tuple(len(profile.facts.cpu_operators) for profile in partition.segments),
+        idle_tpus=sum(not profile.facts.on_edge_tpu for profile in partition.segments),
     )

@@ -76,7 +76,7 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
         )
     elif claims.optimality_gap is not None:
         sentences.append(
-            f"No {cut} has a bottleneck below {_bound(claims.lower_bound_ns)}, so this one is "
+            f"No {cut} has a bottleneck below {_at_least(claims.lower_bound_ns)}, so this one is "
             f"at most {ceil(1000 * claims.optimality_gap) / 10:.1f} % above the optimum."
         )
     if claims.withdrawn_bound_ns is not None:
@@ -107,7 +107,7 @@ def _on_the_gap(claims: Claims, measured: int, threshold: int) -> str:
     maybe = f"; so the threshold {wanted} may be met by another cut" if missed and not never else ""
     return (
         f". A gap below {gap} was not found within {measured} measurements; a cut as fast may "
-        f"exist down to {_bound(claims.least_gap_ns)}{never}{maybe}."
+        f"exist down to {_at_least(claims.least_gap_ns)}{never}{maybe}."
     )
 
 
@@ -117,8 +117,13 @@ def _exactly(latency_ns: int) -> str:
     return f"{whole}.{f'{rest:06d}'.rstrip('0').ljust(3, '0')} ms"
 
 
+def _at_least(latency_ns: int) -> str:
+    """Rounded down, so that what is said of everything above stays true."""
+    return milliseconds(latency_ns // 1000 * 1000)
+
+
 def _bound(latency_ns: int) -> str:
-    """As a table has it, but never rounded up, so that what is said of all above stays true."""
+    """The same of a bound that is reached: as a table has it, or exact where that is rounded up."""
     return milliseconds(latency_ns) if latency_ns % 1000 < 500 else _exactly(latency_ns)
 
 

@@ -142,11 +142,10 @@ def _doubts(sweep: Sweep, target: Target) -> list[str]:
     """Why a plan that was not found may exist all the same."""
     doubts = []
     if not sweep.finished:
-        doubts.append(
-            "Not every cut was looked at: the time or the measurements allowed were spent."
-        )
+        doubts.append("the time or the measurements allowed were spent")
     if sweep.among:
-        doubts.append(f"Cuts were sought {sweep.among} only.")
+        doubts.append(f"they were sought {sweep.among.partition(' (')[0]}")
+    doubts = [f"Not every cut was looked at: {' and '.join(doubts)}."] if doubts else []
     if target.latency_ns is not None:
         fast = replace(target, latency_ns=None)
         if any(p.pipeline.segments > 1 and fast.met_by(p) for p in sweep.plans()):

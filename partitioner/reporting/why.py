@@ -52,7 +52,7 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
     elif outcome == "interval":
         sentences.append(
             "Bisected: the latency aimed at is known to within the threshold "
-            f"{_exactly(threshold)}; nothing is proven."
+            f"{_exactly(threshold)}; of itself that proves nothing."
         )
     elif outcome == "given":
         gap = milliseconds(claims.gap_ns)

@@ -25,8 +25,12 @@ def per_second(rate: float, least: float = 0.0) -> str:
 
 
 def in_ms(latency_ns: int, most_ns: float = 0.0) -> str:
-    """Milliseconds with two decimals; more to show whether that is at most ``most_ns``."""
-    return _told(latency_ns / 1e6, 2, lambda shown: shown <= most_ns / 1e6)
+    """Milliseconds with two decimals, none from a second on.
+
+    More to show whether that is at most ``most_ns``.
+    """
+    digits = 2 if latency_ns < 1e9 else 0
+    return _told(latency_ns / 1e6, digits, lambda shown: shown <= most_ns / 1e6)
 
 
 def _told(number: float, digits: int, judge: Callable[[float], bool]) -> str:

@@ -145,6 +145,7 @@ def test_figures_do_not_contradict_what_is_said_of_them() -> None:
     assert per_second(159.127, 159.125) == "159.13"
     assert [per_second(rate) for rate in (2.4, 0.0321, 0.0)] == ["2.40", "0.0321", "0.0"]
     assert (in_ms(12_344_000), in_ms(12_344_000, 12_342_000.0)) == ("12.34", "12.344")
+    assert in_ms(2_909_023_000) == "2909"
     assert [plain(x) for x in (30.0, 1e-7, 1234567.8)] == ["30", "0.0000001", "1234567.8"]
     assert str(Target(1234567.8, 4_100_000, 0.29)) == (
         "1234567.8 inferences/s and a latency of 4.1 ms with a margin of 29 %"

@@ -59,8 +59,7 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
         sentences.append(f"Not searched: these are the cuts given; the gap is {gap}.")
     elif outcome == "heuristic":
         sentences.append("Not searched: this is the split by parameter count.")
-    among = kept_to(claims.order, options.get("partition_search_step") or 1)
-    cut = f"cut {among}" if among else "cut"
+    cut = of_which_cuts(claims, options)
     if claims.proven:
         likely = ""
         if claims.probability != 1.0:
@@ -71,12 +70,12 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
             start = f"{f'{likely}, no'.removeprefix(', ').capitalize()} {cut}"
         measured = len(content["certificate"]["measured"])
         sentences.append(
-            f"{start} has a bottleneck below {_bound(claims.lower_bound_ns)}"
+            f"{start} has a bottleneck below {lower_bound(claims)}"
             f"{_on_the_gap(claims, measured, threshold)}"
         )
     elif claims.optimality_gap is not None:
         sentences.append(
-            f"No {cut} has a bottleneck below {_at_least(claims.lower_bound_ns)}, so this one is "
+            f"No {cut} has a bottleneck below {lower_bound(claims)}, so this one is "
             f"at most {ceil(1000 * claims.optimality_gap) / 10:.1f} % above the optimum."
         )
     if claims.withdrawn_bound_ns is not None:
@@ -91,6 +90,17 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
             f"No cut was found at or under initial_upper_bound_ns, {_exactly(ceiling)}."
         )
     return " ".join(sentences)
+
+
+def of_which_cuts(claims: Claims, options: Mapping[str, Any]) -> str:
+    """What is claimed something of: ``cut``, ``cut in the order of the file``."""
+    return f"cut {kept_to(claims.order, options.get('partition_search_step') or 1)}".rstrip()
+
+
+def lower_bound(claims: Claims) -> str:
+    """The bottleneck that none of those is below."""
+    bound_ns = claims.lower_bound_ns
+    return _bound(bound_ns) if claims.proven else _at_least(bound_ns)
 
 
 def _on_the_gap(claims: Claims, measured: int, threshold: int) -> str:

@@ -85,7 +85,7 @@ def recommend(sweep: Sweep, target: Target) -> Recommendation:
     if not target.given:
         best = max(plan.throughput / plan.num_devices for plan in choices)
         good = [
-            p for p in choices if p.throughput / p.num_devices >= (1.0 - EFFICIENCY_MARGIN) * best
+            p for p in choices if p.throughput / p.num_devices * (1.0 + EFFICIENCY_MARGIN) >= best
         ]
         plan = max(good, key=_fewest)
     elif meeting:
@@ -94,8 +94,9 @@ def recommend(sweep: Sweep, target: Target) -> Recommendation:
         quick = [p for p in choices if p.latency_ns <= target.most_ns]
         plan = max(quick, key=fastest) if quick else min(choices, key=lambda p: p.latency_ns)
     met = bool(meeting)
-    # That one TPU is the fewest is sure, whatever else there may be.
-    doubts = [] if target.given and met and plan.num_devices <= least else _doubts(sweep, target)
+    # On less than two TPUs there is the whole model alone, of which all is known.
+    sure = target.given and met and plan.num_devices <= max(least, 2)
+    doubts = [] if sure else _doubts(sweep, target)
     sentences = [
         f"{_tpus(plan.num_devices)}, {describe(plan)}: "
         f"{per_second(plan.throughput, target.least_fps)} inferences/s at "
@@ -119,23 +120,17 @@ def _tpus(number: int) -> str:
 def _reason(target: Target, met: bool, counts: range, *, sure: bool) -> str:
     """Why it is this plan of those for ``counts`` TPUs; ``sure``: no other cut can change that."""
     least, most = counts[0], counts[-1]
-    span = _tpus(most) if least == most else f"{least} to {most} TPUs"
-    if least == 1:
-        span = f"up to {_tpus(most)}"
+    found = "" if sure else " found"
+    span = f"up to {_tpus(most)}"
+    if least > 1:
+        span = _tpus(most) if least == most else f"{least} to {most} TPUs"
     if not target.given:
-        if least == most:
-            return f"the fastest plan{'' if sure else ' found'} for {span}"
-        others = f"up to {most}" if least == 1 else f"from {least} to {most}"
-        gives = "gives" if sure else "was found to give"
-        return (
-            f"no other number of TPUs {others} {gives} over {100 * EFFICIENCY_MARGIN:g} % more "
-            "throughput per TPU"
-        )
+        more = f"over {100 * EFFICIENCY_MARGIN:g} % more throughput per TPU"
+        return f"no other plan{found} for {span} gives {more}"
     if not met:
-        found = "" if sure else " found"
         return f"no plan{found} for {span} reaches {target}; this one comes closest"
     fewest = "the fewest TPUs" if least == 1 else f"of {span} the fewest"
-    return f"{fewest} {'that reach' if sure else 'found to reach'} {target}"
+    return f"{fewest}{found or ' that'} {'reach' if sure else 'to reach'} {target}"
 
 
 def _doubts(sweep: Sweep, target: Target) -> list[str]:

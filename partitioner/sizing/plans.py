@@ -128,14 +128,10 @@ class Plan:
         return sum(self.rates)
 
     @property
-    def throughput_of_tpus(self) -> float:
-        """The same if every stage had a CPU core of its own."""
-        return sum(one.throughput for one in self.pipelines)
-
-    @property
     def limited_by_cpu(self) -> bool:
         """Whether the CPU of the host, and not a TPU, sets the pace."""
-        return self.throughput < self.throughput_of_tpus * (1.0 - 1e-9)
+        of_tpus = sum(one.throughput for one in self.pipelines)
+        return self.throughput < of_tpus * (1.0 - 1e-9)
 
     @property
     def latency_ns(self) -> int:

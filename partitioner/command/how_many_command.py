@@ -101,6 +101,6 @@ def conclude(
         if k not in found
     }
     table = tabulate(
-        graph, counts, found, missing, arguments.host_cores, arguments.partition_search_step
+        graph, counts, found, missing, {}, arguments.host_cores, arguments.partition_search_step
     )
     return table, recommend(table, target_of(arguments, devices))

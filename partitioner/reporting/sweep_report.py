@@ -89,6 +89,7 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
                 "cpu_operators": list(pipeline.cpu_operators),
                 "off_chip_bytes": pipeline.off_chip_bytes,
                 "outcome": pipeline.outcome,
+                "probability": pipeline.probability,
                 "among": pipeline.among,
             }
             for segments, pipeline in sorted(sweep.pipelines.items())

@@ -141,6 +141,14 @@ def _doubts(sweep: Sweep, target: Target) -> list[str]:
     if sweep.among:
         doubts.append(f"they were sought {sweep.among.partition(' (')[0]}")
     doubts = [f"Not every cut was looked at: {' and '.join(doubts)}."] if doubts else []
+    known = {k: one.probability for k, one in sweep.pipelines.items()}
+    unsure = {k: p for k, p in sorted(known.items()) if p is not None and p < 1.0}
+    if unsure:
+        least = min(unsure.values())
+        how = f"only proven with probability {100 * least:.1f} %" if least else "not proven"
+        doubts.append(
+            f"That no cut into {', '.join(map(str, unsure))} segments is faster is {how}."
+        )
     if target.latency_ns is not None:
         fast = replace(target, latency_ns=None)
         if any(p.pipeline.segments > 1 and fast.met_by(p) for p in sweep.plans()):

@@ -23,16 +23,18 @@ from math import inf
 class PipelineCost:
     """The best cut into one number of segments: its operators' ends and its segments' times.
 
-    ``outcome``: how the search ended; ``among``: the order of the operators that it kept to, empty
-    if it looked at all.  ``segments_in_file``: their operators as runs in the file, where cut in
-    another order.  ``cpu_ns``: how much of each segment's time is the host's CPU's (``None``: not
-    known; empty: nothing), for ``cpu_operators`` operators; ``idle_tpus``: how many segments leave
-    their TPU nothing to do.
+    ``outcome``: how the search ended; ``probability``: that no cut it was to look at is faster (0:
+    not proven, ``None``: not worked out); ``among``: the order of the operators that it kept to,
+    empty if it looked at all.  ``segments_in_file``: their operators as runs in the file, where cut
+    in another order.  ``cpu_ns``: how much of each segment's time is the host's CPU's (``None``:
+    not known; empty: nothing), for ``cpu_operators`` operators; ``idle_tpus``: how many segments
+    leave their TPU nothing to do.
     """
 
     cuts: tuple[int, ...]
     latencies_ns: tuple[int, ...]
     outcome: str = "optimal"
+    probability: float | None = None
     among: str = ""
     off_chip_bytes: int = 0
     segments_in_file: tuple[tuple[int, ...], ...] = ()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from compiler import Graph
 from devices.errors import ConfigError, ModelError
+from partitioner.certificate import claims_of
 from partitioner.graphs import OrderChoice, problem_of
 from partitioner.problem import ONLY_ORDER, NoFeasiblePartition, Partition, Problem
 from partitioner.sizing.how_many import NOT_LOOKED_AT, Sweep, sweep_of
@@ -50,6 +51,7 @@ def sweep(
     options = options or SearchOptions()
     found = {} if found is None else found
     failures: dict[int, str] = {}
+    proofs: dict[int, float] = {}
     began = options.clock()
     for segments in range(1, max(counts) + 1):
         left = options
@@ -70,9 +72,12 @@ def sweep(
             found[segments] = search_optimal(
                 problem, memory, replace(left, known=dict(memory.answers)), on_round
             )
+            if found[segments].outcome == "optimal" and segments > 1:
+                claims = claims_of(found[segments].evidence(), problem)
+                proofs[segments] = claims.probability or 0.0
         except (NoFeasiblePartition, ConfigError, ModelError) as error:
             failures[segments] = str(error)
-    return tabulate(graph, counts, found, failures, host_cores, partition_search_step)
+    return tabulate(graph, counts, found, failures, proofs, host_cores, partition_search_step)
 
 
 def _spent(options: SearchOptions, measured: int) -> bool:
@@ -85,10 +90,13 @@ def tabulate(
     counts: Sequence[int],
     found: Mapping[int, Partition],
     failures: Mapping[int, str],
+    proofs: Mapping[int, float],
     host_cores: int | None,
-    partition_search_step: int = 1,
+    partition_search_step: int,
 ) -> Sweep:
     """The table over ``counts`` devices of the partitions ``found``.
+
+    ``proofs`` tell with what probability they are optimal, as far as that was worked out.
 
     Raises ``NoFeasiblePartition`` when there are none.
     """
@@ -98,7 +106,10 @@ def tabulate(
             f"{graph.name} compiles for none of the numbers of segments up to {max(counts)}: "
             f"{failures[max(counts)]}"
         )
-    costs = {k: cost_of(partition, partition_search_step) for k, partition in found.items()}
+    costs = {
+        k: replace(cost_of(partition, partition_search_step), probability=proofs.get(k))
+        for k, partition in found.items()
+    }
     # Asked of the model: devices that compute nothing, as simulated ones here, keep no state.
     stateful = any(tensor.is_variable for tensor in graph.tensors) or any(
         operator.kind == "VAR_HANDLE" for operator in graph.operators

@@ -42,6 +42,11 @@ def test_sweep_alone(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
     for row in rows:
         rates = [row[plan]["throughput_per_second"] for plan in ("pipeline", "copies")]
         assert row["best"]["throughput_per_second"] >= max(rates)
+    cuts = content["cuts_by_num_segments"]
+    assert cuts["1"]["probability"] is None  # there is nothing to prove
+    assert all(0.5 < cuts[k]["probability"] <= 1.0 for k in "234")
+    unsure = any(cuts[k]["probability"] < 1.0 for k in "234")
+    assert ("only proven with probability" in printed) == unsure
     assert content["recommendation"]["sentence"] in printed
     assert "How many TPUs?" in page.read_text()
     assert run(*base, "--json", "--quiet")[1] == (out / "sweep.json").read_text()

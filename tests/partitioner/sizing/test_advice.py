@@ -56,6 +56,24 @@ def test_searches_that_were_ended_prove_nothing(outcome: str) -> None:
         assert "spent" not in known
 
 
+def test_proofs_that_hold_with_a_probability_are_told_so() -> None:
+    pipelines = {
+        1: LARGE[1],
+        2: replace(LARGE[2], probability=0.988),
+        3: replace(LARGE[3], probability=0.666),
+        4: replace(LARGE[4], probability=1.0),
+    }
+    table = sweep_of(pipelines, range(1, 9))
+    advice = recommend(table, Target(fps=1e6))
+    assert "no plan found for up to 8 TPUs" in advice.sentence
+    assert (
+        "That no cut into 2, 3 segments is faster is only proven with probability 66.6 %."
+    ) in advice.sentence
+    open_ = sweep_of({**pipelines, 4: replace(LARGE[4], probability=0.0)}, range(1, 9))
+    assert "2, 3, 4 segments is faster is not proven." in recommend(open_, Target()).sentence
+    assert "faster is" not in recommend(sweep_of(LARGE, range(1, 9)), Target()).sentence
+
+
 def test_numbers_that_were_not_looked_at_are_no_proof_either() -> None:
     table = sweep_of(SMALL, range(1, 6), {5: NOT_LOOKED_AT})
     advice = recommend(table, Target())

@@ -43,3 +43,17 @@ class Circumstances:
             *(("lost device", f"{name}: {how}") for name, how in self.lost_devices.items()),
             *(("warning", text) for text in self.warnings),
         ]
+
+    @property
+    def circumstances(self) -> dict[str, Any]:
+        """All of it as JSON knows it."""
+        return {
+            "model": self.model,
+            "model_sha256": self.model_sha256,
+            "compiler": self.compiler,
+            "devices": [dict(device) for device in self.devices],
+            "model_error": self.model_error,
+            "options": dict(self.options),
+            "lost_devices": dict(self.lost_devices),
+            "warnings": list(self.warnings),
+        }

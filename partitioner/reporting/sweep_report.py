@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +11,7 @@ from partitioner.reporting.circumstances import Circumstances
 from partitioner.reporting.progress import counted
 from partitioner.sizing import (
     NOT_LOOKED_AT,
+    PipelineCost,
     Plan,
     Recommendation,
     Sweep,
@@ -36,20 +37,14 @@ class SweepReport(Circumstances):
 
 def sweep_json(report: SweepReport) -> str:
     """The contents of ``sweep.json``."""
-    content = {
-        "format_version": 1,
-        "model": report.model,
-        "model_sha256": report.model_sha256,
-        "compiler": report.compiler,
-        "devices": [dict(device) for device in report.devices],
-        "model_error": report.model_error,
-        "options": dict(report.options),
-        "measurements": report.measurements,
-        "lost_devices": dict(report.lost_devices),
-        "warnings": list(report.warnings),
-        **sweep_content(report.sweep, report.recommendation),
-    }
-    return json_text(content)
+    return json_text(
+        {
+            "format_version": 1,
+            **report.circumstances,
+            "measurements": report.measurements,
+            **sweep_content(report.sweep, report.recommendation),
+        }
+    )
 
 
 def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[str, Any]:
@@ -77,21 +72,7 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
             for row in sweep.rows
         ],
         "cuts_by_num_segments": {
-            str(segments): {
-                "cuts": list(pipeline.cuts),
-                **(
-                    {"segments": [list(runs) for runs in pipeline.segments_in_file]}
-                    if pipeline.segments_in_file
-                    else {}
-                ),
-                "latencies_ns": list(pipeline.latencies_ns),
-                "cpu_ns": list(pipeline.cpu_ns),
-                "cpu_operators": list(pipeline.cpu_operators),
-                "off_chip_bytes": pipeline.off_chip_bytes,
-                "outcome": pipeline.outcome,
-                "probability": pipeline.probability,
-                "among": pipeline.among,
-            }
+            str(segments): _pipeline(pipeline)
             for segments, pipeline in sorted(sweep.pipelines.items())
         },
         "not_possible": {str(k): why for k, why in sorted(sweep.failures.items())},
@@ -172,6 +153,12 @@ def _rate_and_latency(plan: Plan | None) -> tuple[str, str]:
     if plan is None:
         return "-", "-"
     return f"{per_second(plan.throughput)}/s", f"{in_ms(plan.latency_ns)} ms"
+
+
+def _pipeline(pipeline: PipelineCost) -> dict[str, Any]:
+    content = asdict(pipeline)
+    in_file = content.pop("segments_in_file")
+    return {**content, **({"segments": in_file} if in_file else {})}
 
 
 def _plan(plan: Plan) -> dict[str, Any]:

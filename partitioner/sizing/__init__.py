@@ -5,11 +5,12 @@ from __future__ import annotations
 from partitioner.sizing.advice import Recommendation, Target, recommend
 from partitioner.sizing.figures import in_ms, per_second
 from partitioner.sizing.how_many import NOT_LOOKED_AT, Sweep, SweepRow
-from partitioner.sizing.plans import Plan, describe, shorthand
+from partitioner.sizing.plans import PipelineCost, Plan, describe, shorthand
 from partitioner.sizing.sweep import kept_to, sweep, tabulate
 
 __all__ = [
     "NOT_LOOKED_AT",
+    "PipelineCost",
     "Plan",
     "Recommendation",
     "Sweep",

@@ -56,7 +56,11 @@ class Sweep:
     @property
     def hurried(self) -> tuple[int, ...]:
         """Numbers of segments for which a faster cut may exist, as the search was ended early."""
-        return tuple(k for k, pipeline in sorted(self.pipelines.items()) if pipeline.hurried)
+        return tuple(
+            segments
+            for segments, pipeline in sorted(self.pipelines.items())
+            if segments > 1 and pipeline.outcome in ("budget", "timeout")
+        )
 
     @property
     def finished(self) -> bool:

@@ -43,11 +43,6 @@ class PipelineCost:
     idle_tpus: int = 0
 
     @property
-    def hurried(self) -> bool:
-        """Whether the search was ended before it could tell that no cut is faster."""
-        return self.segments > 1 and self.outcome in ("budget", "timeout")
-
-    @property
     def segments(self) -> int:
         return len(self.latencies_ns)
 

@@ -70,8 +70,7 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
             start = f"{f'{likely}, no'.removeprefix(', ').capitalize()} {cut}"
         measured = len(content["certificate"]["measured"])
         sentences.append(
-            f"{start} has a bottleneck below {lower_bound(claims)}"
-            f"{_on_the_gap(claims, measured, threshold)}"
+            f"{start} has a lower bottleneck{_on_the_gap(claims, measured, threshold)}"
         )
     elif claims.optimality_gap is not None:
         sentences.append(
@@ -99,13 +98,12 @@ def of_which_cuts(claims: Claims, options: Mapping[str, Any]) -> str:
 
 def lower_bound(claims: Claims) -> str:
     """The bottleneck that none of those is below."""
-    bound_ns = claims.lower_bound_ns
-    return _bound(bound_ns) if claims.proven else _at_least(bound_ns)
+    return (milliseconds if claims.proven else _at_least)(claims.lower_bound_ns)
 
 
 def _on_the_gap(claims: Claims, measured: int, threshold: int) -> str:
     """How a sentence on the fastest cut goes on and ends: on more even ones that are as fast."""
-    gap, wanted = _bound(claims.gap_ns), _exactly(threshold)
+    wanted = _exactly(threshold)
     missed = claims.gap_ns >= threshold > 0
     never = ""
     if missed and claims.least_gap_ns >= threshold:
@@ -113,10 +111,10 @@ def _on_the_gap(claims: Claims, measured: int, threshold: int) -> str:
     if claims.gap_ns == 0:
         return "."
     if claims.least_gap_ns >= claims.gap_ns:
-        return f", and none that is as fast has a gap below {gap}{never}."
+        return f", and none that is as fast has a smaller gap{never}."
     maybe = f"; so the threshold {wanted} may be met by another cut" if missed and not never else ""
     return (
-        f". A gap below {gap} was not found within {measured} measurements; a cut as fast may "
+        f". A smaller gap was not found within {measured} measurements; a cut as fast may "
         f"exist down to {_at_least(claims.least_gap_ns)}{never}{maybe}."
     )
 
@@ -130,11 +128,6 @@ def _exactly(latency_ns: int) -> str:
 def _at_least(latency_ns: int) -> str:
     """Rounded down, so that what is said of everything above stays true."""
     return milliseconds(latency_ns // 1000 * 1000)
-
-
-def _bound(latency_ns: int) -> str:
-    """The same of a bound that is reached: as a table has it, or exact where that is rounded up."""
-    return milliseconds(latency_ns) if latency_ns % 1000 < 500 else _exactly(latency_ns)
 
 
 def _beside(latency_ns: int, limit_ns: int) -> str:

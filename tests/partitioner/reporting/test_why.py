@@ -6,6 +6,7 @@ from typing import Any
 
 from partitioner.problem import Claims, Guard
 from partitioner.reporting import why
+from partitioner.reporting.why import lower_bound
 
 PROVEN = Claims(
     order="the only order there is",
@@ -42,17 +43,20 @@ def changed(**changes: Any) -> Claims:
     return Claims(**{**PROVEN.__dict__, **changes})
 
 
-def test_a_bound_that_is_reached_is_never_below_what_reaches_it() -> None:
-    """The table says 19.271 ms and 18.880 ms: 19.270 would look as if something were missing, and
-    of 19.271 it is not true."""
+def test_a_bound_that_is_reached_is_not_told_as_another_figure() -> None:
+    """The table says 19.271 ms and 18.880 ms: of 19.271 it is not true that no cut is below it,
+    and 19.270 would look as if something were missing."""
     text = told(PROVEN, "optimal", diff_threshold_ns=1_000_000)
     assert text == (
-        "Optimal: no cut has a bottleneck below 19.270614 ms, and none that is as fast has a gap "
-        "below 18.879702 ms; the threshold 1.000 ms cannot be met without slowing the pipeline "
-        "down."
+        "Optimal: no cut has a lower bottleneck, and none that is as fast has a smaller gap; the "
+        "threshold 1.000 ms cannot be met without slowing the pipeline down."
     )
-    rounded_down = changed(bottleneck_ns=19_270_414, lower_bound_ns=19_270_414)
-    assert "below 19.270 ms" in told(rounded_down, "optimal")
+    assert lower_bound(PROVEN) == "19.271 ms"  # as that of the table
+    open_ = changed(lower_bound_ns=18_270_614, proven=False, optimality_gap=0.0547)
+    assert "No cut has a bottleneck below 18.270 ms, so this one is at most 5.5 %" in told(
+        open_, "heuristic"
+    )
+    assert lower_bound(open_) == "18.270 ms"
 
 
 def test_doubt_holds_for_all_that_follows() -> None:
@@ -62,7 +66,7 @@ def test_doubt_holds_for_all_that_follows() -> None:
     assert text.startswith("Optimal with probability 66.6 %: no cut has")
     assert text.count(". ") == 0  # one sentence
     assert told(unsure, "heuristic").split(". ")[1].startswith("With probability 66.6 %, no cut")
-    assert told(PROVEN, "heuristic").split(". ")[1].startswith("No cut has a bottleneck below")
+    assert told(PROVEN, "heuristic").split(". ")[1].startswith("No cut has a lower bottleneck")
 
 
 def test_what_is_optimal_is_not_told_how_to_become_so() -> None:
@@ -70,7 +74,7 @@ def test_what_is_optimal_is_not_told_how_to_become_so() -> None:
     text = told(even, "balanced", diff_threshold_ns=1_000_000)
     assert text == (
         "Balanced: slowest minus fastest segment is 0.000 ms, under the threshold 1.000 ms. No cut "
-        "has a bottleneck below 19.270614 ms."
+        "has a lower bottleneck."
     )
     for open_ in (changed(gap_ns=2, least_gap_ns=1), changed(gap_ns=2, proven=False)):
         assert "--diff_threshold_ns 0 goes on to the optimum" in told(

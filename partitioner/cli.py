@@ -95,12 +95,22 @@ def _run_and_print(arguments: Arguments) -> int:
     started = time.monotonic()
     told = run(arguments)
     closing = f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s."
-    if not arguments.json:
-        print(f"{told.report}\n{closing}")
-    else:
-        sys.stdout.write(told.report)
-        if not arguments.quiet:
-            print(closing, file=sys.stderr)
+    try:
+        if not arguments.json:
+            print(f"{told.report}\n{closing}")
+        else:
+            sys.stdout.write(told.report)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = None  # what is still in it cannot be printed either
+        print(
+            f"The report cannot be printed ({error.strerror or error}). {closing}", file=sys.stderr
+        )
+        return _BAD_INPUT
+    if arguments.json and not arguments.quiet:
+        print(closing, file=sys.stderr)
     return 0 if told.met else _TARGET_NOT_MET
 
 

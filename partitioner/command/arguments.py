@@ -21,6 +21,9 @@ _MOST_TPUS = 64
 _MOST_MARGIN = 1000
 """Percent."""
 
+_TARGETS = (1e-6, 1e9)
+"""Least and greatest throughput and latency to ask for; of milliseconds the least is 1 ns."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -96,6 +99,11 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
     if given.strategy not in STRATEGIES:
         raise ConfigError(
             f"strategy is {given.strategy!r}, it must be one of {', '.join(STRATEGIES)}."
+        )
+    if given.num_segments in ("auto", None) and given.strategy != "optimal":
+        raise ConfigError(
+            f"strategy is {given.strategy!r}, but numbers of TPUs are compared, for which cuts are "
+            "sought with optimal only; leave strategy out, or give num_segments."
         )
     if given.order not in ("any", "file"):
         raise ConfigError(f"order is {given.order!r}, it must be any or file.")
@@ -191,8 +199,11 @@ def _positive(given: argparse.Namespace, option: str) -> float | None:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0.0 < value < math.inf:
-        raise ConfigError(f"{option} is {text!r}, a number above 0 is needed.")
+    if not _TARGETS[0] <= value <= _TARGETS[1]:
+        raise ConfigError(
+            f"{option} is {text!r}, a number above 0 is needed, from {_TARGETS[0]:f} to "
+            f"{_TARGETS[1]:.0f}."
+        )
     return value
 
 

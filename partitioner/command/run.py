@@ -29,7 +29,7 @@ from partitioner.command.open_compiler import open_compiler
 from partitioner.command.output_directory import usable_directory
 from partitioner.command.patience import own_scratch
 from partitioner.command.pending_file import PendingFile
-from partitioner.command.profiling_devices import profiling_pool, usable_devices
+from partitioner.command.profiling_devices import left_out, profiling_pool, usable_devices
 from partitioner.measuring import (
     SegmentCompiler,
     SegmentFiles,
@@ -79,16 +79,19 @@ class _Case:
     graph: Graph
     compiler: SegmentCompiler
     devices: Sequence[Device]
+    left_out: tuple[str, ...]
     decider: Decider
 
-    def circumstances(self) -> dict[str, Any]:
-        """What every report tells of them."""
+    def circumstances(self, *warnings: str) -> dict[str, Any]:
+        """What every report tells of them; ``warnings`` come behind those of all reports."""
         return {
             "model": self.name,
             "model_sha256": hashlib.sha256(self.data).hexdigest(),
             "compiler": self.compiler.name,
             "devices": tuple(description_of(device) for device in self.devices),
             "options": _options_of(self.arguments),
+            "warnings": (*self.left_out, *self.decider.warnings, *warnings),
+            "lost_devices": self.decider.lost_devices,
         }
 
 
@@ -132,7 +135,8 @@ def _run(arguments: Arguments) -> Told:
             stack.callback(progress.close)
         decider = Decider(arguments, graph, compiler, devices, progress, stop)
         decision = decider.decide()
-        case = _Case(arguments, data, name, stem, graph, compiler, devices, decider)
+        others = left_out(arguments, pool, devices)
+        case = _Case(arguments, data, name, stem, graph, compiler, devices, others, decider)
         if decision.recommendation is not None and not decision.recommendation.met:
             raise _NothingMeets(_unmet(case, decision))
         if decision.partition is None:
@@ -151,8 +155,6 @@ def _sweep_report(case: _Case, decision: Decision) -> SweepReport:
         sweep=decision.sweep,
         recommendation=decision.recommendation,
         measurements=case.decider.measurements,
-        warnings=case.decider.warnings,
-        lost_devices=case.decider.lost_devices,
     )
 
 
@@ -198,7 +200,7 @@ def _write_partition(
     stages = stage_devices(decision.kinds, decider.usable(case.devices))
     accepted = accept(arguments, graph, case.data, case.compiler, segments, stages, items)
     report = Report(
-        **case.circumstances(),
+        **case.circumstances(*_slower_than_promised(partition, accepted.trial)),
         problem=decision.problem,
         partition=partition,
         trial=accepted.trial,
@@ -207,8 +209,6 @@ def _write_partition(
         placement=placement(decision.kinds, stages) if decider.unequal else (),
         measurements=decision.measurements,
         confidence=decision.confidence,
-        warnings=(*decider.warnings, *_slower_than_promised(partition, accepted.trial)),
-        lost_devices=decider.lost_devices,
         sweep=decision.sweep,
         recommendation=decision.recommendation,
     )

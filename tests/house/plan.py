@@ -106,7 +106,7 @@ PLAN: dict[str, dict[str, str]] = {
         "strategies": "problem solving beliefs",
         "certificate": "problem solving bounding",
         "measuring": "problem solving",
-        "sizing": "problem graphs strategies",
+        "sizing": "problem graphs strategies certificate",
         "reporting": "problem certificate measuring sizing",
         "command": "problem solving graphs strategies measuring sizing reporting",
         "segmenter": "problem graphs strategies measuring",

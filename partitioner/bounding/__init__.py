@@ -6,10 +6,11 @@ search and those who check work out the same from the same evidence.
 
 from __future__ import annotations
 
+from partitioner.bounding.any_order import bound_in_any_order
 from partitioner.bounding.bounds import Bounds
 from partitioner.bounding.deviations import Deviations
 from partitioner.bounding.doubt import chance
 from partitioner.bounding.known import Known
 from partitioner.bounding.kriging import Kriging
 
-__all__ = ["Bounds", "Deviations", "Known", "Kriging", "chance"]
+__all__ = ["Bounds", "Deviations", "Known", "Kriging", "bound_in_any_order", "chance"]

@@ -20,6 +20,7 @@ from partitioner.problem import (
     Features,
     Guard,
     Index,
+    Line,
     Places,
     RowTable,
     Segments,
@@ -66,6 +67,7 @@ class _Guess:
     """What follows from measured parts at one guess at the boundary's rates."""
 
     rates: Array
+    left: Array
     inside: RowTable
     around: RowTable
 
@@ -125,7 +127,7 @@ class Bounds:
                 excess = (own + packing.from_parts) / latency - 1.0
                 violation = float(excess[holds].max(initial=0.0))
             around = places.smallest_container(first, end, inside)
-            guesses.append(_Guess(np.maximum(rates, 0.0), packing.inside, around))
+            guesses.append(_Guess(np.maximum(rates, 0.0), inside, packing.inside, around))
         guard = Guard(nested, violation)
         if kriging is not None:
             guard = Guard(nested, violation, kriging.worst_error, sigmas, basis.noise)
@@ -147,6 +149,18 @@ class Bounds:
             if upper:
                 np.maximum(high, boundary + guess.around.at(first, end), out=high)
         return low * max(0.0, 1.0 - self.margin), high * (1.0 + self.margin)
+
+    def from_parts_along(self, boundary: Array, line: Line, parts: Segments, at: Segments) -> Array:
+        """The lower ones where only places along a ``line`` are told apart.
+
+        ``boundary``: by segment asked for (``at``), the least that the rates of the boundary are
+        multiplied with.  ``parts``: the places that each measured segment lies between.
+        """
+        low = np.full(len(at), np.inf)
+        for guess in self._guesses:
+            packed = line.pack(parts.first, parts.end, guess.left).inside
+            np.minimum(low, boundary @ guess.rates + packed.at(at.first, at.end), out=low)
+        return low * max(0.0, 1.0 - self.margin)
 
     def at(self, segments: Segments) -> tuple[Array, Array, Array | None]:
         """Lower and upper bounds, and what is expected, where a basis lets one expect anything."""

@@ -22,17 +22,22 @@ class Deviations:
     ) -> None:
         self._features = features
         self._unsure = unsure
+        self.first, self.end = first, end
+        """The measured segments, by their places."""
         self.columns = features.design(first, end) * unsure
         """What each measured segment deviates by when a rate does, by one standard deviation."""
         shares = _operator_shares(features, rates)
-        self._variance = features.prepared(shares**2)
+        self.own = shares**2
+        """By operator, the variance of its cost for a scale of 1, ns^2."""
+        self._variance = features.prepared(self.own)
         rate_of = dict(zip(features.names, rates, strict=True))
-        self._rate_in = rate_of.get("bytes in", 0.0)
-        self._rate_out = rate_of.get("bytes out", 0.0)
+        self.edge_rates = rate_of.get("bytes in", 0.0), rate_of.get("bytes out", 0.0)
+        """What a byte in and a byte out cost."""
         self.common = features.overlap(self._variance, first, end)
         """By place and measured segment: the variance of what lies before and is in common."""
-        self._own_sides = features.starts(first, end), features.ends(first, end)
-        self._own_edges = self._edges(first, end)
+        self.sides = features.starts(first, end), features.ends(first, end)
+        self.edges = self._edges(first, end)
+        """Where each measured segment starts and ends, and what its bytes there cost."""
 
     def covariance_parts(self, f: Index, e: Index, design: Array) -> tuple[Array, Array]:
         """Between the segments given (rows) and the measured ones (columns), ns^2, in two parts.
@@ -47,14 +52,19 @@ class Deviations:
     def edges_in_common(self, f: Index, e: Index) -> tuple[Index, Array]:
         """Which of the segments begin or end where a measured one does, which few do, and the
         variance of that, by measured segment."""
-        ours, theirs = self._edges(f, e), self._own_edges
         sides = (self._features.starts(f, e), self._features.ends(f, e))
-        alike = [np.isin(mine, other) for mine, other in zip(sides, self._own_sides, strict=True)]
+        return self.edges_alike(sides, self._edges(f, e))
+
+    def edges_alike(
+        self, sides: tuple[Index, Index], costs: tuple[Array, Array]
+    ) -> tuple[Index, Array]:
+        """The same by where segments start and end, and what their bytes there cost."""
+        alike = [np.isin(mine, other) for mine, other in zip(sides, self.sides, strict=True)]
         rows = np.flatnonzero(alike[0] | alike[1])
         edges = np.zeros((len(rows), len(self.columns)))
-        for side, (mine, other) in enumerate(zip(sides, self._own_sides, strict=True)):
+        for side, (mine, other) in enumerate(zip(sides, self.sides, strict=True)):
             row, column = np.nonzero(np.equal.outer(mine[rows], other))
-            least = np.minimum(ours[side][rows[row]], theirs[side][column])
+            least = np.minimum(costs[side][rows[row]], self.edges[side][column])
             edges[row, column] += least**2
         return rows, edges
 
@@ -69,12 +79,13 @@ class Deviations:
     def _edges(self, f: Index, e: Index) -> tuple[Array, Array]:
         """What entering and leaving cost, at the rates fitted."""
         zero = np.zeros(len(f))
-        if not self._rate_in and not self._rate_out:
+        rate_in, rate_out = self.edge_rates
+        if not rate_in and not rate_out:
             return zero, zero
         names = self._features.boundary_names
         columns = dict(zip(names, self._features.boundary_columns(f, e).T, strict=True))
-        enter = self._rate_in * columns["bytes in"] if self._rate_in else zero
-        leave = self._rate_out * columns["bytes out"] if self._rate_out else zero
+        enter = rate_in * columns["bytes in"] if rate_in else zero
+        leave = rate_out * columns["bytes out"] if rate_out else zero
         return enter, leave
 
 

@@ -51,6 +51,11 @@ class Known:
             bounds = Bounds.of(places, features, basis, first, end, latency)
         return cls(segments, taken, Guard() if bounds is None else bounds.guard, fails, bounds)
 
+    @property
+    def inferred(self) -> Bounds | None:
+        """What the bounds come from; ``None`` where nothing follows for other segments."""
+        return self._bounds
+
     def bounds(self, ceiling: float) -> tuple[Array, Array]:
         """Lower and upper bounds on all segments, ns, as good as can be had of those that may be at
         or under ``ceiling``."""

@@ -23,7 +23,7 @@ _CHUNK = 4_096
 class Kriging:
     """All that has to be worked out once for a set of measurements.
 
-    Covariances with the measured segments are needed only multiplied by ``_onto``: the factor that
+    Covariances with the measured segments are needed only multiplied by ``onto``: the factor that
     tells what they explain, and the weights of their residuals in what is expected.  Most of that
     product is worked out by place and by rate, once.
 
@@ -38,12 +38,12 @@ class Kriging:
     worst_sigmas: float
     worst_error: float
     _features: Features
-    _basis: Basis
+    basis: Basis
     _rates: Array
-    _measured: Deviations
-    _onto: Array
+    measured: Deviations
+    onto: Array
     _by_place: Array
-    _by_rate: Array
+    by_rate: Array
 
     @classmethod
     def of(
@@ -74,31 +74,31 @@ class Kriging:
             worst_sigmas=max(0.0, float(sigmas.max())),
             worst_error=max(0.0, float(surplus.max())),
             _features=features,
-            _basis=basis,
+            basis=basis,
             _rates=rates,
-            _measured=measured,
-            _onto=onto,
+            measured=measured,
+            onto=onto,
             _by_place=measured.common @ onto * basis.scale**2,
-            _by_rate=measured.columns.T @ onto,
+            by_rate=measured.columns.T @ onto,
         )
 
     def at(self, first: Index, end: Index) -> tuple[Array, Array]:
         """Expected latency of each segment and how far off it may be (standard deviation), ns."""
         mean, deviation = np.zeros(len(first)), np.zeros(len(first))
-        scale, noise = self._basis.scale, self._basis.noise
-        unsure = np.array(self._basis.unsure)
+        scale, noise = self.basis.scale, self.basis.noise
+        unsure = np.array(self.basis.unsure)
         for low in range(0, len(first), _CHUNK):
             part = slice(low, low + _CHUNK)
             f, e = first[part], end[part]
             design = self._features.design(f, e)
             projected = self._by_place[e]
             projected -= self._by_place[f]
-            projected += (design * unsure) @ self._by_rate
-            rows, edges = self._measured.edges_in_common(f, e)
-            projected[rows] += scale**2 * (edges @ self._onto)
+            projected += (design * unsure) @ self.by_rate
+            rows, edges = self.measured.edges_in_common(f, e)
+            projected[rows] += scale**2 * (edges @ self.onto)
             mean[part] = design @ self._rates + projected[:, -1]
             explained = np.einsum("ij,ij->i", projected[:, :-1], projected[:, :-1])
-            variance = self._measured.variance(f, e, design, scale)
+            variance = self.measured.variance(f, e, design, scale)
             shared = np.maximum(variance - explained, 0.0)
             deviation[part] = np.sqrt(shared + (noise * mean[part]) ** 2)
         return mean, deviation

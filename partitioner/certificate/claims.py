@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from partitioner.bounding import Known, chance
+from partitioner.bounding import Known, bound_in_any_order, chance
 from partitioner.problem import Basis, Claims, Guard, Problem, Range, cuts_of, operators_of
 from partitioner.solving import best_value
 
@@ -54,8 +54,7 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
         least_gap = int(best - max(best_value(segments, most, *rest, best)[1], fastest))
     guard = Guard.worst([known.guard for known in kinds])
     told = max((entry["lower_bound_ns"] for entry in content["rounds"]), default=0)
-    whole = [measured.get(problem.whole) for measured in times.values()]
-    alone = min((ns for ns in whole if ns is not None), default=None)
+    whole = [ns for known in times.values() if (ns := known.get(problem.whole)) is not None]
     trial, order = content.get("trial_run"), tuple(chain(*map(operators_of, cut)))
     rate = trial["throughput"] if trial else 1e9 / value if value else None
     return Claims(
@@ -67,6 +66,7 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
         bottleneck_ns=value,
         gap_ns=value - min(numbers),
         lower_bound_ns=bound,
+        lower_bound_all_orders_ns=bound_in_any_order(problem, kinds, best, bound),
         optimality_gap=value / bound - 1.0 if bound else None,
         proven=bound == value,
         probability=chance(guard) if bound == value else None,
@@ -78,7 +78,7 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
         bytes_across_cuts=problem.bytes_across(cut),
         on_chip_bytes=sum(row["on_chip_bytes"] for row in rows),
         off_chip_bytes=sum(row["off_chip_bytes"] for row in rows),
-        whole_model_ns=alone,
+        whole_model_ns=min(whole, default=None),
         throughput_per_second=rate,
-        speed_up=None if alone is None or rate is None else rate * alone / 1e9,
+        speed_up=None if not whole or rate is None else rate * min(whole) / 1e9,
     )

@@ -35,7 +35,7 @@ def graph_set_features(graph: Graph, ideals: Ideals) -> SetFeatures:
     columns = {name: np.zeros(count, dtype=np.float32) for name in names}
     entering = np.zeros(count, dtype=np.int64)
     leaving = np.zeros(count, dtype=np.int64)
-    segments = _Segments(facts)
+    segments = SetWork(facts)
     for low in range(0, count, _CHUNK):
         part = np.arange(low, min(count, low + _CHUNK))
         found, entering[part], leaving[part] = segments.features(ideals.members(part))
@@ -63,7 +63,7 @@ def ideal_bytes(graph: Graph, ideals: Ideals) -> tuple[int, ...]:
     return tuple(int(size) for size in total)
 
 
-def _blockers(facts: OperatorFacts) -> list[list[int]]:
+def blockers_of(facts: OperatorFacts) -> list[list[int]]:
     """By operator: those with any of which in its segment it runs on the CPU, behind the TPU.
 
     An unsupported operator blocks itself and all that need it; one that converts an input of the
@@ -85,12 +85,12 @@ def _blockers(facts: OperatorFacts) -> list[list[int]]:
     return [[i for i in range(mask.bit_length()) if mask >> i & 1] for mask in found]
 
 
-class _Segments:
+class SetWork:
     """Features of segments given as tables of who is in them (rows: segments)."""
 
     def __init__(self, facts: OperatorFacts) -> None:
         self._facts = facts
-        self._blockers = _blockers(facts)
+        self._blockers = blockers_of(facts)
         self._supported = np.array(facts.supported)
         self._macs = np.array([float(work.macs) for work in facts.work])
         self._activations = np.array([float(activation_bytes(work)) for work in facts.work])
@@ -122,7 +122,7 @@ class _Segments:
             "cpu operators": on_cpu.sum(axis=1).astype(np.float64),
             "cpu macs": on_cpu @ self._macs,
             "cpu bytes": on_cpu @ self._activations,
-            "off-chip bytes": self._off_chip(mapped, operators),
+            "off-chip bytes": self.off_chip(mapped, operators),
         }
         for kind in self._facts.kinds:
             of_kind = [f"macs of {work.name}" == kind for work in self._facts.work]
@@ -157,7 +157,7 @@ class _Segments:
                 add(1, t, front[:, maker] & ~stays)
         return sizes[0], sizes[1], keys[0], keys[1]
 
-    def _off_chip(self, mapped: Mask, operators: NDArray[np.intp]) -> Array:
+    def off_chip(self, mapped: Mask, operators: NDArray[np.intp]) -> Array:
         """Bytes streamed, by the compiler's rule (:func:`compiler.mapping.allocate`).
 
         The rule takes layers one by one, so all segments can go through it side by side.

@@ -40,6 +40,7 @@ from partitioner.problem.ranges import (
 )
 from partitioner.problem.segments import Segments
 from partitioner.problem.set_features import SetFeatures
+from partitioner.problem.unordered import Unordered
 
 __all__ = [
     "ALIKE",
@@ -71,6 +72,7 @@ __all__ = [
     "Segments",
     "SetFeatures",
     "Table",
+    "Unordered",
     "cuts_of",
     "in_file_order",
     "named",

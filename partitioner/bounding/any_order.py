@@ -6,10 +6,10 @@ step a constant ``c`` is found such that each segment S of that step takes at le
 
     c + g(S)            g(S): the sum over the operators of S
 
-Whoever stays at or under a latency B therefore does ``B - c`` of work in a step at most, and all work
-that there is between its stages.  The most that so many segments can have done by each stage is a
-small dynamic programme.  Loose operators are taken as divisible in it; that, and ``c``, is what makes
-it a relaxation.  The least B by which everything can be done is the bound.
+Whoever stays at or under a latency B therefore does ``B - c`` of work in a step at most, and all
+work that there is between its stages.  The most that so many segments can have done by each stage
+is a small dynamic programme.  Loose operators are taken as divisible in it; that, and ``c``, is
+what makes it a relaxation.  The least B by which everything can be done is the bound.
 
 Three things are known of a step.  Measured segments within it, as in
 :mod:`partitioner.bounding.bounds`.  What is expected of all that its segments are sure to have,
@@ -69,14 +69,13 @@ class _Prices:
 
     @classmethod
     def of(cls, steps: Unordered, sums: Sums, bounds: Bounds) -> _Prices:
-        both = steps.runs_on.all(axis=1)
+        both: Mask = np.asarray(steps.runs_on.all(axis=1))
         on_tpu = steps.runs_on[:, 0]
         told = [sums.operators(design) for design in (steps.on_tpu, steps.on_cpu)]
         unlike = np.minimum(*(mean - sums.sigmas * deviation for mean, deviation in told))
-        alike = np.where(on_tpu, told[0][0], told[1][0])
-        expected = np.where(both, unlike, alike)
+        expected = np.where(both, unlike, np.where(on_tpu, told[0][0], told[1][0]))
         design = np.where(on_tpu[:, None], steps.on_tpu, steps.on_cpu)
-        spread = sums.spread(steps.loose, design, ~both)
+        spread = sums.spread(steps.loose, design, np.logical_not(both))
         spread += sums.sigmas * np.sqrt(steps.loose @ (sums.own * both))
         sides = steps.entering, steps.leaving
         unknown = np.stack(sides, axis=1) == -2
@@ -121,7 +120,9 @@ class _Prices:
             here = np.flatnonzero(steps.end == last if back else steps.first == 0)
             stages = (steps.first if back else steps.end)[here]
             parameters = steps.sure[here] @ steps.parameters
-            paths = [_least_totals(steps, steps.least[:, column], num_segments, back) for column in moved]
+            paths = [
+                _least_totals(steps, steps.least[:, column], num_segments, back) for column in moved
+            ]
             unkept = _least_totals(steps, -kept, num_segments, back)
             for number in range(1, num_segments + 1):
                 design = steps.least[here].copy()
@@ -129,14 +130,21 @@ class _Prices:
                 design[:, at[_OFF_CHIP]] = np.minimum(streamed, design[:, at[_OFF_CHIP]])
                 best = np.zeros(len(here))
                 for requests in {1, max(1, number - apart)}:
-                    design[:, at["request"]] = np.minimum(requests, requests * steps.least[here, at["request"]])
+                    design[:, at["request"]] = np.minimum(
+                        requests, requests * steps.least[here, at["request"]]
+                    )
                     for totals in (0.0, 1.0, 2.0):
                         for path, column in zip(paths, moved, strict=True):
                             own = steps.least[here, column] * min(totals, 1.0)
                             design[:, column] = path[number][stages] if totals == 2.0 else own
                         nowhere = np.full(len(here), -1)
                         unknown = np.ones((len(here), 2), dtype=np.bool_)
-                        value = self._sums.least(steps.sure[here], np.where(np.isfinite(design), design, 0.0), (nowhere, nowhere), unknown)
+                        value = self._sums.least(
+                            steps.sure[here],
+                            np.where(np.isfinite(design), design, 0.0),
+                            (nowhere, nowhere),
+                            unknown,
+                        )
                         np.maximum(best, value * (1.0 - _ROUNDING) / number, out=best)
                 row = result[num_segments - number if back else number]
                 row[stages] = np.maximum(row[stages], best)
@@ -171,9 +179,7 @@ def _from_parts(steps: Unordered, held: Mask, bounds: Bounds) -> Array:
     return found * (1.0 - _ROUNDING)
 
 
-def bound_in_any_order(
-    problem: Problem, kinds: Sequence[Known], best: float, among: int
-) -> int:
+def bound_in_any_order(problem: Problem, kinds: Sequence[Known], best: float, among: int) -> int:
     """A latency, ns, that no cut has a bottleneck below, in any order of the operators.
 
     ``kinds``: what is known of each kind of device; any may take any segment.  ``best``: what some

@@ -68,8 +68,10 @@ class Sums:
         of all ends is taken.
         """
         kriging, result = self._kriging, np.zeros(len(design))
-        scale, noise, edge_rates = kriging.basis.scale, kriging.basis.noise, np.array(
-            kriging.measured.edge_rates
+        scale, noise, edge_rates = (
+            kriging.basis.scale,
+            kriging.basis.noise,
+            np.array(kriging.measured.edge_rates),
         )
         moved = [self.names.index(name) for name in MOVED]
         for low in range(0, len(result), _CHUNK):

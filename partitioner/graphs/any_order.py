@@ -231,7 +231,11 @@ class _Steps:
         run = [frozenset(np.flatnonzero(row).tolist()) for row in self._must]
         can = [frozenset(np.flatnonzero(row).tolist()) for row in self._may]
         near = [
-            [x for x in tensors if (x.maker is None or x.maker in may) and not must.issuperset(x.readers)]
+            [
+                x
+                for x in tensors
+                if (x.maker is None or x.maker in may) and not must.issuperset(x.readers)
+            ]
             for must, may in zip(run, can, strict=True)
         ]
         known: dict[tuple[int, tuple[Crossing, ...]], int] = {}
@@ -246,9 +250,16 @@ class _Steps:
 
         result = np.zeros((len(self._first), 2))
         for step, (s, t) in enumerate(zip(self._first, self._end, strict=True)):
-            read = (replace(x, readers=tuple(r for r in x.readers if free[r] and r in run[t])) for x in near[s])
+            read = (
+                replace(x, readers=tuple(r for r in x.readers if free[r] and r in run[t]))
+                for x in near[s]
+            )
             result[step, 0] = fewest(s, (x for x in read if x.readers))
-            made = (x for x in near[t] if x.maker is not None and free[x.maker] and x.maker not in can[s])
+            made = (
+                x
+                for x in near[t]
+                if x.maker is not None and free[x.maker] and x.maker not in can[s]
+            )
             result[step, 1] = fewest(t, made)
         result[:, 1] += self._surely @ only_out
         return result

@@ -154,8 +154,9 @@ _ASSUMED = (
     "each segment's latency is the one measured here, alone on one device with one item in flight",
     "the work inside a segment, its latency less what its boundary costs, is at least that of "
     "the disjoint measured segments it contains, up to the worst violation seen and a margin",
-    "latencies vary together as the bases say: none is further below what measured ones let expect "
-    "than as many standard deviations as are granted",
+    "latencies vary together as the bases say: none, nor the sum of some, is further below what "
+    "measured ones let expect than as many standard deviations as are granted",
+    "nothing that a segment computes or moves takes less than no time",
 )
 """What a certificate leaves to be believed; beyond the first, where bounds are claimed."""
 

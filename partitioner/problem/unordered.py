@@ -14,7 +14,6 @@ nothing beyond ``may[t]`` less ``must[s]``.  What is in the one and not in the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from partitioner.problem.arrays import Array, Index, Mask

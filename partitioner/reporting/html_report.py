@@ -54,7 +54,13 @@ def partition_page(report: Report, graph: Graph) -> str:
 
 def _tiles(report: Report) -> str:
     partition = report.partition
-    bound = report.claims.lower_bound_ns
+    bound, everywhere = report.claims.lower_bound_ns, report.claims.lower_bound_all_orders_ns
+    which = "no cut" if everywhere == bound else "no cut looked at"
+    bounds = [(f"{which} is faster than", milliseconds(bound) if bound else "unknown")]
+    if everywhere != bound:
+        bounds.append(
+            ("nor is one in any order than", milliseconds(everywhere) if everywhere else "unknown")
+        )
     of = ""
     if partition.order in (FILE_ORDER, ONLY_ORDER):  # in any order there are many more
         of = f"of {report.claims.num_operators * (report.claims.num_operators + 1) // 2:,} "
@@ -70,7 +76,7 @@ def _tiles(report: Report) -> str:
             "-" if report.claims.speed_up is None else f"{report.claims.speed_up:.2f} x",
         ),
         ("bottleneck", milliseconds(report.claims.bottleneck_ns)),
-        ("no cut is faster than", milliseconds(bound) if bound else "unknown"),
+        *bounds,
         ("slowest minus fastest", milliseconds(report.claims.gap_ns)),
         (f"{of}segments measured", str(partition.measurements)),
     ]
@@ -115,6 +121,8 @@ def _times(report: Report) -> str:
         entries.append(("total", "whole inference (this device tells no parts)"))
     key = legend(entries)
     bound = report.claims.lower_bound_ns or None
+    everywhere = report.claims.lower_bound_all_orders_ns == report.claims.lower_bound_ns
+    among = "" if everywhere else f", in {escape(report.claims.order)},"
     once = ""
     if loads:
         once = (
@@ -124,7 +132,7 @@ def _times(report: Report) -> str:
     return (
         "<section><h2>Where the time of one item goes</h2>"
         '<p class="note">The longest bar sets the pace; the dashed line is the latency below '
-        "which no cut's slowest segment can be.</p>"
+        f"which no cut's slowest segment{among} can be.</p>"
         f"{key}{stacked_bars(bars, mark=bound, mark_text='lower bound')}{_cpu(report)}{once}"
         "</section>"
     )

@@ -67,6 +67,7 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
             f"No cut{among} has a bottleneck below {bound}, so this one is at most "
             f"{ceil(1000 * claims.optimality_gap) / 10:.1f} % above the optimum."
         )
+    sentences += _on_other_orders(claims, among)
     if claims.withdrawn_bound_ns is not None:
         told = milliseconds(claims.withdrawn_bound_ns)
         sentences.append(
@@ -100,6 +101,20 @@ def _on_the_gap(claims: Claims, measured: int, threshold: int) -> list[str]:
     elif missed:
         sentences.append(f"So the threshold {milliseconds(threshold)} may be met by another cut.")
     return sentences
+
+
+def _on_other_orders(claims: Claims, among: str) -> list[str]:
+    """What is known of cuts in orders that were not looked at."""
+    bound = claims.lower_bound_all_orders_ns
+    if not among or not bound:
+        return []
+    if bound >= claims.bottleneck_ns:
+        return ["No cut in any other order has a lower one, either."]
+    above = ceil(1000 * (claims.bottleneck_ns / bound - 1.0)) / 10
+    return [
+        f"No cut in any order at all has a bottleneck below {_at_least(bound)}, so this one is at "
+        f"most {above:.1f} % above the optimum of all orders."
+    ]
 
 
 def _at_least(latency_ns: int) -> str:

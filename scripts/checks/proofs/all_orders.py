@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Checks the bound over all orders against trying everything, on random graphs.
+
+    python scripts/checks/proofs/all_orders.py --graphs 300
+
+Graphs, chips and pools are those of ``scripts/checks/check_branches.py``.  Their ideals are few,
+but taken for too many: the search looks at some orders, and what no cut in any order is below is
+worked out by relaxation, from what was measured until the search ended, which for two graphs of
+three is early.  What is true is settled by a recursion over all ideals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from compiler import graph_from_bytes
+from partitioner.certificate import claims_of
+from partitioner.graphs import precedence_of, problem_of
+from partitioner.problem import Range
+from partitioner.strategies import Kind, SearchOptions, search_assigned, search_optimal
+from scripts.checks.check_branches import best_of_all, chips, set_memory, table, timed
+from zoo.random_graph import random_graph
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--graphs", type=int, default=300, metavar="N")
+    parser.add_argument("--most-operators", type=int, default=14, metavar="N")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED")
+    arguments = parser.parse_args()
+    tally: Counter[str] = Counter()
+    shares: dict[str, list[float]] = {"searched to the end": [], "ended early": []}
+    seed = arguments.first - 1
+    while tally["graphs"] < arguments.graphs:
+        seed += 1
+        random = np.random.default_rng(seed)
+        operators = int(random.integers(4, arguments.most_operators + 1))
+        graph = graph_from_bytes(random_graph(seed, operators), f"random {seed}")
+        set_memory(seed)
+        mixed = seed % 4 == 3
+        k = int(random.integers(2, min(5, operators) + 1 - mixed))
+        counts = [*(int(random.integers(1, k)) for _ in range(mixed)), k]
+        most = len(precedence_of(graph).units) + 1 + int(random.integers(0, 5))
+        problem = problem_of(graph, k, order="any", most_ideals=most)
+        if problem.unordered is None:
+            continue
+        stores: list[dict[Range, int]] = [{} for _ in counts]
+        latencies = [
+            timed(graph, chip, store)
+            for chip, store in zip(chips(graph, seed, len(counts)), stores, strict=True)
+        ]
+        early = seed % 3 > 0
+        budget = int(random.integers(k + 1, 4 * k + 1)) if early else None
+        options = SearchOptions(baseline=True, max_measurements=budget)
+        if mixed:
+            kinds = [
+                Kind(str(q), count, table(latency))
+                for q, (count, latency) in enumerate(zip(counts, latencies, strict=True))
+            ]
+            found = search_assigned(problem, kinds, options).partition
+        else:
+            found = search_optimal(problem, table(latencies[0]), options)
+        claims = claims_of(found.evidence(), problem)
+        truth, _ = best_of_all(graph, k, latencies, counts)
+        bound = claims.lower_bound_all_orders_ns
+        tally["graphs"] += 1
+        tally["mixed pools"] += mixed
+        tally["ended early"] += early
+        tally["faster in orders not looked at"] += claims.fastest_measured_ns > truth
+        tally["bounds that are the optimum"] += bound == truth
+        tally["no bound"] += not bound
+        tally["false bounds"] += bound > truth
+        shares["ended early" if early else "searched to the end"].append(bound / truth)
+        if bound > truth:
+            print(
+                f"seed {seed}: {operators} operators, {k} segments, mixed {mixed}: bound {bound} "
+                f"({claims.lower_bound_ns} in {claims.order}), optimum {truth}, {claims.guard}",
+                flush=True,
+            )
+    for name, number in tally.items():
+        print(f"{name:32} {number:,}")
+    for name, ratios in shares.items():
+        if ratios:
+            print(
+                f"bound, of the optimum: {name}: median {100 * median(ratios):.1f} %, "
+                f"least {100 * min(ratios):.1f} %"
+            )
+    return 1 if tally["false bounds"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

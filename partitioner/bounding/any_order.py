@@ -31,7 +31,7 @@ import numpy as np
 from partitioner.bounding.bounds import Bounds
 from partitioner.bounding.known import Known
 from partitioner.bounding.sums import MOVED, Sums
-from partitioner.problem import Array, Ideals, Line, Mask, Problem, Segments, Unordered
+from partitioner.problem import UNTOLD, Array, Ideals, Line, Mask, Problem, Segments, Unordered
 
 _STREAMED = (0.0, 0.5, 1.0)
 """Shares of what streaming costs that are taken to be work of the operators with parameters; each
@@ -55,15 +55,14 @@ class _Prices:
     """What steps take at least on one kind of device, ns.
 
     ``expected``: by operator (where it may run in two places, less its deviation, for that depends
-    on where); ``spread``: by step, by how much less than that its loose operators may take
-    together; ``features``: by feature, if there is more of it; ``sure``: by step, what all its
-    segments have; ``floor``: that, or what follows from measured segments in them.
+    on where); ``features``: by feature, if there is more of it.  ``start``: by step, what its
+    segments take beyond what their loose operators are expected to; ``floor``: what they take in
+    any case, by what they are sure to have or by measured segments in them.
     """
 
     expected: Array
-    spread: Array
     features: Array
-    sure: Array
+    start: Array
     floor: Array
     _sums: Sums
 
@@ -75,22 +74,21 @@ class _Prices:
         unlike = np.minimum(*(mean - sums.sigmas * deviation for mean, deviation in told))
         expected = np.where(both, unlike, np.where(on_tpu, told[0][0], told[1][0]))
         design = np.where(on_tpu[:, None], steps.on_tpu, steps.on_cpu)
-        spread = sums.spread(steps.loose, design, np.logical_not(both))
-        spread += sums.sigmas * np.sqrt(steps.loose @ (sums.own * both))
+        loose = sums.loose(steps.loose, design, np.logical_not(both))
         sides = steps.entering, steps.leaving
-        unknown = np.stack(sides, axis=1) == -2
-        sure = sums.least(steps.sure, steps.least, sides, unknown)
+        unknown = np.stack(sides, axis=1) == UNTOLD
         bare = steps.least.copy()
         for side, name in enumerate(MOVED):
             bare[unknown[:, side], steps.names.index(name)] = 0.0
-        sure = np.maximum(sure, sums.least(steps.sure, bare, sides, unknown))
-        sure -= _ROUNDING * np.abs(sure)
-
+        found = [
+            sums.least(steps.sure, least, sides, unknown, loose) for least in (steps.least, bare)
+        ]
+        sure, start = (_less(np.maximum(*values)) for values in zip(*found, strict=True))
+        start = start - sums.sigmas * np.sqrt(steps.loose @ (sums.own * both))
         return cls(
             expected=expected,
-            spread=spread,
             features=sums.features,
-            sure=sure,
+            start=start,
             floor=np.maximum(sure, _from_parts(steps, sums.held, bounds)),
             _sums=sums,
         )
@@ -102,7 +100,7 @@ class _Prices:
         """
         rest = steps.loose @ np.minimum(self.expected - work + streaming * steps.parameters, 0.0)
         brought = np.minimum(steps.loose @ steps.parameters, steps.room) * streaming
-        return np.asarray(self.sure - steps.sure @ work + rest - self.spread - brought)
+        return np.asarray(self.start - steps.sure @ work + rest - brought)
 
     def means(self, steps: Unordered, num_segments: int) -> Array:
         """By number of segments (rows) and stage, a latency that the slowest of the first so many
@@ -139,13 +137,13 @@ class _Prices:
                             design[:, column] = path[number][stages] if totals == 2.0 else own
                         nowhere = np.full(len(here), -1)
                         unknown = np.ones((len(here), 2), dtype=np.bool_)
-                        value = self._sums.least(
+                        value, _ = self._sums.least(
                             steps.sure[here],
                             np.where(np.isfinite(design), design, 0.0),
                             (nowhere, nowhere),
                             unknown,
                         )
-                        np.maximum(best, value * (1.0 - _ROUNDING) / number, out=best)
+                        np.maximum(best, _less(value) / number, out=best)
                 row = result[num_segments - number if back else number]
                 row[stages] = np.maximum(row[stages], best)
         return result
@@ -167,6 +165,10 @@ def _least_totals(steps: Unordered, amounts: Array, most: int, back: bool) -> li
     return result
 
 
+def _less(latency: Array) -> Array:
+    return np.asarray(latency - _ROUNDING * np.abs(latency))
+
+
 def _from_parts(steps: Unordered, held: Mask, bounds: Bounds) -> Array:
     """By step, what the measured segments (rows of ``held``) that it is sure to contain take."""
     behind = ~(held @ steps.may.T)
@@ -176,7 +178,7 @@ def _from_parts(steps: Unordered, held: Mask, bounds: Bounds) -> Array:
     at = Segments(count, steps.first, steps.end)
     boundary = steps.least[:, : len(_BOUNDARY)]
     found = bounds.from_parts_along(boundary, Line(tuple(range(count))), parts, at)
-    return found * (1.0 - _ROUNDING)
+    return _less(found)
 
 
 def bound_in_any_order(problem: Problem, kinds: Sequence[Known], best: float, among: int) -> int:

@@ -7,6 +7,7 @@ places that are known.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -60,63 +61,77 @@ class Sums:
         return np.array(self._kriging.basis.unsure)
 
     def least(
-        self, members: Mask, design: Array, sides: tuple[Index, Index], unknown: Mask
-    ) -> Array:
-        """What sums of operators (rows of ``members``) and features (of ``design``) take at least.
+        self,
+        members: Mask,
+        design: Array,
+        sides: tuple[Index, Index],
+        unknown: Mask,
+        others: Loose | None = None,
+    ) -> tuple[Array, Array]:
+        """What sums of operators (rows of ``members``) and features (of ``design``) take at least:
+        by themselves, and with whichever of the ``others``, beyond what these are expected to.
 
         ``sides``: where they start and end; where that is ``unknown`` (two columns), the worst
         of all ends is taken.
         """
-        kriging, result = self._kriging, np.zeros(len(design))
-        scale, noise, edge_rates = (
-            kriging.basis.scale,
-            kriging.basis.noise,
-            np.array(kriging.measured.edge_rates),
-        )
+        kriging, ends = self._kriging, self._ends
+        basis, measured = kriging.basis, kriging.measured
         moved = [self.names.index(name) for name in MOVED]
-        for low in range(0, len(result), _CHUNK):
+        alone, together = np.zeros(len(design)), np.zeros(len(design))
+        for low in range(0, len(design), _CHUNK):
             part = slice(low, low + _CHUNK)
             inside, features = members[part].astype(np.float64), design[part]
-            ends = features[:, moved] * edge_rates
-            told = np.where(unknown[part], 0.0, ends)
+            costs = features[:, moved] * measured.edge_rates
+            told = np.where(unknown[part], 0.0, costs)
+            open_ends = costs - told
             explained = inside @ self.by_operator + features @ self.by_feature
             here = sides[0][part], sides[1][part]
-            rows, edges = kriging.measured.edges_alike(here, (told[:, 0], told[:, 1]))
-            explained[rows] += scale**2 * (edges @ kriging.onto)
-            mean = features @ np.array(kriging.basis.rates) + explained[:, -1]
-            variance = inside @ self.own + ((features * self.unsure) ** 2).sum(axis=1)
-            variance += scale**2 * (told**2).sum(axis=1) - (explained[:, :-1] ** 2).sum(axis=1)
-            deviation = np.sqrt(np.maximum(variance, 0.0) + (noise * mean) ** 2)
-            worst = np.where(unknown[part], ends, 0.0) @ self.worst_ends
-            result[part] = mean - self.sigmas * deviation - worst
-        return result
+            rows, edges = measured.edges_alike(here, (told[:, 0], told[:, 1]))
+            explained[rows] += basis.scale**2 * (edges @ kriging.onto)
+            mean = features @ np.array(basis.rates) + explained[:, -1]
+            explained = explained[:, :-1]
+            varied = features * self.unsure
+            variance = inside @ self.own + (varied**2).sum(axis=1) - (explained**2).sum(axis=1)
+            variance += basis.scale**2 * (told**2).sum(axis=1)
+            variance = np.maximum(variance, 0.0)
+            apart = basis.scale**2 * (open_ends**2).sum(axis=1)
+            apart += 2.0 * ends[0].against(ends[1].explained).max() * open_ends.prod(axis=1)
+            for side, cost in zip(ends, open_ends.T, strict=True):
+                variance += 2.0 * cost * side.against(explained)
+            scatter = np.abs(mean) + open_ends @ [side.most for side in ends]
+            variance += (basis.noise * scatter) ** 2
+            mean -= open_ends @ [side.lost for side in ends]
+            alone[part] = mean - self.sigmas * np.sqrt(variance + apart)
+            if others is not None:
+                rest = np.sqrt(apart) + others.deviation[part]
+                alike = varied @ (others.design * self.unsure).T - explained @ others.explained.T
+                variance += 2.0 * (others.rows[part] * np.maximum(alike, 0.0)).sum(axis=1)
+                together[part] = mean - self.sigmas * np.sqrt(variance + rest**2)
+        return alone, together
 
-    @property
-    def worst_ends(self) -> Array:
-        """How much less than its rate a nanosecond of bytes in, and of bytes out, may cost.
-
-        What is expected of an end where measured segments end, too, is a sum of ``min(cost,
-        theirs)^2``, whose share of the cost is largest at one of theirs.
-        """
-        basis, measured = self._kriging.basis, self._kriging.measured
+    @cached_property
+    def _ends(self) -> tuple[_Ends, _Ends]:
+        """Of segments as they start, and as they end."""
+        basis, measured, onto = self._kriging.basis, self._kriging.measured, self._kriging.onto
         found = []
         for keys, costs in zip(measured.sides, measured.edges, strict=True):
-            low, high = 0.0, 0.0
+            rows = [np.zeros((1, onto.shape[1]))]
             for key in np.unique(keys[costs > 0.0]):
-                theirs = costs[keys == key]
-                at, weights = theirs[theirs > 0.0], self._kriging.onto[keys == key, -1]
-                shares = basis.scale**2 * (np.minimum.outer(at, theirs) ** 2 @ weights) / at
-                low, high = max(low, float(-shares.min())), max(high, float(np.abs(shares).max()))
-            found.append(low + self.sigmas * (basis.scale + basis.noise * high))
-        return np.array(found)
+                here = (keys == key) & (costs > 0.0)
+                alike = np.minimum.outer(costs[here], costs[here]) ** 2
+                rows.append(basis.scale**2 * (alike @ onto[here]) / costs[here, None])
+            found.append(_Ends(np.concatenate(rows)))
+        return found[0], found[1]
 
     @property
     def features(self) -> Array:
         """What one more of each feature costs at least, ns."""
         mean, deviation = self.of_rates(np.eye(len(self.names)))
-        result = mean - self.sigmas * (deviation + self._kriging.basis.noise * np.abs(mean))
+        basis = self._kriging.basis
+        result = mean - self.sigmas * (deviation + basis.noise * np.abs(mean))
         rates = dict(zip(MOVED, self._kriging.measured.edge_rates, strict=True))
-        for name, worst in zip(MOVED, self.worst_ends, strict=True):
+        for name, side in zip(MOVED, self._ends, strict=True):
+            worst = side.lost + self.sigmas * (basis.scale + basis.noise * side.most)
             result[self.names.index(name)] -= rates[name] * worst
         return result
 
@@ -135,23 +150,53 @@ class Sums:
         mean = mean + self.by_operator[:, -1]
         return mean - self.sigmas * self._kriging.basis.noise * np.abs(mean), deviation
 
-    def spread(self, loose: Mask, design: Array, counted: Mask) -> Array:
-        """How much less than expected any of the loose operators may take together (rows).
+    def loose(self, rows: Mask, design: Array, counted: Mask) -> Loose:
+        """Any of some operators (``rows``), each of which adds ``design`` to the features; only
+        ``counted`` ones are.
 
-        ``design``: what each adds to features; only ``counted`` ones are.  Their variance is what
-        they have by themselves, and a form of few directions: of what rates let deviate, less what
-        is explained.  Directions in which it is negative are left out, and in each of the others
-        operators add up or do not.
+        Their variance is what they have by themselves, and a form of few directions: of what rates
+        let deviate, less what is explained.  Directions in which it is negative are left out,
+        and in each of the others operators add up or do not.
         """
-        explained = (self.by_operator + design @ self.by_feature)[:, :-1]
-        both = np.concatenate([design * self.unsure, explained], axis=1) * counted[:, None]
-        base, along = np.linalg.qr(both)
+        rows, design = rows & counted, design * counted[:, None]
+        explained = (self.by_operator * counted[:, None] + design @ self.by_feature)[:, :-1]
+        base, along = np.linalg.qr(np.concatenate([design * self.unsure, explained], axis=1))
         signs = np.repeat([1.0, -1.0], [design.shape[1], explained.shape[1]])
         sizes, axes = np.linalg.eigh((along * signs) @ along.T)
-        variance = loose @ (self.own * counted)
+        variance = rows @ (self.own * counted)
         for size, axis in zip(sizes, axes.T, strict=True):
             if size > 0.0:
                 towards = base @ axis
-                sums = [loose @ np.maximum(side * towards, 0.0) for side in (1.0, -1.0)]
+                sums = [rows @ np.maximum(side * towards, 0.0) for side in (1.0, -1.0)]
                 variance += size * np.maximum(*sums) ** 2
-        return np.asarray(self.sigmas * np.sqrt(variance))
+        return Loose(rows, design, explained, np.sqrt(variance))
+
+
+@dataclass(frozen=True, eq=False)
+class Loose:
+    """Operators any of which may be there: by sum (``rows``), with what each adds to the features
+    and to what is explained, and the standard deviation of any of them together, at most."""
+
+    rows: Mask
+    design: Array
+    explained: Array
+    deviation: Array
+
+
+class _Ends:
+    """What measured segments tell of ends of others that nobody knows, for each ns of their bytes.
+
+    What is explained, and expected, of an end where measured segments end, too, is a sum of
+    ``min(cost, theirs)^2``.  Its share of the cost is largest at one of theirs; ``shares`` are
+    those (rows), and nothing.
+    """
+
+    def __init__(self, shares: Array) -> None:
+        self.explained: Array = shares[:, :-1]
+        self.lost = float(-shares[:, -1].min())
+        """How much less than its rate may be expected."""
+        self.most = float(np.abs(shares[:, -1]).max())
+
+    def against(self, explained: Array) -> Array:
+        """How much a ns varies together with what has been ``explained`` (rows), at most."""
+        return np.asarray(np.maximum(-(explained @ self.explained.T).min(axis=1), 0.0))

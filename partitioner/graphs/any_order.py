@@ -23,14 +23,14 @@ from partitioner.graphs.graph_features import (
 )
 from partitioner.graphs.graph_set_features import SetWork, blockers_of
 from partitioner.graphs.precedence import Precedence
-from partitioner.problem import Array, Index, Mask, Unordered
+from partitioner.problem import UNTOLD, Array, Index, Mask, Unordered
 
 _MOST_STAGES = 150
 """Stages at most; steps are their number squared, and segments between more of them are known no
 better: the lightest operators of a longer chain are left out of it."""
 
 
-_MOST_OPEN = 40
+_MOST_OPEN = 150
 """Operators that may have run or not, up to which the fewest bytes that cross are worked out."""
 
 
@@ -203,7 +203,7 @@ class _Steps:
         least = np.stack([some.astype(np.float64), *(sizes[:, 0] * some)], axis=1)
         most = np.stack([any_at_all.astype(np.float64), *(sizes[:, 1] * any_at_all)], axis=1)
         known = (least[:, 1:] == most[:, 1:]).T
-        return least, most, *(np.where(known, keys, -2))
+        return least, most, *(np.where(known, keys, UNTOLD))
 
     def _crossing(self) -> Array:
         """The fewest bytes in and out (columns) that cuts at their stages bring about.

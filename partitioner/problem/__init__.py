@@ -40,13 +40,14 @@ from partitioner.problem.ranges import (
 )
 from partitioner.problem.segments import Segments
 from partitioner.problem.set_features import SetFeatures
-from partitioner.problem.unordered import Unordered
+from partitioner.problem.unordered import UNTOLD, Unordered
 
 __all__ = [
     "ALIKE",
     "CORAL_ORDER",
     "FILE_ORDER",
     "ONLY_ORDER",
+    "UNTOLD",
     "Array",
     "Basis",
     "Claims",

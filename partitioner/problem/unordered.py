@@ -18,6 +18,9 @@ from dataclasses import dataclass
 
 from partitioner.problem.arrays import Array, Index, Mask
 
+UNTOLD = -2
+"""Where a segment starts or ends if only the segment itself tells."""
+
 
 @dataclass(frozen=True, eq=False)
 class Unordered:
@@ -32,7 +35,7 @@ class Unordered:
     may be in it or may run elsewhere.  ``least``, ``most``: features (columns ``names``) that a
     segment has at least and at most.  Features that are sums over operators count ``sure`` ones
     alone in both.  ``entering``, ``leaving``: the largest tensors that go in and out, as
-    :class:`~partitioner.problem.SetFeatures` has them, -2 where that depends on the segment.
+    :class:`~partitioner.problem.SetFeatures` has them, or :data:`UNTOLD`.
 
     ``on_tpu``, ``on_cpu``: what each operator (rows) adds to features where it runs; ``runs_on``:
     whether it may be there (two columns).  ``parameters``: bytes of each operator that is

@@ -117,33 +117,26 @@ class _Prices:
         for back in (False, True):
             here = np.flatnonzero(steps.end == last if back else steps.first == 0)
             stages = (steps.first if back else steps.end)[here]
-            parameters = steps.sure[here] @ steps.parameters
-            paths = [
-                _least_totals(steps, steps.least[:, column], num_segments, back) for column in moved
-            ]
+            parameters, own = steps.sure[here] @ steps.parameters, steps.least[here]
+            paths = [_least_totals(steps, steps.least[:, m], num_segments, back) for m in moved]
             unkept = _least_totals(steps, -kept, num_segments, back)
+            nowhere = np.full(len(here), -1)
+            unknown = np.ones((len(here), 2), dtype=np.bool_)
             for number in range(1, num_segments + 1):
-                design = steps.least[here].copy()
+                design = own.copy()
                 streamed = np.maximum(parameters + unkept[number][stages], 0.0)
-                design[:, at[_OFF_CHIP]] = np.minimum(streamed, design[:, at[_OFF_CHIP]])
+                design[:, at[_OFF_CHIP]] = np.minimum(streamed, own[:, at[_OFF_CHIP]])
+                totals = np.stack([path[number][stages] for path in paths], axis=1)
+                totals[~np.isfinite(totals)] = 0.0
                 best = np.zeros(len(here))
                 for requests in {1, max(1, number - apart)}:
-                    design[:, at["request"]] = np.minimum(
-                        requests, requests * steps.least[here, at["request"]]
-                    )
-                    for totals in (0.0, 1.0, 2.0):
-                        for path, column in zip(paths, moved, strict=True):
-                            own = steps.least[here, column] * min(totals, 1.0)
-                            design[:, column] = path[number][stages] if totals == 2.0 else own
-                        nowhere = np.full(len(here), -1)
-                        unknown = np.ones((len(here), 2), dtype=np.bool_)
+                    design[:, at["request"]] = requests * own[:, at["request"]]
+                    for crossing in (0.0 * totals, own[:, moved], totals):
+                        design[:, moved] = crossing
                         value, _ = self._sums.least(
-                            steps.sure[here],
-                            np.where(np.isfinite(design), design, 0.0),
-                            (nowhere, nowhere),
-                            unknown,
+                            steps.sure[here], design, (nowhere, nowhere), unknown
                         )
-                        np.maximum(best, _less(value) / number, out=best)
+                        best = np.maximum(best, _less(value) / number)
                 row = result[num_segments - number if back else number]
                 row[stages] = np.maximum(row[stages], best)
         return result

@@ -29,7 +29,6 @@ _MOST_STAGES = 150
 """Stages at most; steps are their number squared, and segments between more of them are known no
 better: the lightest operators of a longer chain are left out of it."""
 
-
 _MOST_OPEN = 150
 """Operators that may have run or not, up to which the fewest bytes that cross are worked out."""
 

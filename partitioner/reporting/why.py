@@ -57,8 +57,7 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
         sentences.append("Not searched: this is the split by parameter count.")
     among = _among(claims, options)
     if claims.proven:
-        sure = f" with probability {100 * (claims.probability or 0.0):.1f} %"
-        sure = "" if claims.probability == 1.0 else sure
+        sure = _sure(claims)
         start, end = (f"Optimal{sure}: no", "") if outcome == "optimal" else ("No", sure)
         sentences.append(f"{start} cut{among} has a bottleneck below {bound}{end}.")
         sentences += _on_the_gap(claims, len(content["certificate"]["measured"]), threshold)
@@ -80,6 +79,13 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
             f"No cut was found at or under initial_upper_bound_ns, {milliseconds(ceiling)}."
         )
     return " ".join(sentences)
+
+
+def _sure(claims: Claims) -> str:
+    """How likely a proof holds, where that is not certain."""
+    if claims.probability == 1.0:
+        return ""
+    return f" with probability {100 * (claims.probability or 0.0):.1f} %"
 
 
 def _on_the_gap(claims: Claims, measured: int, threshold: int) -> list[str]:
@@ -109,7 +115,7 @@ def _on_other_orders(claims: Claims, among: str) -> list[str]:
     if not among or not bound:
         return []
     if bound >= claims.bottleneck_ns:
-        return ["No cut in any other order has a lower one, either."]
+        return [f"No cut in any other order has a lower bottleneck, either{_sure(claims)}."]
     above = ceil(1000 * (claims.bottleneck_ns / bound - 1.0)) / 10
     return [
         f"No cut in any order at all has a bottleneck below {_at_least(bound)}, so this one is at "

@@ -9,7 +9,7 @@ but taken for too many: the search looks at some orders, and what no cut in any 
 worked out by relaxation, from what was measured until the search ended, which for two graphs of
 three is early.  What is true is settled by a recursion over all ideals.
 
-``--models`` are cut on a simulated device instead, and the bound is shown beside the best cut found.
+``--models`` are cut on a simulated device instead; the bound is shown beside the best cut found.
 """
 
 from __future__ import annotations

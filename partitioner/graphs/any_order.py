@@ -33,6 +33,10 @@ _MOST_OPEN = 150
 """Operators that may have run or not, up to which the fewest bytes that cross are worked out."""
 
 
+_MOST_CUTS = 3_000
+"""Such numbers that are worked out, which bounds the time that takes; 0 stands for all others."""
+
+
 def unordered(graph: Graph, precedence: Precedence) -> Unordered:
     """The stages along the chain with the most work, and all steps between them."""
     facts = OperatorFacts(graph)
@@ -240,12 +244,13 @@ class _Steps:
         known: dict[tuple[int, tuple[Crossing, ...]], int] = {}
 
         def fewest(stage: int, crossing: Iterable[Crossing]) -> int:
-            open_to, key = can[stage] - run[stage], (stage, tuple(crossing))
+            open_to = can[stage] - run[stage]
             if len(open_to) > _MOST_OPEN:
                 return 0
-            if key not in known:
+            key = stage, tuple(crossing)
+            if key not in known and len(known) < _MOST_CUTS:
                 known[key] = fewest_bytes(run[stage], open_to, needs, key[1])
-            return known[key]
+            return known.get(key, 0)
 
         result = np.zeros((len(self._first), 2))
         for step, (s, t) in enumerate(zip(self._first, self._end, strict=True)):

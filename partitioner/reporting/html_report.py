@@ -61,6 +61,10 @@ def partition_page(report: Report, graph: Graph) -> str:
 
 def _tiles(report: Report) -> str:
     partition = report.partition
+    claims, cut = report.claims, escape(of_which_cuts(report.claims, report.options))
+    bounds = {f"no {cut} is faster than": claims.lower_bound_ns}
+    if cut != "cut":
+        bounds["nor is one in any order than"] = claims.lower_bound_all_orders_ns
     of = ""
     if partition.order in (FILE_ORDER, ONLY_ORDER):  # in any order there are many more
         of = f"of {report.claims.num_operators * (report.claims.num_operators + 1) // 2:,} "
@@ -72,10 +76,7 @@ def _tiles(report: Report) -> str:
             "-" if report.claims.speed_up is None else f"{report.claims.speed_up:.2f} x",
         ),
         ("bottleneck", milliseconds(report.claims.bottleneck_ns)),
-        (
-            f"no {escape(of_which_cuts(report.claims, report.options))} is faster than",
-            lower_bound(report.claims) if report.claims.lower_bound_ns else "unknown",
-        ),
+        *((what, lower_bound(claims, ns) if ns else "unknown") for what, ns in bounds.items()),
         ("slowest minus fastest", milliseconds(report.claims.gap_ns)),
         (f"{of}segments measured", str(partition.measurements)),
     ]

@@ -61,9 +61,7 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
         sentences.append("Not searched: this is the split by parameter count.")
     cut = of_which_cuts(claims, options)
     if claims.proven:
-        likely = ""
-        if claims.probability != 1.0:
-            likely = f"with probability {100 * (claims.probability or 0.0):.1f} %"
+        likely = _likely(claims)
         if outcome == "optimal":
             start = f"{f'Optimal {likely}'.rstrip()}: no {cut}"
         else:
@@ -73,10 +71,14 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
             f"{start} has a lower bottleneck{_on_the_gap(claims, measured, threshold)}"
         )
     elif claims.optimality_gap is not None:
+        bound = lower_bound(claims, claims.lower_bound_ns)
+        above = ceil(1000 * claims.optimality_gap) / 10
         sentences.append(
-            f"No {cut} has a bottleneck below {lower_bound(claims)}, so this one is "
-            f"at most {ceil(1000 * claims.optimality_gap) / 10:.1f} % above the optimum."
+            f"No {cut} has a bottleneck below {bound}, so this one is at most {above:.1f} % above "
+            "the optimum."
         )
+    if cut != "cut":
+        sentences += _on_other_orders(claims)
     if claims.withdrawn_bound_ns is not None:
         told = milliseconds(claims.withdrawn_bound_ns)
         sentences.append(
@@ -96,9 +98,16 @@ def of_which_cuts(claims: Claims, options: Mapping[str, Any]) -> str:
     return f"cut {kept_to(claims.order, options.get('partition_search_step') or 1)}".rstrip()
 
 
-def lower_bound(claims: Claims) -> str:
-    """The bottleneck that none of those is below."""
-    return (milliseconds if claims.proven else _at_least)(claims.lower_bound_ns)
+def lower_bound(claims: Claims, latency_ns: int) -> str:
+    """A bottleneck that no cut is below: as that of the cut is told where it is the same."""
+    return (milliseconds if latency_ns == claims.bottleneck_ns else _at_least)(latency_ns)
+
+
+def _likely(claims: Claims) -> str:
+    """How likely a proof holds, where that is not certain."""
+    if claims.probability == 1.0:
+        return ""
+    return f"with probability {100 * (claims.probability or 0.0):.1f} %"
 
 
 def _on_the_gap(claims: Claims, measured: int, threshold: int) -> str:
@@ -117,6 +126,21 @@ def _on_the_gap(claims: Claims, measured: int, threshold: int) -> str:
         f". A smaller gap was not found within {measured} measurements; a cut as fast may "
         f"exist down to {_at_least(claims.least_gap_ns)}{never}{maybe}."
     )
+
+
+def _on_other_orders(claims: Claims) -> list[str]:
+    """What is known of cuts in orders that were not looked at."""
+    bound = claims.lower_bound_all_orders_ns
+    if not bound:
+        return []
+    if bound >= claims.bottleneck_ns:
+        told = f"No cut in any other order has a lower bottleneck, either {_likely(claims)}"
+        return [f"{told.rstrip()}."]
+    above = ceil(1000 * (claims.bottleneck_ns / bound - 1.0)) / 10
+    return [
+        f"No cut in any order at all has a bottleneck below {lower_bound(claims, bound)}, so this "
+        f"one is at most {above:.1f} % above the optimum of all orders."
+    ]
 
 
 def _exactly(latency_ns: int) -> str:

@@ -7,9 +7,8 @@ device that does not answer, thinking), whoever waits here goes on within a seco
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
@@ -22,19 +21,6 @@ _OWN_END_S = 0.3
 
 _CALLED_OFF_S = 0.3
 """What it has to end once compilers are killed, before devices are given up, and again then."""
-
-
-@contextlib.contextmanager
-def own_scratch() -> Iterator[None]:
-    """A directory for all that is passing, which goes with the body: also what a thread that was
-    left behind had begun."""
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory(prefix="partition-", ignore_cleanup_errors=True) as scratch:
-        tempfile.tempdir = scratch
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
 
 
 def patiently(work: Callable[[], T], stop: StopSign, timeout_s: float | None) -> T:

@@ -27,7 +27,6 @@ from partitioner.command.arguments import Arguments
 from partitioner.command.decide import Decider, Decision
 from partitioner.command.open_compiler import open_compiler
 from partitioner.command.output_directory import usable_directory
-from partitioner.command.patience import own_scratch
 from partitioner.command.pending_file import PendingFile
 from partitioner.command.profiling_devices import profiling_pool, usable_devices
 from partitioner.measuring import (
@@ -50,6 +49,7 @@ from partitioner.reporting import (
     sweep_page,
     sweep_text,
 )
+from partitioner.scratch import own_scratch
 
 _PROMISE = 0.9
 """Share of the throughput its bottleneck allows below which a pipeline is worth a warning."""

@@ -1,7 +1,7 @@
 """The best cut of what was measured when a search was ended in the middle of a measurement.
 
-The search itself has no answer then.  What it measured is solved for once more, exactly; of what it
-knew beside, nothing is claimed.
+The search itself has no answer then.  What it measured is solved for once more, exactly, and bounds
+the other cuts as it would have at the end of a search.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from partitioner.beliefs import Knowledge
 from partitioner.measuring import DeviceProfiler
 from partitioner.problem import (
     Guard,
@@ -22,6 +23,9 @@ from partitioner.problem import (
     placed,
 )
 from partitioner.solving import solve_assigned
+
+_BOUNDING = ("optimal",)
+"""Strategies that claim something of what they did not measure."""
 
 
 def best_of_measured(
@@ -103,26 +107,31 @@ def _partition(
         gap_ns=gap,
         best_bottleneck_ns=bottleneck,
         best_gap_ns=gap,
-        lower_bound_ns=0,
+        lower_bound_ns=min(bottleneck, rounds[-1].lower_bound_ns) if rounds else 0,
         measurements=measurements,
         segments=() if in_file_order(runs) else tuple(runs),
     )
-    answers = []
+    answers, bases = [], []
     for q, profiler in enumerate(profilers):
         everything: dict[Range, int | None] = dict.fromkeys(profiler.failures)
         everything |= {segment: m.latency_ns for segment, m in profiler.known().items()}
         answers += [(q, answer) for answer in sorted(everything.items())]
+        knowledge = Knowledge(problem.places, problem.features)
+        for asked, latency in everything.items():
+            knowledge.observe(asked, latency)
+        bases.append(knowledge.basis)
     return Partition(
         strategy=strategy,
         segments=tuple(profiles),
         bytes_across_cuts=problem.bytes_across(runs),
         compilations=compilations,
         measurements=measurements,
-        lower_bound_ns=0,
+        lower_bound_ns=0,  # and so on: reports work them out from what was measured
         least_gap_ns=0,
         outcome="timeout",
         limit="timeout",
         guard=Guard(),
+        bases=tuple(bases) if strategy in _BOUNDING else (),
         rounds=(*rounds, told),
         measured=tuple(answer for _, answer in answers),
         compiler_runs=compilations,

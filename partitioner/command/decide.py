@@ -81,6 +81,8 @@ class Decider:
         self._rounds: list[Round] = []
         self._found: dict[int, Partition] = {}
         """By number of segments, where numbers of TPUs are compared."""
+        self._cut: tuple[Partition, Problem, Sequence[int]] | None = None
+        """The answer for one number of segments, while others are looked at."""
         self._kinds = kinds_of(devices)
         self._stores = open_stores(arguments, self._kinds)
         self._profilers = [
@@ -165,7 +167,8 @@ class Decider:
             chosen = (0,) * segments
         if not asked_how_many(arguments):
             return self._judged(partition, problem, chosen)
-        return self._judged(partition, problem, chosen, *self._how_many())
+        self._cut = partition, problem, chosen
+        return self._judged(*self._cut, *self._how_many())
 
     def _advised(self, sweep: Sweep, recommendation: Recommendation) -> Decision:
         """The decision where the number of TPUs is what was asked for."""
@@ -183,13 +186,16 @@ class Decider:
         """What can be said after a search that was ended in the middle of a measurement."""
         arguments = self._arguments
         segments = arguments.num_segments
-        found_by_now = dict(self._found)
-        if not isinstance(segments, int) and found_by_now:
-            return self._advised(*conclude(arguments, self._graph, found_by_now, self._devices))
+        found = dict(self._found)
+        how_many = conclude(arguments, self._graph, found, self._devices) if found else ()
+        if self._cut is not None:
+            return self._judged(*self._cut, *how_many)
+        if how_many:
+            return self._advised(*how_many)
         if isinstance(segments, int):
             counts = [len(kind.devices) for kind in self._kinds]
             problem = self._problem(segments, unequal=self.unequal)
-            found = best_of_measured(
+            best = best_of_measured(
                 problem,
                 self._profilers,
                 counts if self.unequal else [segments],
@@ -197,8 +203,8 @@ class Decider:
                 self._rounds,
                 arguments.strategy,
             )
-            if found is not None:
-                partition, chosen = found
+            if best is not None:
+                partition, chosen = best
                 return self._judged(partition, problem, chosen)
         measured = f"{self.measurements} segments were measured"
         if self.measurements and any(self._stores):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from partitioner import check_partition
 from partitioner.command.output_directory import usable_directory
 from tests.partitioner.command.running import (
     COMPILER,
@@ -103,13 +104,51 @@ def test_time_is_up_in_the_middle_of_a_measurement(
     assert gone(calls)
     assert files_of(out) == expected_files(2)
     report = json.loads((out / "partition.json").read_text())
-    assert (report["outcome"], report["lower_bound_ns"]) == ("timeout", 0)
+    assert report["outcome"] == "timeout"
     latencies = {tuple(segment): ns for *segment, ns in report["certificate"]["measured"]}
     for segment in report["segments"]:
         runs = tuple(edge for pair in segment["operators_in_file"] for edge in pair)
         assert latencies[runs] == segment["latency_ns"]
     assert report["outputs_identical"].startswith("yes")
     assert "Out of budget: timeout_sec was spent" in printed
+    assert check_partition.main([str(out / "partition.json")]) == 0
+    every = (
+        "--strategy",
+        "exhaustive",
+        "--order",
+        "any",
+        "--diff_threshold_ns",
+        0,
+        "--num_segments",
+        2,
+    )
+    assert (
+        run("--model_path", model, "--output_dir", tmp_path / "every", "--no-verify", *every)[0]
+        == 0
+    )
+    optimum = json.loads((tmp_path / "every" / "partition.json").read_text())["bottleneck_ns"]
+    assert 0 < report["lower_bound_ns"] <= optimum <= report["bottleneck_ns"]
+
+
+def test_time_is_up_while_other_numbers_of_segments_are_looked_at(
+    run: Run, model: Path, out: Path, tmp_path: Path
+) -> None:
+    """What was found for the number asked for, and claimed of it, stays."""
+    hang = tmp_path / "hang"
+    hangs = f"import time\nif os.path.exists({str(hang)!r}) and sys.argv[1] != '--version':\n"
+    body = f"{hangs}    time.sleep(1000)\n{COMPILER}"
+    base = ("--model_path", model, "--output_dir", out, "--num_segments", 2, "--quiet")
+    base = (*base, "--edgetpu_compiler_binary", script(tmp_path, body), "--no-verify")
+    assert run(*base)[0] == 0
+    alone = json.loads((out / "partition.json").read_text())
+    hang.touch()
+    code, printed, _ = run(*base, "--sweep", "1-4", "--timeout_sec", 3)
+    assert code == 0
+    report = json.loads((out / "partition.json").read_text())
+    assert check_partition.main([str(out / "partition.json")]) == 0
+    for field in ("cuts", "outcome", "bottleneck_ns", "lower_bound_ns", "why"):
+        assert report[field] == alone[field]
+    assert "were not looked at" in printed
 
 
 def test_time_that_suffices_for_nothing(run: Run, model: Path, out: Path, tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -84,10 +84,15 @@ def _signals_raise() -> Iterator[None]:
 def _cannot_write(error: OSError) -> str:
     """A full disk, a limit on the size of files, or no place for what is passing."""
     what = f" {error.filename}" if error.filename else ""
+    remedy = (
+        "Raise the limit on the size of files (ulimit -f)."
+        if error.errno == errno.EFBIG
+        else "Make room in the output directory and for temporary files, or let TMPDIR name a "
+        "directory that has some."
+    )
     return (
         f"a file{what} that is needed on the way cannot be written ({error.strerror or error}); "
-        f"nothing was written. Make room in {tempfile.gettempdir()} and the output directory, "
-        "or let TMPDIR name a directory that has some."
+        f"nothing was written. {remedy}"
     )
 
 

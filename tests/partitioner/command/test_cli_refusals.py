@@ -54,6 +54,7 @@ from tests.tiny import Tiny
         (["--num_segments", "2", "--real", "--pool", "p.yaml"], "real and pool are both given"),
         (["--num_segments", "2", "--report", "/no/such/dir/x.html"], "cannot be written"),
         (["--num_segments", "2", "--report", "/"], "report / is a directory"),
+        (["--num_segments", "2", "--report", "/dev/null"], "report /dev/null is no regular file"),
         (["--num_segments", "2", "--surprise"], "unrecognized arguments: --surprise"),
         (["--num_segments", "2", "--edgetpu_compiler_binary", "/no/such"], "does not exist"),
         (

@@ -195,8 +195,11 @@ def test_two_runs_on_one_directory(run: Run, model: Path, out: Path) -> None:
     assert run("--model_path", model, "--num_segments", 2, "--output_dir", out)[0] == 0
 
 
-def test_a_limit_on_the_size_of_files(model: Path, out: Path, tmp_path: Path) -> None:
-    """As a full disk: a sentence, and nothing is left."""
+@pytest.mark.parametrize("size_bytes", [0, 2048])
+def test_a_limit_on_the_size_of_files(
+    model: Path, out: Path, tmp_path: Path, size_bytes: int
+) -> None:
+    """As a full disk: a sentence, and nothing is left.  With 0 there are no temporary files."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     done = subprocess.run(
@@ -204,7 +207,7 @@ def test_a_limit_on_the_size_of_files(model: Path, out: Path, tmp_path: Path) ->
             *(sys.executable, "-m", "partitioner.cli", "--model_path", str(model), "--quiet"),
             *("--num_segments", "2", "--output_dir", str(out)),
         ],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes,) * 2),
         env={**os.environ, "TMPDIR": str(scratch)},
         capture_output=True,
         text=True,
@@ -213,6 +216,7 @@ def test_a_limit_on_the_size_of_files(model: Path, out: Path, tmp_path: Path) ->
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert one_sentence(done.stderr)
-    assert "cannot be written (File too large)" in done.stderr
+    assert "cannot be written (" in done.stderr
+    assert ("ulimit -f" in done.stderr) == (size_bytes > 0)
     assert not out.exists()
     assert list(scratch.iterdir()) == []

@@ -11,6 +11,7 @@ All commands start here, too; ``edgetpu-pipeline`` lists them.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -175,6 +176,8 @@ def _options_of(parser: ArgumentParser) -> set[str]:
     return found
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 _READER_GONE = 141
 """The same for one that a closed pipe has ended: 128 + SIGPIPE."""
 
@@ -197,7 +200,9 @@ def run_command(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return _INTERRUPTED
-    except BrokenPipeError as error:  # rooms make errors of their own of those in their own pipes
+    except OSError as error:  # rooms make errors of their own of those in their own pipes and files
+        if not isinstance(error, BrokenPipeError) and error.errno not in _NO_ROOM:
+            raise
         code, lost = _READER_GONE, error
     if lost is None:
         return code

@@ -13,7 +13,7 @@ from types import FrameType
 
 import edgetpu_pipeline
 from devices.errors import EdgeTpuError
-from partitioner.command import Arguments, parse, parser, run
+from partitioner.command import Arguments, Told, parse, parser, run
 
 _BAD_INPUT = 2
 _TARGET_NOT_MET = 3
@@ -40,8 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments is None:
             parser().print_help()
             return 0
+        started = time.monotonic()
         with _signals_raise():
-            return _run_and_print(arguments)
+            told = run(arguments)
     except EdgeTpuError as error:
         print(error, file=sys.stderr)
         return _BAD_INPUT
@@ -56,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return _INTERRUPTED
+    # Not above: whoever runs us knows how to say that the output cannot be written.
+    _print(told, f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s.", arguments)
+    return 0 if told.met else _TARGET_NOT_MET
 
 
 @contextlib.contextmanager
@@ -96,17 +100,13 @@ def _cannot_write(error: OSError) -> str:
     )
 
 
-def _run_and_print(arguments: Arguments) -> int:
-    started = time.monotonic()
-    told = run(arguments)
-    closing = f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s."
+def _print(told: Told, closing: str, arguments: Arguments) -> None:
     if not arguments.json:
         print(f"{told.report}\n{closing}")
-    else:
-        sys.stdout.write(told.report)
-        if not arguments.quiet:
-            print(closing, file=sys.stderr)
-    return 0 if told.met else _TARGET_NOT_MET
+        return
+    sys.stdout.write(told.report)
+    if not arguments.quiet:
+        print(closing, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -141,3 +141,21 @@ def test_ctrl_c_while_a_command_is_imported(
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr.lower().startswith("interrupted")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("buffered", [True, False])
+def test_no_room_for_the_output(buffered: bool) -> None:
+    """Whether that is found while printing or at the end."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "zoo"],
+            env={**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "the output cannot be written (No space left on device)\n"

@@ -220,3 +220,23 @@ def test_a_limit_on_the_size_of_files(
     assert ("ulimit -f" in done.stderr) == (size_bytes > 0)
     assert not out.exists()
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_no_room_for_the_output(model: Path, out: Path) -> None:
+    """The files are there by then, and are not said not to be."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-u", "-m", "partitioner.cli", "--model_path", str(model)),
+                *("--num_segments", "2", "--output_dir", str(out), "--quiet", "--no-verify"),
+            ],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "the output cannot be written (No space left on device)\n"
+    assert files_of(out) == expected_files(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import signal
 import sys
@@ -21,6 +22,8 @@ _INTERRUPTED = 130
 _SIGNALLED = 128
 """Plus its number: what a shell reports of a program that a signal has ended."""
 
+_M_ARENA_MAX = -8  # malloc.h of glibc
+
 _ENDING = {signal.SIGTERM: "Terminated", signal.SIGHUP: "Hung up"}
 """Signals that end the command as Ctrl-C does, and how that is said."""
 
@@ -35,6 +38,7 @@ class _Ended(KeyboardInterrupt):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    _share_one_heap()
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         if arguments is None:
@@ -60,6 +64,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Not above: whoever runs us knows how to say that the output cannot be written.
     _print(told, f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s.", arguments)
     return 0 if told.met else _TARGET_NOT_MET
+
+
+def _share_one_heap() -> None:
+    """Have all threads allocate from one heap, where the system is to be asked for that.
+
+    Else each thread that compiled a segment keeps a heap, as large as it was at its largest, for
+    as long as the command runs.  Their locks cost nothing, since one thread runs at a time.
+    """
+    with contextlib.suppress(AttributeError):  # not with glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 @contextlib.contextmanager

@@ -6,12 +6,13 @@ the other cuts as it would have at the end of a search.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from partitioner.beliefs import Knowledge
-from partitioner.measuring import DeviceProfiler
+from partitioner.measuring import DeviceProfiler, compact
 from partitioner.problem import (
     Guard,
     Partition,
@@ -28,68 +29,57 @@ _BOUNDING = ("optimal",)
 """Strategies that claim something of what they did not measure."""
 
 
-def best_of_measured(
-    problem: Problem,
-    profilers: Sequence[DeviceProfiler],
-    counts: Sequence[int],
-    names: Sequence[str],
-    rounds: Sequence[Round],
-    strategy: str,
-) -> tuple[Partition, tuple[int, ...]] | None:
+@dataclass(frozen=True)
+class CutShort:
+    """A search that was ended.
+
+    There is a profiler for each kind of device, of which there are ``counts``, called ``names``;
+    ``rounds`` are those that the search told.
+    """
+
+    problem: Problem
+    strategy: str
+    profilers: Sequence[DeviceProfiler]
+    counts: Sequence[int]
+    names: Sequence[str]
+    rounds: Sequence[Round]
+
+
+def best_of_measured(search: CutShort) -> tuple[Partition, tuple[int, ...]] | None:
     """The best cut into segments that were measured, and the kind of device of each.
 
-    There is a profiler for each kind, with ``counts`` devices and called ``names``; ``rounds`` are
-    those that the search told.  ``None`` if no cut is made of measured segments alone.
+    ``None`` if no cut is made of measured segments alone.
     """
-    known = [profiler.known() for profiler in profilers]
-    pairs: dict[Range, tuple[int, int]] = {}
-    for segment in {segment for measured in known for segment in measured}:
-        pair = problem.places.find(segment)
-        if pair is not None:
-            pairs[segment] = pair
-    if not pairs:
-        return None
-    ends = {s: problem.places.wherever(*np.array([pair]).T)[:2] for s, pair in pairs.items()}
-    used = np.unique(np.concatenate([edge for pair in ends.values() for edge in pair]))
-    last = len(problem.places) - 1
-    if used[0] != 0 or used[-1] != last:
+    problem, last = search.problem, len(search.problem.places) - 1
+    known = [profiler.known() for profiler in search.profilers]
+    used, at = compact(problem.places, {segment for measured in known for segment in measured})
+    if not {0, last} <= set(used):
         return None
     costs = [np.full((len(used), len(used)), np.inf) for _ in known]
     for table, measured in zip(costs, known, strict=True):
         for segment, measurement in measured.items():
-            if segment in ends:
-                i, j = ends[segment]
-                table[used.searchsorted(i), used.searchsorted(j)] = measurement.latency_ns
+            if segment in at:
+                table[at[segment]] = measurement.latency_ns
     allowed = problem.allowed_cuts()
     best = solve_assigned(
         costs,
-        counts,
+        search.counts,
         problem.num_segments,
         allowed=None if allowed is None else allowed[:, used],
     )
     if best is None:
         return None
-    cuts = [int(used[cut]) for cut in best.cuts]
-    runs = [
-        problem.places.operators(first, end)
-        for first, end in zip((0, *cuts), (*cuts, last), strict=True)
-    ]
-    return _partition(
-        problem, profilers, names, counts, rounds, strategy, runs, known, best.kinds
-    ), best.kinds
+    runs = problem.segments_between([int(used[cut]) for cut in best.cuts])
+    return _partition(search, runs, best.kinds), best.kinds
 
 
-def _partition(
-    problem: Problem,
-    profilers: Sequence[DeviceProfiler],
-    names: Sequence[str],
-    counts: Sequence[int],
-    rounds: Sequence[Round],
-    strategy: str,
-    runs: Sequence[Range],
-    known: Sequence[Mapping[Range, object]],
-    kinds: Sequence[int],
-) -> Partition:
+def _partition(search: CutShort, runs: Sequence[Range], kinds: Sequence[int]) -> Partition:
+    problem, profilers, names, rounds = (
+        search.problem,
+        search.profilers,
+        search.names,
+        search.rounds,
+    )
     several = len(profilers) > 1
     profiles = []
     for segment, kind in zip(placed(runs), kinds, strict=True):
@@ -121,7 +111,7 @@ def _partition(
             knowledge.observe(asked, latency)
         bases.append(knowledge.basis)
     return Partition(
-        strategy=strategy,
+        strategy=search.strategy,
         segments=tuple(profiles),
         bytes_across_cuts=problem.bytes_across(runs),
         compilations=compilations,
@@ -131,12 +121,12 @@ def _partition(
         outcome="timeout",
         limit="timeout",
         guard=Guard(),
-        bases=tuple(bases) if strategy in _BOUNDING else (),
+        bases=tuple(bases) if search.strategy in _BOUNDING else (),
         rounds=(*rounds, told),
         measured=tuple(answer for _, answer in answers),
         compiler_runs=compilations,
         kinds=tuple(names[kind] for kind in kinds) if several else (),
         measured_on=tuple(names[q] for q, _ in answers) if several else (),
-        available=tuple(zip(names, counts, strict=True)) if several else (),
+        available=tuple(zip(names, search.counts, strict=True)) if several else (),
         order=problem.order,
     )

@@ -10,7 +10,7 @@ from compiler import Graph
 from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
-from partitioner.command.cut_short import best_of_measured
+from partitioner.command.cut_short import CutShort, best_of_measured
 from partitioner.command.how_many_command import answer_how_many, asked_how_many, conclude
 from partitioner.command.open_compiler import open_stores
 from partitioner.command.patience import patiently
@@ -196,12 +196,14 @@ class Decider:
             counts = [len(kind.devices) for kind in self._kinds]
             problem = self._problem(segments, unequal=self.unequal)
             best = best_of_measured(
-                problem,
-                self._profilers,
-                counts if self.unequal else [segments],
-                [kind.name for kind in self._kinds],
-                self._rounds,
-                arguments.strategy,
+                CutShort(
+                    problem,
+                    arguments.strategy,
+                    self._profilers,
+                    counts if self.unequal else [segments],
+                    [kind.name for kind in self._kinds],
+                    self._rounds,
+                )
             )
             if best is not None:
                 partition, chosen = best

@@ -11,7 +11,7 @@ from partitioner.measuring.compilers import (
     SegmentCompiler,
     SegmentFiles,
 )
-from partitioner.measuring.confidence import Confidence, confidence_in
+from partitioner.measuring.confidence import Confidence, compact, confidence_in
 from partitioner.measuring.device_kinds import DeviceKind, kinds_of, placement, stage_devices
 from partitioner.measuring.executable_operators import operators_of
 from partitioner.measuring.kept import KeptFiles, default_cache_directory
@@ -49,6 +49,7 @@ __all__ = [
     "UncutModelFails",
     "Verification",
     "can_be_stored",
+    "compact",
     "confidence_in",
     "default_cache_directory",
     "input_specs",

@@ -8,8 +8,9 @@ how much faster the best one is on the average is what a wrong decision costs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -56,14 +57,8 @@ def confidence_in(
     if places is None:
         measured = {segment: e for segment, e in measured.items() if len(segment) == 2}
         places = Line(tuple(sorted({edge for segment in measured for edge in segment})))
-    index = {}
-    for segment in measured:
-        pair = places.find(segment)
-        if pair is not None:
-            index[segment] = places.wherever(*np.array([pair]).T)[:2]
+    used, index = compact(places, measured)
     measured = {segment: measured[segment] for segment in index}
-    used = np.unique(np.concatenate([edge for pair in index.values() for edge in pair]))
-    index = {s: (used.searchsorted(i), used.searchsorted(j)) for s, (i, j) in index.items()}
     k = len(chosen)
     medians = np.full((len(used), len(used)), np.inf)
     for segment, estimate in measured.items():
@@ -86,6 +81,20 @@ def confidence_in(
         overlap=overlap and runner_up != best.median_ns,
         runs=sum(len(measured[segment].samples) for segment in chosen),
     )
+
+
+def compact(
+    places: Places, segments: Iterable[Range]
+) -> tuple[Index, dict[Range, tuple[Index, Index]]]:
+    """The places at which segments begin or end, ascending, and where each does, as numbers of
+    these; without segments that lie between no two places."""
+    ends = {}
+    for segment in segments:
+        pair = places.find(segment)
+        if pair is not None:
+            ends[segment] = places.wherever(*np.array([pair]).T)[:2]
+    used = np.unique(np.concatenate([np.zeros(0, np.intp), *chain(*ends.values())]))
+    return used, {s: (used.searchsorted(i), used.searchsorted(j)) for s, (i, j) in ends.items()}
 
 
 def _draw(

@@ -113,7 +113,7 @@ PLAN: dict[str, dict[str, str]] = {
         "command": "scratch problem solving graphs beliefs strategies measuring sizing reporting",
         "segmenter": "scratch problem graphs strategies measuring",
         "experiment_timeline": "",
-        "experiment_courses": "",
+        "experiment_courses": "experiment_timeline",
         "experiment_page": "experiment_timeline experiment_courses",
         "experiment": "segmenter experiment_page",
         "check_partition": "problem graphs certificate reporting",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,13 @@ from compiler.compile import check_quantized
 from compiler.reading import read_source
 from devices.device import Device, Tensor
 from devices.errors import ConfigError
-from devices.files import write_together
+from devices.files import write_all
 from devices.simulated import description_of
 from partitioner.command.acceptance import accept, items_to_verify
 from partitioner.command.arguments import Arguments
 from partitioner.command.decide import Decider, Decision
 from partitioner.command.open_compiler import open_compiler
-from partitioner.command.output_directory import usable_directory
-from partitioner.command.pending_file import PendingFile
+from partitioner.command.output_directory import check_place, usable_directory
 from partitioner.command.profiling_devices import profiling_pool, usable_devices
 from partitioner.measuring import (
     SegmentCompiler,
@@ -118,10 +117,9 @@ def _run(arguments: Arguments) -> Told:
     if isinstance(arguments.num_segments, int):
         parameter_count_cuts(graph, arguments.num_segments)  # before devices are started
     items = items_to_verify(arguments, graph)
-    with (
-        usable_directory(arguments.output_dir) as directory,
-        PendingFile.at("report", arguments.report) as page,
-    ):
+    with usable_directory(arguments.output_dir) as directory:
+        if arguments.report is not None:
+            check_place("report", arguments.report)
         with contextlib.ExitStack() as stack:
             stack.enter_context(own_scratch())
             pool = stack.enter_context(profiling_pool(arguments))
@@ -138,17 +136,23 @@ def _run(arguments: Arguments) -> Told:
             if decision.recommendation is not None and not decision.recommendation.met:
                 raise _NothingMeets(_unmet(case, decision))
             if decision.partition is None:
-                told, files = _sweep(case, decision, page)
+                told, files, page = _sweep(case, decision)
             else:
-                told, files = _partition(case, decision, decision.partition, items, page)
+                told, files, page = _partition(case, decision, decision.partition, items)
+            groups = {"output_dir": (directory, files)}
+            if arguments.report is not None:
+                report = arguments.report
+                groups["report"] = report.parent, {report.name: page().encode()}
         # Last, when nothing takes time any more in which a signal could come.
-        write_together(directory, files, option="output_dir")
-        page.publish()
+        write_all(groups)
     return told
 
 
 _Files = dict[str, bytes]
 """What is to be written into the output directory, by name."""
+
+_Page = Callable[[], str]
+"""The report as HTML, made if it is wanted."""
 
 
 def _sweep_report(case: _Case, decision: Decision) -> SweepReport:
@@ -174,17 +178,16 @@ def _unmet(case: _Case, decision: Decision) -> Told:
     )
 
 
-def _sweep(case: _Case, decision: Decision, page: PendingFile) -> tuple[Told, _Files]:
+def _sweep(case: _Case, decision: Decision) -> tuple[Told, _Files, _Page]:
     """What there is to say where numbers of TPUs were compared, and ``sweep.json``."""
     report = _sweep_report(case, decision)
-    page.fill(lambda: sweep_page(report))
     text = sweep_json(report)
     place = case.arguments.output_dir / "sweep.json"
     told = Told(
         text if case.arguments.json else sweep_text(report) + "\n",
         f"The comparison has been saved as {place}{_recalled(case.decider)}",
     )
-    return told, {place.name: text.encode()}
+    return told, {place.name: text.encode()}, lambda: sweep_page(report)
 
 
 def _partition(
@@ -192,8 +195,7 @@ def _partition(
     decision: Decision,
     partition: Partition,
     items: Sequence[Mapping[str, Tensor]],
-    page: PendingFile,
-) -> tuple[Told, _Files]:
+) -> tuple[Told, _Files, _Page]:
     """Compile the segments once more under their final names, and try them."""
     arguments, graph, decider = case.arguments, case.graph, case.decider
     assert decision.problem is not None, "a partition answers a problem"
@@ -220,12 +222,12 @@ def _partition(
         sweep=decision.sweep,
         recommendation=decision.recommendation,
     )
-    page.fill(lambda: partition_page(report, graph))
     told = Told(
         as_json(report) if arguments.json else as_table(report) + "\n",
         f"Segments have been saved under {arguments.output_dir}{_recalled(decider)}",
     )
-    return told, _files_of(arguments.output_dir, stems, segments, report)
+    files = _files_of(arguments.output_dir, stems, segments, report)
+    return told, files, lambda: partition_page(report, graph)
 
 
 def _recalled(decider: Decider) -> str:

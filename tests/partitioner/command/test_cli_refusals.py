@@ -138,12 +138,18 @@ def test_output_dir_without_permission(
 
 
 def test_all_files_or_none(run: Run, model: Path, out: Path) -> None:
-    """The report's place is taken by a directory, so nothing else may stay either."""
+    """The place of one is taken by a directory, so nothing else may stay either."""
     (out / "partition.json").mkdir(parents=True)
-    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    page = out.parent / "page.html"
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    code, _, told = run(*base, "--report", page)
     assert code == 2
     assert one_sentence(told)
     assert files_of(out) == {"partition.json"}
+    assert files_of(out.parent) == {out.name}
+    (out / "partition.json").rmdir()
+    assert run(*base, "--report", page)[0] == 0
+    assert files_of(out.parent) == {out.name, page.name}
 
 
 def test_never_over_its_own_model(run: Run, tmp_path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.partitioner.command.running import COMPILER, script
+from tests.partitioner.command.running import script
 
 _LONG_S = 60
 
@@ -39,13 +39,15 @@ def scratch(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def started(model: Path, out: Path, scratch: Path, binary: Path) -> Iterator[subprocess.Popen[str]]:
+def started(
+    model: Path, out: Path, scratch: Path, *options: str | Path
+) -> Iterator[subprocess.Popen[str]]:
     """The command, in a process of its own."""
     with subprocess.Popen(
         [
             *(sys.executable, "-m", "partitioner.cli", "--model_path", str(model), "--quiet"),
             *("--num_segments", "2", "--output_dir", str(out), "--no-cache", "--no-verify"),
-            *("--edgetpu_compiler_binary", str(binary)),
+            *map(str, options),
         ],
         env={**os.environ, "TMPDIR": str(scratch)},
         stdout=subprocess.PIPE,
@@ -58,11 +60,12 @@ def started(model: Path, out: Path, scratch: Path, binary: Path) -> Iterator[sub
             process.kill()
 
 
-def hanging(directory: Path) -> tuple[Path, Path]:
-    """A compiler that hangs, and a pipe in which it says which processes it consists of."""
+def hanging(directory: Path) -> tuple[tuple[str, Path], Path]:
+    """Options for a compiler that hangs, and a pipe in which it says of which processes it is."""
     told = directory / "told"
     os.mkfifo(told)
-    return script(directory, _HANGS.format(told=str(told))), told
+    binary = script(directory, _HANGS.format(told=str(told)))
+    return ("--edgetpu_compiler_binary", binary), told
 
 
 def ended(pidfd: int) -> bool:
@@ -75,8 +78,8 @@ def ended(pidfd: int) -> bool:
 def test_a_compiler_goes_with_all_that_it_started(
     model: Path, out: Path, tmp_path: Path, scratch: Path
 ) -> None:
-    binary, told = hanging(tmp_path)
-    with started(model, out, scratch, binary) as command:
+    hangs, told = hanging(tmp_path)
+    with started(model, out, scratch, *hangs) as command:
         processes = [os.pidfd_open(int(pid)) for pid in told.read_text().split()]
         command.kill()
     assert command.returncode == -signal.SIGKILL
@@ -91,21 +94,19 @@ def test_the_next_run_removes_what_was_left(
     model: Path, out: Path, tmp_path: Path, scratch: Path
 ) -> None:
     """Not, however, what a run that goes on is using, or anybody has made."""
-    binary, told = hanging(tmp_path)
+    hangs, told = hanging(tmp_path)
     own = scratch / "edgetpu-partitioner-mine"
     own.mkdir()
-    with started(model, out, scratch, binary) as killed:
+    with started(model, out, scratch, *hangs) as killed:
         told.read_text()
         killed.kill()
     (left,) = set(scratch.iterdir()) - {own}
-    with started(model, out, scratch, binary) as living:
+    with started(model, out, scratch, *hangs) as living:
         told.read_text()
         assert not left.exists()
         (used,) = set(scratch.iterdir()) - {own}
         inside = set(used.rglob("*"))
-        good = tmp_path / "good"
-        good.mkdir()
-        with started(model, tmp_path / "other", scratch, script(good, COMPILER)) as third:
+        with started(model, tmp_path / "other", scratch) as third:
             assert third.wait(_LONG_S) == 0
         assert set(scratch.iterdir()) == {own, used}
         assert set(used.rglob("*")) == inside

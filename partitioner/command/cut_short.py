@@ -74,12 +74,8 @@ def best_of_measured(search: CutShort) -> tuple[Partition, tuple[int, ...]] | No
 
 
 def _partition(search: CutShort, runs: Sequence[Range], kinds: Sequence[int]) -> Partition:
-    problem, profilers, names, rounds = (
-        search.problem,
-        search.profilers,
-        search.names,
-        search.rounds,
-    )
+    problem, profilers = search.problem, search.profilers
+    names, rounds = search.names, search.rounds
     several = len(profilers) > 1
     profiles = []
     for segment, kind in zip(placed(runs), kinds, strict=True):

@@ -23,13 +23,17 @@ def write_together(directory: Path, files: Mapping[str, bytes], *, option: str =
     write_all({option: (directory, files)})
 
 
-def write_all(groups: Mapping[str, tuple[Path, Mapping[str, bytes]]]) -> None:
+def write_all(
+    groups: Mapping[str, tuple[Path, Mapping[str, bytes]]],
+    *,
+    undisturbed: contextlib.AbstractContextManager[None] | None = None,
+) -> None:
     """Write files into several directories, created if absent, by the options that named them.
 
     Everything is written to hidden directories beside its place first and moved when all of it
-    is on disk; existing files are replaced whole.  If moving fails half way, files that this call
-    added are taken away again.  Raises ``ConfigError``, which calls a directory by its option,
-    when it cannot be used.
+    is on disk, which takes a moment, under ``undisturbed``; existing files are replaced whole.  If
+    moving fails half way, files that this call added are taken away again.  Raises ``ConfigError``,
+    which calls a directory by its option, when it cannot be used.
     """
     added: list[Path] = []
     with contextlib.ExitStack() as stack:
@@ -42,17 +46,18 @@ def write_all(groups: Mapping[str, tuple[Path, Mapping[str, bytes]]]) -> None:
                 for name, content in files.items():
                     _write(staging / name, content)
                     moves.append((option, staging / name, directory / name))
-        try:
-            for option, source, target in moves:
-                if not target.exists():
-                    added.append(target)
-                with _named(option, target.parent):
-                    os.replace(source, target)
-        except BaseException:
-            for target in added:
-                with contextlib.suppress(OSError):
-                    target.unlink()
-            raise
+        with undisturbed or contextlib.nullcontext(), stack.pop_all():
+            try:
+                for option, source, target in moves:
+                    if not target.exists():
+                        added.append(target)
+                    with _named(option, target.parent):
+                        os.replace(source, target)
+            except BaseException:
+                for target in added:
+                    with contextlib.suppress(OSError):
+                        target.unlink()
+                raise
 
 
 def _write(path: Path, content: bytes) -> None:

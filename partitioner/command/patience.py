@@ -7,8 +7,9 @@ device that does not answer, thinking), whoever waits here goes on within a seco
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
@@ -50,6 +51,22 @@ def patiently(work: Callable[[], T], stop: StopSign, timeout_s: float | None) ->
     if not outcome.done():
         raise MeasuringStopped
     return outcome.result()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let signals come too late while the body, which takes a moment, does what is not to be done
+    by half."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say so, and only it would be disturbed
+        return
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ending}
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
 
 
 def _call_off(stop: StopSign, outcome: Future[T]) -> None:

@@ -27,6 +27,7 @@ from partitioner.command.arguments import Arguments
 from partitioner.command.decide import Decider, Decision
 from partitioner.command.open_compiler import open_compiler
 from partitioner.command.output_directory import check_place, usable_directory
+from partitioner.command.patience import undisturbed
 from partitioner.command.profiling_devices import profiling_pool, usable_devices
 from partitioner.measuring import (
     SegmentCompiler,
@@ -143,8 +144,7 @@ def _run(arguments: Arguments) -> Told:
             if arguments.report is not None:
                 report = arguments.report
                 groups["report"] = report.parent, {report.name: page().encode()}
-        # Last, when nothing takes time any more in which a signal could come.
-        write_all(groups)
+        write_all(groups, undisturbed=undisturbed())
     return told
 
 

@@ -11,15 +11,16 @@ All commands start here, too; ``edgetpu-pipeline`` lists them.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
-
-import lazy_loader
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -38,6 +39,21 @@ BUILDS_ON = {
     "pycoral": ("devices", "compiler", "pipeline"),
 }
 """The rooms, and which of the others each of them imports."""
+
+_INTERRUPTED = 130
+"""What a shell reports for a program that Ctrl-C has ended: 128 + SIGINT."""
+
+
+def _untold(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an error that ends a command on its way in: of Ctrl-C no trace."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+    sys.__excepthook__(kind, error, trace)
+
+
+if sys.argv[:1] == ["-m"] and any(word.split(".")[0] in BUILDS_ON for word in sys.orig_argv):
+    sys.excepthook = _untold  # ``python -m ROOM.MODULE`` imports the room, and next the command
 
 _HOME = Path(__file__).resolve().parent
 _MARK = b"edgetpu_pipeline."
@@ -106,6 +122,8 @@ def open_room(
     ``name`` and ``file`` are the module's own; the names are those of the ``.pyi`` beside it.
     Raises :class:`RoomTaken` when a room it builds on is not this project's.
     """
+    import lazy_loader  # not before Ctrl-C is answered
+
     check(*BUILDS_ON[name])
     names: tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
     names = lazy_loader.attach_stub(name, file)
@@ -158,15 +176,18 @@ def _options_of(parser: ArgumentParser) -> set[str]:
     return found
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 _READER_GONE = 141
-"""What a shell reports for a program that a closed pipe has ended: 128 + SIGPIPE."""
+"""The same for one that a closed pipe has ended: 128 + SIGPIPE."""
 
 
 def run_command(main: Callable[[], int]) -> int:
     """Run the main function of a command and write out what it printed; returns the exit code.
 
-    A reader that leaves early (``| head -1``) ends the command quietly.  Output that cannot be
-    written for another reason, such as a full disk, is said in a sentence, with exit code 2.
+    A reader that leaves early (``| head -1``) ends the command quietly, and so does Ctrl-C, of
+    which most say more themselves.  Output that cannot be written for another reason, such as a
+    full disk, is said in a sentence, with exit code 2.
     """
     try:
         code = main()
@@ -176,7 +197,12 @@ def run_command(main: Callable[[], int]) -> int:
         if lost is None:
             raise
         code = _READER_GONE
-    except BrokenPipeError as error:  # rooms make errors of their own of those in their own pipes
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except OSError as error:  # rooms make errors of their own of those in their own pipes and files
+        if not isinstance(error, BrokenPipeError) and error.errno not in _NO_ROOM:
+            raise
         code, lost = _READER_GONE, error
     if lost is None:
         return code
@@ -216,63 +242,22 @@ def _command(module: str) -> int:
         except RoomTaken as error:
             print(error, file=sys.stderr)
             return 2
-        except KeyboardInterrupt:  # later ones the command answers itself
-            print("interrupted", file=sys.stderr)
-            return 130
         return own()
 
     return run_command(main)
 
 
-def edgetpu_compiler() -> int:
-    """The command ``edgetpu_compiler``."""
-    return _command("compiler.cli")
-
-
-def edgetpu_quantize() -> int:
-    """The command ``edgetpu-quantize``."""
-    return _command("compiler.quantizing.cli")
-
-
-def edgetpu_inspect() -> int:
-    """The command ``edgetpu-inspect``."""
-    return _command("compiler.inspecting.cli")
-
-
-def partition_with_profiling() -> int:
-    """The command ``partition-with-profiling``."""
-    return _command("partitioner.cli")
-
-
-def edgetpu_hosts() -> int:
-    """The command ``edgetpu-hosts``."""
-    return _command("devices.hosts_cli")
-
-
-def lstpu() -> int:
-    """The command ``lstpu``."""
-    return _command("devices.listing.cli")
-
-
-def edgetpu_examples() -> int:
-    """The command ``edgetpu-examples``."""
-    return _command("pycoral.examples_cli")
-
-
-def edgetpu_doctor() -> int:
-    """The command ``edgetpu-doctor``."""
-    return _command("pycoral.doctor.cli")
-
-
-def zoo() -> int:
-    """The command ``python -m zoo``."""
-    return _command("zoo.cli")
-
-
-def throughput_experiment() -> int:
-    """The command ``throughput-experiment``."""
-    return _command("partitioner.experiment")
-
+edgetpu_compiler = partial(_command, "compiler.cli")
+edgetpu_quantize = partial(_command, "compiler.quantizing.cli")
+edgetpu_inspect = partial(_command, "compiler.inspecting.cli")
+partition_with_profiling = partial(_command, "partitioner.cli")
+edgetpu_hosts = partial(_command, "devices.hosts_cli")
+lstpu = partial(_command, "devices.listing.cli")
+edgetpu_examples = partial(_command, "pycoral.examples_cli")
+edgetpu_doctor = partial(_command, "pycoral.doctor.cli")
+zoo = partial(_command, "zoo.cli")
+throughput_experiment = partial(_command, "partitioner.experiment")
+"""What the scripts of the commands call."""
 
 COMMANDS = {
     "edgetpu_compiler": "compile models for the Edge TPU",

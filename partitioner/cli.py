@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,13 +14,15 @@ from types import FrameType
 
 import edgetpu_pipeline
 from devices.errors import EdgeTpuError
-from partitioner.command import Arguments, parse, parser, run
+from partitioner.command import Arguments, Told, parse, parser, run
 
 _BAD_INPUT = 2
 _TARGET_NOT_MET = 3
 _INTERRUPTED = 130
 _SIGNALLED = 128
 """Plus its number: what a shell reports of a program that a signal has ended."""
+
+_M_ARENA_MAX = -8  # malloc.h of glibc
 
 _ENDING = {signal.SIGTERM: "Terminated", signal.SIGHUP: "Hung up"}
 """Signals that end the command as Ctrl-C does, and how that is said."""
@@ -35,13 +38,15 @@ class _Ended(KeyboardInterrupt):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    _share_one_heap()
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         if arguments is None:
             parser().print_help()
             return 0
+        started = time.monotonic()
         with _signals_raise():
-            return _run_and_print(arguments)
+            told = run(arguments)
     except EdgeTpuError as error:
         print(error, file=sys.stderr)
         return _BAD_INPUT
@@ -56,6 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return _INTERRUPTED
+    # Not above: the files are there, whatever becomes of the output.
+    closing = f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s."
+    if not _print(told, closing, arguments):
+        return _BAD_INPUT
+    return 0 if told.met else _TARGET_NOT_MET
+
+
+def _share_one_heap() -> None:
+    """Have all threads allocate from one heap, where the system is to be asked for that.
+
+    Else each thread that compiled a segment keeps a heap, as large as it was at its largest, for
+    as long as the command runs.  Their locks cost nothing, since one thread runs at a time.
+    """
+    with contextlib.suppress(AttributeError):  # not with glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 @contextlib.contextmanager
@@ -84,24 +104,39 @@ def _signals_raise() -> Iterator[None]:
 def _cannot_write(error: OSError) -> str:
     """A full disk, a limit on the size of files, or no place for what is passing."""
     what = f" {error.filename}" if error.filename else ""
+    remedy = (
+        "Raise the limit on the size of files (ulimit -f)."
+        if error.errno == errno.EFBIG
+        else "Make room in the output directory and for temporary files, or let TMPDIR name a "
+        "directory that has some."
+    )
     return (
         f"a file{what} that is needed on the way cannot be written ({error.strerror or error}); "
-        f"nothing was written. Make room in {tempfile.gettempdir()} and the output directory, "
-        "or let TMPDIR name a directory that has some."
+        f"nothing was written. {remedy}"
     )
 
 
-def _run_and_print(arguments: Arguments) -> int:
-    started = time.monotonic()
-    told = run(arguments)
-    closing = f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s."
-    if not arguments.json:
-        print(f"{told.report}\n{closing}")
-    else:
-        sys.stdout.write(told.report)
-        if not arguments.quiet:
-            print(closing, file=sys.stderr)
-    return 0 if told.met else _TARGET_NOT_MET
+def _print(told: Told, closing: str, arguments: Arguments) -> bool:
+    """Whether the report could be printed; where not, it is said what has been done all the same.
+
+    Raises ``BrokenPipeError``, as whoever runs us knows how to say that the reader has left.
+    """
+    try:
+        if not arguments.json:
+            print(f"{told.report}\n{closing}")
+        else:
+            sys.stdout.write(told.report)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = None  # what is still in it cannot be printed either
+        reason = error.strerror or error
+        print(f"The report cannot be printed ({reason}). {closing}", file=sys.stderr)
+        return False
+    if arguments.json and not arguments.quiet:
+        print(closing, file=sys.stderr)
+    return True
 
 
 if __name__ == "__main__":

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compiler.drawing import Series, legend, line_chart
+from compiler.drawing import Series, line_chart
+from partitioner.experiment_timeline import COLOURS, named
 from pipeline.experiment import RunResult
-
-_LINES = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "streaming")
-"""Classes of the page's look that colour lines."""
 
 _LONG_NS = 5 * 10**9
 """From there on time is shown in seconds."""
@@ -25,14 +23,14 @@ def course_section(one: RunResult) -> str:
         pairs = zip(at_ns, values, strict=True)
         return tuple((at / unit_ns, float(value)) for at, value in pairs)
 
-    shown = one.courses[: len(_LINES)]
+    shown = one.courses[: len(COLOURS)]
     warmth = [
-        Series(course.device, line(course.at_ns, course.celsius), _LINES[i], step=True)
+        Series(course.device, line(course.at_ns, course.celsius), COLOURS[i], step=True)
         for i, course in enumerate(shown)
         if course.celsius
     ]
     clocks = [
-        Series(course.device, line(course.at_ns, course.clock_mhz), _LINES[i], step=True)
+        Series(course.device, line(course.at_ns, course.clock_mhz), COLOURS[i], step=True)
         for i, course in enumerate(shown)
     ]
     parts = []
@@ -48,5 +46,5 @@ def course_section(one: RunResult) -> str:
 
 
 def _chart(title: str, series: Sequence[Series], unit: str, y_title: str) -> str:
-    names = legend([(one.css, one.name) for one in series]) if len(series) > 1 else ""
+    names = named(series) if len(series) > 1 else ""
     return f"<h2>{title}</h2>{names}{line_chart(series, unit, y_title, height=200)}"

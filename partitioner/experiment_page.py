@@ -7,11 +7,8 @@ from html import escape
 
 from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
 from partitioner.experiment_courses import course_section
-from partitioner.experiment_timeline import named, queue_section, timeline
+from partitioner.experiment_timeline import COLOURS, named, queue_section, timeline
 from pipeline.experiment import RunResult, label_of, likely_of, trace_name
-
-_COLOURS = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "rose")
-"""Classes of the page's look that colour lines and dots."""
 
 _STYLE = """
 .line.overhead { stroke: var(--overhead); fill: none; } .line.load { stroke: var(--load);
@@ -27,6 +24,8 @@ _MOST_DETAILS = 12
 
 _FAR = 30
 """A point whose p99 is so many times that of the best is not drawn beside it."""
+
+_LEFT_OUT = f"without points in which items wait {_FAR} times as long as in the best"
 
 _COUNTED = ("segments", "copies", "pool.devices")
 """Fields that decide how many TPUs there are."""
@@ -103,47 +102,34 @@ def _error_section(results: Sequence[RunResult]) -> str:
 
 
 def _charts(results: Sequence[RunResult], words: str) -> list[str]:
-    charts = []
     paced = [one for one in results if one.paced]
-    for model, members in _by_chart(results):
-        if len({len(one.devices) for one in members}) > 1:
-            charts.append(
-                _against_tpus(
-                    f"Throughput against TPUs{model}",
-                    f"{words}, items per second",
-                    _grouped(members, _COUNTED),
-                    _most,
-                    "items per second",
-                )
-            )
-    for model, members in _by_chart(paced):
-        if len({len(one.devices) for one in members}) > 1:
-            charts.append(
-                _against_tpus(
-                    f"p99 against TPUs{model}",
-                    f"{words}; without points in which items wait {_FAR} times as long as in the "
-                    "best",
-                    _grouped(_in_scale(members), _COUNTED),
-                    _least,
-                    "p99, ms",
-                )
-            )
+    charts = [
+        *_against_tpus(
+            "Throughput",
+            results,
+            f"{words}, items per second",
+            "items per second",
+            lambda one: one.throughput_per_s,
+            max,
+        ),
+        *_against_tpus("p99", paced, f"{words}; {_LEFT_OUT}", "p99, ms", _p99_ms, min),
+    ]
     curves = _in_scale(results)
     if curves:
-        shown = curves[: len(_COLOURS)]
+        shown = curves[: len(COLOURS)]
         varied = _varied(shown)
         series = [
             Series(
                 _name(one, varied),
                 tuple((float(share), ns / 1e6) for share, ns in enumerate(one.response_curve_ns)),
-                _COLOURS[i],
+                COLOURS[i],
                 step=True,
             )
             for i, one in enumerate(shown)
         ]
-        more = f"; the first {len(_COLOURS)} points" if len(curves) > len(_COLOURS) else ""
+        more = f"; the first {len(COLOURS)} points" if len(curves) > len(COLOURS) else ""
         if len(curves) < len(results):
-            more += f"; without points in which items wait {_FAR} times as long as in the best"
+            more += f"; {_LEFT_OUT}"
         charts.append(
             f"<section><h2>Response time</h2><p class='note'>{words}; so many percent of the items "
             f"took no longer{more}</p>{named(series)}"
@@ -155,26 +141,41 @@ def _charts(results: Sequence[RunResult], words: str) -> list[str]:
 def _by_chart(results: Sequence[RunResult]) -> list[tuple[str, list[RunResult]]]:
     """All in one chart, or where those are too many lines, one for each model, with its title."""
     models = list(dict.fromkeys(one.model for one in results))
-    if len(models) == 1 or len(_grouped(results, _COUNTED)) <= len(_COLOURS):
+    if len(models) == 1 or len(_grouped(results, _COUNTED)) <= len(COLOURS):
         return [("", list(results))]
     return [(f": {model}", [one for one in results if one.model == model]) for model in models]
 
 
 def _against_tpus(
-    title: str,
+    what: str,
+    results: Sequence[RunResult],
     note: str,
-    groups: dict[str, list[RunResult]],
-    points_of: Callable[[Sequence[RunResult]], tuple[tuple[float, float], ...]],
     unit: str,
-) -> str:
-    series = [
-        Series(name, points_of(members), _COLOURS[i])
-        for i, (name, members) in enumerate(list(groups.items())[: len(_COLOURS)])
-    ]
-    return (
-        f"<section><h2>{escape(title)}</h2><p class='note'>{note}{_left_out(groups)}</p>"
-        f"{named(series)}{line_chart(series, 'TPUs', unit)}</section>"
-    )
+    figure: Callable[[RunResult], float],
+    best: Callable[[Sequence[float]], float],
+) -> list[str]:
+    """The best figure there is with so many TPUs, where points differ in that; in each chart a
+    line for what differs otherwise."""
+    charts = []
+    for model, members in _by_chart(results):
+        if len({len(one.devices) for one in members}) < 2:
+            continue
+        groups = _grouped(members if best is max else _in_scale(members), _COUNTED)
+        series = []
+        for (name, points), colour in zip(groups.items(), COLOURS, strict=False):
+            by_count: dict[int, list[float]] = {}
+            for one in points:
+                by_count.setdefault(len(one.devices), []).append(figure(one))
+            line = tuple((float(count), best(by_count[count])) for count in sorted(by_count))
+            series.append(Series(name, line, colour))
+        over = len(groups) - len(COLOURS)
+        more = f"; {over} more lines are in the table below" if over > 0 else ""
+        charts.append(
+            f"<section><h2>{escape(f'{what} against TPUs{model}')}</h2>"
+            f"<p class='note'>{note}{more}</p>{named(series)}"
+            f"{line_chart(series, 'TPUs', unit)}</section>"
+        )
+    return charts
 
 
 def _varied(results: Sequence[RunResult]) -> list[str]:
@@ -200,12 +201,8 @@ def _in_scale(results: Sequence[RunResult]) -> list[RunResult]:
     return [one for one in known if (one.response_p99_ns or 0) <= _FAR * least]
 
 
-def _least(members: Sequence[RunResult]) -> tuple[tuple[float, float], ...]:
-    found: dict[int, float] = {}
-    for one in members:
-        p99_ms = (one.response_p99_ns or 0) / 1e6
-        found[len(one.devices)] = min(found.get(len(one.devices), p99_ms), p99_ms)
-    return tuple((float(count), found[count]) for count in sorted(found))
+def _p99_ms(one: RunResult) -> float:
+    return (one.response_p99_ns or 0) / 1e6
 
 
 def _grouped(
@@ -217,19 +214,6 @@ def _grouped(
     for one in results:
         groups.setdefault(_name(one, varied, apart_from), []).append(one)
     return groups
-
-
-def _most(members: Sequence[RunResult]) -> tuple[tuple[float, float], ...]:
-    found: dict[int, float] = {}
-    for one in members:
-        count = len(one.devices)
-        found[count] = max(found.get(count, 0.0), one.throughput_per_s)
-    return tuple((float(count), found[count]) for count in sorted(found))
-
-
-def _left_out(groups: dict[str, list[RunResult]]) -> str:
-    over = len(groups) - len(_COLOURS)
-    return f"; {over} more lines are in the table below" if over > 0 else ""
 
 
 def _table(results: Sequence[RunResult], words: str) -> str:

@@ -10,7 +10,9 @@ from pipeline.experiment import Drawn, RunResult
 
 _WIDTH, _LEFT, _ROW = 900, 110, 30
 _SHADES = ("blue", "green", "orange")
-_QUEUES = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "rose")
+
+COLOURS = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "rose")
+"""Classes of the page's look that colour lines."""
 
 
 def timeline(one: RunResult) -> str:
@@ -74,8 +76,8 @@ def queue_section(one: RunResult) -> str:
     if len(segments) < 2:
         return ""
     series = [
-        Series(f"before segment {segment}", _waiting(one.drawn, segment), _QUEUES[i], step=True)
-        for i, segment in enumerate(segments[1 : len(_QUEUES) + 1])
+        Series(f"before segment {segment}", _waiting(one.drawn, segment), COLOURS[i], step=True)
+        for i, segment in enumerate(segments[1 : len(COLOURS) + 1])
     ]
     series = [one for one in series if one.points]
     return (

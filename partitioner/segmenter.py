@@ -16,6 +16,7 @@ from devices.errors import ConfigError
 from partitioner.graphs import problem_of
 from partitioner.measuring import BuiltInCompiler, DeviceProfiler, kinds_of, stage_devices
 from partitioner.problem import Partition, operators_of
+from partitioner.scratch import own_scratch
 from partitioner.strategies import (
     Kind,
     SearchOptions,
@@ -64,9 +65,10 @@ class ExperimentSegmenter:
         if question.method == "parameter-count":
             split = parameter_count_parts(graph, count)
             return Cut(tuple(map(runs_of, split)), tuple(range(count)), "heuristic")
-        if count == 1:
-            return Cut((((0, len(graph)),),), (_fastest(graph, devices),), "optimal")
-        partition, placement = _searched(graph, question, devices)
+        with own_scratch():
+            if count == 1:
+                return Cut((((0, len(graph)),),), (_fastest(graph, devices),), "optimal")
+            partition, placement = _searched(graph, question, devices)
         parts = [operators_of(run) for run in partition.runs]
         return Cut(tuple(map(runs_of, parts)), placement, partition.outcome)
 

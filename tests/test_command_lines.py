@@ -1,8 +1,12 @@
-"""What all commands do alike: tell their version, and which option a mistyped one is like."""
+"""What all commands do alike: versions, mistyped options, Ctrl-C while they are imported."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +25,8 @@ from pipeline.compare_cli import main as compare
 from pycoral.doctor.cli import main as doctor
 from pycoral.examples_cli import main as examples
 from zoo.cli import main as zoo
+
+ROOT = Path(__file__).resolve().parents[1]
 
 Main = Callable[[Sequence[str]], int]
 
@@ -80,3 +86,76 @@ def test_below_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--flaot; did you mean '--float'?" in capsys.readouterr().err
     assert ended(zoo, "list", "--qqq") == 2
     assert "did you mean" not in capsys.readouterr().err
+
+
+_CTRL_C = """
+import os, signal, sys
+left = {imports}
+
+def hook(event, arguments):
+    global left
+    if event == "import" and hasattr(sys.modules.get("edgetpu_pipeline"), "umbrella"):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.addaudithook(hook)
+"""
+"""Ctrl-C when something is imported that often behind the module by which all commands begin."""
+
+_BY_NAME = [
+    *("compiler.accuracy", "compiler.cli", "compiler.inspecting.cli", "compiler.quantizing.cli"),
+    *("partitioner.check_partition", "partitioner.cli", "partitioner.experiment", "zoo"),
+]
+_BY_SCRIPT = [
+    *("edgetpu_compiler", "edgetpu_doctor", "edgetpu_examples", "edgetpu_hosts"),
+    *("edgetpu_inspect", "edgetpu_quantize", "lstpu", "partition_with_profiling"),
+    *("throughput_experiment", "zoo"),
+]
+
+
+@pytest.mark.parametrize("imports", [1, 15])
+@pytest.mark.parametrize(
+    "start",
+    [
+        *(("-m", name) for name in _BY_NAME),
+        *(
+            ("-c", f"import edgetpu_pipeline as it, sys; sys.exit(it.{name}())")
+            for name in _BY_SCRIPT
+        ),
+    ],
+    ids=[*_BY_NAME, *(f"script {name}" for name in _BY_SCRIPT)],
+)
+def test_ctrl_c_while_a_command_is_imported(
+    tmp_path: Path, start: tuple[str, str], imports: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_CTRL_C.format(imports=imports))
+    done = subprocess.run(
+        [sys.executable, *start, "--version"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.lower().startswith("interrupted")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("buffered", [True, False])
+def test_no_room_for_the_output(buffered: bool) -> None:
+    """Whether that is found while printing or at the end."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "zoo"],
+            env={**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "the output cannot be written (No space left on device)\n"

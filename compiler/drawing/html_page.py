@@ -30,8 +30,8 @@ section { background: var(--card); border: 1px solid var(--rule); border-radius:
 .tile span { color: var(--dim); font-size: 13px; overflow-wrap: anywhere; }
 .warning { border-left: 4px solid var(--streaming); padding-left: 12px; }
 .advice { border-left: 4px solid var(--accent); padding-left: 12px; font-weight: 550; }
-svg.chart { width: 100%; height: auto; max-width: 1000px; display: block; }
-svg.graph { width: 100%; height: auto; display: block; }
+svg.chart { width: 100%; height: auto; min-width: 720px; max-width: 1000px; display: block; }
+svg.graph { width: 100%; height: auto; min-width: 720px; display: block; }
 svg text { fill: var(--ink); font-size: 13px; paint-order: stroke; stroke: var(--card);
   stroke-width: 4px; stroke-linejoin: round; }
 svg text.small { fill: var(--dim); font-size: 12px; }
@@ -46,15 +46,16 @@ svg .line { fill: none; stroke-width: 2.2; }
 .streaming { fill: var(--streaming); } .cpu { fill: var(--cpu); } .total { fill: var(--total); }
 .onchip { fill: var(--compute); } .offchip { fill: var(--streaming); }
 .blue { fill: var(--input); } .orange { fill: var(--streaming); }
-.green { fill: var(--compute); }
+.green { fill: var(--compute); } .grey { fill: var(--overhead); }
 .line.blue { stroke: var(--input); fill: none; }
 .line.orange { stroke: var(--streaming); fill: none; }
 .line.green { stroke: var(--compute); fill: none; }
+.line.grey { stroke: var(--overhead); fill: none; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: 13px; margin: 6px 0 8px; }
 .legend svg.key { width: 12px; height: 12px; margin-right: 6px; vertical-align: -1px; }
 table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums;
   margin: 6px 0 10px; }
-th, td { text-align: right; padding: 4px 12px 4px 0; border-bottom: 1px solid var(--rule); }
+th, td { text-align: right; padding: 4px 10px 4px 0; border-bottom: 1px solid var(--rule); }
 th { color: var(--dim); font-weight: 550; }
 td { white-space: nowrap; }
 td.left, th.left { text-align: left; }

@@ -247,7 +247,7 @@ def host_of(name: str, constants: tuple[tuple[str, float], ...] = ()) -> Host:
 
     Raises ``ConfigError`` for a name or number that there is not, with the nearest that there is.
     """
-    if name not in HOSTS:
+    if not isinstance(name, str) or name not in HOSTS:
         raise ConfigError(f"host is {name!r} and must be one of {', '.join(HOSTS)}")
     host = HOSTS[name]
     for field, value in constants:

@@ -6,6 +6,7 @@ search and those who check work out the same from the same evidence.
 
 from __future__ import annotations
 
+from partitioner.bounding.any_order import bound_in_any_order
 from partitioner.bounding.bounds import Bounds
 from partitioner.bounding.deviations import Deviations
 from partitioner.bounding.doubt import chance
@@ -19,6 +20,7 @@ __all__ = [
     "Deviations",
     "Known",
     "Kriging",
+    "bound_in_any_order",
     "bounds_on_any",
     "chance",
     "measured_on_any",

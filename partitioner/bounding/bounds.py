@@ -21,6 +21,7 @@ from partitioner.problem import (
     Features,
     Guard,
     Index,
+    Line,
     Places,
     RowTable,
     Segments,
@@ -75,6 +76,7 @@ class _Guess:
     """What follows from measured parts at one guess at the boundary's rates."""
 
     rates: Array
+    left: Array
     inside: RowTable
     around: RowTable
 
@@ -136,7 +138,7 @@ class Bounds:
                 excess = (own + packing.from_parts) / latency - 1.0
                 violation = float(excess[holds].max(initial=0.0))
             around = places.smallest_container(first, end, inside)
-            guesses.append(_Guess(np.maximum(rates, 0.0), packing.inside, around))
+            guesses.append(_Guess(np.maximum(rates, 0.0), inside, packing.inside, around))
         guard = Guard(nested, violation)
         if kriging is not None:
             guard = Guard(nested, violation, kriging.worst_error, sigmas, basis.noise)
@@ -175,6 +177,18 @@ class Bounds:
         share = max(0.0, 1.0 - self.margin)
         last = [guess.inside.last(guess.inside.rows * share <= ceiling) for guess in self._guesses]
         return np.asarray(np.max(last, axis=0))
+
+    def from_parts_along(self, boundary: Array, line: Line, parts: Segments, at: Segments) -> Array:
+        """The lower ones where only places along a ``line`` are told apart.
+
+        ``boundary``: by segment asked for (``at``), the least that the rates of the boundary are
+        multiplied with.  ``parts``: the places that each measured segment lies between.
+        """
+        low = np.full(len(at), np.inf)
+        for guess in self._guesses:
+            packed = line.pack(parts.first, parts.end, guess.left).inside
+            np.minimum(low, boundary @ guess.rates + packed.at(at.first, at.end), out=low)
+        return low * max(0.0, 1.0 - self.margin)
 
     def at(self, segments: Segments) -> tuple[Array, Array, Array | None]:
         """Lower and upper bounds, and what is expected, where a basis lets one expect anything."""

@@ -6,6 +6,9 @@ import numpy as np
 
 from partitioner.problem import Array, Features, Index, Mask
 
+MOVED = ("bytes in", "bytes out")
+"""The features of what starts and ends bring about."""
+
 _SMALLEST_SHARE = 0.02
 """No operator is believed to cost less than this share of the average one."""
 
@@ -22,17 +25,22 @@ class Deviations:
     ) -> None:
         self._features = features
         self._unsure = unsure
+        self.first, self.end = first, end
+        """The measured segments, by their places."""
         design = features.design(first, end)
         self.columns = design * unsure
         """What each measured segment deviates by when a rate does, by one standard deviation."""
         shares = _operator_shares(features, rates)
-        self._variance = features.places.prepared(shares**2)
-        self._rates_of_edges = [
-            rates * [name == edge for name in features.names] for edge in ("bytes in", "bytes out")
-        ]
+        self.own = shares**2
+        """By operator, the variance of its cost for a scale of 1, ns^2."""
+        self._variance = features.places.prepared(self.own)
+        self._rates_of_edges = [rates * [name == edge for name in features.names] for edge in MOVED]
+        self.edge_rates = tuple(float(only.sum()) for only in self._rates_of_edges)
+        """What a byte in and a byte out cost, ns."""
         self.common = features.places.overlap(self._variance, first, end)
         """By place and measured segment: the variance of what lies before and is in common."""
-        self._own = self.edges(first, end, design)
+        self.own_edges = self.edges(first, end, design)
+        """Those of the measured segments."""
 
     def covariance_parts(self, f: Index, e: Index, design: Array) -> tuple[Array, Array]:
         """Between the segments given (rows) and the measured ones (columns), ns^2, in two parts.
@@ -50,12 +58,12 @@ class Deviations:
 
     def is_alike(self, which: int, sides: Index) -> Mask:
         """Which of the starts (0) or ends (1) a measured segment has, too."""
-        return np.isin(sides, self._own[which][0])
+        return np.isin(sides, self.own_edges[which][0])
 
     def in_common(self, which: int, sides: Index, costs: Array) -> Array:
         """The variance of starts (0) or ends (1) in common with the measured segments (columns),
         in the part that grows with the square of the scale."""
-        own_sides, own_costs = self._own[which]
+        own_sides, own_costs = self.own_edges[which]
         least = np.minimum.outer(costs, own_costs)
         return np.asarray(np.equal.outer(sides, own_sides) * least**2)
 

@@ -49,6 +49,11 @@ class Known:
         guard = Guard() if bounds is None else bounds.guard
         return cls(guard, measured, times[which[order]], bounds)
 
+    @property
+    def inferred(self) -> Bounds | None:
+        """What the bounds come from; ``None`` where nothing follows for other segments."""
+        return self._bounds
+
     def taken(self, segments: Segments) -> Array:
         """The latency of each, ns; ``inf`` where it was not measured or does not compile."""
         return self._with_measured(segments, np.full(len(segments), np.inf))

@@ -23,7 +23,7 @@ _CHUNK = 16_384
 class Kriging:
     """All that has to be worked out once for a set of measurements.
 
-    Covariances with the measured segments are needed only multiplied by ``_onto``: the factor that
+    Covariances with the measured segments are needed only multiplied by ``onto``: the factor that
     tells what they explain, and the weights of their residuals in what is expected.  Most of that
     product is worked out by place and by rate, once.
 
@@ -38,12 +38,12 @@ class Kriging:
     worst_sigmas: float
     worst_error: float
     _features: Features
-    _basis: Basis
+    basis: Basis
     _rates: Array
-    _measured: Deviations
-    _onto: Array
+    measured: Deviations
+    onto: Array
     _by_place: Array
-    _by_rate: Array
+    by_rate: Array
 
     @classmethod
     def of(
@@ -74,12 +74,12 @@ class Kriging:
             worst_sigmas=max(0.0, float(sigmas.max())),
             worst_error=max(0.0, float(surplus.max())),
             _features=features,
-            _basis=basis,
+            basis=basis,
             _rates=rates,
-            _measured=measured,
-            _onto=onto,
+            measured=measured,
+            onto=onto,
             _by_place=measured.common @ onto * basis.scale**2,
-            _by_rate=measured.columns.T @ onto,
+            by_rate=measured.columns.T @ onto,
         )
 
     def at(self, first: Index, end: Index, design: Array | None = None) -> tuple[Array, Array]:
@@ -88,14 +88,14 @@ class Kriging:
         ``design``: their features, where they are at hand.
         """
         mean, deviation = np.zeros(len(first)), np.zeros(len(first))
-        noise, unsure = self._basis.noise, np.array(self._basis.unsure)
+        noise, unsure = self.basis.noise, np.array(self.basis.unsure)
         for low in range(0, len(first), _CHUNK):
             part = slice(low, low + _CHUNK)
             f, e = first[part], end[part]
             own = self._features.design(f, e) if design is None else design[part]
             shift, explained = self._told(f, e, own, own * unsure)
             mean[part] = own @ self._rates + shift
-            variance = self._measured.variance(f, e, own, self._basis.scale)
+            variance = self.measured.variance(f, e, own, self.basis.scale)
             shared = np.maximum(variance - explained, 0.0)
             deviation[part] = np.sqrt(shared + (noise * mean[part]) ** 2)
         return mean, deviation
@@ -103,16 +103,16 @@ class Kriging:
     def _told(self, f: Index, e: Index, design: Array, amounts: Array) -> tuple[Array, Array]:
         """What the measured segments add to each mean, and the variance that they explain.
 
-        Covariances with them, times ``_onto``, are a vector of the end less one of the start, which
+        Covariances with them, times ``onto``, are a vector of the end less one of the start, which
         few segments have for themselves, plus ``amounts`` of the rates'.  Of the square of that
         only products of these are needed, and not one number for each segment and measurement.
         They are products by einsum: many small ones cost ten times more with the threads of ``@``.
         """
-        start, end = self._measured.edges(f, e, design)
+        start, end = self.measured.edges(f, e, design)
         starts, s = self._vectors(0, f, *start)
         ends, t = self._vectors(1, e, *end)
-        told = self._by_rate[:, :-1]
-        shift = ends[t, -1] - starts[s, -1] + amounts @ self._by_rate[:, -1]
+        told = self.by_rate[:, :-1]
+        shift = ends[t, -1] - starts[s, -1] + amounts @ self.by_rate[:, -1]
         starts, ends = starts[:, :-1], ends[:, :-1]
         along = np.einsum("ij,jk->ik", amounts, told @ told.T)
         along += 2.0 * np.einsum("ij,kj->ik", ends, told)[t]
@@ -127,7 +127,7 @@ class Kriging:
         self, which: int, places: Index, sides: Index, costs: Array
     ) -> tuple[Array, Index]:
         """The different ones of starts (0) or ends (1), and by segment the number of its own."""
-        alike = self._measured.is_alike(which, sides)
+        alike = self.measured.is_alike(which, sides)
         order = np.lexsort((np.where(alike, costs, 0.0), np.where(alike, sides, -1), places))
         rows = np.stack([places, sides, costs])[:, order]
         both = alike[order]
@@ -137,9 +137,9 @@ class Kriging:
         number = np.empty(len(places), dtype=np.intp)
         number[order] = np.cumsum(turns) - 1
         one = order[turns]
-        shared = self._measured.in_common(which, sides[one], costs[one]) * self._basis.scale**2
+        shared = self.measured.in_common(which, sides[one], costs[one]) * self.basis.scale**2
         vectors = self._by_place[places[one]]
         touched = np.flatnonzero(alike[one])
-        added = np.einsum("ij,jk->ik", shared[touched], self._onto)
+        added = np.einsum("ij,jk->ik", shared[touched], self.onto)
         vectors[touched] += added if which else -added
         return vectors, number

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from partitioner.bounding import Known, bounds_on_any, chance, measured_on_any
-from partitioner.problem import (
-    Array,
-    Basis,
-    Claims,
-    Guard,
-    Problem,
-    Range,
-    Segments,
-    cuts_of,
-    operators_of,
-)
-from partitioner.solving import Offer, greatest_fastest, least_bottleneck
+from partitioner.bounding import Known, bound_in_any_order, bounds_on_any, chance, measured_on_any
+from partitioner.problem import Basis, Claims, Guard, Problem, cuts_of, measured_in, operators_of
+from partitioner.solving import greatest_fastest, least_bottleneck, offers_of
 
 _EQUAL = 1e-9
 """A bound that is no further than this below a latency (relative) reaches it but for rounding."""
@@ -33,12 +23,8 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
     """
     evidence, rows = content["certificate"], content["segments"]
     available: Mapping[str, int] = evidence["available"] or {"": len(rows)}
-    times: dict[str, dict[Range, int | None]] = {kind: {} for kind in available}
-    for entry in evidence["measured"]:
-        kind = entry[-1] if evidence["available"] else ""
-        *runs, ns = entry[: len(entry) - bool(evidence["available"])]
-        times[kind][tuple(runs)] = ns
-    cut: list[Range] = [tuple(chain(*row["operators_in_file"])) for row in rows]
+    times = measured_in(evidence, available)
+    cut = [tuple(chain(*row["operators_in_file"])) for row in rows]
     if not problem.allows(cut):
         raise ValueError("the segments are none that the model may be cut into")
     taken = [times[row.get("kind", "")].get(runs) for row, runs in zip(rows, cut, strict=True)]
@@ -50,30 +36,24 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
         Known.of(problem.places, problem.features, basis, times[kind])
         for basis, kind in zip(bases, available, strict=True)
     ]
-    value, k, allowed = max(numbers), problem.num_segments, problem.allowed_cuts()
-
-    def offers(segments: Segments, costs: Iterable[Array]) -> list[Offer]:
-        each = zip(costs, available.values(), strict=True)
-        all_kinds = [Offer(segments, ns, count) for ns, count in each]
-        return [offer.where(np.isfinite(offer.costs)) for offer in all_kinds]
-
-    known_ones = offers(*measured_on_any(problem.places, kinds))
-    best = least_bottleneck(known_ones, k, allowed)
+    value, counts = max(numbers), list(available.values())
+    k, allowed = problem.num_segments, problem.allowed_cuts()
+    segments, times_on_each = measured_on_any(problem.places, kinds)
+    measured = offers_of(segments, times_on_each, counts)
+    best = least_bottleneck(measured, k, allowed)
     if value < best:
         raise ValueError("there are not so many devices of a kind")
-    fastest = greatest_fastest(known_ones, k, best, allowed)
+    fastest = greatest_fastest(measured, k, best, allowed)
     segments, bounds = bounds_on_any(problem.places, kinds, best)
-    least = least_bottleneck(offers(segments, [lower for lower, _ in bounds]), k, allowed)
+    least = least_bottleneck(offers_of(segments, [low for low, _ in bounds], counts), k, allowed)
     bound, least_gap = int(least), 0
     if least >= best * (1.0 - _EQUAL):
         most = [np.where(low <= best, np.minimum(up, best), np.inf) for low, up in bounds]
-        bound = int(best)
-        even = greatest_fastest(offers(segments, most), k, best, allowed)
-        least_gap = int(best - max(even, fastest))
+        even = greatest_fastest(offers_of(segments, most, counts), k, best, allowed)
+        bound, least_gap = int(best), int(best - max(even, fastest))
     guard = Guard.worst([known.guard for known in kinds])
     told = max((entry["lower_bound_ns"] for entry in content["rounds"]), default=0)
-    whole = [measured.get(problem.whole) for measured in times.values()]
-    alone = min((ns for ns in whole if ns is not None), default=None)
+    whole = [ns for known in times.values() if (ns := known.get(problem.whole)) is not None]
     trial, order = content.get("trial_run"), tuple(chain(*map(operators_of, cut)))
     rate = trial["throughput"] if trial else 1e9 / value if value else None
     return Claims(
@@ -85,6 +65,7 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
         bottleneck_ns=value,
         gap_ns=value - min(numbers),
         lower_bound_ns=bound,
+        lower_bound_all_orders_ns=bound_in_any_order(problem, kinds, best, bound),
         optimality_gap=value / bound - 1.0 if bound else None,
         proven=bound == value,
         probability=chance(guard) if bound == value else None,
@@ -96,7 +77,7 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
         bytes_across_cuts=problem.bytes_across(cut),
         on_chip_bytes=sum(row["on_chip_bytes"] for row in rows),
         off_chip_bytes=sum(row["off_chip_bytes"] for row in rows),
-        whole_model_ns=alone,
+        whole_model_ns=min(whole, default=None),
         throughput_per_second=rate,
-        speed_up=None if alone is None or rate is None else rate * alone / 1e9,
+        speed_up=None if not whole or rate is None else rate * min(whole) / 1e9,
     )

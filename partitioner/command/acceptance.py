@@ -82,12 +82,17 @@ def accept(
         trial = _try(graph, paths, stages, random_tensors(input_specs(graph), 0))
         if not arguments.verify:
             verification = "not compared, as asked"
-        elif arguments.real:
+        elif not arguments.real:
+            verification = _compared(graph, lambda: verify_chain(graph, paths, items, model=data))
+        elif len(stages) < len(paths):
+            verification = "not compared, there are fewer devices than segments"
+        else:
+            # Not with LiteRT, from which single steps are normal: chips round in their own way.
             whole = Path(scratch) / "whole_edgetpu.tflite"
             whole.write_bytes(compiler.compile((0, len(graph)), "whole").executable)
-            verification = _verify_real(graph, whole, paths, stages, items)
-        else:
-            verification = _verify(graph, data, paths, items)
+            verification = _compared(
+                graph, lambda: verify_on_devices(graph, whole, paths, stages, items)
+            )
     return Acceptance(trial, verification)
 
 
@@ -113,34 +118,12 @@ def _try(
         raise _not_running(graph, error) from error
 
 
-def _verify(
-    graph: Graph, data: bytes, executables: Sequence[Path], items: Sequence[Mapping[str, Tensor]]
-) -> str:
-    """Whether the chain computes the uncut model's numbers, as the report says it.
-
-    Raises ``ModelError`` if it does not, or cannot be run; a model that LiteRT cannot compute is
-    not held against its segments.
-    """
-    return _compared(graph, lambda: verify_chain(graph, executables, items, model=data))
-
-
-def _verify_real(
-    graph: Graph,
-    whole: Path,
-    executables: Sequence[Path],
-    devices: Sequence[Device],
-    items: Sequence[Mapping[str, Tensor]],
-) -> str:
-    """The same on real devices, against the uncut model on the first of them.
-
-    Against LiteRT single-step differences would be normal: the chip rounds in its own way.
-    """
-    if len(devices) < len(executables):
-        return "not compared, there are fewer devices than segments"
-    return _compared(graph, lambda: verify_on_devices(graph, whole, executables, devices, items))
-
-
 def _compared(graph: Graph, verify: Callable[[], Verification]) -> str:
+    """Whether the segments compute the uncut model's numbers, as the report says it.
+
+    Raises ``ModelError`` if they do not, or cannot be run; a model that LiteRT or a device cannot
+    compute is not held against its segments.
+    """
     try:
         with _silent_libraries():
             result = verify()
@@ -148,17 +131,6 @@ def _compared(graph: Graph, verify: Callable[[], Verification]) -> str:
         return f"not compared, {error}"
     except DeviceError as error:
         raise _not_running(graph, error) from error
-    return _judged(graph, result)
-
-
-def _not_running(graph: Graph, error: DeviceError) -> ModelError:
-    return ModelError(
-        f"{graph.name}: the segments cannot be run ({' '.join(str(error).split())}); nothing was "
-        "written, try another number of segments or report this."
-    )
-
-
-def _judged(graph: Graph, result: Verification) -> str:
     if not result.passed:
         raise ModelError(
             f"{graph.name}: the segments compute {result.different} of {result.compared} output "
@@ -166,6 +138,13 @@ def _judged(graph: Graph, result: Verification) -> str:
             "was written, try another number of segments or report this."
         )
     return f"yes ({result.items} items, {result.compared} values, bit for bit)"
+
+
+def _not_running(graph: Graph, error: DeviceError) -> ModelError:
+    return ModelError(
+        f"{graph.name}: the segments cannot be run ({' '.join(str(error).split())}); nothing was "
+        "written, try another number of segments or report this."
+    )
 
 
 @contextlib.contextmanager

@@ -21,6 +21,28 @@ _MOST_TPUS = 64
 _MOST_MARGIN = 1000
 """Percent."""
 
+_TARGETS = (1e-6, 1e9)
+"""Least and greatest throughput and latency to ask for; of milliseconds the least is 1 ns."""
+
+
+_CHOICES = {
+    "device_type": ("pcionly", "usbonly", "any"),
+    "strategy": tuple(STRATEGIES),
+    "order": ("any", "file"),
+}
+
+_LEAST = {
+    "host_cores": 1,
+    "diff_threshold_ns": 0,
+    "partition_search_step": 1,
+    "delegate_search_step": 1,
+    "num_devices": 1,
+    "max_measurements": 1,
+}
+"""Whole numbers, and how small each may be."""
+
+_PATHS = ("output_dir", "pool", "input", "cache_dir", "report")
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -89,22 +111,21 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
             "real is given, but no edgetpu_compiler_binary: real Edge TPUs only run what Google's "
             "compiler makes; give its path."
         )
-    if given.device_type not in ("any", "pcionly", "usbonly"):
+    for name, known in _CHOICES.items():
+        if getattr(given, name) not in known:
+            words = f"{', '.join(known[:-1])} or {known[-1]}"
+            raise ConfigError(f"{name} is {getattr(given, name)!r}, it must be {words}.")
+    if given.num_segments in ("auto", None) and given.strategy != "optimal":
         raise ConfigError(
-            f"device_type is {given.device_type!r}, it must be pcionly, usbonly or any."
+            f"strategy is {given.strategy!r}, but numbers of TPUs are compared, for which cuts are "
+            "sought with optimal only; leave strategy out, or give num_segments."
         )
-    if given.strategy not in STRATEGIES:
-        raise ConfigError(
-            f"strategy is {given.strategy!r}, it must be one of {', '.join(STRATEGIES)}."
-        )
-    if given.order not in ("any", "file"):
-        raise ConfigError(f"order is {given.order!r}, it must be any or file.")
     if (given.strategy == "manual") != (cuts is not None):
         raise ConfigError(
             f"strategy is {given.strategy} and cuts {'are not given' if cuts is None else 'are'}; "
             "manual needs --cuts A,B,..., and the others find them."
         )
-    for name in ("output_dir", "edgetpu_compiler_binary", "pool", "input", "cache_dir", "report"):
+    for name in (*_PATHS, "edgetpu_compiler_binary"):
         if getattr(given, name) == "":
             raise ConfigError(f"{name} is empty; give a path.")
     lower = _bound(given, "initial_lower_bound_ns")
@@ -121,40 +142,20 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
             f"cuts are {given.cuts}, which makes {len(cuts) + 1} segments, but num_segments is "
             f"{num_segments}; leave num_segments out."
         )
-    return Arguments(
-        model_path=given.model_path,
-        num_segments=num_segments,
-        sweep=_span(given.sweep),
-        target_fps=_positive(given, "target_fps"),
-        max_latency_ms=_positive(given, "max_latency_ms"),
-        margin=None if given.margin is None else _share(given.margin),
-        host_cores=_number(given, "host_cores", 1),
-        output_dir=Path(given.output_dir),
-        edgetpu_compiler_binary=given.edgetpu_compiler_binary,
-        device_type=given.device_type,
-        diff_threshold_ns=_number(given, "diff_threshold_ns", 0),
-        partition_search_step=_number(given, "partition_search_step", 1),
-        delegate_search_step=_number(given, "delegate_search_step", 1),
-        initial_lower_bound_ns=lower,
-        initial_upper_bound_ns=upper,
-        num_devices=None if given.num_devices is None else _number(given, "num_devices", 1),
-        pool=None if given.pool is None else Path(given.pool),
-        real=given.real,
-        cache_dir=None if given.cache_dir is None else Path(given.cache_dir),
-        cache=given.cache,
-        strategy=given.strategy,
-        order=given.order,
-        cuts=cuts,
-        max_measurements=(
-            None if given.max_measurements is None else _number(given, "max_measurements", 1)
-        ),
-        timeout_sec=None if given.timeout_sec is None else _seconds(given, "timeout_sec"),
-        verify=given.verify,
-        input=None if given.input is None else Path(given.input),
-        report=None if given.report is None else Path(given.report),
-        json=given.json,
-        quiet=given.quiet,
-    )
+    del given.help
+    given.num_segments, given.cuts = num_segments, cuts
+    given.initial_lower_bound_ns, given.initial_upper_bound_ns = lower, upper
+    given.sweep = _span(given.sweep)
+    given.margin = None if given.margin is None else _share(given.margin)
+    for name in ("target_fps", "max_latency_ms", "timeout_sec"):
+        setattr(given, name, _positive(given, name))
+    for name, least in _LEAST.items():
+        if getattr(given, name) is not None:
+            setattr(given, name, _number(given, name, least))
+    for name in _PATHS:
+        if getattr(given, name) is not None:
+            setattr(given, name, Path(getattr(given, name)))
+    return Arguments(**vars(given))
 
 
 def _number(given: argparse.Namespace, option: str, least: int) -> int:
@@ -191,8 +192,11 @@ def _positive(given: argparse.Namespace, option: str) -> float | None:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0.0 < value < math.inf:
-        raise ConfigError(f"{option} is {text!r}, a number above 0 is needed.")
+    if not _TARGETS[0] <= value <= _TARGETS[1]:
+        raise ConfigError(
+            f"{option} is {text!r}, a number above 0 is needed, from {_TARGETS[0]:f} to "
+            f"{_TARGETS[1]:.0f}."
+        )
     return value
 
 
@@ -210,17 +214,6 @@ def _bound(given: argparse.Namespace, option: str) -> int | None:
     """A bound in nanoseconds; negative ones stand for none, as with Google's tool."""
     value = _number(given, option, -(2**63))
     return None if value < 0 else value
-
-
-def _seconds(given: argparse.Namespace, option: str) -> float:
-    text = getattr(given, option)
-    try:
-        value = float(text)
-    except ValueError:
-        raise ConfigError(f"{option} is {text!r}, a number of seconds is needed.") from None
-    if not 0 < value < float("inf"):
-        raise ConfigError(f"{option} is {text}, it must be more than 0.")
-    return value
 
 
 def _cuts(text: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from compiler import Graph
 from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
-from partitioner.command.cut_short import best_of_measured
+from partitioner.command.cut_short import CutShort, best_of_measured
 from partitioner.command.how_many_command import (
     answer_how_many,
     asked_how_many,
@@ -86,6 +86,8 @@ class Decider:
         self._rounds: list[Round] = []
         self._found: dict[Usage, Partition] = {}
         """By devices used, where numbers of TPUs are compared."""
+        self._cut: tuple[Partition, Problem, Sequence[int]] | None = None
+        """The answer for one number of segments, while others are looked at."""
         self._devices = devices
         self._kinds = kinds_of(devices)
         self._stores = open_stores(arguments, self._kinds)
@@ -171,7 +173,8 @@ class Decider:
             chosen = (0,) * segments
         if not asked_how_many(arguments):
             return self._judged(partition, problem, chosen)
-        return self._judged(partition, problem, chosen, *self._how_many())
+        self._cut = partition, problem, chosen
+        return self._judged(*self._cut, *self._how_many())
 
     def _advised(self, sweep: Sweep, recommendation: Recommendation) -> Decision:
         """The decision where the number of TPUs is what was asked for."""
@@ -191,23 +194,28 @@ class Decider:
         """What can be said after a search that was ended in the middle of a measurement."""
         arguments = self._arguments
         segments = arguments.num_segments
-        found_by_now = dict(self._found)
-        if not isinstance(segments, int) and found_by_now:
-            made_of = self._compared(), found_by_now, self._devices
-            return self._advised(*conclude(arguments, self._graph, *made_of))
+        found = dict(self._found)
+        made_of = self._compared(), found, self._devices
+        how_many = conclude(arguments, self._graph, *made_of) if found else ()
+        if self._cut is not None:
+            return self._judged(*self._cut, *how_many)
+        if how_many:
+            return self._advised(*how_many)
         if isinstance(segments, int):
             counts = [len(kind.devices) for kind in self._kinds]
             problem = self._problem(segments)
-            found = best_of_measured(
-                problem,
-                self._profilers,
-                counts if self.unequal else [segments],
-                [kind.name for kind in self._kinds],
-                self._rounds,
-                arguments.strategy,
+            best = best_of_measured(
+                CutShort(
+                    problem,
+                    arguments.strategy,
+                    self._profilers,
+                    counts if self.unequal else [segments],
+                    [kind.name for kind in self._kinds],
+                    self._rounds,
+                )
             )
-            if found is not None:
-                partition, chosen = found
+            if best is not None:
+                partition, chosen = best
                 return self._judged(partition, problem, chosen)
         measured = f"{self.measurements} segments were measured"
         if self.measurements and any(self._stores):

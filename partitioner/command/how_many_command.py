@@ -99,7 +99,13 @@ def conclude(
 ) -> tuple[Sweep, Recommendation]:
     """The same of what was found until the time was up.  Raises ``NoFeasiblePartition``."""
     counts = counts_of(arguments)
-    missing = dict.fromkeys(range(1, max(counts) + 1), NOT_LOOKED_AT)
+    cut = set(map(sum, found))
+    missing = {
+        # Numbers of segments are looked at in turn, each on all choices of TPUs.
+        k: NOT_LOOKED_AT if k >= max(cut, default=0) else "no cut was found to compile"
+        for k in range(1, max(counts) + 1)
+    }
     available = {kind.name: kind.count for kind in kinds}
-    table = tabulate(graph, counts, found, missing, available, arguments.host_cores)
+    step = arguments.partition_search_step
+    table = tabulate(graph, counts, found, missing, {}, available, arguments.host_cores, step)
     return table, recommend(table, target_of(arguments, devices))

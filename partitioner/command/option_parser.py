@@ -171,7 +171,7 @@ def parser() -> FlagParser:
         help="run the segments as a pipeline and compare every output value with the uncut "
         "model's before writing (default: yes)",
     )
-    add("--input", "FILE", "picture (.bmp) or array (.npy) to verify with (default: noise)")
+    add("--input", "FILE", "picture or array (.npy) to verify with (default: noise)")
     add("--report", "FILE", "write an HTML page with charts, too")
     result.add_argument("--json", action="store_true", help="print partition.json, not a table")
     result.add_argument("--quiet", action="store_true", help="no progress lines")

@@ -1,5 +1,5 @@
-"""The directory results go to: checked before the work, written after it, left as it was if the
-work fails."""
+"""Where results go to: checked before the work, written after it, left as it was if the work
+fails."""
 
 from __future__ import annotations
 
@@ -55,6 +55,22 @@ def usable_directory(directory: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise
+
+
+def check_place(option: str, path: Path) -> None:
+    """Raise ``ConfigError`` where a file that users call by ``option`` cannot be written."""
+    if path.is_dir():
+        raise ConfigError(f"{option} {path} is a directory; give the path of a file.")
+    if path.exists() and not path.is_file():  # a device, which would be replaced
+        raise ConfigError(f"{option} {path} is no regular file; give the path of one.")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{option} {path} cannot be written ({error.strerror or error}); give a file in a "
+            "directory that exists and that you can write to."
+        ) from None
 
 
 @contextlib.contextmanager

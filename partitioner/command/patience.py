@@ -7,7 +7,7 @@ device that does not answer, thinking), whoever waits here goes on within a seco
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
@@ -22,19 +22,6 @@ _OWN_END_S = 0.3
 
 _CALLED_OFF_S = 0.3
 """What it has to end once compilers are killed, before devices are given up, and again then."""
-
-
-@contextlib.contextmanager
-def own_scratch() -> Iterator[None]:
-    """A directory for all that is passing, which goes with the body: also what a thread that was
-    left behind had begun."""
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory(prefix="partition-", ignore_cleanup_errors=True) as scratch:
-        tempfile.tempdir = scratch
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
 
 
 def patiently(work: Callable[[], T], stop: StopSign, timeout_s: float | None) -> T:
@@ -64,6 +51,22 @@ def patiently(work: Callable[[], T], stop: StopSign, timeout_s: float | None) ->
     if not outcome.done():
         raise MeasuringStopped
     return outcome.result()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let signals come too late while the body, which takes a moment, does what is not to be done
+    by half."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say so, and only it would be disturbed
+        return
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ending}
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
 
 
 def _call_off(stop: StopSign, outcome: Future[T]) -> None:

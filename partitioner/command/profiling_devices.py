@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,21 @@ def usable_devices(arguments: Arguments, pool: DevicePool) -> tuple[Device, ...]
     if asked_how_many(arguments):
         needed = max(needed, max(counts_of(arguments)))
     return devices if len(devices) >= needed else kinds_of(devices)[0].devices
+
+
+def left_out(arguments: Arguments, pool: DevicePool, devices: Sequence[Device]) -> tuple[str, ...]:
+    """A warning where devices of the pool are not measured on, as ``devices`` stand for them."""
+    link = _LINKS.get(arguments.device_type)
+    asked = [device for device in pool.devices if link in (None, device.link)]
+    kinds = [kind.devices for kind in kinds_of(asked)]
+    others = [d for kind in kinds if not set(kind) & set(devices) for d in kind]
+    if not others:
+        return ()
+    return (
+        "devices of another kind than the first are not counted, "
+        f"{len(others)} of {len(asked)}: one kind stands for all where devices are fewer than "
+        "segments, or than the TPUs that are compared",
+    )
 
 
 def _enough(arguments: Arguments) -> int:

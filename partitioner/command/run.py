@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,15 @@ from compiler.compile import check_quantized
 from compiler.reading import read_source
 from devices.device import Device, Tensor
 from devices.errors import ConfigError
-from devices.files import write_together
+from devices.files import write_all
 from devices.simulated import description_of
 from partitioner.command.acceptance import accept, items_to_verify
 from partitioner.command.arguments import Arguments
 from partitioner.command.decide import Decider, Decision
 from partitioner.command.open_compiler import open_compiler
-from partitioner.command.output_directory import usable_directory
-from partitioner.command.patience import own_scratch
-from partitioner.command.pending_file import PendingFile
-from partitioner.command.profiling_devices import profiling_pool, usable_devices
+from partitioner.command.output_directory import check_place, usable_directory
+from partitioner.command.patience import undisturbed
+from partitioner.command.profiling_devices import left_out, profiling_pool, usable_devices
 from partitioner.measuring import (
     SegmentCompiler,
     SegmentFiles,
@@ -50,6 +49,7 @@ from partitioner.reporting import (
     sweep_page,
     sweep_text,
 )
+from partitioner.scratch import own_scratch
 
 _PROMISE = 0.9
 """Share of the throughput its bottleneck allows below which a pipeline is worth a warning."""
@@ -79,16 +79,19 @@ class _Case:
     graph: Graph
     compiler: SegmentCompiler
     devices: Sequence[Device]
+    left_out: tuple[str, ...]
     decider: Decider
 
-    def circumstances(self) -> dict[str, Any]:
-        """What every report tells of them."""
+    def circumstances(self, *warnings: str) -> dict[str, Any]:
+        """What every report tells of them; ``warnings`` come behind those of all reports."""
         return {
             "model": self.name,
             "model_sha256": hashlib.sha256(self.data).hexdigest(),
             "compiler": self.compiler.name,
             "devices": tuple(description_of(device) for device in self.devices),
             "options": _options_of(self.arguments),
+            "warnings": (*self.left_out, *self.decider.warnings, *warnings),
+            "lost_devices": self.decider.lost_devices,
         }
 
 
@@ -118,29 +121,42 @@ def _run(arguments: Arguments) -> Told:
     if isinstance(arguments.num_segments, int):
         parameter_count_cuts(graph, arguments.num_segments)  # before devices are started
     items = items_to_verify(arguments, graph)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(usable_directory(arguments.output_dir))
-        stack.enter_context(own_scratch())
-        page = stack.enter_context(PendingFile.at("report", arguments.report))
-        pool = stack.enter_context(profiling_pool(arguments))
-        devices = usable_devices(arguments, pool)
-        stop = StopSign()
-        compiler = stack.enter_context(open_compiler(arguments, graph, devices, stop))
-        progress = None
-        if not arguments.quiet:
-            progress = Progress(sys.stderr, live=sys.stderr.isatty())
-            stack.callback(progress.close)
-        decider = Decider(arguments, graph, compiler, devices, progress, stop)
-        decision = decider.decide()
-        case = _Case(arguments, data, name, stem, graph, compiler, devices, decider)
-        if decision.recommendation is not None and not decision.recommendation.met:
-            raise _NothingMeets(_unmet(case, decision))
-        if decision.partition is None:
-            told = _write_sweep(case, decision, page)
-        else:
-            told = _write_partition(case, decision, decision.partition, items, page)
-        page.publish()
+    with usable_directory(arguments.output_dir) as directory:
+        if arguments.report is not None:
+            check_place("report", arguments.report)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(own_scratch())
+            pool = stack.enter_context(profiling_pool(arguments))
+            devices = usable_devices(arguments, pool)
+            stop = StopSign()
+            compiler = stack.enter_context(open_compiler(arguments, graph, devices, stop))
+            progress = None
+            if not arguments.quiet:
+                progress = Progress(sys.stderr, live=sys.stderr.isatty())
+                stack.callback(progress.close)
+            decider = Decider(arguments, graph, compiler, devices, progress, stop)
+            decision = decider.decide()
+            others = left_out(arguments, pool, devices)
+            case = _Case(arguments, data, name, stem, graph, compiler, devices, others, decider)
+            if decision.recommendation is not None and not decision.recommendation.met:
+                raise _NothingMeets(_unmet(case, decision))
+            if decision.partition is None:
+                told, files, page = _sweep(case, decision)
+            else:
+                told, files, page = _partition(case, decision, decision.partition, items)
+            groups = {"output_dir": (directory, files)}
+            if arguments.report is not None:
+                report = arguments.report
+                groups["report"] = report.parent, {report.name: page().encode()}
+        write_all(groups, undisturbed=undisturbed())
     return told
+
+
+_Files = dict[str, bytes]
+"""What is to be written into the output directory, by name."""
+
+_Page = Callable[[], str]
+"""The report as HTML, made if it is wanted."""
 
 
 def _sweep_report(case: _Case, decision: Decision) -> SweepReport:
@@ -151,8 +167,6 @@ def _sweep_report(case: _Case, decision: Decision) -> SweepReport:
         sweep=decision.sweep,
         recommendation=decision.recommendation,
         measurements=case.decider.measurements,
-        warnings=case.decider.warnings,
-        lost_devices=case.decider.lost_devices,
     )
 
 
@@ -166,27 +180,25 @@ def _unmet(case: _Case, decision: Decision) -> Told:
     )
 
 
-def _write_sweep(case: _Case, decision: Decision, page: PendingFile) -> Told:
-    """Write ``sweep.json``."""
+def _sweep(case: _Case, decision: Decision) -> tuple[Told, _Files, _Page]:
+    """What there is to say where numbers of TPUs were compared, and ``sweep.json``."""
     report = _sweep_report(case, decision)
-    page.fill(lambda: sweep_page(report))
     text = sweep_json(report)
-    directory = case.arguments.output_dir
-    write_together(directory, {"sweep.json": text.encode()}, option="output_dir")
-    return Told(
+    place = case.arguments.output_dir / "sweep.json"
+    told = Told(
         text if case.arguments.json else sweep_text(report) + "\n",
-        f"The comparison has been saved as {directory / 'sweep.json'}{_recalled(case.decider)}",
+        f"The comparison has been saved as {place}{_recalled(case.decider)}",
     )
+    return told, {place.name: text.encode()}, lambda: sweep_page(report)
 
 
-def _write_partition(
+def _partition(
     case: _Case,
     decision: Decision,
     partition: Partition,
     items: Sequence[Mapping[str, Tensor]],
-    page: PendingFile,
-) -> Told:
-    """Compile the segments once more under their final names, try them, and write them."""
+) -> tuple[Told, _Files, _Page]:
+    """Compile the segments once more under their final names, and try them."""
     arguments, graph, decider = case.arguments, case.graph, case.decider
     assert decision.problem is not None, "a partition answers a problem"
     count = len(partition.segments)
@@ -198,7 +210,7 @@ def _write_partition(
     stages = stage_devices(decision.kinds, decider.usable(case.devices))
     accepted = accept(arguments, graph, case.data, case.compiler, segments, stages, items)
     report = Report(
-        **case.circumstances(),
+        **case.circumstances(*_slower_than_promised(partition, accepted.trial)),
         problem=decision.problem,
         partition=partition,
         trial=accepted.trial,
@@ -207,17 +219,15 @@ def _write_partition(
         placement=placement(decision.kinds, stages) if decider.unequal else (),
         measurements=decision.measurements,
         confidence=decision.confidence,
-        warnings=(*decider.warnings, *_slower_than_promised(partition, accepted.trial)),
-        lost_devices=decider.lost_devices,
         sweep=decision.sweep,
         recommendation=decision.recommendation,
     )
-    page.fill(lambda: partition_page(report, graph))
-    _write(arguments.output_dir, stems, segments, report)
-    return Told(
+    told = Told(
         as_json(report) if arguments.json else as_table(report) + "\n",
         f"Segments have been saved under {arguments.output_dir}{_recalled(decider)}",
     )
+    files = _files_of(arguments.output_dir, stems, segments, report)
+    return told, files, lambda: partition_page(report, graph)
 
 
 def _recalled(decider: Decider) -> str:
@@ -249,10 +259,11 @@ def _options_of(arguments: Arguments) -> dict[str, object]:
     }
 
 
-def _write(
+def _files_of(
     directory: Path, stems: Sequence[str], segments: Sequence[SegmentFiles], report: Report
-) -> None:
-    files: dict[str, bytes] = {}
+) -> _Files:
+    """All that is written of segments, none of it over the model.  Raises ``ConfigError``."""
+    files: _Files = {}
     for stem, segment in zip(stems, segments, strict=True):
         files[f"{stem}.tflite"] = segment.model
         files[f"{stem}_edgetpu.tflite"] = segment.executable
@@ -264,4 +275,4 @@ def _write(
             f"output_dir {directory} holds the model {report.model} under a name that a segment "
             "would take; give another directory."
         )
-    write_together(directory, files, option="output_dir")
+    return files

@@ -9,6 +9,7 @@ memory, by the rule the compiler allocates with.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -22,8 +23,10 @@ _EXACT_ALLOCATION_LIMIT = 100_000
 """Segments of a line up to which parameter allocation is planned for each; beyond, what exceeds
 the memory counts as streamed, which is nearly the same and a thousand times cheaper."""
 
-_BOUNDARY = ("request", "bytes in", "bytes out")
-_INSIDE = (
+BOUNDARY = ("request", "bytes in", "bytes out")
+"""Features of what goes in and out."""
+
+INSIDE = (
     "off-chip bytes",
     "activation bytes",
     "operators",
@@ -31,6 +34,7 @@ _INSIDE = (
     "cpu macs",
     "cpu bytes",
 )
+"""Features of the work inside; those of each kind of operator come behind them."""
 
 
 def graph_features(graph: Graph, places: Line | Ideals) -> Features:
@@ -54,13 +58,13 @@ def graph_features(graph: Graph, places: Line | Ideals) -> Features:
         across = transfers = TransfersBetweenIdeals(len(places), sides)
         sides_of = transfers.largest
     totals = np.stack([places.prepared(column) for column in values[:, 3:6].T])
-    names = (*_INSIDE, *facts.kinds)
+    names = (*INSIDE, *facts.kinds)
     available = available_for(len(graph))
     inside = _Inside(names, places, sums, totals, available, None)
     if isinstance(places, Ideals) or places.distinct_segments <= _EXACT_ALLOCATION_LIMIT:
         streamed = _streamed(facts, behind, places, inside)
         inside = _Inside(names, places, sums, totals, available, streamed)
-    boundary = _Boundary(_BOUNDARY, operators, across)
+    boundary = _Boundary(BOUNDARY, operators, across)
     return Features(places, boundary, inside, facts.per_operator(), sides_of)
 
 
@@ -112,15 +116,7 @@ def _rounded(values: Array) -> Array:
 
 
 def _streamed(facts: OperatorFacts, behind: Behind, places: Places, inside: _Inside) -> Table:
-    """Bytes streamed, by the compiler's rule (:func:`compiler.mapping.allocate`).
-
-    The rule takes layers one by one, so all segments can go through it side by side.
-    """
-    depthwise = [work.name == "DEPTHWISE_CONV_2D" for work in facts.work]
-    layers = sorted(
-        np.flatnonzero(facts.parameters * facts.supported),
-        key=lambda i: (not depthwise[i], -facts.parameters[i]),
-    )
+    """Bytes streamed, by first place and end."""
     result = np.zeros((len(places), len(places)), dtype=np.float32)
 
     def beyond(part: Segments) -> np.ndarray:
@@ -128,13 +124,7 @@ def _streamed(facts: OperatorFacts, behind: Behind, places: Places, inside: _Ins
 
     for part in places.parts():
         over = part.where(beyond(part))
-        first, end = over.first, over.end
-        operators = inside.sums.at(first, end)[:, 2].astype(np.intp)
-        left = np.maximum(inside.available[operators], 0.0)
-        for index in layers:
-            size = facts.parameters[index]
-            here = behind.done[index][end] & behind.front[index][first]
-            fits = here & (size <= left)
-            left -= fits * size
-            result[first, end] += (here & ~fits) * size
+        operators = inside.sums.at(over.first, over.end)[:, 2].astype(np.intp)
+        held = partial(behind.held_by, over)
+        result[over.first, over.end] = facts.streamed(operators, held)
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -10,7 +11,7 @@ from compiler.graph import NO_TENSOR, Graph
 from compiler.mapping import available_bytes, judge, operator_work
 from compiler.options import DEFAULT_RUNTIME_VERSION
 from devices.executable import OperatorWork
-from partitioner.problem import Array, Mask, Places
+from partitioner.problem import Array, Index, Mask, Places, Segments
 
 
 class OperatorFacts:
@@ -46,6 +47,27 @@ class OperatorFacts:
     def macs_of(self, kind: str) -> Array:
         """The multiply-accumulates of those of a kind."""
         return self.macs * [f"macs of {work.name}" == kind for work in self.work]
+
+    def streamed(self, operators: Index, holds: Callable[[int], Mask]) -> Array:
+        """Bytes streamed by segments with so many ``operators`` on the TPU, by the compiler's rule
+        (:func:`compiler.mapping.allocate`).  ``holds``: which of them have one of the operators
+        there.
+
+        The rule takes layers one by one, so all segments can go through it side by side.
+        """
+        depthwise = [work.name == "DEPTHWISE_CONV_2D" for work in self.work]
+        layers = sorted(
+            np.flatnonzero(self.parameters * self.supported).tolist(),
+            key=lambda i: (not depthwise[i], -self.parameters[i]),
+        )
+        left = np.maximum(available_for(len(self.graph))[operators], 0.0)
+        result = np.zeros(len(operators))
+        for index in layers:
+            size, here = self.parameters[index], holds(index)
+            fits = here & (size <= left)
+            left -= fits * size
+            result += (here & ~fits) * size
+        return result
 
     def per_operator(self) -> dict[str, Array]:
         """Shares of the features that add up over operators."""
@@ -93,6 +115,11 @@ class Behind:
     def front(self) -> Mask:
         """Whether the operator is ahead of everything that runs on the CPU behind the TPU."""
         return np.asarray(self.clear & ~self.done)
+
+    def held_by(self, segments: Segments, operator: int) -> Mask:
+        """Which of the segments have an operator ahead of everything that runs on the CPU."""
+        ahead = self.front[operator][segments.first]
+        return np.asarray(self.done[operator][segments.end] & ahead)
 
 
 @lru_cache(maxsize=8)

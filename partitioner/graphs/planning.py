@@ -9,6 +9,7 @@ from typing import Literal
 from compiler import Graph, parameter_count_cuts, parameter_count_parts
 from compiler.cutting import first_output, obstacles_along, order_of
 from devices.errors import ConfigError, ModelError
+from partitioner.graphs.any_order import unordered
 from partitioner.graphs.crossings import cut_bytes
 from partitioner.graphs.graph_features import graph_features
 from partitioner.graphs.precedence import precedence_of
@@ -20,6 +21,7 @@ from partitioner.problem import (
     Ideals,
     Line,
     Problem,
+    Unordered,
     stepped_cut_choices,
 )
 
@@ -84,6 +86,7 @@ def problem_of(
                 ideals=ideals,
                 start_ideals=done,
                 order=words,
+                unordered=None if ideals.complete or order != "any" else _unordered(graph),
             )
         start = cuts if _in_file_order(done) else None
     if start is None:
@@ -194,6 +197,11 @@ def _coral_prefixes(graph: Graph) -> tuple[int, ...]:
     torn = obstacles_along(graph, along)
     done = accumulate((1 << index for index in along), initial=0)
     return tuple(ideal for place, ideal in enumerate(done) if place not in torn)
+
+
+@lru_cache(maxsize=1)
+def _unordered(graph: Graph) -> Unordered:
+    return unordered(graph, precedence_of(graph))
 
 
 @lru_cache(maxsize=1)

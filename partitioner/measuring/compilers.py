@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shlex
 import shutil
-import signal
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,12 @@ from typing import Protocol
 from compiler import CompileOptions, Graph, compile_operators, cut_operators
 from compiler.log import OutputNames, operation_log
 from devices.errors import ConfigError, ModelError
+from partitioner import leash
 from partitioner.measuring.stopping import StopSign
 from partitioner.problem import Range, named, operators_of
+
+_NOT_STARTED = (126, 127)
+"""What shells and the leash report of a program that cannot be run, or is not there."""
 
 
 class CompilationFailed(ModelError):
@@ -166,32 +169,28 @@ class ExternalCompiler:
         """Run the program to its end; returns what it printed.  Raises on failure."""
         timeout_s = timeout_s or self._timeout_s
         self._stop.check()
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", leash.__file__, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        held, process.stdin = process.stdin, None  # communicate() would let go of it
+        assert held is not None
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ConfigError(
-                f"edgetpu_compiler_binary {self._binary} cannot be started "
-                f"({error.strerror or error}); give the path of an executable program for this "
-                "machine."
-            ) from None
-        try:
-            with self._stop.ending(lambda: _signal_session(process)):
+            with process, held, self._stop.ending(held.close):
                 printed, complaint = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            _kill_session(process)
             raise CompilationFailed(
                 f"{self._binary} did not finish compiling {what} within {timeout_s:g} "
                 "seconds and was stopped"
             ) from None
-        except BaseException:
-            _kill_session(process)
-            raise
+        if process.returncode in _NOT_STARTED:
+            raise ConfigError(
+                f"edgetpu_compiler_binary {self._binary} cannot be started "
+                f"({_excerpt(complaint)}); give the path of an executable program for this machine."
+            )
         if process.returncode != 0:
             raise CompilationFailed(
                 f"{shlex.quote(self._binary)} failed on {what} with exit code "
@@ -214,18 +213,6 @@ def _find_program(binary: str) -> str:
             "the option out to use the built-in one."
         )
     return str(Path(found).absolute())
-
-
-def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    """End the program and whatever it started, and wait for it."""
-    _signal_session(process)
-    process.communicate()
-
-
-def _signal_session(process: subprocess.Popen[bytes]) -> None:
-    """Kill the program and whatever it started; it leads a session of its own."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _excerpt(output: bytes, limit: int = 400) -> str:

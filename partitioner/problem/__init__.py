@@ -21,6 +21,7 @@ from partitioner.problem.partition import (
     Segment,
     SegmentFacts,
     SegmentProfile,
+    measured_in,
     placed,
 )
 from partitioner.problem.places import Line, Places, everywhere
@@ -39,12 +40,14 @@ from partitioner.problem.ranges import (
     stepped_cut_choices,
 )
 from partitioner.problem.segments import Segments
+from partitioner.problem.unordered import UNTOLD, Unordered
 
 __all__ = [
     "ALIKE",
     "CORAL_ORDER",
     "FILE_ORDER",
     "ONLY_ORDER",
+    "UNTOLD",
     "Array",
     "Basis",
     "Claims",
@@ -69,9 +72,11 @@ __all__ = [
     "SegmentProfile",
     "Segments",
     "Table",
+    "Unordered",
     "cuts_of",
     "everywhere",
     "in_file_order",
+    "measured_in",
     "named",
     "operators_of",
     "pairs_of",

@@ -13,6 +13,8 @@ class Claims:
 
     None has a bottleneck below ``lower_bound_ns``; ``proven`` says that it is reached,
     with what ``probability`` where scatter or violations were seen (1 where not).
+    ``lower_bound_all_orders_ns`` is a latency that none in any order of the operators is below,
+    also where ``order`` names but some (0: nothing is known of the others).
     ``optimality_gap`` is how far the bottleneck is above it, relative (``None``: nothing is
     known).  None that is as fast as the fastest one has a gap below ``least_gap_ns``, which is
     0 where that is not known.  ``fastest_measured_ns`` and ``its_gap_ns`` are those of the best
@@ -31,6 +33,7 @@ class Claims:
     bottleneck_ns: int
     gap_ns: int
     lower_bound_ns: int
+    lower_bound_all_orders_ns: int
     optimality_gap: float | None
     proven: bool
     probability: float | None

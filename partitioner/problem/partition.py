@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -154,8 +154,9 @@ _ASSUMED = (
     "each segment's latency is the one measured here, alone on one device with one item in flight",
     "the work inside a segment, its latency less what its boundary costs, is at least that of "
     "the disjoint measured segments it contains, up to the worst violation seen and a margin",
-    "latencies vary together as the bases say: none is further below what measured ones let expect "
-    "than as many standard deviations as are granted",
+    "latencies vary together as the bases say: none, nor the sum of some, is further below what "
+    "measured ones let expect than as many standard deviations as are granted",
+    "nothing that a segment computes or moves takes less than no time",
 )
 """What a certificate leaves to be believed; beyond the first, where bounds are claimed."""
 
@@ -274,3 +275,19 @@ class Partition:
         if self.lower_bound_ns <= 0:
             return None
         return max(0.0, self.bottleneck_ns / self.lower_bound_ns - 1.0)
+
+
+def measured_in(
+    evidence: Mapping[str, Any], kinds: Iterable[str]
+) -> dict[str, dict[Range, int | None]]:
+    """By kind of device the latencies that ``certificate`` in :meth:`Partition.evidence` names.
+
+    ``kinds``: those there are, one without a name where all devices are alike.  Raises
+    ``KeyError`` where others are named.
+    """
+    times: dict[str, dict[Range, int | None]] = {kind: {} for kind in kinds}
+    for entry in evidence["measured"]:
+        kind = entry[-1] if evidence["available"] else ""
+        *runs, latency = entry[: len(entry) - bool(evidence["available"])]
+        times[kind][tuple(runs)] = latency
+    return times

@@ -21,6 +21,7 @@ from partitioner.problem.ideals import Ideals
 from partitioner.problem.places import Line, Places
 from partitioner.problem.ranges import (
     FILE_ORDER,
+    ONLY_ORDER,
     Range,
     check_cuts,
     cuts_of,
@@ -29,6 +30,7 @@ from partitioner.problem.ranges import (
     runs_of,
     set_of,
 )
+from partitioner.problem.unordered import Unordered
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Problem:
     ``features`` feed the cost model.  Without them bounds rest on what is measured alone, which
     proves something only where every segment's boundary costs the same; ``boundaries_alike``
     vouches for that.
+    ``unordered`` says what is known of segments in all orders where ``ideals`` are not all there
+    are; it needs features.
     ``first_output`` is the first operator whose results no operator reads (``None``: the last one)
     and ``step`` the operators by which a cut moves; bisection needs them.
 
@@ -66,6 +70,7 @@ class Problem:
     start_ideals: tuple[int, ...] | None = None
     order: str = FILE_ORDER
     boundaries_alike: bool = False
+    unordered: Unordered | None = field(default=None, compare=False)
 
     @cached_property
     def places(self) -> Places:
@@ -79,6 +84,13 @@ class Problem:
             return ranges_of(self.start_cuts, self.num_operators)
         edges = (0, *self.start_ideals)
         return tuple(runs_of(end & ~first) for first, end in pairwise(edges))
+
+    @property
+    def all_orders(self) -> bool:
+        """Whether every cut in every order of the operators is among those asked about."""
+        if self.ideals is not None:
+            return self.ideals.complete
+        return self.num_segments == 1 or (self.order == ONLY_ORDER and self.step == 1)
 
     @property
     def whole(self) -> Range:

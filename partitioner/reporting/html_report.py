@@ -8,14 +8,16 @@ from compiler import Graph
 from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
 from compiler.log import format_size
 from devices.device import Timing
-from devices.simulated import model_error
 from partitioner.measuring import Measurement
 from partitioner.problem import FILE_ORDER, ONLY_ORDER, Round, named
 from partitioner.reporting.cpu_work import cpu_cell, cpu_sentence
+from partitioner.reporting.html_circumstances import noticed, to_reproduce
 from partitioner.reporting.html_sweep import how_many_section
-from partitioner.reporting.progress import milliseconds
+from partitioner.reporting.progress import counted, milliseconds
 from partitioner.reporting.report import Report
 from partitioner.reporting.segment_drawing import colour, draw_graph
+from partitioner.reporting.why import lower_bound, of_which_cuts
+from partitioner.sizing import per_second
 
 _PARTS = (
     ("request", "overhead", "overhead_ns"),
@@ -36,8 +38,8 @@ def partition_page(report: Report, graph: Graph) -> str:
     links = sorted({str(place.get("link", "")) for place in report.placement or report.devices})
     parts = [
         f"<h1>{escape(report.model)}</h1>",
-        f'<p class="dim">{report.claims.num_operators} operators in {count} '
-        f"{'segment' if count == 1 else 'segments'} for {' and '.join(links)} devices, "
+        f'<p class="dim">{report.claims.num_operators} operators in {counted(count, "segment")} '
+        f"for {' and '.join(links)} devices, "
         f"strategy {escape(partition.strategy)}, {escape(report.compiler)} compiler</p>",
         _tiles(report),
         f'<section><p class="advice">{escape(report.why)}</p>{_noticed(report)}</section>',
@@ -48,29 +50,33 @@ def partition_page(report: Report, graph: Graph) -> str:
     ]
     if report.sweep is not None:
         parts.append(how_many_section(report.sweep, report.recommendation))
-    parts.append(_details(report))
+    facts = {
+        "orders looked at": partition.order,
+        "segments": "; ".join(map(named, partition.runs)),
+        "cuts before operators": ", ".join(map(str, partition.cuts)),
+    }
+    parts.append(to_reproduce(report, facts))
     return page(f"{report.model}: partition", parts)
 
 
 def _tiles(report: Report) -> str:
     partition = report.partition
-    bound = report.claims.lower_bound_ns
+    claims, cut = report.claims, escape(of_which_cuts(report.claims, report.options))
+    bounds = {f"no {cut} is faster than": claims.lower_bound_ns}
+    if cut != "cut":
+        bounds["nor is one in any order than"] = claims.lower_bound_all_orders_ns
     of = ""
     if partition.order in (FILE_ORDER, ONLY_ORDER):  # in any order there are many more
         of = f"of {report.claims.num_operators * (report.claims.num_operators + 1) // 2:,} "
-    rate = (
-        "unlimited"
-        if report.claims.throughput_per_second is None
-        else f"{report.claims.throughput_per_second:.1f}"
-    )
+    rate = report.per_second
     entries = [
-        ("items per second", rate),
+        ("items per second", "unlimited" if rate is None else per_second(rate)),
         (
             "of one TPU's rate",
             "-" if report.claims.speed_up is None else f"{report.claims.speed_up:.2f} x",
         ),
         ("bottleneck", milliseconds(report.claims.bottleneck_ns)),
-        ("no cut is faster than", milliseconds(bound) if bound else "unknown"),
+        *((what, lower_bound(claims, ns) if ns else "unknown") for what, ns in bounds.items()),
         ("slowest minus fastest", milliseconds(report.claims.gap_ns)),
         (f"{of}segments measured", str(partition.measurements)),
     ]
@@ -78,21 +84,8 @@ def _tiles(report: Report) -> str:
 
 
 def _noticed(report: Report) -> str:
-    texts = [f"Lost {name}: {how}" for name, how in report.lost_devices.items()]
-    texts += report.warnings
-    known = model_error(report.devices, report.claims.throughput_per_second)
-    texts += [f"Devices: {known}."] if known else []
-    sure = report.confidence
-    said = ""
-    if sure is not None and sure.widest > 0.0:
-        said = (
-            f"<p>Measurements scatter: with {100 * sure.probability:.0f} % probability no cut "
-            f"measured is faster; the expected loss is {100 * sure.expected_loss:.2f} %.</p>"
-        )
-    outputs = (
-        f'<p class="note">Outputs identical to the uncut model: {escape(report.verification)}.</p>'
-    )
-    return said + "".join(f'<p class="warning">{escape(text)}</p>' for text in texts) + outputs
+    outputs = f"Outputs identical to the uncut model: {report.verification}."
+    return noticed(report) + f'<p class="note">{escape(outputs)}</p>'
 
 
 def _times(report: Report) -> str:
@@ -115,6 +108,7 @@ def _times(report: Report) -> str:
         entries.append(("total", "whole inference (this device tells no parts)"))
     key = legend(entries)
     bound = report.claims.lower_bound_ns or None
+    cut = escape(of_which_cuts(report.claims, report.options))
     once = ""
     if loads:
         once = (
@@ -123,8 +117,8 @@ def _times(report: Report) -> str:
         )
     return (
         "<section><h2>Where the time of one item goes</h2>"
-        '<p class="note">The longest bar sets the pace; the dashed line is the latency below '
-        "which no cut's slowest segment can be.</p>"
+        '<p class="note">The longest bar sets the pace; the dashed line is the lower bound: no '
+        f"{cut} has its slowest segment below it.</p>"
         f"{key}{stacked_bars(bars, mark=bound, mark_text='lower bound')}{_cpu(report)}{once}"
         "</section>"
     )
@@ -184,18 +178,16 @@ def _memory(report: Report) -> str:
 
 def _path(report: Report) -> str:
     rounds = report.partition.rounds
-    tried = [(r.measurements, r.bottleneck_ns / 1e6) for r in rounds if r.bottleneck_ns is not None]
-    best = [
-        (r.measurements, r.best_bottleneck_ns / 1e6)
-        for r in rounds
-        if r.best_bottleneck_ns is not None
-    ]
-    bound = [(r.measurements, r.lower_bound_ns / 1e6) for r in rounds]
-    series = [
-        Series("lower bound", tuple(map(_floats, bound)), "green", step=True),
-        Series("best so far", tuple(map(_floats, best)), "blue", step=True),
-        Series("cut tried", tuple(map(_floats, tried)), "orange", dots=True),
-    ]
+    over: dict[str, list[int | None]] = {
+        "lower bound": [r.lower_bound_ns for r in rounds],
+        "best so far": [r.best_bottleneck_ns for r in rounds],
+        "cut tried": [r.bottleneck_ns for r in rounds],
+    }
+    series = []
+    for (name, values), css in zip(over.items(), ("green", "blue", "orange"), strict=True):
+        told = zip(rounds, values, strict=True)
+        points = tuple((float(r.measurements), ns / 1e6) for r, ns in told if ns is not None)
+        series.append(Series(name, points, css, step=css != "orange", dots=css == "orange"))
     rows = "".join(
         f"<tr><td>{r.index}</td><td class='left'>{_cuts(r)}</td>"
         f"<td>{'ruled out' if r.bottleneck_ns is None else milliseconds(r.bottleneck_ns)}</td>"
@@ -209,7 +201,7 @@ def _path(report: Report) -> str:
     return (
         "<section><h2>The search's path</h2>"
         '<p class="note">The result is proven once the best cut meets the bound.</p>'
-        + legend([("orange", "cut tried"), ("blue", "best so far"), ("green", "lower bound")])
+        + legend([(one.css, one.name) for one in series])
         + chart
         + "<details><summary>all rounds</summary><table><tr><th>round</th>"
         "<th class='left'>cuts before operators</th><th>bottleneck</th><th>best</th><th>bound</th>"
@@ -222,10 +214,6 @@ def _cuts(entry: Round) -> str:
     if not entry.segments:
         return ", ".join(map(str, entry.cuts))
     return "; ".join(map(named, entry.segments))
-
-
-def _floats(point: tuple[int, float]) -> tuple[float, float]:
-    return float(point[0]), float(point[1])
 
 
 def _drawing(report: Report, graph: Graph) -> str:
@@ -244,21 +232,3 @@ def _drawing(report: Report, graph: Graph) -> str:
         "segment. Point at an operator for its kind.</p>"
         f"{legend(names)}{draw_graph(graph, partition.runs)}</section>"
     )
-
-
-def _details(report: Report) -> str:
-    facts = {
-        "model SHA-256": report.model_sha256,
-        "orders looked at": report.partition.order,
-        "segments": "; ".join(map(named, report.partition.runs)),
-        "cuts before operators": ", ".join(map(str, report.partition.cuts)),
-        "devices": ", ".join(str(device["name"]) for device in report.devices),
-        **{name: str(value) for name, value in report.options.items() if value is not None},
-    }
-    rows = "".join(
-        f"<tr><th class='left'>{escape(name)}</th>"
-        f"<td class='left'><code>{escape(value)}</code></td></tr>"
-        for name, value in facts.items()
-    )
-    table = f"<table>{rows}</table>"
-    return f"<section><details><summary>to reproduce</summary>{table}</details></section>"

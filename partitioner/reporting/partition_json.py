@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from compiler.drawing import json_text
-from devices.simulated import model_error
 from partitioner.certificate import digest_of
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import sweep_content
@@ -21,11 +20,7 @@ def as_json(report: Report) -> str:
     partition, claims, evidence = report.partition, asdict(report.claims), report.evidence
     content = {
         "format_version": FORMAT_VERSION,
-        "model": report.model,
-        "model_sha256": report.model_sha256,
-        "compiler": report.compiler,
-        "devices": [dict(device) for device in report.devices],
-        "options": evidence["options"],
+        **report.circumstances,
         "strategy": evidence["strategy"],
         "outcome": evidence["outcome"],
         "why": report.why,
@@ -47,11 +42,8 @@ def as_json(report: Report) -> str:
         "measurements": partition.measurements,
         "compiler_runs": partition.compiler_runs,
         "confidence": None if report.confidence is None else asdict(report.confidence),
-        "lost_devices": dict(report.lost_devices),
-        "warnings": list(report.warnings),
         "certificate": evidence["certificate"],
         "outputs_identical": report.verification,
-        "model_error": model_error(report.devices, report.claims.throughput_per_second),
         "how_many": (
             None if report.sweep is None else sweep_content(report.sweep, report.recommendation)
         ),

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from compiler.drawing import aligned
 from compiler.log import format_size
-from devices.simulated import model_error
 from partitioner.problem import Partition, Range, pairs_of
 from partitioner.reporting.cpu_work import cpu_cell, cpu_sentence
-from partitioner.reporting.progress import milliseconds
+from partitioner.reporting.progress import counted, milliseconds
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import advice_lines, sweep_table
+from partitioner.sizing import per_second
 
 _WIDTH = 80
 """Columns of a terminal as it comes."""
@@ -38,15 +38,14 @@ def as_table(report: Report) -> str:
                 ("speed-up over one TPU", _speed_up(report)),
                 ("before re-cutting", _starting_split(partition)),
                 ("outputs identical", report.verification),
-                *_real_devices(report),
-                *_noticed(report),
+                *report.noticed,
             ]
         ),
         "",
         report.why,
-        f"{_counted(partition.compilations, 'segment')} compiled, {partition.measurements} "
-        f"measured on {_counted(len(report.devices), 'device')}, in "
-        f"{_counted(len(partition.rounds), 'round')}.",
+        f"{counted(partition.compilations, 'segment')} compiled, {partition.measurements} "
+        f"measured on {counted(len(report.devices), 'device')}, in "
+        f"{counted(len(partition.rounds), 'round')}.",
     ]
     if report.sweep is not None:
         lines += ["", sweep_table(report.sweep)]
@@ -111,35 +110,12 @@ def _facts(rows: Sequence[tuple[str, str]]) -> list[str]:
     return lines
 
 
-def _noticed(report: Report) -> list[tuple[str, str]]:
-    """Lines on what did not go as usual."""
-    rows = []
-    sure = report.confidence
-    if sure is not None and sure.widest > 0.0:
-        rows.append(
-            (
-                "confidence",
-                f"{100 * sure.probability:.0f} % that no cut measured is faster "
-                f"(segments known to {100 * sure.widest:.1f} %, {sure.runs} runs)",
-            )
-        )
-    rows += [("lost device", f"{name}: {how}") for name, how in report.lost_devices.items()]
-    rows += [("warning", text) for text in report.warnings]
-    return rows
-
-
-def _real_devices(report: Report) -> list[tuple[str, str]]:
-    """How far times of simulated devices are to be trusted."""
-    known = model_error(report.devices, report.claims.throughput_per_second)
-    return [("devices", known)] if known else []
-
-
 def _throughput(report: Report) -> str:
     rate = report.claims.throughput_per_second
     if rate is None:
         return "unlimited"
     how = "predicted" if report.trial is None else f"{report.trial.items} items run"
-    return f"{rate:.1f} inferences/s ({how})"
+    return f"{per_second(rate)} inferences/s ({how})"
 
 
 def _speed_up(report: Report) -> str:
@@ -156,7 +132,3 @@ def _starting_split(partition: Partition) -> str:
     if start.bottleneck_ns is None or start.gap_ns is None:
         return "a segment did not compile"
     return f"bottleneck {milliseconds(start.bottleneck_ns)}, gap {milliseconds(start.gap_ns)}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -36,8 +36,8 @@ class Progress:
 
     def __call__(self, entry: Round) -> None:
         if self._live:
-            line = f"{bar(entry)} {self.label}{describe_briefly(entry)}"
             width = shutil.get_terminal_size().columns - 1
+            line = f"{bar(entry, min(20, width // 8))} {self.label}{describe_briefly(entry)}"
             if len(line) > width:
                 line = line[: max(0, width - 3)] + "..."
             self._stream.write(f"\r{line}\x1b[K")
@@ -70,7 +70,7 @@ class Progress:
             self._shown = False
 
 
-def bar(entry: Round, width: int = 20) -> str:
+def bar(entry: Round, width: int) -> str:
     """How near the lower bound has come to the best bottleneck: full when the best is proven."""
     best = entry.best_bottleneck_ns
     share = min(1.0, entry.lower_bound_ns / best) if best else 0.0
@@ -103,3 +103,8 @@ def describe_briefly(entry: Round) -> str:
 def milliseconds(latency_ns: int | None) -> str:
     """A latency as users read it: ``5.372 ms``."""
     return "-" if latency_ns is None else f"{latency_ns / 1e6:.3f} ms"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 segment``, ``2 segments``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
 from compiler.drawing import aligned, json_text
-from devices.simulated import model_error
+from partitioner.reporting.circumstances import Circumstances
+from partitioner.reporting.progress import counted
 from partitioner.sizing import (
     ALIKE,
     NOT_LOOKED_AT,
@@ -16,44 +16,37 @@ from partitioner.sizing import (
     Plan,
     Recommendation,
     Sweep,
+    SweepRow,
     describe,
+    in_ms,
     kinds_in_words,
+    per_second,
     shorthand,
 )
 
+ALONE = "latency: one item alone. CPU: the share of it that is the host's CPU's."
+"""What columns of the table mean."""
 
-@dataclass(frozen=True)
-class SweepReport:
+
+@dataclass(frozen=True, kw_only=True)
+class SweepReport(Circumstances):
     """A sweep on its own, without segments being written, and its circumstances."""
 
-    model: str
-    model_sha256: str
-    compiler: str
-    devices: tuple[Mapping[str, str | int | float], ...]
-    options: Mapping[str, Any]
     sweep: Sweep
     recommendation: Recommendation
     measurements: int
-    warnings: tuple[str, ...] = ()
-    lost_devices: Mapping[str, str] | None = None
 
 
 def sweep_json(report: SweepReport) -> str:
     """The contents of ``sweep.json``."""
-    content = {
-        "format_version": 1,
-        "model": report.model,
-        "model_sha256": report.model_sha256,
-        "compiler": report.compiler,
-        "devices": [dict(device) for device in report.devices],
-        "model_error": model_error(report.devices),
-        "options": dict(report.options),
-        "measurements": report.measurements,
-        "lost_devices": dict(report.lost_devices or {}),
-        "warnings": list(report.warnings),
-        **sweep_content(report.sweep, report.recommendation),
-    }
-    return json_text(content)
+    return json_text(
+        {
+            "format_version": 1,
+            **report.circumstances,
+            "measurements": report.measurements,
+            **sweep_content(report.sweep, report.recommendation),
+        }
+    )
 
 
 def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[str, Any]:
@@ -99,45 +92,16 @@ def sweep_table(sweep: Sweep) -> str:
 
     Of several kinds of TPUs it says which the best plan takes, and less of other things.
     """
-    several = _several_kinds(sweep)
-    ending = ("best plan", "best")
-    heads = ("latency", *ending, "gain") if not several else (*ending, "of these")
-    rows: list[tuple[str, ...]] = [("TPUs", "pipeline", "latency", "CPU", "copies", *heads)]
-    for row in sweep.rows:
-        copies, latency = _rate_and_latency(row.copies)
-        best = shorthand(row.best), f"{row.best.throughput:.1f}/s"
-        gain = "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %"
-        which = kinds_in_words(row.best.devices, " + ")
-        rows.append(
-            (
-                str(row.num_devices),
-                *_rate_and_latency(row.pipeline),
-                cpu_share(row.pipeline),
-                copies,
-                *((*best, which) if several else (latency, *best, gain)),
-            )
-        )
-    lines = aligned(rows)
-    lines += [
-        "",
-        "latency: one item alone. CPU: the share of it that is the host's CPU's.",
-        f"best plan: TPUs of each pipeline; {_example(sweep)}.",
-    ]
-    if several:
-        has = kinds_in_words(sweep.available)
-        lines.append(
-            f"of these: the TPUs that the best plan takes, of the {has} there are. Pipelines and "
-            "copies are those on the TPUs that suit them best."
-        )
-    hurried = sorted(
-        {one.segments for one in sweep.pipelines if one.outcome in ("budget", "timeout")}
-    )
-    if hurried:
-        lines.append(
-            f"Into {', '.join(map(str, hurried))} segments: the search ended with its time or "
-            "measurements, and a better cut may exist."
-        )
-    return "\n".join(lines + _missing(sweep))
+    head = ("TPUs", "pipeline", "latency", "CPU", "copies", "latency", "best plan", "best", "gain")
+    rows = [head, *map(sweep_cells, sweep.rows)]
+    if _several_kinds(sweep):
+        which = ["of these", *(kinds_in_words(row.best.devices, " + ") for row in sweep.rows)]
+        rows = [(*row[:5], *row[6:8], these) for row, these in zip(rows, which, strict=True)]
+    plan = max((row.best for row in sweep.rows), key=lambda plan: len(shorthand(plan)))
+    example = f"best plan: TPUs of each pipeline; {shorthand(plan)} is {describe(plan)}."
+    if _several_kinds(sweep):
+        example += " of these: the TPUs it takes."
+    return "\n".join([*aligned(rows), "", ALONE, example, *sweep_notes(sweep)])
 
 
 def _several_kinds(sweep: Sweep) -> bool:
@@ -145,30 +109,48 @@ def _several_kinds(sweep: Sweep) -> bool:
     return list(sweep.available) != [ALIKE]
 
 
-def _missing(sweep: Sweep) -> list[str]:
-    """For which numbers of segments there is no pipeline; those for one reason together."""
-    lines = []
+def sweep_cells(row: SweepRow) -> tuple[str, ...]:
+    """What is told of a number of TPUs, in the order of the table."""
+    return (
+        str(row.num_devices),
+        *_rate_and_latency(row.pipeline),
+        cpu_share(row.pipeline),
+        *_rate_and_latency(row.copies),
+        shorthand(row.best),
+        f"{per_second(row.best.throughput)}/s",
+        "-" if row.marginal_gain is None else f"{100 * row.marginal_gain:+.0f} %",
+    )
+
+
+def sweep_notes(sweep: Sweep) -> list[str]:
+    """What the table cannot tell: what is not in it, and what was not counted."""
+    notes = []
+    if _several_kinds(sweep):
+        has = kinds_in_words(sweep.available)
+        notes.append(f"Pipelines and copies are those on the TPUs that suit them best, of {has}.")
+    if sweep.hurried:
+        notes.append(
+            f"Into {', '.join(map(str, sweep.hurried))} segments: the search ended with its time "
+            "or measurements, and a better cut may exist."
+        )
     reasons = sorted(sweep.failures.items())
     cut = {one.segments for one in sweep.pipelines}
     for _, group in groupby(
         reasons, key=lambda one: (one[1].replace(f"is {one[0]},", ""), one[0] in cut)
     ):
         (first, why), *others = group
-        last = others[-1][0] if others else first
-        apart = last - first > len(others)
         numbers = [first, *(number for number, _ in others)]
-        which = f"{first} to {last}" if others and not apart else ", ".join(map(str, numbers))
-        what = "were not looked at" if why == NOT_LOOKED_AT else "are not possible"
+        run = numbers == list(range(first, first + len(numbers))) and others
+        which = f"{first} to {numbers[-1]}" if run else ", ".join(map(str, numbers))
+        one, several = ("was", "were") if why == NOT_LOOKED_AT else ("is", "are")
+        what = f"segment {one}" if numbers == [1] else f"segments {several}"
+        what += " not looked at" if why == NOT_LOOKED_AT else " not possible"
         if first in cut:
             what += " on every choice of TPUs"
-        lines.append(f"{which} segments {what}: {why}")
-    return lines
-
-
-def _example(sweep: Sweep) -> str:
-    """The most intricate of the plans in the table, in short and in words."""
-    plan = max((row.best for row in sweep.rows), key=lambda plan: len(shorthand(plan)))
-    return f"{shorthand(plan)} is {describe(plan)}"
+        notes.append(f"{which} {what}: {why.rstrip('.')}.")
+    if sweep.rows[-1].num_devices > 1:
+        notes.append("What TPUs take from one another at a link that they share is not counted.")
+    return notes
 
 
 def cpu_share(plan: Plan | None) -> str:
@@ -181,18 +163,13 @@ def cpu_share(plan: Plan | None) -> str:
 
 def sweep_text(report: SweepReport) -> str:
     """What a user reads who only asked how many."""
-    noticed: Sequence[str] = [
-        *(f"lost device {name}: {how}" for name, how in (report.lost_devices or {}).items()),
-        *(f"warning: {text}" for text in report.warnings),
-    ]
     return "\n".join(
         [
             sweep_table(report.sweep),
             "",
             *advice_lines(report.recommendation),
-            f"{report.measurements} segments measured.",
-            *_real_devices(report),
-            *noticed,
+            f"{counted(report.measurements, 'segment')} measured.",
+            *(f"{name}: {text}" for name, text in report.noticed),
         ]
     )
 
@@ -202,15 +179,16 @@ def advice_lines(recommendation: Recommendation) -> list[str]:
     return list(filter(None, [recommendation.sentence, recommendation.how_to_run]))
 
 
-def _real_devices(report: SweepReport) -> list[str]:
-    known = model_error(report.devices)
-    return [f"devices: {known}"] if known else []
-
-
 def _rate_and_latency(plan: Plan | None) -> tuple[str, str]:
     if plan is None:
         return "-", "-"
-    return f"{plan.throughput:.1f}/s", f"{plan.latency_ns / 1e6:.2f} ms"
+    return f"{per_second(plan.throughput)}/s", f"{in_ms(plan.latency_ns)} ms"
+
+
+def _pipeline(pipeline: PipelineCost) -> dict[str, Any]:
+    content = asdict(pipeline)
+    told = {"segments": content.pop("segments_in_file"), "kinds": content.pop("kinds")}
+    return {**content, **{key: value for key, value in told.items() if value}}
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
@@ -230,17 +208,4 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "throughput_per_second": plan.throughput,
         "limited_by_host_cpu": plan.limited_by_cpu,
         "latency_ns": plan.latency_ns,
-    }
-
-
-def _pipeline(pipeline: PipelineCost) -> dict[str, Any]:
-    in_file = [list(runs) for runs in pipeline.segments_in_file]
-    return {
-        "cuts": list(pipeline.cuts),
-        **({"segments": in_file} if in_file else {}),
-        **({"kinds": list(pipeline.kinds)} if pipeline.kinds else {}),
-        "latencies_ns": list(pipeline.latencies_ns),
-        "cpu_ns": list(pipeline.cpu_ns),
-        "cpu_operators": list(pipeline.cpu_operators),
-        "off_chip_bytes": pipeline.off_chip_bytes,
     }

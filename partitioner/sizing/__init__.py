@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from partitioner.sizing.advice import Recommendation, Target, recommend
-from partitioner.sizing.how_many import Sweep
+from partitioner.sizing.figures import in_ms, per_second
+from partitioner.sizing.how_many import NOT_LOOKED_AT, Sweep, SweepRow
 from partitioner.sizing.plans import ALIKE, PipelineCost, Plan, describe, kinds_in_words, shorthand
-from partitioner.sizing.sweep import NOT_LOOKED_AT, Usage, sweep, tabulate
+from partitioner.sizing.sweep import Usage, kept_to, sweep, tabulate
 
 __all__ = [
     "ALIKE",
@@ -14,10 +15,14 @@ __all__ = [
     "Plan",
     "Recommendation",
     "Sweep",
+    "SweepRow",
     "Target",
     "Usage",
     "describe",
+    "in_ms",
+    "kept_to",
     "kinds_in_words",
+    "per_second",
     "recommend",
     "shorthand",
     "sweep",

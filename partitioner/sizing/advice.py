@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
 
+from partitioner.sizing.figures import in_ms, per_second, plain
 from partitioner.sizing.how_many import Sweep
 from partitioner.sizing.plans import PipelineCost, Plan, describe, fastest, kinds_in_words
 
@@ -23,17 +26,18 @@ class Target:
     latency_ns: int | None = None
     margin: float = 0.0
 
+    @property
+    def least_fps(self) -> float:
+        """Items per second that a plan has to give, margin included."""
+        return (self.fps or 0.0) * (1.0 + self.margin)
+
+    @property
+    def most_ns(self) -> float:
+        """Nanoseconds that one item may take, margin included."""
+        return inf if self.latency_ns is None else self.latency_ns / (1.0 + self.margin)
+
     def met_by(self, plan: Plan) -> bool:
-        return self._fast_enough(plan) and self.soon_enough(plan)
-
-    def _fast_enough(self, plan: Plan) -> bool:
-        return self.fps is None or plan.throughput >= self.fps * (1.0 + self.margin)
-
-    def soon_enough(self, plan: Plan) -> bool:
-        """Whether the latency is allowed."""
-        if self.latency_ns is None:
-            return True
-        return plan.latency_ns * (1.0 + self.margin) <= self.latency_ns
+        return plan.throughput >= self.least_fps and plan.latency_ns <= self.most_ns
 
     @property
     def given(self) -> bool:
@@ -42,10 +46,10 @@ class Target:
     def __str__(self) -> str:
         wishes = []
         if self.fps is not None:
-            wishes.append(f"{self.fps:g} inferences/s")
+            wishes.append(f"{plain(self.fps)} inferences/s")
         if self.latency_ns is not None:
-            wishes.append(f"a latency of {self.latency_ns / 1e6:g} ms")
-        spare = f" with a margin of {100 * self.margin:.3g} %" if self.margin else ""
+            wishes.append(f"a latency of {plain(self.latency_ns / 1e6)} ms")
+        spare = f" with a margin of {plain(round(100 * self.margin, 6))} %" if self.margin else ""
         return " and ".join(wishes) + spare
 
 
@@ -77,36 +81,90 @@ def recommend(sweep: Sweep, target: Target) -> Recommendation:
     everything = sweep.plans()
     # Where all that can be built leaves devices over, that is what there is.
     choices = [p for p in everything if p.num_devices >= least] or list(everything)
-    met = True
+    meeting = [plan for plan in choices if target.met_by(plan)]
     if not target.given:
         best = max(plan.throughput / plan.num_devices for plan in choices)
         good = [
-            p for p in choices if p.throughput / p.num_devices >= (1.0 - EFFICIENCY_MARGIN) * best
+            p for p in choices if p.throughput / p.num_devices * (1.0 + EFFICIENCY_MARGIN) >= best
         ]
         plan = max(good, key=_fewest)
-        reason = (
-            "no other number of TPUs up to "
-            f"{most} gives over {100 * EFFICIENCY_MARGIN:g} % more throughput per TPU"
-        )
-    elif meeting := [plan for plan in choices if target.met_by(plan)]:
+    elif meeting:
         plan = max(meeting, key=_fewest)
-        reason = f"the fewest TPUs that reach {target}"
     else:
-        met = False
-        quick = [p for p in choices if target.soon_enough(p)]
+        quick = [p for p in choices if p.latency_ns <= target.most_ns]
         plan = max(quick, key=fastest) if quick else min(choices, key=lambda p: p.latency_ns)
-        reason = f"no plan for up to {most} TPUs reaches {target}; this one comes closest"
-    tpus = "1 TPU" if plan.num_devices == 1 else f"{plan.num_devices} TPUs"
+    met = bool(meeting)
+    # On less than two TPUs there is the whole model alone, of which all is known.
+    sure = target.given and met and plan.num_devices <= max(least, 2)
+    doubts = [] if sure else _doubts(sweep, target)
     sentences = [
-        f"{tpus}, {describe(plan)}: {plan.throughput:.1f} inferences/s at "
-        f"{plan.latency_ns / 1e6:.2f} ms ({reason}).",
+        f"{_tpus(plan.num_devices)}, {describe(plan)}: "
+        f"{per_second(plan.throughput, target.least_fps)} inferences/s at "
+        f"{in_ms(plan.latency_ns, target.most_ns)} ms "
+        f"({_reason(target, met, range(least, most + 1), sure=not doubts)}).",
+        *doubts,
+        _of_fewer(target, [p for p in everything if p.num_devices < least]),
         _comparison(sweep, plan),
+        _of_the_state(sweep),
         _of_the_cpu(plan),
+        _of_idle_tpus(plan),
         _of_the_margin(target, choices, met),
     ]
-    return Recommendation(
-        plan, target, met, " ".join(filter(None, sentences)), _how_to_run(sweep, plan)
-    )
+    return Recommendation(plan, target, met, " ".join(filter(None, sentences)), _how_to_run(plan))
+
+
+def _tpus(number: int) -> str:
+    return "1 TPU" if number == 1 else f"{number} TPUs"
+
+
+def _reason(target: Target, met: bool, counts: range, *, sure: bool) -> str:
+    """Why it is this plan of those for ``counts`` TPUs; ``sure``: no other cut can change that."""
+    least, most = counts[0], counts[-1]
+    found = "" if sure else " found"
+    span = f"up to {_tpus(most)}"
+    if least > 1:
+        span = _tpus(most) if least == most else f"{least} to {most} TPUs"
+    if not target.given:
+        more = f"over {100 * EFFICIENCY_MARGIN:g} % more throughput per TPU"
+        return f"no other plan{found} for {span} gives {more}"
+    if not met:
+        return f"no plan{found} for {span} reaches {target}; this one comes closest"
+    fewest = "the fewest TPUs" if least == 1 else f"of {span} the fewest"
+    return f"{fewest}{found or ' that'} {'reach' if sure else 'to reach'} {target}"
+
+
+def _doubts(sweep: Sweep, target: Target) -> list[str]:
+    """Why a plan that was not found may exist all the same."""
+    doubts = []
+    if not sweep.finished:
+        doubts.append("the time or the measurements allowed were spent")
+    if sweep.among:
+        doubts.append(f"they were sought {sweep.among.partition(' (')[0]}")
+    doubts = [f"Not every cut was looked at: {' and '.join(doubts)}."] if doubts else []
+    known = [(one.segments, one.probability) for one in sweep.pipelines]
+    unsure = [(k, p) for k, p in known if p is not None and p < 1.0]
+    if unsure:
+        least = min(p for _, p in unsure)
+        how = f"only proven with probability {100 * least:.1f} %" if least else "not proven"
+        numbers = ", ".join(map(str, sorted({k for k, _ in unsure})))
+        doubts.append(f"That no cut into {numbers} segments is faster is {how}.")
+    if target.latency_ns is not None:
+        fast = replace(target, latency_ns=None)
+        if any(p.pipeline.segments > 1 and fast.met_by(p) for p in sweep.plans()):
+            doubts.append(
+                "Cuts were sought for throughput: there may be one by which an item alone takes "
+                "less time."
+            )
+    return doubts
+
+
+def _of_fewer(target: Target, fewer: Sequence[Plan]) -> str:
+    """Whether less than was asked about would do."""
+    meeting = [plan for plan in fewer if target.given and target.met_by(plan)]
+    if not meeting:
+        return ""
+    plan = max(meeting, key=_fewest)
+    return f"Fewer do, too: {describe(plan)} on {_tpus(plan.num_devices)}."
 
 
 def _fewest(plan: Plan) -> tuple[int, float, int, int, int]:
@@ -119,44 +177,78 @@ def _comparison(sweep: Sweep, plan: Plan) -> str:
     if copied is None:
         return "The uncut model does not compile, so there is nothing to copy."
     if plan.pipeline.segments > 1:
-        factor = plan.throughput / copied.throughput
-        verb = "Cutting pays" if factor > 1.0 else "Copying would give as much or more"
+        factor = round(plan.throughput / copied.throughput, 2)
+        more = "more" if factor < 1.0 else "as much"
+        verb = "Cutting pays" if factor > 1.0 else f"Copying would give {more}"
         return (
-            f"{verb}: {describe(copied)} would give {copied.throughput:.1f} inferences/s, so "
-            f"{describe(plan)} is {factor:.2f} times as fast on the same TPUs."
+            f"{verb}: {describe(copied)} would give {per_second(copied.throughput)} inferences/s, "
+            f"so this plan is {factor:.2f} times as fast on the same TPUs."
         )
-    count = plan.num_devices if plan.num_devices > 1 else 2
-    single = sweep.pipeline_of(count)
-    same = None if single is None else sweep.copies_on(single.devices)
-    if single is None or same is None or single.throughput >= same.throughput:
+    pairs = {}
+    for count in sorted({one.segments for one in sweep.pipelines if one.segments > 1}):
+        cut = sweep.pipeline_of(count)
+        same = None if cut is None else sweep.copies_on(cut.devices)
+        if cut is not None and same is not None:
+            pairs[count] = cut, same
+    gains = {count: cut.throughput / same.throughput for count, (cut, same) in pairs.items()}
+    paying = [count for count, gain in gains.items() if round(gain, 2) > 1.0]
+    count = paying[0] if paying else max(2, plan.num_devices)
+    if count not in pairs or gains[count] == 1.0:
+        return ""
+    most = sweep.rows[-1].num_devices if sweep.finished else max(pairs)
+    verb = "Cutting pays" if paying else f"Do not cut this model for up to {most} TPUs"
+    cut, same = pairs[count]
+    return (
+        f"{verb}: on {count} TPUs, {describe(same)} give {per_second(same.throughput)} "
+        f"inferences/s, {describe(cut)} {per_second(cut.throughput)}."
+    )
+
+
+def _of_the_state(sweep: Sweep) -> str:
+    """What copies of a model that remembers are good for."""
+    if not sweep.stateful or sweep.rows[-1].num_devices == 1:
         return ""
     return (
-        f"Do not cut this model: on {count} TPUs, {describe(same)} give "
-        f"{same.throughput:.1f} inferences/s, {describe(single)} {single.throughput:.1f}."
+        "The model remembers earlier items, each copy those that it was given: every stream needs "
+        "one copy to itself, and no stream becomes faster by copying."
     )
 
 
 def _of_the_cpu(plan: Plan) -> str:
     """What the host's CPU has to do with it."""
-    operators = max(sum(one.cpu_operators) for one in plan.pipelines)
-    if not operators:
+    operators = sorted({sum(one.cpu_operators) for one in plan.pipelines})
+    if not operators[-1]:
         return ""
-    what = f"{operators} operator{'s' * (operators > 1)} of every item"
-    cpu_ns = plan.pipeline.host_cpu_ns
-    if cpu_ns is None:
+    what = f"{_span(list(map(str, operators)))} operator{'s' * (operators[-1] > 1)} of every item"
+    times = sorted({one.host_cpu_ns for one in plan.pipelines if one.host_cpu_ns is not None})
+    if any(one.host_cpu_ns is None for one in plan.pipelines):
         return (
             f"{what[0].upper()}{what[1:]} run on the host's CPU, which all TPUs share; how long "
             "they take there these devices do not tell, so more TPUs may help less than it says."
         )
-    if not cpu_ns or plan.host_cores is None:
-        return ""
+    text = f"The host's CPU computes {what} for {_span([f'{ns / 1e6:.3f}' for ns in times])} ms"
+    if plan.host_cores is None or not times[0]:
+        return f"{text}."
     cores = "one core" if plan.host_cores == 1 else f"{plan.host_cores} cores"
-    most = plan.host_cores * 1e9 / cpu_ns
-    text = (
-        f"The host's CPU computes {what} for {cpu_ns / 1e6:.2f} ms; with {cores} for that "
-        f"(--host_cores) it serves {most:.1f} inferences/s at most, however many TPUs there are"
+    text += (
+        f"; with {cores} for that (--host_cores) copies of this plan make "
+        f"{per_second(plan.host_cores * 1e9 / times[0])} inferences/s at most, however many TPUs "
+        "there are"
     )
-    return f"{text}: it is what limits this plan." if plan.limited_by_cpu else f"{text}."
+    return f"{text}: the CPU is what limits this plan." if plan.limited_by_cpu else f"{text}."
+
+
+def _span(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
+
+
+def _of_idle_tpus(plan: Plan) -> str:
+    """TPUs that are only there because every segment gets one."""
+    idle = sum(one.idle_tpus for one in plan.pipelines)
+    if not idle:
+        return ""
+    have = "has" if idle == 1 else "have"
+    return f"{idle} of its TPUs {have} nothing to do: what runs there runs on the host's CPU alone."
 
 
 def _of_the_margin(target: Target, choices: list[Plan], met: bool) -> str:
@@ -168,11 +260,11 @@ def _of_the_margin(target: Target, choices: list[Plan], met: bool) -> str:
     plan = max(meeting, key=_fewest)
     return (
         f"Without the margin, {describe(plan)} would reach it by the figures measured here "
-        "(--margin 0 %)."
+        "(--margin 0)."
     )
 
 
-def _how_to_run(sweep: Sweep, plan: Plan) -> str:
+def _how_to_run(plan: Plan) -> str:
     """What to do with a plan of several pipelines, which no runner runs as a whole yet."""
     if len(plan.pipelines) == 1:
         return ""
@@ -182,20 +274,10 @@ def _how_to_run(sweep: Sweep, plan: Plan) -> str:
         f"make one for each on {tpus} of its own, "
     )
     if len(plan.copies_of_each) == 1:
-        text += "and give every item to the next in turn (throughput-experiment does: copies)."
-    else:
-        rates = " : ".join(f"{one.throughput:.0f}" for one in plan.pipelines)
-        others = " and ".join(_written_by(one) for one, _ in plan.copies_of_each[1:])
-        text += (
-            f"and deal items to them as {rates}. The segments of the first are written; those of "
-            f"the others come from {others}."
-        )
-    if sweep.stateful:
-        text += (
-            " The model remembers earlier items, each copy those that it was given: every stream "
-            "needs one copy to itself, and no stream becomes faster by it."
-        )
-    return text
+        return f"{text}and give every item to the next in turn (throughput-experiment: copies)."
+    rates = " : ".join(plain(float(f"{rate:.3g}")) for rate in plan.rates)
+    sources = " and ".join(_written_by(one) for one, _ in plan.copies_of_each)
+    return f"{text}and deal items to them as {rates}. The segments come from {sources}."
 
 
 def _written_by(pipeline: PipelineCost) -> str:

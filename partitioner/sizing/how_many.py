@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from partitioner.sizing.plans import ALIKE, PipelineCost, Plan, copies_of_whole, fastest, plans
 
+NOT_LOOKED_AT = "the time or the measurements allowed were spent before"
+"""Why there is no pipeline of so many segments."""
+
 
 @dataclass(frozen=True)
 class SweepRow:
@@ -51,6 +54,22 @@ class Sweep:
     failures: Mapping[int, str]
     host_cores: int | None = None
     stateful: bool = False
+
+    @property
+    def hurried(self) -> tuple[int, ...]:
+        """Numbers of segments for which a faster cut may exist, as the search was ended early."""
+        early = [one for one in self.pipelines if one.outcome in ("budget", "timeout")]
+        return tuple(sorted({one.segments for one in early if one.segments > 1}))
+
+    @property
+    def finished(self) -> bool:
+        """Whether every number of segments was searched to the end."""
+        return not self.hurried and NOT_LOOKED_AT not in self.failures.values()
+
+    @property
+    def among(self) -> str:
+        """The order that cuts were sought in; empty if in all."""
+        return next((one.among for one in self.pipelines if one.among), "")
 
     def plans(self) -> tuple[Plan, ...]:
         """Every plan for up to as many TPUs as were looked at."""

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import inf
 
 ALIKE = ""
 """The kind of devices that are all alike."""
@@ -29,19 +30,25 @@ ALIKE = ""
 class PipelineCost:
     """The best cut into one number of segments: its operators' ends and its segments' times.
 
-    ``kinds``: the kind of TPU that each segment is for, by name; empty where all are alike.
-    ``segments_in_file``: their operators as runs in the file, where cut in another order.
-    ``cpu_ns``: how much of each segment's time is the host's CPU's (``None``: not known; empty:
-    nothing), for ``cpu_operators`` operators.
+    ``outcome``: how the search ended; ``probability``: that no cut it was to look at is faster (0:
+    not proven, ``None``: not worked out); ``among``: the order of the operators that it kept to,
+    empty if it looked at all.  ``segments_in_file``: their operators as runs in the file, where cut
+    in another order.  ``cpu_ns``: how much of each segment's time is the host's CPU's (``None``:
+    not known; empty: nothing), for ``cpu_operators`` operators; ``idle_tpus``: how many segments
+    leave their TPU nothing to do.  ``kinds``: the kind of TPU that each segment is for, by name;
+    empty where all are alike.
     """
 
     cuts: tuple[int, ...]
     latencies_ns: tuple[int, ...]
     outcome: str = "optimal"
+    probability: float | None = None
+    among: str = ""
     off_chip_bytes: int = 0
     segments_in_file: tuple[tuple[int, ...], ...] = ()
     cpu_ns: tuple[int | None, ...] = ()
     cpu_operators: tuple[int, ...] = ()
+    idle_tpus: int = 0
     kinds: tuple[str, ...] = ()
 
     @property
@@ -73,6 +80,23 @@ class PipelineCost:
         known = [one for one in self.cpu_ns if one is not None]
         return sum(known) if len(known) == len(self.cpu_ns) else None
 
+    @property
+    def needs_ns(self) -> int:
+        """CPU time of one item as far as it is known."""
+        return self.host_cpu_ns or 0
+
+
+def _core_ns(host_cores: int | None) -> float:
+    """CPU time that a second has."""
+    return inf if host_cores is None else host_cores * 1e9
+
+
+def _with(pipeline: PipelineCost, left_ns: float) -> tuple[float, float]:
+    """Items per second of a pipeline given what is left of the CPU, and what is left then."""
+    needs_ns = pipeline.needs_ns
+    rate = min(pipeline.throughput, left_ns / needs_ns) if needs_ns else pipeline.throughput
+    return rate, max(0.0, left_ns - rate * needs_ns)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -103,28 +127,27 @@ class Plan:
         return sum(one.segments for one in self.pipelines)
 
     @property
-    def throughput(self) -> float:
-        """Items per second with every pipeline kept busy, as far as the CPU suffices."""
-        if self.host_cores is None:
-            return self.throughput_of_tpus
-        core_ns, rate = self.host_cores * 1e9, 0.0
-        # A pipeline that needs less of the CPU gets it first: that makes most of it.
-        for one in sorted(self.pipelines, key=lambda p: p.host_cpu_ns or 0):
-            cpu_ns = one.host_cpu_ns or 0
-            taken = min(one.throughput, core_ns / cpu_ns) if cpu_ns else one.throughput
-            core_ns -= taken * cpu_ns
-            rate += max(0.0, taken)
-        return rate
+    def rates(self) -> tuple[float, ...]:
+        """Items per second of each pipeline when all are kept busy, as far as the CPU suffices.
+
+        A pipeline that needs less of the CPU gets it first: that makes most of it.
+        """
+        left_ns = _core_ns(self.host_cores)
+        rates = [0.0] * len(self.pipelines)
+        for place in sorted(range(len(rates)), key=lambda place: self.pipelines[place].needs_ns):
+            rates[place], left_ns = _with(self.pipelines[place], left_ns)
+        return tuple(rates)
 
     @property
-    def throughput_of_tpus(self) -> float:
-        """The same if every stage had a CPU core of its own."""
-        return sum(one.throughput for one in self.pipelines)
+    def throughput(self) -> float:
+        """Items per second of all pipelines together."""
+        return sum(self.rates)
 
     @property
     def limited_by_cpu(self) -> bool:
         """Whether the CPU of the host, and not a TPU, sets the pace."""
-        return self.throughput < self.throughput_of_tpus * (1.0 - 1e-9)
+        of_tpus = sum(one.throughput for one in self.pipelines)
+        return self.throughput < of_tpus * (1.0 - 1e-9)
 
     @property
     def latency_ns(self) -> int:
@@ -172,32 +195,60 @@ def plans(
     unequal: dict[tuple[int, ...], Plan] = {}
     for limit in {pipeline.latency_ns for pipeline in ordered}:
         usable = {i: p for i, p in enumerate(ordered) if p.latency_ns <= limit}
-        for chosen in _fastest_sums(usable, available, num_devices):
+        for chosen in _fastest_sums(usable, available, num_devices, host_cores):
             if len(set(chosen)) > 1:
                 members = tuple(ordered[i] for i in chosen)
                 unequal.setdefault(chosen, Plan(members, host_cores))
     return (*alike, *(plan for _, plan in sorted(unequal.items())))
 
 
+_Sum = tuple[float, float, tuple[int, ...]]
+"""Items per second, what is left of the CPU in nanoseconds a second, pipelines by number."""
+
+
 def _fastest_sums(
-    pipelines: Mapping[int, PipelineCost], available: Mapping[str, int], num_devices: int
+    pipelines: Mapping[int, PipelineCost],
+    available: Mapping[str, int],
+    num_devices: int,
+    host_cores: int | None,
 ) -> list[tuple[int, ...]]:
     """For every choice of TPUs (so many of each kind) the pipelines, by number, descending, that
-    take all of them and give most together."""
-    kinds = list(available)
-    taken = {i: [one.devices.get(kind, 0) for kind in kinds] for i, one in pipelines.items()}
-    best: dict[tuple[int, ...], tuple[float, tuple[int, ...]]] = {(0,) * len(kinds): (0.0, ())}
-    for devices in product(*(range(available[kind] + 1) for kind in kinds)):
-        choices = []
-        for i, pipeline in pipelines.items():
-            rest = tuple(have - takes for have, takes in zip(devices, taken[i], strict=True))
-            if rest in best and sum(devices) <= num_devices:
-                rate, others = best[rest]
-                chosen = tuple(sorted((*others, i), reverse=True))
-                choices.append((rate + pipeline.throughput, chosen))
-        if choices:
-            best[devices] = max(choices)
-    return [chosen for _, chosen in best.values() if chosen]
+    take all of them and give most together.
+
+    Those that need less of the CPU come first, as they get it first.
+    """
+    every = product(*(range(count + 1) for count in available.values()))
+    sums: dict[tuple[int, ...], list[_Sum]] = {
+        devices: [] for devices in every if sum(devices) <= num_devices
+    }
+    sums[(0,) * len(available)] = [(0.0, _core_ns(host_cores), ())]
+    for number, pipeline in sorted(pipelines.items(), key=lambda entry: entry[1].needs_ns):
+        takes = tuple(pipeline.devices.get(kind, 0) for kind in available)
+        for devices in sums:  # fewer before more: a pipeline may be taken again and again
+            rest = tuple(have - taken for have, taken in zip(devices, takes, strict=True))
+            longer = []
+            for rate, left_ns, chosen in sums.get(rest, ()):
+                more, left_ns = _with(pipeline, left_ns)
+                longer.append((rate + more, left_ns, (*chosen, number)))
+            if longer:
+                sums[devices] = _promising(sums[devices] + longer, pipeline.needs_ns)
+    best = [max(one)[2] for one in sums.values() if one]
+    return [tuple(sorted(chosen, reverse=True)) for chosen in best if chosen]
+
+
+def _promising(sums: list[_Sum], needs_ns: int) -> list[_Sum]:
+    """Without those that, of equally many devices, are slower and stay it whatever comes next.
+
+    What comes next needs at least ``needs_ns`` of the CPU for an item.
+    """
+    kept: list[_Sum] = []
+    most = -inf
+    for rate, left_ns, chosen in sorted(sums, reverse=True):
+        possible = rate + left_ns / needs_ns if needs_ns else rate
+        if possible > most * (1.0 + 1e-12):
+            kept.append((rate, left_ns, chosen))
+            most = possible
+    return kept
 
 
 def fastest(plan: Plan) -> tuple[float, int, int, int]:

@@ -9,9 +9,10 @@ from itertools import product
 
 from compiler import Graph
 from devices.errors import ConfigError, ModelError
+from partitioner.certificate import claims_of
 from partitioner.graphs import OrderChoice, problem_of
-from partitioner.problem import NoFeasiblePartition, Partition, Problem
-from partitioner.sizing.how_many import Sweep, sweep_of
+from partitioner.problem import ONLY_ORDER, NoFeasiblePartition, Partition, Problem
+from partitioner.sizing.how_many import NOT_LOOKED_AT, Sweep, sweep_of
 from partitioner.sizing.plans import PipelineCost
 from partitioner.strategies import (
     Kind,
@@ -27,9 +28,6 @@ Usage = tuple[int, ...]
 
 OnCount = Callable[[int], None]
 """Called with every number of segments before its search begins."""
-
-NOT_LOOKED_AT = "the time or the measurements allowed were spent before"
-"""Why there is no pipeline of so many segments."""
 
 
 def sweep(
@@ -60,6 +58,7 @@ def sweep(
     options = options or SearchOptions()
     found = {} if found is None else found
     failures: dict[int, str] = {}
+    proofs: dict[Usage, float] = {}
     began = options.clock()
     for segments in range(1, max(counts) + 1):
         told = False
@@ -87,10 +86,15 @@ def sweep(
                     )
                 )
                 found[usage] = search_assigned(problem, used, left, on_round)
+                if found[usage].outcome == "optimal" and segments > 1:
+                    claims = claims_of(found[usage].evidence(), problem)
+                    proofs[usage] = claims.probability or 0.0
             except (NoFeasiblePartition, ConfigError, ModelError) as error:
                 failures[segments] = str(error)
     available = {kind.name: kind.count for kind in kinds}
-    return tabulate(graph, counts, found, failures, available, host_cores)
+    return tabulate(
+        graph, counts, found, failures, proofs, available, host_cores, partition_search_step
+    )
 
 
 def choices_of(counts: Sequence[int], number: int) -> Iterator[Usage]:
@@ -110,13 +114,17 @@ def tabulate(
     counts: Sequence[int],
     found: Mapping[Usage, Partition],
     failures: Mapping[int, str],
+    proofs: Mapping[Usage, float],
     available: Mapping[str, int],
     host_cores: int | None,
+    partition_search_step: int,
 ) -> Sweep:
     """The table over ``counts`` devices, of those ``available``, of the partitions ``found``.
 
+    ``proofs`` tell with what probability they are optimal, as far as that was worked out.
     Of numbers of segments that some choice of devices can run, it is only told that other choices
     were not looked at.
+
     Raises ``NoFeasiblePartition`` when there are none.
     """
     done = Counter(map(sum, found))
@@ -126,8 +134,14 @@ def tabulate(
             f"{graph.name} compiles for none of the numbers of segments up to {max(counts)}: "
             f"{failures[max(counts)]}"
         )
-    costs = [cost_of(partition) for partition in found.values()]
-    stateful = any(p.facts.stateful for partition in found.values() for p in partition.segments)
+    costs = [
+        replace(cost_of(partition, partition_search_step), probability=proofs.get(usage))
+        for usage, partition in found.items()
+    ]
+    # Asked of the model: devices that compute nothing, as simulated ones here, keep no state.
+    stateful = any(tensor.is_variable for tensor in graph.tensors) or any(
+        operator.kind == "VAR_HANDLE" for operator in graph.operators
+    )
     told = {}
     for number, why in failures.items():
         every = len(list(choices_of(list(available.values()), number)))
@@ -138,15 +152,24 @@ def tabulate(
     )
 
 
-def cost_of(partition: Partition) -> PipelineCost:
-    """What the table needs of a partition."""
+def kept_to(order: str, step: int) -> str:
+    """Which cuts a search in an ``order``, in a ``step`` of operators, kept to; empty: to none."""
+    if step > 1:
+        return f"in steps of {step} operators from the starting split"
+    return "" if order == ONLY_ORDER or order.startswith("all orders") else f"in {order}"
+
+
+def cost_of(partition: Partition, step: int) -> PipelineCost:
+    """What the table needs of a partition, found in steps of so many operators."""
     return PipelineCost(
         cuts=partition.cuts,
         latencies_ns=partition.latencies_ns,
         outcome=partition.outcome,
+        among="" if len(partition.segments) == 1 else kept_to(partition.order, step),
         off_chip_bytes=partition.off_chip_bytes,
         segments_in_file=() if partition.execution_order is None else partition.runs,
         cpu_ns=tuple(profile.facts.cpu_ns for profile in partition.segments),
         cpu_operators=tuple(len(profile.facts.cpu_operators) for profile in partition.segments),
+        idle_tpus=sum(not profile.facts.on_edge_tpu for profile in partition.segments),
         kinds=partition.kinds,
     )

@@ -13,6 +13,7 @@ from partitioner.solving.paths import (
     greatest_fastest,
     least_bottleneck,
     least_through,
+    offers_of,
     on_some_path,
 )
 
@@ -24,5 +25,6 @@ __all__ = [
     "greatest_fastest",
     "least_bottleneck",
     "least_through",
+    "offers_of",
     "on_some_path",
 ]

@@ -19,7 +19,7 @@ operators, few segments can be part of a good cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,12 @@ class Offer:
     def where(self, mask: Mask) -> Offer:
         """The same of the segments for which ``mask`` is true."""
         return Offer(self.segments.where(mask), self.costs[mask], self.count)
+
+
+def offers_of(segments: Segments, costs: Iterable[Array], counts: Iterable[int]) -> list[Offer]:
+    """By kind, with so many devices, an offer of the segments whose costs are finite."""
+    each = (Offer(segments, ns, count) for ns, count in zip(costs, counts, strict=True))
+    return [offer.where(np.isfinite(offer.costs)) for offer in each]
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from compiler.options import DEFAULT_RUNTIME_VERSION
 from devices.chip import Host, LatencyModel
 from devices.executable import ExecutableInfo
 from partitioner.graphs import precedence_of, problem_of
+from partitioner.graphs.operator_facts import available_for
 from partitioner.problem import Partition, Problem, Range, operators_of
 from partitioner.strategies import CostTable, Kind, search_assigned, search_optimal, try_everything
 from zoo.random_graph import random_graph
@@ -118,6 +119,7 @@ def set_memory(seed: int) -> None:
     reserves = {"_SMALL_RESERVE_BYTES": 272_630, "_RESERVE_BYTES": 996_148}
     for name, reserve in reserves.items():
         vars(compiler.mapping.allocation)[name] = reserve >> 10 if small else reserve
+    available_for.cache_clear()
 
 
 def best_of_all(

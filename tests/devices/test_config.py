@@ -167,6 +167,10 @@ def test_a_number_of_devices_and_none_at_all() -> None:
             "x.yaml: devices[0]: host is 'pi4' and must be one of " + ", ".join(HOSTS),
         ),
         (
+            {"devices": [{"host": ["pi4-usb3"]}]},
+            "x.yaml: devices[0]: host is ['pi4-usb3'] and must be one of " + ", ".join(HOSTS),
+        ),
+        (
             {"link": "pcie", "host": "pi4-usb3"},
             "x.yaml: devices[0]: link of a device is 'pcie', but its host 'pi4-usb3' has usb; "
             "leave one of them out",

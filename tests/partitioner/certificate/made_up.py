@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from compiler import graph_from_bytes
 from partitioner import STRATEGIES, CostTable, Partition, Problem, SearchOptions
+from partitioner.graphs import problem_of
+from partitioner.problem import operators_of
 from partitioner.reporting import Report, as_json
 from partitioner.strategies import Kind, search_assigned
 from partitioner.strategies.strategy import ignore_round
 from tests.partitioner.branched import all_ideals
 from tests.partitioner.synthetic import convolutional
+from zoo.random_graph import random_graph
 
 OPTIONS = {
     "diff_threshold_ns": 0,
@@ -71,6 +75,20 @@ def branched(strategy: str = "optimal") -> tuple[Any, Problem]:
     found = STRATEGIES[strategy](
         problem, CostTable(cost), SearchOptions(baseline=True), ignore_round
     )
+    return content_of(found, problem), problem
+
+
+def some_orders() -> tuple[Any, Problem]:
+    """More branches than are looked at, with features."""
+    graph = graph_from_bytes(random_graph(19, 24), "random")
+    problem = problem_of(graph, 3, order="any", most_ideals=40)
+    work = np.random.default_rng(1).integers(20_000, 60_000, len(graph))
+
+    def cost(*runs: int) -> int:
+        return 90_000 + int(sum(work[operator] for operator in operators_of(runs)))
+
+    options = SearchOptions(baseline=True)
+    found = STRATEGIES["optimal"](problem, CostTable(cost), options, ignore_round)
     return content_of(found, problem), problem
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from compiler import graph_from_bytes
+from partitioner import CostTable, search_optimal
+from partitioner.command.arguments import parse
+from partitioner.command.how_many_command import conclude
+from partitioner.problem import Problem
+from partitioner.sizing import NOT_LOOKED_AT
+from partitioner.strategies import Kind
 from tests.partitioner.command.running import Run, expected_files, files_of
+from tests.recurrent import svdf_denoiser
 from tests.tiny import Tiny
 from zoo.random_graph import random_graph
 
@@ -33,6 +43,11 @@ def test_sweep_alone(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
     for row in rows:
         rates = [row[plan]["throughput_per_second"] for plan in ("pipeline", "copies")]
         assert row["best"]["throughput_per_second"] >= max(rates)
+    cuts = content["cuts_by_num_segments"]
+    assert cuts["1"]["probability"] is None  # there is nothing to prove
+    assert all(0.5 < cuts[k]["probability"] <= 1.0 for k in "234")
+    unsure = any(cuts[k]["probability"] < 1.0 for k in "234")
+    assert ("only proven with probability" in printed) == unsure
     assert content["recommendation"]["sentence"] in printed
     assert "How many TPUs?" in page.read_text()
     assert run(*base, "--json", "--quiet")[1] == (out / "sweep.json").read_text()
@@ -83,7 +98,10 @@ def test_a_target_that_nothing_meets(run: Run, model: Path, out: Path, tmp_path:
     page = tmp_path / "page.html"
     code, printed, told = run(*base, "--num_segments", "auto", "--sweep", "1-3", "--report", page)
     assert (code, told) == (3, "")
-    assert "no plan for up to 3 TPUs reaches a latency of 1e-06 ms with a margin of 20 %" in printed
+    assert (
+        "no plan found for up to 3 TPUs reaches a latency of 0.000001 ms with a margin of 20 %"
+        in printed
+    )
     assert "this one comes closest" in printed
     assert "Nothing was written, since no plan meets the target." in printed
     assert not out.exists()
@@ -93,6 +111,62 @@ def test_a_target_that_nothing_meets(run: Run, model: Path, out: Path, tmp_path:
     assert json.loads(printed)["recommendation"]["target_met"] is False
     assert json.loads(printed)["recommendation"]["margin"] == 0.0
     assert not out.exists()
+
+
+def test_recurrent_models_are_told_from_others(run: Run, out: Path, tmp_path: Path) -> None:
+    """Simulated devices that compute nothing keep no state, so the model has to be asked."""
+    path = tmp_path / "denoiser.tflite"
+    path.write_bytes(svdf_denoiser())
+    _, printed, _ = run("--model_path", path, "--sweep", "1-2", "--output_dir", out, "--quiet")
+    assert "no stream becomes faster by copying" in printed
+
+
+def test_devices_that_are_not_counted_are_told(run: Run, model: Path, out: Path) -> None:
+    """One kind stands for all where devices are fewer than segments, or than TPUs compared."""
+    base = ("--model_path", model, "--output_dir", out, "--quiet")
+    pool = ("--pool", "usb3-x86:2,pcie-x86:1")
+    _, printed, _ = run(*base, *pool, "--sweep", "1-4")
+    assert "devices of another kind than the first are not counted, 1 of 3" in printed
+    _, printed, _ = run(*base, *pool, "--num_segments", 4)
+    assert "not counted, 1 of 3" in " ".join(printed.split())
+    few = ("--sweep", "1-2")
+    for used in (("--num_segments", 3), few, (*few, "--device_type", "usbonly")):
+        assert "another kind" not in run(*base, *pool, *used)[1]
+
+
+def test_what_is_left_when_the_time_is_up() -> None:
+    """One segment did not compile, two were cut, three are what the time did not suffice for."""
+    arguments = parse(["--model_path", "x", "--sweep", "1-3", "--target_fps", "1", "--margin", "0"])
+    assert arguments is not None
+    graph = graph_from_bytes(random_graph(3, 12), "x.tflite")
+    problem = Problem(12, 2, (6,), boundaries_alike=True)
+    found = search_optimal(problem, CostTable(lambda first, end: 1_000_000 * (end - first)))
+    kinds = [Kind("", 3, CostTable({}))]
+    table, advice = conclude(arguments, graph, kinds, {(2,): found}, [])
+    assert set(table.failures) == {1, 3}
+    assert table.failures[3] == NOT_LOOKED_AT
+    assert "compile" in table.failures[1]
+    assert "The uncut model does not compile" in advice.sentence
+
+
+def test_a_report_that_cannot_be_printed(model: Path, out: Path) -> None:
+    """The files are there all the same, so nobody is told otherwise."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "partitioner.cli", "--model_path", str(model), "--quiet"),
+                *("--sweep", "1-2", "--output_dir", str(out), "--json"),
+            ],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert files_of(out) == {"sweep.json"}
+    assert "cannot be printed (No space left on device). The comparison has been" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_what_the_cpu_does_is_told_everywhere(run: Run, out: Path, tmp_path: Path) -> None:
@@ -128,7 +202,7 @@ def test_what_the_cpu_does_is_told_everywhere(run: Run, out: Path, tmp_path: Pat
     most = 1e9 / whole["cpu_ns"][0]
     for row in content["by_num_devices"]:
         assert row["copies"]["throughput_per_second"] <= most * (1 + 1e-9)
-    assert f"serves {most:.1f} inferences/s at most" in printed
+    assert f"make {most:.1f} inferences/s at most" in printed
     assert max(map(len, printed.split("\n\n")[0].splitlines())) <= 80
     assert f"{whole['cpu_ns'][0] / 1e6:.3f} ms, {share:.0f} %" in page.read_text()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ import partitioner.command.acceptance
 import partitioner.command.output_directory
 from partitioner.measuring import UncutModelFails
 from pipeline.errors import InferenceError
-from tests.partitioner.command.running import Run, files_of, one_sentence
+from tests.partitioner.command.running import Run, expected_files, files_of, one_sentence
 from tests.tiny import Tiny
 
 
@@ -46,6 +47,10 @@ from tests.tiny import Tiny
         (["--target_fps=5", "--num_segments=auto", "--margin", "-5"], "margin is '-5', a percent"),
         (["--num_segments", "auto", "--host_cores", "0"], "host_cores is 0"),
         (["--num_segments", "auto", "--max_latency_ms", "nan"], "max_latency_ms is 'nan'"),
+        (["--num_segments", "auto", "--max_latency_ms", "1e303"], "from 0.000001 to 1000000000"),
+        (["--num_segments", "auto", "--max_latency_ms", "1e-9"], "max_latency_ms is '1e-9'"),
+        (["--num_segments", "auto", "--strategy", "bisection"], "sought with optimal only"),
+        (["--sweep", "1-2", "--strategy", "exhaustive"], "sought with optimal only"),
         (["--sweep", "3-1"], "sweep is '3-1', the numbers must ascend"),
         (["--sweep", "0-2"], "sweep is '0-2'"),
         (["--sweep", "1-1000"], "from 1 to 64 at most"),
@@ -54,6 +59,7 @@ from tests.tiny import Tiny
         (["--num_segments", "2", "--real", "--pool", "p.yaml"], "real and pool are both given"),
         (["--num_segments", "2", "--report", "/no/such/dir/x.html"], "cannot be written"),
         (["--num_segments", "2", "--report", "/"], "report / is a directory"),
+        (["--num_segments", "2", "--report", "/dev/null"], "report /dev/null is no regular file"),
         (["--num_segments", "2", "--surprise"], "unrecognized arguments: --surprise"),
         (["--num_segments", "2", "--edgetpu_compiler_binary", "/no/such"], "does not exist"),
         (
@@ -137,12 +143,18 @@ def test_output_dir_without_permission(
 
 
 def test_all_files_or_none(run: Run, model: Path, out: Path) -> None:
-    """The report's place is taken by a directory, so nothing else may stay either."""
+    """The place of one is taken by a directory, so nothing else may stay either."""
     (out / "partition.json").mkdir(parents=True)
-    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    page = out.parent / "page.html"
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    code, _, told = run(*base, "--report", page)
     assert code == 2
     assert one_sentence(told)
     assert files_of(out) == {"partition.json"}
+    assert files_of(out.parent) == {out.name}
+    (out / "partition.json").rmdir()
+    assert run(*base, "--report", page)[0] == 0
+    assert files_of(out.parent) == {out.name, page.name}
 
 
 def test_never_over_its_own_model(run: Run, tmp_path: Path, data: bytes) -> None:
@@ -186,6 +198,27 @@ def test_sigterm_leaves_nothing(
     assert not list(tmp_path.glob("*.html*"))
     assert not list(tmp_path.glob(".*html*"))
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_files_are_moved_comes_too_late(
+    run: Run, model: Path, out: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """All files are there then, which would not be said."""
+    move = os.replace
+
+    def disturbed(source: Path, target: Path) -> None:
+        move(source, target)
+        if target.parent == out:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr("devices.files.os.replace", disturbed)
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--quiet")
+    code, printed, told = run(*base, "--no-verify")
+    assert (code, told) == (0, "")
+    assert "Segments have been saved" in printed
+    assert files_of(out) == expected_files(2)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_segments_that_cannot_run_are_not_written(

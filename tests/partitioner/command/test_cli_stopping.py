@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from partitioner import check_partition
 from partitioner.command.output_directory import usable_directory
 from tests.partitioner.command.running import (
     COMPILER,
@@ -103,13 +104,52 @@ def test_time_is_up_in_the_middle_of_a_measurement(
     assert gone(calls)
     assert files_of(out) == expected_files(2)
     report = json.loads((out / "partition.json").read_text())
-    assert (report["outcome"], report["lower_bound_ns"]) == ("timeout", 0)
+    assert report["outcome"] == "timeout"
     latencies = {tuple(segment): ns for *segment, ns in report["certificate"]["measured"]}
     for segment in report["segments"]:
         runs = tuple(edge for pair in segment["operators_in_file"] for edge in pair)
         assert latencies[runs] == segment["latency_ns"]
     assert report["outputs_identical"].startswith("yes")
     assert "Out of budget: timeout_sec was spent" in printed
+    assert check_partition.main([str(out / "partition.json")]) == 0
+    every = (
+        "--strategy",
+        "exhaustive",
+        "--order",
+        "any",
+        "--diff_threshold_ns",
+        0,
+        "--num_segments",
+        2,
+    )
+    assert (
+        run("--model_path", model, "--output_dir", tmp_path / "every", "--no-verify", *every)[0]
+        == 0
+    )
+    optimum = json.loads((tmp_path / "every" / "partition.json").read_text())["bottleneck_ns"]
+    assert 0 < report["lower_bound_ns"] <= optimum <= report["bottleneck_ns"]
+
+
+def test_time_is_up_while_other_numbers_of_segments_are_looked_at(
+    run: Run, model: Path, out: Path, tmp_path: Path
+) -> None:
+    """What was found for the number asked for, and claimed of it, stays."""
+    hang = tmp_path / "hang"
+    hangs = f"import time\nif os.path.exists({str(hang)!r}) and sys.argv[1] != '--version':\n"
+    body = f"{hangs}    time.sleep(1000)\n{COMPILER}"
+    base = ("--model_path", model, "--output_dir", out, "--num_segments", 2, "--quiet")
+    base = (*base, "--max_measurements", 8, "--no-verify")
+    base = (*base, "--edgetpu_compiler_binary", script(tmp_path, body))
+    assert run(*base)[0] == 0
+    alone = json.loads((out / "partition.json").read_text())
+    hang.touch()
+    code, printed, _ = run(*base, "--sweep", "1-4", "--timeout_sec", 3)
+    assert code == 0
+    report = json.loads((out / "partition.json").read_text())
+    assert check_partition.main([str(out / "partition.json")]) == 0
+    for field in ("cuts", "outcome", "bottleneck_ns", "lower_bound_ns", "why"):
+        assert report[field] == alone[field]
+    assert "were not looked at" in printed
 
 
 def test_time_that_suffices_for_nothing(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
@@ -156,8 +196,11 @@ def test_two_runs_on_one_directory(run: Run, model: Path, out: Path) -> None:
     assert run("--model_path", model, "--num_segments", 2, "--output_dir", out)[0] == 0
 
 
-def test_a_limit_on_the_size_of_files(model: Path, out: Path, tmp_path: Path) -> None:
-    """As a full disk: a sentence, and nothing is left."""
+@pytest.mark.parametrize("size_bytes", [0, 2048])
+def test_a_limit_on_the_size_of_files(
+    model: Path, out: Path, tmp_path: Path, size_bytes: int
+) -> None:
+    """As a full disk: a sentence, and nothing is left.  With 0 there are no temporary files."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     done = subprocess.run(
@@ -165,7 +208,7 @@ def test_a_limit_on_the_size_of_files(model: Path, out: Path, tmp_path: Path) ->
             *(sys.executable, "-m", "partitioner.cli", "--model_path", str(model), "--quiet"),
             *("--num_segments", "2", "--output_dir", str(out)),
         ],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes,) * 2),
         env={**os.environ, "TMPDIR": str(scratch)},
         capture_output=True,
         text=True,
@@ -174,6 +217,29 @@ def test_a_limit_on_the_size_of_files(model: Path, out: Path, tmp_path: Path) ->
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert one_sentence(done.stderr)
-    assert "cannot be written (File too large)" in done.stderr
+    assert "cannot be written (" in done.stderr
+    assert ("ulimit -f" in done.stderr) == (size_bytes > 0)
     assert not out.exists()
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_no_room_for_the_output(model: Path, out: Path) -> None:
+    """The files are there by then, and are not said not to be."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-u", "-m", "partitioner.cli", "--model_path", str(model)),
+                *("--num_segments", "2", "--output_dir", str(out), "--quiet", "--no-verify"),
+            ],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 2
+    saved = f"Segments have been saved under {out}"
+    told = f"The report cannot be printed (No space left on device). {saved}\n"
+    assert done.stderr.startswith(told)
+    assert files_of(out) == expected_files(2)

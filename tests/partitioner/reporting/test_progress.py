@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+import pytest
+
 from partitioner.problem.partition import Round
 from partitioner.reporting.progress import Progress
 
@@ -35,6 +37,16 @@ def test_one_line_for_all_rounds_on_a_terminal() -> None:
     progress.close()
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().count("\r") == 2
+
+
+def test_a_narrow_terminal_has_room_for_more_than_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in (40, 80, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        stream = io.StringIO()
+        Progress(stream, live=True)(ROUND)
+        line = stream.getvalue().removeprefix("\r").removesuffix("\x1b[K")
+        assert len(line) < columns
+        assert "92 % bottleneck 3.200 ms" in line
 
 
 def test_a_log_gets_improvements_and_a_line_per_second() -> None:

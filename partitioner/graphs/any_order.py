@@ -1,0 +1,285 @@
+"""What segments of a graph hold and move at least and at most, in whatever order operators run.
+
+For graphs of too many ideals: the counterpart of :mod:`partitioner.graphs.graph_features` for
+segments of which only the stages are known that they lie between
+(:class:`~partitioner.problem.Unordered`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from compiler.graph import Graph
+from partitioner.graphs.crossings import Wanted, fewest_bytes
+from partitioner.graphs.graph_features import BOUNDARY, INSIDE
+from partitioner.graphs.operator_facts import OperatorFacts, available_for
+from partitioner.graphs.precedence import Precedence
+from partitioner.problem import UNTOLD, Array, Index, Mask, Unordered
+
+_MOST_STAGES = 150
+"""Stages at most; steps are their number squared, and segments between more of them are known no
+better: the lightest operators of a longer chain are left out of it."""
+
+_MOST_OPEN = 150
+"""Operators that may have run or not, up to which the fewest bytes that cross are worked out."""
+
+
+_MOST_CUTS = 3_000
+"""Such numbers that are worked out, which bounds the time that takes; 0 stands for all others."""
+
+
+def unordered(graph: Graph, precedence: Precedence) -> Unordered:
+    """The stages along the chain with the most work, and all steps between them."""
+    facts = OperatorFacts(graph)
+    must, may = _stages(precedence, _weights(facts), len(graph))
+    first, end = np.triu_indices(len(must))
+    moving = (may[end] & ~must[first]).any(axis=1)
+    first, end = first[moving], end[moving]
+    return _Steps(facts, must, may, first, end).unordered(precedence)
+
+
+def _weights(facts: OperatorFacts) -> Array:
+    """By operator its shares of all multiply-accumulates, of parameters and of activations."""
+    columns = np.column_stack([facts.macs, facts.parameters, facts.activations])
+    shares: Array = (columns / np.maximum(columns.sum(axis=0), 1.0)).sum(axis=1)
+    return shares
+
+
+def _stages(precedence: Precedence, weights: Array, num_operators: int) -> tuple[Mask, Mask]:
+    """What has run at each stage, at least and at most (rows of operators)."""
+    count = len(precedence.units)
+    members = _members(precedence.units, num_operators)
+    own = members @ weights
+    need, needed = list(precedence.units), list(precedence.units)
+    heaviest, previous = own.copy(), np.full(count, -1)
+    for unit, before in enumerate(precedence.before):
+        for b in sorted(before):
+            need[unit] |= need[b]
+            if heaviest[b] + own[unit] > heaviest[unit]:
+                heaviest[unit], previous[unit] = heaviest[b] + own[unit], b
+    for unit in range(count - 1, -1, -1):
+        for b in precedence.behind[unit]:
+            needed[unit] |= needed[b]
+    chain = [int(heaviest.argmax())]
+    while previous[chain[-1]] >= 0:
+        chain.append(int(previous[chain[-1]]))
+    kept = sorted(sorted(chain, key=lambda unit: -own[unit])[:_MOST_STAGES])
+    whole = (1 << num_operators) - 1
+    must = [0, 0, *(need[unit] for unit in kept), whole]
+    may = [0, *(whole & ~needed[unit] for unit in kept), whole, whole]
+    stages = dict.fromkeys(zip(must, may, strict=True))
+    return (
+        _members([low for low, _ in stages], num_operators),
+        _members([high for _, high in stages], num_operators),
+    )
+
+
+def _members(sets: Sequence[int], num_operators: int) -> Mask:
+    rows = [[operators >> i & 1 for i in range(num_operators)] for operators in sets]
+    return np.array(rows, dtype=np.bool_)
+
+
+def _blockers(facts: OperatorFacts) -> list[list[int]]:
+    """By operator: those with any of which in its segment it runs on the CPU, behind the TPU.
+
+    An unsupported operator blocks itself and all that need it; one that converts an input of the
+    segment blocks nobody, so what counts there is whether its maker is in the segment.
+    """
+    found: list[set[int]] = []
+    for index, makers in enumerate(facts.makers):
+        if facts.supported[index]:
+            found.append(set().union(*(found[maker] for maker in makers)))
+        else:
+            converts = facts.graph.operators[index].kind == "QUANTIZE"
+            found.append(set(makers) if converts else {index})
+    return [sorted(blockers) for blockers in found]
+
+
+class _Steps:
+    """Steps given by stages, and where the operators of their segments run.
+
+    Rows are steps.  An operator is in front where the TPU could have it: nothing that it needs,
+    within the segment, is on the CPU (:class:`~partitioner.graphs.operator_facts.Behind`).
+    """
+
+    def __init__(
+        self, facts: OperatorFacts, must: Mask, may: Mask, first: Index, end: Index
+    ) -> None:
+        self._facts = facts
+        self._must, self._may, self._first, self._end = must, may, first, end
+        self._inside = must[end] & ~may[first]
+        self._possible = may[end] & ~must[first]
+        self._blockers = _blockers(facts)
+        self._supported = facts.supported
+        self._surely = self._inside.copy()
+        self._maybe = self._possible.copy()
+        for index, blockers in enumerate(self._blockers):
+            if blockers:
+                self._surely[:, index] &= ~self._possible[:, blockers].any(axis=1)
+                self._maybe[:, index] &= ~self._inside[:, blockers].any(axis=1)
+            if index in blockers:
+                self._maybe[:, index] = False
+
+    def unordered(self, precedence: Precedence) -> Unordered:
+        facts, names = self._facts, (*BOUNDARY, *INSIDE, *self._facts.kinds)
+        on_tpu, on_cpu = self._per_operator(names)
+        mapped = self._surely & self._supported
+        on_cpu_surely = self._inside & ~(self._maybe & self._supported)
+        sure = mapped | on_cpu_surely
+        loose = self._possible & ~sure
+        least = mapped @ on_tpu + on_cpu_surely @ on_cpu
+        most = least.copy()
+        bounds = self._boundary(mapped.any(axis=1), (self._maybe & self._supported).any(axis=1))
+        low, high, entering, leaving = bounds
+        low[:, 1:] = np.maximum(low[:, 1:], self._crossing() * mapped.any(axis=1)[:, None])
+        least[:, : len(BOUNDARY)], most[:, : len(BOUNDARY)] = low, high
+        streamed, most_streamed, room = self._streamed(mapped, loose)
+        at = names.index("off-chip bytes")
+        least[:, at], most[:, at] = streamed, most_streamed
+        only_tpu = self._supported & np.array([not blockers for blockers in self._blockers])
+        blocked = np.array([bool(blockers) for blockers in self._blockers])
+        return Unordered(
+            names=names,
+            must=self._must,
+            may=self._may,
+            first=self._first,
+            end=self._end,
+            sure=sure,
+            loose=loose,
+            least=least,
+            most=most,
+            entering=entering,
+            leaving=leaving,
+            on_tpu=on_tpu,
+            on_cpu=on_cpu,
+            runs_on=np.stack([self._supported, blocked | ~self._supported], axis=1),
+            parameters=facts.parameters * only_tpu,
+            room=room,
+        )
+
+    def _per_operator(self, names: Sequence[str]) -> tuple[Array, Array]:
+        """What each operator adds to the features that are sums, on the TPU and on the CPU."""
+        work = self._facts.work
+        tables = np.zeros((2, len(work), len(names)))
+        at = {name: column for column, name in enumerate(names)}
+        for index, one in enumerate(work):
+            moved = self._facts.activations[index]
+            tables[0, index, at["operators"]] = 1.0
+            tables[0, index, at["activation bytes"]] = moved
+            if one.macs:
+                tables[0, index, at[f"macs of {one.name}"]] = one.macs
+            tables[1, index, at["cpu operators"]] = 1.0
+            tables[1, index, at["cpu macs"]] = one.macs
+            tables[1, index, at["cpu bytes"]] = moved
+        return tables[0], tables[1]
+
+    def _boundary(self, some: Mask, any_at_all: Mask) -> tuple[Array, Array, Index, Index]:
+        """Requests, bytes in and bytes out, at least and at most, and the largest tensors."""
+        graph, outputs = self._facts.graph, set(self._facts.graph.outputs)
+        count = len(some)
+        sizes = np.zeros((2, 2, count))  # side, at least or at most
+        keys = np.full((2, count), -1, dtype=np.int64)
+        largest = np.zeros((2, count))
+
+        def add(side: int, tensor: int, surely: Mask, maybe: Mask) -> None:
+            size = float(graph.tensors[tensor].size_bytes)
+            sizes[side, 0] += surely * size
+            sizes[side, 1] += maybe * size
+            larger = maybe & (size > largest[side])
+            largest[side][larger] = size
+            keys[side][larger] = tensor
+
+        for tensor in graph.tensors:
+            t, readers = tensor.index, list(graph.readers[tensor.index])
+            if not graph.is_activation(t) or not (readers or t in outputs):
+                continue
+            maker = graph.makers[t]
+            if readers:
+                outside = np.ones(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
+                if maker is not None:
+                    outside = ~self._possible[:, maker], ~self._inside[:, maker]
+                surely = self._surely[:, readers].any(axis=1) & outside[0]
+                maybe = self._maybe[:, readers].any(axis=1) & outside[1]
+                add(0, t, surely, maybe)
+            if maker is not None:
+                ends = t in outputs
+                leaves = ends | ~self._maybe[:, readers].all(axis=1)
+                may_leave = ends | ~self._surely[:, readers].all(axis=1)
+                add(1, t, self._surely[:, maker] & leaves, self._maybe[:, maker] & may_leave)
+        least = np.stack([some.astype(np.float64), *(sizes[:, 0] * some)], axis=1)
+        most = np.stack([any_at_all.astype(np.float64), *(sizes[:, 1] * any_at_all)], axis=1)
+        known = (least[:, 1:] == most[:, 1:]).T
+        return least, most, *(np.where(known, keys, UNTOLD))
+
+    def _crossing(self) -> Array:
+        """The fewest bytes in and out (columns) that cuts at their stages bring about.
+
+        Tensors go in that have been made before the step and are read in it for sure, whichever
+        ideal it begins with; they go out where they are made in it for sure or behind it.
+        Operators that may be kept from the TPU do not count.
+        """
+        graph, outputs = self._facts.graph, set(self._facts.graph.outputs)
+        free = [self._supported[i] and not self._blockers[i] for i in range(len(graph))]
+        tensors = [
+            Wanted(graph.makers[t.index], tuple(graph.readers[t.index]), t.size_bytes)
+            for t in graph.tensors
+            if graph.is_activation(t.index) and graph.readers[t.index]
+        ]
+        only_out = np.zeros(len(graph))
+        for t in outputs:
+            maker = graph.makers[t]
+            if maker is not None and free[maker] and not graph.readers[t]:
+                only_out[maker] += graph.tensors[t].size_bytes
+        run = [frozenset(np.flatnonzero(row).tolist()) for row in self._must]
+        can = [frozenset(np.flatnonzero(row).tolist()) for row in self._may]
+        near = [
+            [
+                x
+                for x in tensors
+                if (x.maker is None or x.maker in may) and not must.issuperset(x.readers)
+            ]
+            for must, may in zip(run, can, strict=True)
+        ]
+        known: dict[tuple[int, tuple[Wanted, ...]], int] = {}
+
+        def fewest(stage: int, crossing: Iterable[Wanted]) -> int:
+            open_to = can[stage] - run[stage]
+            if len(open_to) > _MOST_OPEN:
+                return 0
+            key = stage, tuple(crossing)
+            if key not in known and len(known) < _MOST_CUTS:
+                known[key] = fewest_bytes(run[stage], open_to, self._facts.makers, key[1])
+            return known.get(key, 0)
+
+        result = np.zeros((len(self._first), 2))
+        for step, (s, t) in enumerate(zip(self._first, self._end, strict=True)):
+            read = (
+                replace(x, readers=tuple(r for r in x.readers if free[r] and r in run[t]))
+                for x in near[s]
+            )
+            result[step, 0] = fewest(s, (x for x in read if x.readers))
+            made = (
+                x
+                for x in near[t]
+                if x.maker is not None and free[x.maker] and x.maker not in can[s]
+            )
+            result[step, 1] = fewest(t, made)
+        result[:, 1] += self._surely @ only_out
+        return result
+
+    def _streamed(self, mapped: Mask, loose: Mask) -> tuple[Array, Array, Array]:
+        """Bytes off chip, at least and at most, and what may be added before it is more than that.
+
+        At least what the operators sure to be there stream by themselves: more of them leave no
+        more of the memory to these, layer by layer, as the rule takes the largest that fits.
+        """
+        sizes, count = self._facts.parameters, mapped.sum(axis=1)
+        streamed = self._facts.streamed(count, lambda i: mapped[:, i])
+        own, others = mapped @ sizes, (loose & self._maybe & self._supported) @ sizes
+        available = np.maximum(available_for(len(sizes)), 0.0)
+        room = np.maximum(available[count] + streamed - own, 0.0)
+        all_fit = own + others <= available[(self._possible & self._supported).sum(axis=1)]
+        return streamed, np.where(all_fit, 0.0, own + others), room

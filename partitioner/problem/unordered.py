@@ -1,0 +1,61 @@
+"""What segments can hold and move whatever the order of the operators: plain data.
+
+Where a graph has too many ideals to look at, they are sorted into few *stages*.  Along a chain of
+operators each of which needs the one before it, an ideal holds the first few of them; so it holds
+at least what the last of these needs, and nothing of what needs the next one::
+
+    must                 chain:   a ─► b ─► c ─► d         stage 2: what has run holds b, not c
+    ─────────                          └──► x ─► y ─┘      must: a, b    may: a, b, x, y
+
+Between stages ``s`` and ``t`` a segment holds all that is in ``must[t]`` and not in ``may[s]``, and
+nothing beyond ``may[t]`` less ``must[s]``.  What is in the one and not in the other, ``x`` and
+``y`` here, is *loose*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from partitioner.problem.arrays import Array, Index, Mask
+
+UNTOLD = -2
+"""Where a segment starts or ends if only the segment itself tells."""
+
+
+@dataclass(frozen=True, eq=False)
+class Unordered:
+    """Stages of a graph, and the *steps* between them that segments can take.
+
+    ``must``, ``may``: by stage (rows) the operators that have run at least, and at most.  The first
+    stage is the empty set, the last one the whole; ``units`` are the sets of operators that are
+    never apart, as bits, and ``before`` which of them each needs: what may be a cut at all.
+
+    ``first``, ``end``: the stages that each step leads from and to.  ``sure``: by step the
+    operators that are in each of its segments and run where ``least`` says, ``loose`` those that
+    may be in it or may run elsewhere.  ``least``, ``most``: features (columns ``names``) that a
+    segment has at least and at most.  Features that are sums over operators count ``sure`` ones
+    alone in both.  ``entering``, ``leaving``: the largest tensors that go in and out, as
+    :meth:`partitioner.problem.Features.sides` numbers them, or :data:`UNTOLD`.
+
+    ``on_tpu``, ``on_cpu``: what each operator (rows) adds to features where it runs; ``runs_on``:
+    whether it may be there (two columns).  ``parameters``: bytes of each operator that is
+    sure to be on the TPU; ``room``: by step, the bytes that loose ones may bring along before
+    more than ``least`` says is streamed at every inference.
+    """
+
+    names: tuple[str, ...]
+    must: Mask
+    may: Mask
+    first: Index
+    end: Index
+    sure: Mask
+    loose: Mask
+    least: Array
+    most: Array
+    entering: Index
+    leaving: Index
+    on_tpu: Array
+    on_cpu: Array
+    runs_on: Mask
+    parameters: Array
+    room: Array

@@ -16,8 +16,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -28,65 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import compiler.executables
 import compiler.mapping.allocation
 from compiler import Graph, compile_operators, graph_from_bytes
-from compiler.cutting import flow
-from compiler.mapping import (
-    Layer,
-    SegmentMapping,
-    allocate,
-    instruction_bytes,
-    map_segment,
-    operator_work,
-)
-from compiler.options import DEFAULT_RUNTIME_VERSION
-from devices.chip import Host, LatencyModel
-from devices.executable import ExecutableInfo
+from devices.chip import Host
 from partitioner.graphs import precedence_of, problem_of
 from partitioner.graphs.operator_facts import available_for
 from partitioner.problem import Partition, Problem, Range, operators_of
 from partitioner.strategies import CostTable, Kind, search_assigned, search_optimal, try_everything
+from scripts.checks.proofs.planned import Chip, Latency, Planner, remembered
 from zoo.random_graph import random_graph
-
-Latency = Callable[[Range], int]
-
-
-def planned(graph: Graph, mapping: SegmentMapping) -> ExecutableInfo:
-    """What the compiler would say of a segment, without the work of writing it."""
-    tpu = [operator_work(graph, i, "tpu") for i in mapping.mapped]
-    layers = [Layer(w.parameter_bytes, w.name == "DEPTHWISE_CONV_2D") for w in tpu]
-    available = compiler.mapping.allocation.available_bytes(len(tpu))
-    placed = [
-        replace(w, on_chip=kept) for w, kept in zip(tpu, allocate(layers, available), strict=True)
-    ]
-    cpu = [operator_work(graph, i, "cpu") for i in (*mapping.head, *mapping.tail)]
-    return ExecutableInfo(
-        min_runtime_version=DEFAULT_RUNTIME_VERSION,
-        caching_token=0,
-        on_chip_offset_bytes=0,
-        instruction_bytes=instruction_bytes(tpu),
-        available_on_chip_bytes=available,
-        operators=(*placed, *cpu),
-    )
-
-
-@dataclass(frozen=True)
-class Chip:
-    """How long segments take: a latency model of random constants, or random operators."""
-
-    host: Host
-    own: np.ndarray | None
-
-    def latency_ns(self, graph: Graph, operators: tuple[int, ...]) -> int:
-        mapping = map_segment(graph, operators, DEFAULT_RUNTIME_VERSION)
-        info = planned(graph, mapping)
-        reads, makes = flow(graph, frozenset(mapping.mapped))
-        size_in, size_out = (
-            sum(graph.tensors[t].size_bytes for t in tensors) for tensors in (reads, makes)
-        )
-        timing = LatencyModel(self.host).timing(info, size_in, size_out, cold=False)
-        if self.own is None:
-            return timing.total_ns
-        moved = timing.input_ns + timing.output_ns + timing.streaming_ns
-        return int(timing.overhead_ns + moved + sum(self.own[i] for i in operators))
 
 
 def chips(graph: Graph, seed: int, count: int) -> list[Chip]:
@@ -185,15 +132,6 @@ def can_run(graph: Graph, partition: Partition) -> bool:
     )
 
 
-def timed(graph: Graph, chip: Chip, store: dict[Range, int]) -> Latency:
-    def latency(runs: Range) -> int:
-        if runs not in store:
-            store[runs] = chip.latency_ns(graph, operators_of(runs))
-        return store[runs]
-
-    return latency
-
-
 def table(latency: Latency) -> CostTable:
     return CostTable(lambda *runs: latency(runs))
 
@@ -229,9 +167,10 @@ def main() -> int:
         kinds = (3 if seed % 8 == 7 else 2) if mixed else 1
         counts = [*(int(random.integers(1, k)) for _ in range(kinds - 1)), k]
         problem = problem_of(graph, k, order="any", most_ideals=100_000)
+        planner = Planner(graph)
         stores: list[dict[Range, int]] = [{} for _ in counts]
         latencies = [
-            timed(graph, chip, store)
+            remembered(planner, chip, store)
             for chip, store in zip(chips(graph, seed, len(counts)), stores, strict=True)
         ]
         found = solved(problem, latencies, counts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from partitioner.sizing.figures import in_ms, per_second, plain
-from partitioner.sizing.how_many import Sweep
+from partitioner.sizing.how_many import NOT_LOOKED_AT, Sweep
 from partitioner.sizing.plans import PipelineCost, Plan, describe, fastest, kinds_in_words
 
 EFFICIENCY_MARGIN = 0.02
@@ -94,8 +94,10 @@ def recommend(sweep: Sweep, target: Target) -> Recommendation:
         quick = [p for p in choices if p.latency_ns <= target.most_ns]
         plan = max(quick, key=fastest) if quick else min(choices, key=lambda p: p.latency_ns)
     met = bool(meeting)
-    # On less than two TPUs there is the whole model alone, of which all is known.
-    sure = target.given and met and plan.num_devices <= max(least, 2)
+    # On less than two TPUs there is the whole model alone, of which all is known; of several kinds
+    # if it was looked at on each.
+    known = 1 if sweep.failures.get(1) == NOT_LOOKED_AT else 2
+    sure = target.given and met and plan.num_devices <= max(least, known)
     doubts = [] if sure else _doubts(sweep, target)
     sentences = [
         f"{_tpus(plan.num_devices)}, {describe(plan)}: "

@@ -83,6 +83,18 @@ def test_numbers_that_were_not_looked_at_are_no_proof_either() -> None:
     assert "no other plan for up to 5 TPUs gives" in recommend(table, Target()).sentence
 
 
+def test_two_tpus_are_not_the_fewest_where_the_whole_was_not_looked_at_on_each_kind() -> None:
+    """One of the other kind might do."""
+    slow = PipelineCost((), (40_000_000,), kinds=("slow",))
+    available = {"slow": 2, "other": 1}
+    table = sweep_of([slow], [1, 2], {1: NOT_LOOKED_AT}, available=available)
+    advice = recommend(table, Target(fps=40))
+    assert "(the fewest TPUs found to reach 40 inferences/s)" in advice.sentence
+    assert "(the fewest TPUs that reach 20" in recommend(table, Target(fps=20)).sentence
+    table = sweep_of([slow], [1, 2], {}, available=available)
+    assert "(the fewest TPUs that reach 40" in recommend(table, Target(fps=40)).sentence
+
+
 def test_the_order_that_cuts_were_sought_in() -> None:
     text = said(1, Target(fps=99), among=kept_to("the order of the file", 1), outcome="budget")
     assert (

@@ -17,6 +17,9 @@ from partitioner.solving import Solution, on_some_path
 FEW_SEGMENTS = 10_000
 """As long as there are no more segments than this, all are looked at in every round."""
 
+_VAST = 1_000_000
+"""Of more segments than this, listing those in question takes longer than several cuts."""
+
 
 class Attention:
     """Choices among all segments, by what is known and the best cut so far.
@@ -29,6 +32,8 @@ class Attention:
         self._known = known
         self._k = problem.num_segments
         self._allowed = problem.allowed_cuts()
+        self.vast = problem.places.distinct_segments > _VAST
+        """Whether the first cuts are better looked for in a sample alone."""
         self._every: Segments | None = None
         """All of them, where they are few."""
         if self._places.distinct_segments <= FEW_SEGMENTS:

@@ -164,7 +164,8 @@ class _Search:
                 self._measure(many_segments(problem, beliefs, self._counts, bar, self._measured))
             self._spent[self._evening_out] += self._measured - before
             if segments is coarse:
-                if self._best == earlier or self._measured >= MANY:
+                improved = self._best != earlier and self._measured < MANY
+                if not (improved and attention.vast):
                     segments = attention.promising(self._best)
             else:
                 segments = attention.thinned(beliefs, self._best, evening_out=self._evening_out)

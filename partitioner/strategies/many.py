@@ -16,8 +16,12 @@ from partitioner.problem import Problem
 from partitioner.solving import Offer, least_through
 from partitioner.strategies.next_segments import Task
 
-MANY = 60
-"""Measurements from which on more than one cut is measured at a time."""
+SCATTER = 0.02
+"""Relative scatter of single segments from which on it is to be reckoned with."""
+
+MANY, MANY_WITHOUT_SCATTER = 60, 200
+"""Measurements, on each kind of device, from which on more than one cut is measured at a time; of
+vastly many segments as if they scattered."""
 
 _THOUGHT = 50_000
 """Looking at so many segments takes as long as is worth doubling what was measured; looking at
@@ -43,17 +47,17 @@ def many_segments(
     offers = [Offer(b.segments, b.expected, count) for b, count in zip(some, counts, strict=True)]
     through = least_through(offers, problem.num_segments, problem.allowed_cuts())
     wanted = int(measured * min(1.0, sum(map(len, through)) / _THOUGHT))
-    found: list[tuple[float, int, int]] = []
+    chosen, kinds = [], []
     for kind, (belief, value) in enumerate(zip(some, through, strict=True)):
         unknown = (belief.lower < belief.upper) & np.isfinite(value)
-        unknown &= belief.expected >= _LEAST * bar
-        at = np.flatnonzero(unknown)
-        at = at[np.argsort(value[at], kind="stable")[:wanted]]
-        found += [(float(value[i]), kind, int(i)) for i in at]
-    found.sort()
-    places = problem.places
-    return [
-        (places.operators(int(b.segments.first[i]), int(b.segments.end[i])), kind)
-        for _, kind, i in found[:wanted]
-        if (b := some[kind])
-    ]
+        chosen.append(np.flatnonzero(unknown & (belief.expected >= _LEAST * bar)))
+        kinds.append(np.full(len(chosen[-1]), kind))
+    values = np.concatenate([value[at] for value, at in zip(through, chosen, strict=True)])
+    every, kind_of = np.concatenate(chosen), np.concatenate(kinds)
+    tasks = []
+    for n in np.argsort(values, kind="stable")[:wanted]:
+        kind, at = int(kind_of[n]), every[n]
+        segments = some[kind].segments
+        first, end = int(segments.first[at]), int(segments.end[at])
+        tasks.append((problem.places.operators(first, end), kind))
+    return tasks

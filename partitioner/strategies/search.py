@@ -38,7 +38,12 @@ from partitioner.solving import Solution
 from partitioner.strategies.account import Account
 from partitioner.strategies.aims import Aims, Step
 from partitioner.strategies.attention import FEW_SEGMENTS, Attention
-from partitioner.strategies.many import MANY, many_segments
+from partitioner.strategies.many import (
+    MANY,
+    MANY_WITHOUT_SCATTER,
+    SCATTER,
+    many_segments,
+)
 from partitioner.strategies.next_segments import Task, next_segments, tasks_of
 from partitioner.strategies.oracle import LatencyOracle
 from partitioner.strategies.prospects import Prospects
@@ -159,16 +164,23 @@ class _Search:
             tried = tasks_of(problem, step)
             before, earlier = self._measured, self._best
             self._measure(next_segments(problem, self._known, beliefs, step), step.ruled_out)
-            if self._best is not None and self._measured >= MANY and not self._evening_out:
-                bar = self._best.bottleneck
-                self._measure(many_segments(problem, beliefs, self._counts, bar, self._measured))
+            if self._best is not None and self._takes_many and not self._evening_out:
+                bar, spent = self._best.bottleneck, self._spent[False]
+                self._measure(many_segments(problem, beliefs, self._counts, bar, spent))
             self._spent[self._evening_out] += self._measured - before
             if segments is coarse:
-                improved = self._best != earlier and self._measured < MANY
-                if not (improved and attention.vast):
+                if not attention.vast or self._best == earlier or self._takes_many:
                     segments = attention.promising(self._best)
             else:
                 segments = attention.thinned(beliefs, self._best, evening_out=self._evening_out)
+
+    @property
+    def _takes_many(self) -> bool:
+        """Whether so much was measured for the bottleneck that more is to be measured at once."""
+        scatter = max(known.guard.scatter for known in self._known)
+        soon = scatter >= SCATTER or self._attention.vast
+        most = MANY if soon else MANY_WITHOUT_SCATTER
+        return self._spent[False] >= most * len(self._known)
 
     def _all_told(self) -> bool:
         """Whether all that was measured is in the beliefs; it is from now on."""

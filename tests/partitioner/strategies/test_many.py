@@ -15,7 +15,7 @@ from partitioner.strategies import CostTable, Kind, search_assigned, search_opti
 from tests.partitioner.synthetic import even
 from tests.partitioner.tables import offers_of, solve
 
-N, K = 90, 6
+N, K = 130, 6
 
 
 @pytest.mark.parametrize("seed", range(3))

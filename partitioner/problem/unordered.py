@@ -27,14 +27,13 @@ class Unordered:
     """Stages of a graph, and the *steps* between them that segments can take.
 
     ``must``, ``may``: by stage (rows) the operators that have run at least, and at most.  The first
-    stage is the empty set, the last one the whole; ``units`` are the sets of operators that are
-    never apart, as bits, and ``before`` which of them each needs: what may be a cut at all.
+    stage is the empty set, the last one the whole.
 
     ``first``, ``end``: the stages that each step leads from and to.  ``sure``: by step the
     operators that are in each of its segments and run where ``least`` says, ``loose`` those that
-    may be in it or may run elsewhere.  ``least``, ``most``: features (columns ``names``) that a
-    segment has at least and at most.  Features that are sums over operators count ``sure`` ones
-    alone in both.  ``entering``, ``leaving``: the largest tensors that go in and out, as
+    may be in it or may run elsewhere.  ``least``: features (columns ``names``) that a segment has
+    at least; those that are sums over operators count ``sure`` ones alone.  ``entering``,
+    ``leaving``: the largest tensors that go in and out, as
     :meth:`partitioner.problem.Features.sides` numbers them, or :data:`UNTOLD`.
 
     ``on_tpu``, ``on_cpu``: what each operator (rows) adds to features where it runs; ``runs_on``:
@@ -51,7 +50,6 @@ class Unordered:
     sure: Mask
     loose: Mask
     least: Array
-    most: Array
     entering: Index
     leaving: Index
     on_tpu: Array

@@ -34,10 +34,6 @@ from partitioner.bounding.known import Known
 from partitioner.bounding.sums import Sums
 from partitioner.problem import UNTOLD, Array, Ideals, Line, Mask, Problem, Segments, Unordered
 
-_STREAMED = (0.0, 0.5, 1.0)
-"""Shares of what streaming costs that are taken to be work of the operators with parameters; each
-gives a bound."""
-
 _HALVINGS = 40
 """Of the interval that the bound is in."""
 
@@ -56,13 +52,12 @@ class _Prices:
     """What steps take at least on one kind of device, ns.
 
     ``expected``: by operator (where it may run in two places, less its deviation, for that depends
-    on where); ``features``: by feature, if there is more of it.  ``start``: by step, what its
-    segments take beyond what their loose operators are expected to; ``floor``: what they take in
-    any case, by what they are sure to have or by measured segments in them.
+    on where).  ``start``: by step, what its segments take beyond what their loose operators are
+    expected to; ``floor``: what they take in any case, by what they are sure to have or by measured
+    segments in them.
     """
 
     expected: Array
-    features: Array
     start: Array
     floor: Array
     _sums: Sums
@@ -77,86 +72,31 @@ class _Prices:
         design = np.where(on_tpu[:, None], steps.on_tpu, steps.on_cpu)
         loose = sums.loose(steps.loose, design, np.logical_not(both))
         sides = steps.entering, steps.leaving
-        unknown = np.stack(sides, axis=1) == UNTOLD
-        bare = steps.least.copy()
-        for side, name in enumerate(MOVED):
-            bare[unknown[:, side], steps.names.index(name)] = 0.0
-        found = [
-            sums.least(steps.sure, least, sides, unknown, loose) for least in (steps.least, bare)
-        ]
-        sure, start = (_less(np.maximum(*values)) for values in zip(*found, strict=True))
+        sure, start = map(_less, sums.least(steps.sure, steps.least, sides, loose))
         start = start - sums.sigmas * np.sqrt(steps.loose @ (sums.own * both))
-        return cls(
-            expected=expected,
-            features=sums.features,
-            start=start,
-            floor=np.maximum(sure, _from_parts(steps, sums.held, bounds)),
-            _sums=sums,
-        )
-
-    def constants(self, steps: Unordered, work: Array, streaming: float) -> Array:
-        """By step what its segments take beyond their ``work``, at least.
-
-        ``streaming``: the part of ``work`` that is for parameters, ns per byte.
-        """
-        rest = steps.loose @ np.minimum(self.expected - work + streaming * steps.parameters, 0.0)
-        brought = np.minimum(steps.loose @ steps.parameters, steps.room) * streaming
-        return np.asarray(self.start - steps.sure @ work + rest - brought)
+        floor = np.maximum(sure, _from_parts(steps, sums.held, bounds))
+        return cls(expected, start, floor, sums)
 
     def means(self, steps: Unordered, num_segments: int) -> Array:
         """By number of segments (rows) and stage, a latency that the slowest of the first so many
         up to there is not below, nor that of all others: together they take as much."""
-        count, last = len(steps.must), len(steps.must) - 1
+        count = len(steps.must)
         result = np.zeros((num_segments + 1, count))
         if steps.runs_on.all(axis=1).any():  # where they run depends on which segment they are in
             return result
-        at = {name: column for column, name in enumerate(steps.names)}
-        moved = [at[name] for name in MOVED]
-        kept = steps.sure @ steps.parameters - steps.least[:, at[_OFF_CHIP]]
-        kept += np.minimum(steps.loose @ steps.parameters, steps.room)
+        request, off_chip = steps.names.index("request"), steps.names.index(_OFF_CHIP)
         apart = int((~steps.runs_on[:, 0]).sum())
-        for back in (False, True):
-            here = np.flatnonzero(steps.end == last if back else steps.first == 0)
-            stages = (steps.first if back else steps.end)[here]
-            parameters, own = steps.sure[here] @ steps.parameters, steps.least[here]
-            paths = [_least_totals(steps, steps.least[:, m], num_segments, back) for m in moved]
-            unkept = _least_totals(steps, -kept, num_segments, back)
-            nowhere = np.full(len(here), -1)
-            unknown = np.ones((len(here), 2), dtype=np.bool_)
+        ahead, behind = np.flatnonzero(steps.first == 0), np.flatnonzero(steps.end == count - 1)
+        for here, stages in ((ahead, steps.end[ahead]), (behind, steps.first[behind])):
+            design, untold = steps.least[here], np.full(len(here), UNTOLD)
+            requests = design[:, request].copy()
+            design[:, off_chip] = 0.0  # in several memories it may fit
             for number in range(1, num_segments + 1):
-                design = own.copy()
-                streamed = np.maximum(parameters + unkept[number][stages], 0.0)
-                design[:, at[_OFF_CHIP]] = np.minimum(streamed, own[:, at[_OFF_CHIP]])
-                totals = np.stack([path[number][stages] for path in paths], axis=1)
-                totals[~np.isfinite(totals)] = 0.0
-                best = np.zeros(len(here))
-                for requests in {1, max(1, number - apart)}:
-                    design[:, at["request"]] = requests * own[:, at["request"]]
-                    for crossing in (0.0 * totals, own[:, moved], totals):
-                        design[:, moved] = crossing
-                        value, _ = self._sums.least(
-                            steps.sure[here], design, (nowhere, nowhere), unknown
-                        )
-                        best = np.maximum(best, _less(value) / number)
-                row = result[num_segments - number if back else number]
-                row[stages] = np.maximum(row[stages], best)
+                design[:, request] = max(1, number - apart) * requests
+                value, _ = self._sums.least(steps.sure[here], design, (untold, untold))
+                row = result[number if here is ahead else num_segments - number]
+                row[stages] = np.maximum(row[stages], _less(value) / number)
         return result
-
-
-def _least_totals(steps: Unordered, amounts: Array, most: int, back: bool) -> list[Array]:
-    """By number of steps and stage, the least sum of ``amounts`` over as many steps to there, or
-    ``back`` from the last stage; ``inf`` where there are none."""
-    count = len(steps.must)
-    table = np.full((count, count), np.inf)
-    table[steps.first, steps.end] = amounts
-    if back:
-        table = table.T
-    reached = np.full(count, np.inf)
-    reached[-1 if back else 0] = 0.0
-    result = [reached]
-    for _ in range(most):
-        result.append((result[-1][:, None] + table).min(axis=0))
-    return result
 
 
 def _less(latency: Array) -> Array:
@@ -201,21 +141,14 @@ def _least(
         prices.append(_Prices.of(steps, sums, known.inferred))
     exact = _exact(steps, places, kinds)
     floor = np.maximum(exact, np.min([price.floor for price in prices], axis=0))
-    off_chip = steps.names.index(_OFF_CHIP)
-    rate = max(0.0, min(float(price.features[off_chip]) for price in prices))
-    cheapest = np.min([price.expected for price in prices], axis=0)
+    work = np.min([price.expected for price in prices], axis=0)
     inside = steps.must[steps.end] & ~steps.may[steps.first]
+    constants = np.min([price.start for price in prices], axis=0) - steps.sure @ work
+    constants = np.maximum(constants, exact - inside @ work)
     means = np.zeros((num_segments + 1, len(steps.must)))
     if len(prices) == 1:  # of several kinds, nobody knows which segments are on which
         means = prices[0].means(steps, num_segments)
-    bound = 0.0
-    for share in _STREAMED if rate else _STREAMED[:1]:
-        streaming = share * rate
-        work = cheapest + streaming * steps.parameters
-        constants = np.min([price.constants(steps, work, streaming) for price in prices], axis=0)
-        constants = np.maximum(constants, exact - inside @ work)
-        bound = max(bound, _least_feasible(steps, work, constants, floor, means, ceiling))
-    return bound
+    return _least_feasible(steps, work, constants, floor, means, ceiling)
 
 
 def _exact(steps: Unordered, places: Ideals, kinds: Sequence[Known]) -> Array:

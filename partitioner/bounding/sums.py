@@ -14,7 +14,7 @@ import numpy as np
 from partitioner.bounding.bounds import Bounds
 from partitioner.bounding.deviations import MOVED
 from partitioner.bounding.kriging import Kriging
-from partitioner.problem import Array, Ideals, Index, Mask
+from partitioner.problem import UNTOLD, Array, Ideals, Index, Mask
 
 _CHUNK = 4_096
 """Sums worked out at once, which bounds memory."""
@@ -65,24 +65,24 @@ class Sums:
         members: Mask,
         design: Array,
         sides: tuple[Index, Index],
-        unknown: Mask,
         others: Loose | None = None,
     ) -> tuple[Array, Array]:
         """What sums of operators (rows of ``members``) and features (of ``design``) take at least:
         by themselves, and with whichever of the ``others``, beyond what these are expected to.
 
-        ``sides``: where they start and end; where that is ``unknown`` (two columns), the worst
-        of all ends is taken.
+        ``sides``: where they start and end; where that is :data:`UNTOLD`, the worst of all ends is
+        taken.
         """
         kriging, ends = self._kriging, self._ends
         basis, measured = kriging.basis, kriging.measured
         moved = [self.names.index(name) for name in MOVED]
+        untold = np.stack(sides, axis=1) == UNTOLD
         alone, together = np.zeros(len(design)), np.zeros(len(design))
         for low in range(0, len(design), _CHUNK):
             part = slice(low, low + _CHUNK)
             inside, features = members[part].astype(np.float64), design[part]
             costs = features[:, moved] * measured.edge_rates
-            told = np.where(unknown[part], 0.0, costs)
+            told = np.where(untold[part], 0.0, costs)
             open_ends = costs - told
             explained = inside @ self.by_operator + features @ self.by_feature
             for which, side in enumerate(sides):
@@ -124,32 +124,16 @@ class Sums:
             found.append(_Ends(np.concatenate(rows)))
         return found[0], found[1]
 
-    @property
-    def features(self) -> Array:
-        """What one more of each feature costs at least, ns."""
-        mean, deviation = self.of_rates(np.eye(len(self.names)))
-        basis = self._kriging.basis
-        result = mean - self.sigmas * (deviation + basis.noise * np.abs(mean))
-        rates = dict(zip(MOVED, self._kriging.measured.edge_rates, strict=True))
-        for name, side in zip(MOVED, self._ends, strict=True):
-            worst = side.lost + self.sigmas * (basis.scale + basis.noise * side.most)
-            result[self.names.index(name)] -= rates[name] * worst
-        return result
-
-    def of_rates(self, design: Array) -> tuple[Array, Array]:
-        """What features are expected to take, and standard deviations that rates bring about."""
-        explained = design @ self.by_feature
-        variance = ((design * self.unsure) ** 2).sum(axis=1)
-        variance -= (explained[:, :-1] ** 2).sum(axis=1)
-        mean = design @ np.array(self._kriging.basis.rates) + explained[:, -1]
-        return mean, np.sqrt(np.maximum(variance, 0.0))
-
     def operators(self, design: Array) -> tuple[Array, Array]:
         """What each operator takes that adds ``design`` to the features (rows): less the noise that
         may be on it, and with it the standard deviation that rates bring about, in ns."""
-        mean, deviation = self.of_rates(design)
-        mean = mean + self.by_operator[:, -1]
-        return mean - self.sigmas * self._kriging.basis.noise * np.abs(mean), deviation
+        explained = design @ self.by_feature
+        variance = ((design * self.unsure) ** 2).sum(axis=1)
+        variance -= (explained[:, :-1] ** 2).sum(axis=1)
+        mean = design @ np.array(self._kriging.basis.rates)
+        mean += explained[:, -1] + self.by_operator[:, -1]
+        less = self.sigmas * self._kriging.basis.noise * np.abs(mean)
+        return mean - less, np.sqrt(np.maximum(variance, 0.0))
 
     def loose(self, rows: Mask, design: Array, counted: Mask) -> Loose:
         """Any of some operators (``rows``), each of which adds ``design`` to the features; only

@@ -15,7 +15,7 @@ import numpy as np
 from compiler.graph import Graph
 from partitioner.graphs.crossings import Wanted, fewest_bytes
 from partitioner.graphs.graph_features import BOUNDARY, INSIDE
-from partitioner.graphs.operator_facts import OperatorFacts, available_for
+from partitioner.graphs.operator_facts import OperatorFacts
 from partitioner.graphs.precedence import Precedence
 from partitioner.problem import UNTOLD, Array, Index, Mask, Unordered
 
@@ -115,7 +115,9 @@ class _Steps:
         loose = self._possible & ~sure
         least = mapped @ on_tpu + on_cpu_surely @ on_cpu
         least[:, : len(BOUNDARY)], entering, leaving = self._boundary(mapped.any(axis=1))
-        streamed, room = self._streamed(mapped)
+        # More operators than those sure to be there leave no more of the memory to these, layer by
+        # layer, as the rule takes the largest that fits.
+        streamed = facts.streamed(mapped.sum(axis=1), lambda i: mapped[:, i])
         least[:, names.index("off-chip bytes")] = streamed
         return Unordered(
             names=names,
@@ -131,8 +133,6 @@ class _Steps:
             on_tpu=on_tpu,
             on_cpu=on_cpu,
             runs_on=np.stack([self._supported, self._apart], axis=1),
-            parameters=facts.parameters * ~self._apart,
-            room=room,
         )
 
     def _boundary(self, some: Mask) -> tuple[Array, Index, Index]:
@@ -229,14 +229,3 @@ class _Steps:
             result[step, 1] = fewest(t, made)
         result[:, 1] += self._surely @ only_out
         return result
-
-    def _streamed(self, mapped: Mask) -> tuple[Array, Array]:
-        """Bytes off chip at least, and what may be added before it is more than that.
-
-        At least what the operators sure to be there stream by themselves: more of them leave no
-        more of the memory to these, layer by layer, as the rule takes the largest that fits.
-        """
-        sizes, count = self._facts.parameters, mapped.sum(axis=1)
-        streamed = self._facts.streamed(count, lambda i: mapped[:, i])
-        available = np.maximum(available_for(len(sizes)), 0.0)
-        return streamed, np.maximum(available[count] + streamed - mapped @ sizes, 0.0)

@@ -37,9 +37,7 @@ class Unordered:
     :meth:`partitioner.problem.Features.sides` numbers them, or :data:`UNTOLD`.
 
     ``on_tpu``, ``on_cpu``: what each operator (rows) adds to features where it runs; ``runs_on``:
-    whether it may be there (two columns).  ``parameters``: bytes of each operator that is
-    sure to be on the TPU; ``room``: by step, the bytes that loose ones may bring along before
-    more than ``least`` says is streamed at every inference.
+    whether it may be there (two columns).
     """
 
     names: tuple[str, ...]
@@ -55,5 +53,3 @@ class Unordered:
     on_tpu: Array
     on_cpu: Array
     runs_on: Mask
-    parameters: Array
-    room: Array

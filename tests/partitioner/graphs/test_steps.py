@@ -16,8 +16,6 @@ from partitioner.graphs.crossings import Wanted, fewest_bytes
 from partitioner.problem import Ideals, Mask, Unordered
 from zoo.random_graph import random_graph
 
-_DEPENDS = ("request", "bytes in", "bytes out", "off-chip bytes")
-
 
 def stages_of(steps: Unordered, ideal: Mask) -> list[int]:
     """All that an ideal is in."""
@@ -48,7 +46,6 @@ def test_every_segment_is_within_what_its_steps_say(
         number = {pair: at for at, pair in enumerate(zip(steps.first, steps.end, strict=True))}
         ideals, segments = problem.places.contents, problem.places.segments()
         design = problem.features.design(segments.first, segments.end)
-        counted = [steps.names.index(name) for name in _DEPENDS]
         for row, first, end in zip(design, segments.first, segments.end, strict=True):
             inside = ideals[end] & ~ideals[first]
             pairs = [
@@ -62,9 +59,6 @@ def test_every_segment_is_within_what_its_steps_say(
                 assert not (steps.sure[step] & ~inside).any()
                 assert not (inside & ~steps.sure[step] & ~steps.loose[step]).any()
                 assert (steps.least[step] <= row * (1.0 + 1e-6)).all()
-                brought = (steps.loose[step] & inside) @ steps.parameters - steps.room[step]
-                streamed = steps.least[step, counted[-1]] + max(0.0, brought)
-                assert streamed <= row[counted[-1]] * (1.0 + 1e-6)
                 looked_at += 1
     assert looked_at > 1_000
 

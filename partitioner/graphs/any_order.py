@@ -111,8 +111,6 @@ class _Steps:
         )
         mapped = self._surely & self._supported
         on_cpu_surely = self._inside & ~(self._maybe & self._supported)
-        sure = mapped | on_cpu_surely
-        loose = self._possible & ~sure
         least = mapped @ on_tpu + on_cpu_surely @ on_cpu
         least[:, : len(BOUNDARY)], entering, leaving = self._boundary(mapped.any(axis=1))
         # More operators than those sure to be there leave no more of the memory to these, layer by
@@ -125,13 +123,10 @@ class _Steps:
             may=self._may,
             first=self._first,
             end=self._end,
-            sure=sure,
-            loose=loose,
+            sure=mapped | on_cpu_surely,
             least=least,
             entering=entering,
             leaving=leaving,
-            on_tpu=on_tpu,
-            on_cpu=on_cpu,
             runs_on=np.stack([self._supported, self._apart], axis=1),
         )
 

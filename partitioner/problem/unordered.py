@@ -8,8 +8,7 @@ at least what the last of these needs, and nothing of what needs the next one::
     ─────────                          └──► x ─► y ─┘      must: a, b    may: a, b, x, y
 
 Between stages ``s`` and ``t`` a segment holds all that is in ``must[t]`` and not in ``may[s]``, and
-nothing beyond ``may[t]`` less ``must[s]``.  What is in the one and not in the other, ``x`` and
-``y`` here, is *loose*.
+nothing beyond ``may[t]`` less ``must[s]``.
 """
 
 from __future__ import annotations
@@ -30,14 +29,11 @@ class Unordered:
     stage is the empty set, the last one the whole.
 
     ``first``, ``end``: the stages that each step leads from and to.  ``sure``: by step the
-    operators that are in each of its segments and run where ``least`` says, ``loose`` those that
-    may be in it or may run elsewhere.  ``least``: features (columns ``names``) that a segment has
-    at least; those that are sums over operators count ``sure`` ones alone.  ``entering``,
-    ``leaving``: the largest tensors that go in and out, as
-    :meth:`partitioner.problem.Features.sides` numbers them, or :data:`UNTOLD`.
-
-    ``on_tpu``, ``on_cpu``: what each operator (rows) adds to features where it runs; ``runs_on``:
-    whether it may be there (two columns).
+    operators that are in each of its segments and run where ``least`` says.  ``least``: features
+    (columns ``names``) that a segment has at least; those that are sums over operators count
+    ``sure`` ones alone.  ``entering``, ``leaving``: the largest tensors that go in and out, as
+    :meth:`partitioner.problem.Features.sides` numbers them, or :data:`UNTOLD`.  ``runs_on``:
+    whether each operator may be on the TPU, and on the CPU (two columns).
     """
 
     names: tuple[str, ...]
@@ -46,10 +42,7 @@ class Unordered:
     first: Index
     end: Index
     sure: Mask
-    loose: Mask
     least: Array
     entering: Index
     leaving: Index
-    on_tpu: Array
-    on_cpu: Array
     runs_on: Mask

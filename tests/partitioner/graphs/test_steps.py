@@ -57,7 +57,6 @@ def test_every_segment_is_within_what_its_steps_say(
             for pair in pairs:
                 step = number[pair]
                 assert not (steps.sure[step] & ~inside).any()
-                assert not (inside & ~steps.sure[step] & ~steps.loose[step]).any()
                 assert (steps.least[step] <= row * (1.0 + 1e-6)).all()
                 looked_at += 1
     assert looked_at > 1_000

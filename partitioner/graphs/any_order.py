@@ -16,7 +16,7 @@ from compiler.graph import Graph
 from partitioner.graphs.crossings import Wanted, fewest_bytes
 from partitioner.graphs.graph_features import BOUNDARY, INSIDE
 from partitioner.graphs.operator_facts import OperatorFacts
-from partitioner.graphs.precedence import Precedence
+from partitioner.graphs.precedence import Precedence, precedence_of
 from partitioner.problem import UNTOLD, Array, Index, Mask, Unordered
 
 _MOST_STAGES = 150
@@ -31,10 +31,10 @@ _MOST_CUTS = 3_000
 """Such numbers that are worked out, which bounds the time that takes; 0 stands for all others."""
 
 
-def unordered(graph: Graph, precedence: Precedence) -> Unordered:
+def unordered(graph: Graph) -> Unordered:
     """The stages along the chain with the most work, and all steps between them."""
     facts = OperatorFacts(graph)
-    must, may = _stages(precedence, _weights(facts), len(graph))
+    must, may = _stages(precedence_of(graph), _weights(facts), len(graph))
     first, end = np.triu_indices(len(must))
     moving = (may[end] & ~must[first]).any(axis=1)
     first, end = first[moving], end[moving]

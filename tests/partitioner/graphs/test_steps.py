@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compiler import graph_from_bytes
-from partitioner.graphs import precedence_of, problem_of
+from partitioner.graphs import problem_of
 from partitioner.graphs.any_order import unordered
 from partitioner.graphs.crossings import Wanted, fewest_bytes
 from partitioner.problem import Ideals, Mask, Unordered
@@ -42,7 +42,7 @@ def test_every_segment_is_within_what_its_steps_say(
         if not isinstance(problem.places, Ideals):
             continue
         assert problem.features is not None
-        steps = unordered(graph, precedence_of(graph))
+        steps = unordered(graph)
         number = {pair: at for at, pair in enumerate(zip(steps.first, steps.end, strict=True))}
         ideals, segments = problem.places.contents, problem.places.segments()
         design = problem.features.design(segments.first, segments.end)

@@ -92,18 +92,19 @@ def bound_in_any_order(problem: Problem, kinds: Sequence[Known], best: float, am
 def _least(
     steps: Unordered, places: Ideals, kinds: Sequence[Known], num_segments: int, ceiling: float
 ) -> float:
-    floors = []
+    floors, of_kinds = [], []
     for known in kinds:
         sums = None if known.inferred is None else Sums.of(places, known.inferred)
         if known.inferred is None or sums is None:
             return 0.0
+        of_kinds.append(sums)
         sure = _less(sums.least(steps.sure, steps.least, (steps.entering, steps.leaving)))
         floors.append(np.maximum(sure, _from_parts(steps, sums.held, known.inferred)))
     takes = np.full((len(steps.must),) * 2, np.inf)
     takes[steps.first, steps.end] = np.maximum(_exact(steps, places, kinds), np.min(floors, axis=0))
     means = np.zeros((num_segments + 1, len(steps.must)))
-    if len(kinds) == 1 and sums is not None:  # else nobody knows which segments are on which
-        means = _means(steps, sums, num_segments)
+    if len(of_kinds) == 1:  # of several kinds, nobody knows which segments are on which
+        means = _means(steps, of_kinds[0], num_segments)
     reached = np.full(len(steps.must), np.inf)
     reached[0] = 0.0
     for mean in means[1:]:

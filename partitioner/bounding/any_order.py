@@ -1,21 +1,14 @@
 """A latency that no cut is below, in whatever order its operators run: by relaxation.
 
 Of a graph with too many ideals, segments are known by the stages that they lie between
-(:class:`~partitioner.problem.Unordered`).  Operators get *work* ``g``, any numbers, and for every
-step a constant ``c`` is found such that each segment S of that step takes at least::
-
-    c + g(S)            g(S): the sum over the operators of S
-
-Whoever stays at or under a latency B therefore does ``B - c`` of work in a step at most, and all
-work that there is between its stages.  The most that so many segments can have done by each stage
-is a small dynamic programme.  Loose operators are taken as divisible in it; that, and ``c``, is
-what makes it a relaxation.  The least B by which everything can be done is the bound.
+(:class:`~partitioner.problem.Unordered`).  For every step from stage to stage a latency is found
+that none of its segments is below.  Every cut is a path of so many steps, though not every path is
+a cut; so the path whose slowest step takes least is a bound on all of them.
 
 Three things are known of a step.  Measured segments within it, as in
 :mod:`partitioner.bounding.bounds`.  What is expected of all that its segments are sure to have,
-as if it were a segment; whatever more there is costs nothing or more, but operators at least
-what they are expected to, less what they may deviate by.  And between two stages that are one
-ideal each, the bounds on that very segment.
+as if it were a segment, less what that may deviate by; whatever more there is costs nothing or
+more.  And between two stages that are one ideal each, the bounds on that very segment.
 
 Of the segments up to a stage together more is known than of each: that they hold all that must have
 run, which deviates less as a whole.  The slowest takes at least their mean.
@@ -24,7 +17,6 @@ run, which deviates less as a whole.  The slowest takes at least their mean.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,13 +25,6 @@ from partitioner.bounding.deviations import MOVED
 from partitioner.bounding.known import Known
 from partitioner.bounding.sums import Sums
 from partitioner.problem import UNTOLD, Array, Ideals, Line, Mask, Problem, Segments, Unordered
-
-_STREAMED = (0.0, 0.5, 1.0)
-"""Shares of what streaming costs that are taken to be work of the operators with parameters; each
-gives a bound."""
-
-_HALVINGS = 40
-"""Of the interval that the bound is in."""
 
 _ROUNDING = 1e-6
 """Relative; features of segments are kept in single precision."""
@@ -51,111 +36,25 @@ _BOUNDARY = ("request", *MOVED)
 _OFF_CHIP = "off-chip bytes"
 
 
-@dataclass(frozen=True, eq=False)
-class _Prices:
-    """What steps take at least on one kind of device, ns.
-
-    ``expected``: by operator (where it may run in two places, less its deviation, for that depends
-    on where); ``features``: by feature, if there is more of it.  ``start``: by step, what its
-    segments take beyond what their loose operators are expected to; ``floor``: what they take in
-    any case, by what they are sure to have or by measured segments in them.
-    """
-
-    expected: Array
-    features: Array
-    start: Array
-    floor: Array
-    _sums: Sums
-
-    @classmethod
-    def of(cls, steps: Unordered, sums: Sums, bounds: Bounds) -> _Prices:
-        both: Mask = np.asarray(steps.runs_on.all(axis=1))
-        on_tpu = steps.runs_on[:, 0]
-        told = [sums.operators(design) for design in (steps.on_tpu, steps.on_cpu)]
-        unlike = np.minimum(*(mean - sums.sigmas * deviation for mean, deviation in told))
-        expected = np.where(both, unlike, np.where(on_tpu, told[0][0], told[1][0]))
-        design = np.where(on_tpu[:, None], steps.on_tpu, steps.on_cpu)
-        loose = sums.loose(steps.loose, design, np.logical_not(both))
-        sides = steps.entering, steps.leaving
-        unknown = np.stack(sides, axis=1) == UNTOLD
-        bare = steps.least.copy()
-        for side, name in enumerate(MOVED):
-            bare[unknown[:, side], steps.names.index(name)] = 0.0
-        found = [
-            sums.least(steps.sure, least, sides, unknown, loose) for least in (steps.least, bare)
-        ]
-        sure, start = (_less(np.maximum(*values)) for values in zip(*found, strict=True))
-        start = start - sums.sigmas * np.sqrt(steps.loose @ (sums.own * both))
-        return cls(
-            expected=expected,
-            features=sums.features,
-            start=start,
-            floor=np.maximum(sure, _from_parts(steps, sums.held, bounds)),
-            _sums=sums,
-        )
-
-    def constants(self, steps: Unordered, work: Array, streaming: float) -> Array:
-        """By step what its segments take beyond their ``work``, at least.
-
-        ``streaming``: the part of ``work`` that is for parameters, ns per byte.
-        """
-        rest = steps.loose @ np.minimum(self.expected - work + streaming * steps.parameters, 0.0)
-        brought = np.minimum(steps.loose @ steps.parameters, steps.room) * streaming
-        return np.asarray(self.start - steps.sure @ work + rest - brought)
-
-    def means(self, steps: Unordered, num_segments: int) -> Array:
-        """By number of segments (rows) and stage, a latency that the slowest of the first so many
-        up to there is not below, nor that of all others: together they take as much."""
-        count, last = len(steps.must), len(steps.must) - 1
-        result = np.zeros((num_segments + 1, count))
-        if steps.runs_on.all(axis=1).any():  # where they run depends on which segment they are in
-            return result
-        at = {name: column for column, name in enumerate(steps.names)}
-        moved = [at[name] for name in MOVED]
-        kept = steps.sure @ steps.parameters - steps.least[:, at[_OFF_CHIP]]
-        kept += np.minimum(steps.loose @ steps.parameters, steps.room)
-        apart = int((~steps.runs_on[:, 0]).sum())
-        for back in (False, True):
-            here = np.flatnonzero(steps.end == last if back else steps.first == 0)
-            stages = (steps.first if back else steps.end)[here]
-            parameters, own = steps.sure[here] @ steps.parameters, steps.least[here]
-            paths = [_least_totals(steps, steps.least[:, m], num_segments, back) for m in moved]
-            unkept = _least_totals(steps, -kept, num_segments, back)
-            nowhere = np.full(len(here), -1)
-            unknown = np.ones((len(here), 2), dtype=np.bool_)
-            for number in range(1, num_segments + 1):
-                design = own.copy()
-                streamed = np.maximum(parameters + unkept[number][stages], 0.0)
-                design[:, at[_OFF_CHIP]] = np.minimum(streamed, own[:, at[_OFF_CHIP]])
-                totals = np.stack([path[number][stages] for path in paths], axis=1)
-                totals[~np.isfinite(totals)] = 0.0
-                best = np.zeros(len(here))
-                for requests in {1, max(1, number - apart)}:
-                    design[:, at["request"]] = requests * own[:, at["request"]]
-                    for crossing in (0.0 * totals, own[:, moved], totals):
-                        design[:, moved] = crossing
-                        value, _ = self._sums.least(
-                            steps.sure[here], design, (nowhere, nowhere), unknown
-                        )
-                        best = np.maximum(best, _less(value) / number)
-                row = result[num_segments - number if back else number]
-                row[stages] = np.maximum(row[stages], best)
-        return result
-
-
-def _least_totals(steps: Unordered, amounts: Array, most: int, back: bool) -> list[Array]:
-    """By number of steps and stage, the least sum of ``amounts`` over as many steps to there, or
-    ``back`` from the last stage; ``inf`` where there are none."""
+def _means(steps: Unordered, sums: Sums, num_segments: int) -> Array:
+    """By number of segments (rows) and stage, a latency that the slowest of the first so many up to
+    there is not below, nor that of all others: together they take as much."""
     count = len(steps.must)
-    table = np.full((count, count), np.inf)
-    table[steps.first, steps.end] = amounts
-    if back:
-        table = table.T
-    reached = np.full(count, np.inf)
-    reached[-1 if back else 0] = 0.0
-    result = [reached]
-    for _ in range(most):
-        result.append((result[-1][:, None] + table).min(axis=0))
+    result = np.zeros((num_segments + 1, count))
+    if steps.runs_on.all(axis=1).any():  # where they run depends on which segment they are in
+        return result
+    request, off_chip = steps.names.index("request"), steps.names.index(_OFF_CHIP)
+    apart = int((~steps.runs_on[:, 0]).sum())
+    ahead, behind = np.flatnonzero(steps.first == 0), np.flatnonzero(steps.end == count - 1)
+    for here, stages in ((ahead, steps.end[ahead]), (behind, steps.first[behind])):
+        design, untold = steps.least[here], np.full(len(here), UNTOLD)
+        requests = design[:, request].copy()
+        design[:, off_chip] = 0.0  # in several memories it may fit
+        for number in range(1, num_segments + 1):
+            design[:, request] = max(1, number - apart) * requests
+            value = _less(sums.least(steps.sure[here], design, (untold, untold)))
+            row = result[number if here is ahead else num_segments - number]
+            row[stages] = np.maximum(row[stages], value / number)
     return result
 
 
@@ -193,29 +92,25 @@ def bound_in_any_order(problem: Problem, kinds: Sequence[Known], best: float, am
 def _least(
     steps: Unordered, places: Ideals, kinds: Sequence[Known], num_segments: int, ceiling: float
 ) -> float:
-    prices = []
+    floors, of_kinds = [], []
     for known in kinds:
         sums = None if known.inferred is None else Sums.of(places, known.inferred)
         if known.inferred is None or sums is None:
             return 0.0
-        prices.append(_Prices.of(steps, sums, known.inferred))
-    exact = _exact(steps, places, kinds)
-    floor = np.maximum(exact, np.min([price.floor for price in prices], axis=0))
-    off_chip = steps.names.index(_OFF_CHIP)
-    rate = max(0.0, min(float(price.features[off_chip]) for price in prices))
-    cheapest = np.min([price.expected for price in prices], axis=0)
-    inside = steps.must[steps.end] & ~steps.may[steps.first]
+        of_kinds.append(sums)
+        sure = _less(sums.least(steps.sure, steps.least, (steps.entering, steps.leaving)))
+        floors.append(np.maximum(sure, _from_parts(steps, sums.held, known.inferred)))
+    takes = np.full((len(steps.must),) * 2, np.inf)
+    takes[steps.first, steps.end] = np.maximum(_exact(steps, places, kinds), np.min(floors, axis=0))
     means = np.zeros((num_segments + 1, len(steps.must)))
-    if len(prices) == 1:  # of several kinds, nobody knows which segments are on which
-        means = prices[0].means(steps, num_segments)
-    bound = 0.0
-    for share in _STREAMED if rate else _STREAMED[:1]:
-        streaming = share * rate
-        work = cheapest + streaming * steps.parameters
-        constants = np.min([price.constants(steps, work, streaming) for price in prices], axis=0)
-        constants = np.maximum(constants, exact - inside @ work)
-        bound = max(bound, _least_feasible(steps, work, constants, floor, means, ceiling))
-    return bound
+    if len(of_kinds) == 1:  # of several kinds, nobody knows which segments are on which
+        means = _means(steps, of_kinds[0], num_segments)
+    reached = np.full(len(steps.must), np.inf)
+    reached[0] = 0.0
+    for mean in means[1:]:
+        reached = np.maximum(np.maximum(reached[:, None], takes).min(axis=0), mean)
+    least = float(reached[-1])
+    return ceiling if least >= ceiling * (1.0 - _EQUAL) else least
 
 
 def _exact(steps: Unordered, places: Ideals, kinds: Sequence[Known]) -> Array:
@@ -232,38 +127,3 @@ def _exact(steps: Unordered, places: Ideals, kinds: Sequence[Known]) -> Array:
     between = Segments(len(places), first[told], end[told])
     result[told] = np.min([known.bounds(between)[0] for known in kinds], axis=0)
     return result
-
-
-def _least_feasible(
-    steps: Unordered, work: Array, constants: Array, floor: Array, means: Array, ceiling: float
-) -> float:
-    """The largest latency found by which the segments cannot do all work; ``ceiling`` if even
-    that is not enough for it.  ``means``: by number of segments done and stage, none is below."""
-    inside = steps.must[steps.end] & ~steps.may[steps.first]
-    others = steps.loose & ~inside
-    least = inside @ work + others @ np.minimum(work, 0.0)
-    most = inside @ work + others @ np.maximum(work, 0.0)
-    open_to = steps.may & ~steps.must
-    highest = steps.must @ work + open_to @ np.maximum(work, 0.0)
-    lowest = steps.must @ work + open_to @ np.minimum(work, 0.0)
-    slack = _ROUNDING * float(np.abs(work).sum())
-
-    def possible(latency: float) -> bool:
-        gain = np.full((len(steps.must),) * 2, -np.inf)
-        can = np.minimum(latency - constants, most)
-        can[(latency - constants < least - slack) | (latency < floor)] = -np.inf
-        gain[steps.first, steps.end] = can
-        done = np.full(len(steps.must), -np.inf)
-        done[0] = 0.0
-        for mean in means[1:]:
-            done = np.minimum((done[:, None] + gain).max(axis=0), highest)
-            done[(done < lowest - slack) | (mean > latency)] = -np.inf
-        return bool(np.isfinite(done[-1]))
-
-    low, high = 0.0, ceiling
-    if not possible(ceiling * (1.0 - _EQUAL)):
-        return ceiling
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2.0
-        low, high = (low, middle) if possible(middle) else (middle, high)
-    return low

@@ -14,7 +14,7 @@ import numpy as np
 from partitioner.bounding.bounds import Bounds
 from partitioner.bounding.deviations import MOVED
 from partitioner.bounding.kriging import Kriging
-from partitioner.problem import Array, Ideals, Index, Mask
+from partitioner.problem import UNTOLD, Array, Ideals, Index, Mask
 
 _CHUNK = 4_096
 """Sums worked out at once, which bounds memory."""
@@ -50,39 +50,22 @@ class Sums:
         by_feature = np.array(kriging.basis.unsure)[:, None] * kriging.by_rate
         return cls(held, own, own[:, None] * (held.T @ kriging.onto), by_feature, sigmas, kriging)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the features."""
-        return self._kriging.basis.features
+    def least(self, members: Mask, design: Array, sides: tuple[Index, Index]) -> Array:
+        """What sums of operators (rows of ``members``) and features (of ``design``) take at least.
 
-    @property
-    def unsure(self) -> Array:
-        """By feature, the standard deviation of its rate before anything was measured."""
-        return np.array(self._kriging.basis.unsure)
-
-    def least(
-        self,
-        members: Mask,
-        design: Array,
-        sides: tuple[Index, Index],
-        unknown: Mask,
-        others: Loose | None = None,
-    ) -> tuple[Array, Array]:
-        """What sums of operators (rows of ``members``) and features (of ``design``) take at least:
-        by themselves, and with whichever of the ``others``, beyond what these are expected to.
-
-        ``sides``: where they start and end; where that is ``unknown`` (two columns), the worst
-        of all ends is taken.
+        ``sides``: where they start and end; where that is :data:`UNTOLD`, the worst of all ends is
+        taken.
         """
         kriging, ends = self._kriging, self._ends
         basis, measured = kriging.basis, kriging.measured
-        moved = [self.names.index(name) for name in MOVED]
-        alone, together = np.zeros(len(design)), np.zeros(len(design))
+        moved = [basis.features.index(name) for name in MOVED]
+        untold = np.stack(sides, axis=1) == UNTOLD
+        result = np.zeros(len(design))
         for low in range(0, len(design), _CHUNK):
             part = slice(low, low + _CHUNK)
             inside, features = members[part].astype(np.float64), design[part]
             costs = features[:, moved] * measured.edge_rates
-            told = np.where(unknown[part], 0.0, costs)
+            told = np.where(untold[part], 0.0, costs)
             open_ends = costs - told
             explained = inside @ self.by_operator + features @ self.by_feature
             for which, side in enumerate(sides):
@@ -91,7 +74,7 @@ class Sums:
                 explained[rows] += basis.scale**2 * (shared @ kriging.onto)
             mean = features @ np.array(basis.rates) + explained[:, -1]
             explained = explained[:, :-1]
-            varied = features * self.unsure
+            varied = features * np.array(basis.unsure)
             variance = inside @ self.own + (varied**2).sum(axis=1) - (explained**2).sum(axis=1)
             variance += basis.scale**2 * (told**2).sum(axis=1)
             variance = np.maximum(variance, 0.0)
@@ -102,13 +85,8 @@ class Sums:
             scatter = np.abs(mean) + open_ends @ [end.most for end in ends]
             variance += (basis.noise * scatter) ** 2
             mean -= open_ends @ [end.lost for end in ends]
-            alone[part] = mean - self.sigmas * np.sqrt(variance + apart)
-            if others is not None:
-                rest = np.sqrt(apart) + others.deviation[part]
-                alike = varied @ (others.design * self.unsure).T - explained @ others.explained.T
-                variance += 2.0 * (others.rows[part] * np.maximum(alike, 0.0)).sum(axis=1)
-                together[part] = mean - self.sigmas * np.sqrt(variance + rest**2)
-        return alone, together
+            result[part] = mean - self.sigmas * np.sqrt(variance + apart)
+        return result
 
     @cached_property
     def _ends(self) -> tuple[_Ends, _Ends]:
@@ -123,65 +101,6 @@ class Sums:
                 rows.append(basis.scale**2 * (alike @ onto[here]) / costs[here, None])
             found.append(_Ends(np.concatenate(rows)))
         return found[0], found[1]
-
-    @property
-    def features(self) -> Array:
-        """What one more of each feature costs at least, ns."""
-        mean, deviation = self.of_rates(np.eye(len(self.names)))
-        basis = self._kriging.basis
-        result = mean - self.sigmas * (deviation + basis.noise * np.abs(mean))
-        rates = dict(zip(MOVED, self._kriging.measured.edge_rates, strict=True))
-        for name, side in zip(MOVED, self._ends, strict=True):
-            worst = side.lost + self.sigmas * (basis.scale + basis.noise * side.most)
-            result[self.names.index(name)] -= rates[name] * worst
-        return result
-
-    def of_rates(self, design: Array) -> tuple[Array, Array]:
-        """What features are expected to take, and standard deviations that rates bring about."""
-        explained = design @ self.by_feature
-        variance = ((design * self.unsure) ** 2).sum(axis=1)
-        variance -= (explained[:, :-1] ** 2).sum(axis=1)
-        mean = design @ np.array(self._kriging.basis.rates) + explained[:, -1]
-        return mean, np.sqrt(np.maximum(variance, 0.0))
-
-    def operators(self, design: Array) -> tuple[Array, Array]:
-        """What each operator takes that adds ``design`` to the features (rows): less the noise that
-        may be on it, and with it the standard deviation that rates bring about, in ns."""
-        mean, deviation = self.of_rates(design)
-        mean = mean + self.by_operator[:, -1]
-        return mean - self.sigmas * self._kriging.basis.noise * np.abs(mean), deviation
-
-    def loose(self, rows: Mask, design: Array, counted: Mask) -> Loose:
-        """Any of some operators (``rows``), each of which adds ``design`` to the features; only
-        ``counted`` ones are.
-
-        Their variance is what they have by themselves, and a form of few directions: of what rates
-        let deviate, less what is explained.  Directions in which it is negative are left out,
-        and in each of the others operators add up or do not.
-        """
-        rows, design = rows & counted, design * counted[:, None]
-        explained = (self.by_operator * counted[:, None] + design @ self.by_feature)[:, :-1]
-        base, along = np.linalg.qr(np.concatenate([design * self.unsure, explained], axis=1))
-        signs = np.repeat([1.0, -1.0], [design.shape[1], explained.shape[1]])
-        sizes, axes = np.linalg.eigh((along * signs) @ along.T)
-        variance = rows @ (self.own * counted)
-        for size, axis in zip(sizes, axes.T, strict=True):
-            if size > 0.0:
-                towards = base @ axis
-                sums = [rows @ np.maximum(side * towards, 0.0) for side in (1.0, -1.0)]
-                variance += size * np.maximum(*sums) ** 2
-        return Loose(rows, design, explained, np.sqrt(variance))
-
-
-@dataclass(frozen=True, eq=False)
-class Loose:
-    """Operators any of which may be there: by sum (``rows``), with what each adds to the features
-    and to what is explained, and the standard deviation of any of them together, at most."""
-
-    rows: Mask
-    design: Array
-    explained: Array
-    deviation: Array
 
 
 class _Ends:

@@ -15,8 +15,8 @@ import numpy as np
 from compiler.graph import Graph
 from partitioner.graphs.crossings import Wanted, fewest_bytes
 from partitioner.graphs.graph_features import BOUNDARY, INSIDE
-from partitioner.graphs.operator_facts import OperatorFacts, available_for
-from partitioner.graphs.precedence import Precedence
+from partitioner.graphs.operator_facts import OperatorFacts
+from partitioner.graphs.precedence import Precedence, precedence_of
 from partitioner.problem import UNTOLD, Array, Index, Mask, Unordered
 
 _MOST_STAGES = 150
@@ -31,14 +31,14 @@ _MOST_CUTS = 3_000
 """Such numbers that are worked out, which bounds the time that takes; 0 stands for all others."""
 
 
-def unordered(graph: Graph, precedence: Precedence) -> Unordered:
+def unordered(graph: Graph) -> Unordered:
     """The stages along the chain with the most work, and all steps between them."""
     facts = OperatorFacts(graph)
-    must, may = _stages(precedence, _weights(facts), len(graph))
+    must, may = _stages(precedence_of(graph), _weights(facts), len(graph))
     first, end = np.triu_indices(len(must))
     moving = (may[end] & ~must[first]).any(axis=1)
     first, end = first[moving], end[moving]
-    return _Steps(facts, must, may, first, end).unordered(precedence)
+    return _Steps(facts, must, may, first, end).unordered()
 
 
 def _weights(facts: OperatorFacts) -> Array:
@@ -82,22 +82,6 @@ def _members(sets: Sequence[int], num_operators: int) -> Mask:
     return np.array(rows, dtype=np.bool_)
 
 
-def _blockers(facts: OperatorFacts) -> list[list[int]]:
-    """By operator: those with any of which in its segment it runs on the CPU, behind the TPU.
-
-    An unsupported operator blocks itself and all that need it; one that converts an input of the
-    segment blocks nobody, so what counts there is whether its maker is in the segment.
-    """
-    found: list[set[int]] = []
-    for index, makers in enumerate(facts.makers):
-        if facts.supported[index]:
-            found.append(set().union(*(found[maker] for maker in makers)))
-        else:
-            converts = facts.graph.operators[index].kind == "QUANTIZE"
-            found.append(set(makers) if converts else {index})
-    return [sorted(blockers) for blockers in found]
-
-
 class _Steps:
     """Steps given by stages, and where the operators of their segments run.
 
@@ -112,74 +96,45 @@ class _Steps:
         self._must, self._may, self._first, self._end = must, may, first, end
         self._inside = must[end] & ~may[first]
         self._possible = may[end] & ~must[first]
-        self._blockers = _blockers(facts)
         self._supported = facts.supported
-        self._surely = self._inside.copy()
-        self._maybe = self._possible.copy()
-        for index, blockers in enumerate(self._blockers):
-            if blockers:
-                self._surely[:, index] &= ~self._possible[:, blockers].any(axis=1)
-                self._maybe[:, index] &= ~self._inside[:, blockers].any(axis=1)
-            if index in blockers:
-                self._maybe[:, index] = False
+        self._surely = self._inside & facts.clear(~self._possible.T).T
+        self._maybe = self._possible & facts.clear(~self._inside.T).T & ~facts.blocks
+        self._apart = ~(facts.supported & facts.clear(np.zeros((len(must[0]), 1), np.bool_))[:, 0])
+        """Operators that may be kept from the TPU."""
 
-    def unordered(self, precedence: Precedence) -> Unordered:
+    def unordered(self) -> Unordered:
         facts, names = self._facts, (*BOUNDARY, *INSIDE, *self._facts.kinds)
-        on_tpu, on_cpu = self._per_operator(names)
+        nowhere = np.zeros(len(self._supported))
+        on_tpu, on_cpu = (
+            np.column_stack([shares.get(name, nowhere) for name in names])
+            for shares in map(facts.per_operator, (nowhere == 0.0, nowhere > 0.0))
+        )
         mapped = self._surely & self._supported
         on_cpu_surely = self._inside & ~(self._maybe & self._supported)
-        sure = mapped | on_cpu_surely
-        loose = self._possible & ~sure
         least = mapped @ on_tpu + on_cpu_surely @ on_cpu
-        most = least.copy()
-        bounds = self._boundary(mapped.any(axis=1), (self._maybe & self._supported).any(axis=1))
-        low, high, entering, leaving = bounds
-        low[:, 1:] = np.maximum(low[:, 1:], self._crossing() * mapped.any(axis=1)[:, None])
-        least[:, : len(BOUNDARY)], most[:, : len(BOUNDARY)] = low, high
-        streamed, most_streamed, room = self._streamed(mapped, loose)
-        at = names.index("off-chip bytes")
-        least[:, at], most[:, at] = streamed, most_streamed
-        only_tpu = self._supported & np.array([not blockers for blockers in self._blockers])
-        blocked = np.array([bool(blockers) for blockers in self._blockers])
+        least[:, : len(BOUNDARY)], entering, leaving = self._boundary(mapped.any(axis=1))
+        # More operators than those sure to be there leave no more of the memory to these, layer by
+        # layer, as the rule takes the largest that fits.
+        streamed = facts.streamed(mapped.sum(axis=1), lambda i: mapped[:, i])
+        least[:, names.index("off-chip bytes")] = streamed
         return Unordered(
             names=names,
             must=self._must,
             may=self._may,
             first=self._first,
             end=self._end,
-            sure=sure,
-            loose=loose,
+            sure=mapped | on_cpu_surely,
             least=least,
-            most=most,
             entering=entering,
             leaving=leaving,
-            on_tpu=on_tpu,
-            on_cpu=on_cpu,
-            runs_on=np.stack([self._supported, blocked | ~self._supported], axis=1),
-            parameters=facts.parameters * only_tpu,
-            room=room,
+            runs_on=np.stack([self._supported, self._apart], axis=1),
         )
 
-    def _per_operator(self, names: Sequence[str]) -> tuple[Array, Array]:
-        """What each operator adds to the features that are sums, on the TPU and on the CPU."""
-        work = self._facts.work
-        tables = np.zeros((2, len(work), len(names)))
-        at = {name: column for column, name in enumerate(names)}
-        for index, one in enumerate(work):
-            moved = self._facts.activations[index]
-            tables[0, index, at["operators"]] = 1.0
-            tables[0, index, at["activation bytes"]] = moved
-            if one.macs:
-                tables[0, index, at[f"macs of {one.name}"]] = one.macs
-            tables[1, index, at["cpu operators"]] = 1.0
-            tables[1, index, at["cpu macs"]] = one.macs
-            tables[1, index, at["cpu bytes"]] = moved
-        return tables[0], tables[1]
-
-    def _boundary(self, some: Mask, any_at_all: Mask) -> tuple[Array, Array, Index, Index]:
-        """Requests, bytes in and bytes out, at least and at most, and the largest tensors."""
+    def _boundary(self, some: Mask) -> tuple[Array, Index, Index]:
+        """Requests, bytes in and bytes out at least, and the largest tensors in and out."""
         graph, outputs = self._facts.graph, set(self._facts.graph.outputs)
         count = len(some)
+        any_at_all = (self._maybe & self._supported).any(axis=1)
         sizes = np.zeros((2, 2, count))  # side, at least or at most
         keys = np.full((2, count), -1, dtype=np.int64)
         largest = np.zeros((2, count))
@@ -209,10 +164,10 @@ class _Steps:
                 leaves = ends | ~self._maybe[:, readers].all(axis=1)
                 may_leave = ends | ~self._surely[:, readers].all(axis=1)
                 add(1, t, self._surely[:, maker] & leaves, self._maybe[:, maker] & may_leave)
-        least = np.stack([some.astype(np.float64), *(sizes[:, 0] * some)], axis=1)
-        most = np.stack([any_at_all.astype(np.float64), *(sizes[:, 1] * any_at_all)], axis=1)
-        known = (least[:, 1:] == most[:, 1:]).T
-        return least, most, *(np.where(known, keys, UNTOLD))
+        least, most = sizes[:, 0] * some, sizes[:, 1] * any_at_all
+        entering, leaving = np.where(least == most, keys, UNTOLD)
+        least = np.maximum(least, self._crossing().T * some)
+        return np.stack([some, *least], axis=1), entering, leaving
 
     def _crossing(self) -> Array:
         """The fewest bytes in and out (columns) that cuts at their stages bring about.
@@ -222,7 +177,7 @@ class _Steps:
         Operators that may be kept from the TPU do not count.
         """
         graph, outputs = self._facts.graph, set(self._facts.graph.outputs)
-        free = [self._supported[i] and not self._blockers[i] for i in range(len(graph))]
+        free = ~self._apart
         tensors = [
             Wanted(graph.makers[t.index], tuple(graph.readers[t.index]), t.size_bytes)
             for t in graph.tensors
@@ -269,17 +224,3 @@ class _Steps:
             result[step, 1] = fewest(t, made)
         result[:, 1] += self._surely @ only_out
         return result
-
-    def _streamed(self, mapped: Mask, loose: Mask) -> tuple[Array, Array, Array]:
-        """Bytes off chip, at least and at most, and what may be added before it is more than that.
-
-        At least what the operators sure to be there stream by themselves: more of them leave no
-        more of the memory to these, layer by layer, as the rule takes the largest that fits.
-        """
-        sizes, count = self._facts.parameters, mapped.sum(axis=1)
-        streamed = self._facts.streamed(count, lambda i: mapped[:, i])
-        own, others = mapped @ sizes, (loose & self._maybe & self._supported) @ sizes
-        available = np.maximum(available_for(len(sizes)), 0.0)
-        room = np.maximum(available[count] + streamed - own, 0.0)
-        all_fit = own + others <= available[(self._possible & self._supported).sum(axis=1)]
-        return streamed, np.where(all_fit, 0.0, own + others), room

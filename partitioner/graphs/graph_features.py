@@ -65,7 +65,7 @@ def graph_features(graph: Graph, places: Line | Ideals) -> Features:
         streamed = _streamed(facts, behind, places, inside)
         inside = _Inside(names, places, sums, totals, available, streamed)
     boundary = _Boundary(BOUNDARY, operators, across)
-    return Features(places, boundary, inside, facts.per_operator(), sides_of)
+    return Features(places, boundary, inside, facts.per_operator(facts.supported), sides_of)
 
 
 @dataclass(frozen=True, eq=False)

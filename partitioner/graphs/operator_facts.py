@@ -24,6 +24,9 @@ class OperatorFacts:
         self.supported = np.array(
             [judge(graph, i, DEFAULT_RUNTIME_VERSION).is_mapped for i in indices]
         )
+        converts = np.array([graph.operators[i].kind == "QUANTIZE" for i in indices])
+        self.blocks: Mask = ~self.supported & ~converts
+        """Which are unsupported and not there to convert an input of a segment."""
         self.kinds = tuple(sorted({f"macs of {work.name}" for work in self.work if work.macs}))
         self.macs = np.array([float(work.macs) for work in self.work])
         self.activations = np.array([float(activation_bytes(work)) for work in self.work])
@@ -69,47 +72,45 @@ class OperatorFacts:
             result += (here & ~fits) * size
         return result
 
-    def per_operator(self) -> dict[str, Array]:
-        """Shares of the features that add up over operators."""
-        on_cpu = 1.0 - self.supported
+    def per_operator(self, mapped: Mask) -> dict[str, Array]:
+        """Shares of the features that add up over operators, if the TPU runs those ``mapped``."""
+        on_cpu = 1.0 - mapped
         result = {
-            "activation bytes": self.activations * self.supported,
-            "operators": 1.0 * self.supported,
+            "activation bytes": self.activations * mapped,
+            "operators": 1.0 * mapped,
             "cpu operators": on_cpu,
             "cpu macs": self.macs * on_cpu,
             "cpu bytes": self.activations * on_cpu,
         }
         for kind in self.kinds:
-            result[kind] = self.macs_of(kind) * self.supported
+            result[kind] = self.macs_of(kind) * mapped
         return result
+
+    def clear(self, absent: Mask) -> Mask:
+        """Where nothing is left that puts operators (rows) on the CPU, behind the TPU.
+
+        ``absent``: what is not in a segment.  An unsupported operator blocks itself and all that
+        need it; one that converts an input of the segment blocks nobody, so what counts there is
+        whether its maker is in the segment.
+        """
+        clear = np.ones_like(absent)
+        for index, makers in enumerate(self.makers):
+            if self.blocks[index]:
+                clear[index] = absent[index]
+            else:
+                before = clear if self.supported[index] else absent
+                clear[index] = before[makers].all(axis=0)
+        return clear
 
 
 class Behind:
     """Where operators run in segments that begin at a place; tables by operator and place."""
 
     def __init__(self, facts: OperatorFacts, places: Places) -> None:
-        self._facts = facts
         self.done: Mask = np.ascontiguousarray(places.contents.T)
         """Whether the operator comes before the place, and so in no segment from there."""
-        self.clear = self._clear()
+        self.clear = facts.clear(self.done)
         """Whether nothing that puts the operator on the CPU, behind the TPU, is left."""
-
-    def _clear(self) -> Mask:
-        """An unsupported operator blocks itself and all that need it; one that converts an input
-        of the segment blocks nobody, so what counts there is whether its maker is in the segment.
-        """
-        graph = self._facts.graph
-        clear = np.ones_like(self.done)
-        for index, makers in enumerate(self._facts.makers):
-            if self._facts.supported[index]:
-                for maker in makers:
-                    clear[index] &= clear[maker]
-            elif graph.operators[index].kind == "QUANTIZE":
-                for maker in makers:
-                    clear[index] &= self.done[maker]
-            else:
-                clear[index] = self.done[index]
-        return clear
 
     @cached_property
     def front(self) -> Mask:

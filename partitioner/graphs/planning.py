@@ -17,11 +17,9 @@ from partitioner.problem import (
     CORAL_ORDER,
     FILE_ORDER,
     ONLY_ORDER,
-    Features,
     Ideals,
     Line,
     Problem,
-    Unordered,
     stepped_cut_choices,
 )
 
@@ -170,12 +168,8 @@ def _ideals_of(graph: Graph, most: int) -> tuple[Ideals | None, str]:
     every = units.ideals(most)
     if every is not None:
         return Ideals(every, len(graph), complete=True), f"all orders ({len(every):,} ideals)"
-    sizes = [0] * len(units.units)
-    for unit, operators in enumerate(units.units):
-        for index in range(len(graph)):
-            if operators >> index & 1:
-                made = graph.operators[index].outputs
-                sizes[unit] += sum(graph.tensors[t].size_bytes for t in made)
+    made = [sum(graph.tensors[t].size_bytes for t in one.outputs) for one in graph.operators]
+    sizes = [sum(size for i, size in enumerate(made) if unit >> i & 1) for unit in units.units]
     found: set[int] = set()
     orders = set()
     for passed in (_coral_prefixes(graph), *map(units.prefixes, units.orders(sizes))):
@@ -199,14 +193,8 @@ def _coral_prefixes(graph: Graph) -> tuple[int, ...]:
     return tuple(ideal for place, ideal in enumerate(done) if place not in torn)
 
 
-@lru_cache(maxsize=1)
-def _unordered(graph: Graph) -> Unordered:
-    return unordered(graph, precedence_of(graph))
-
-
-@lru_cache(maxsize=1)
-def _set_features(graph: Graph, ideals: Ideals) -> Features:
-    return graph_features(graph, ideals)
+_unordered = lru_cache(maxsize=1)(unordered)
+_set_features = lru_cache(maxsize=1)(graph_features)
 
 
 def _checked(graph: Graph, cuts: tuple[int, ...]) -> tuple[int, ...]:

@@ -147,5 +147,4 @@ def _facts_of(
         cpu_operators=operators.on_cpu,
         cpu_ns=cpu_ns,
         on_edge_tpu=operators.on_edge_tpu,
-        stateful=loaded.state_bytes != 0,
     )

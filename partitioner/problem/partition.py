@@ -66,7 +66,7 @@ class SegmentFacts:
 
     ``cpu_operators``: kinds of those that run on the host's CPU, in order; ``cpu_ns``: how much of
     the latency they take (``None``: the device does not tell).  ``on_edge_tpu``: whether anything
-    runs on the chip.  ``stateful``: whether it remembers earlier items.
+    runs on the chip.
     """
 
     on_chip_bytes: int = 0
@@ -76,7 +76,6 @@ class SegmentFacts:
     cpu_operators: tuple[str, ...] = ()
     cpu_ns: int | None = 0
     on_edge_tpu: bool = True
-    stateful: bool = False
 
 
 @dataclass(frozen=True)

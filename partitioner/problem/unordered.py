@@ -8,8 +8,7 @@ at least what the last of these needs, and nothing of what needs the next one::
     ─────────                          └──► x ─► y ─┘      must: a, b    may: a, b, x, y
 
 Between stages ``s`` and ``t`` a segment holds all that is in ``must[t]`` and not in ``may[s]``, and
-nothing beyond ``may[t]`` less ``must[s]``.  What is in the one and not in the other, ``x`` and
-``y`` here, is *loose*.
+nothing beyond ``may[t]`` less ``must[s]``.
 """
 
 from __future__ import annotations
@@ -27,20 +26,14 @@ class Unordered:
     """Stages of a graph, and the *steps* between them that segments can take.
 
     ``must``, ``may``: by stage (rows) the operators that have run at least, and at most.  The first
-    stage is the empty set, the last one the whole; ``units`` are the sets of operators that are
-    never apart, as bits, and ``before`` which of them each needs: what may be a cut at all.
+    stage is the empty set, the last one the whole.
 
     ``first``, ``end``: the stages that each step leads from and to.  ``sure``: by step the
-    operators that are in each of its segments and run where ``least`` says, ``loose`` those that
-    may be in it or may run elsewhere.  ``least``, ``most``: features (columns ``names``) that a
-    segment has at least and at most.  Features that are sums over operators count ``sure`` ones
-    alone in both.  ``entering``, ``leaving``: the largest tensors that go in and out, as
-    :meth:`partitioner.problem.Features.sides` numbers them, or :data:`UNTOLD`.
-
-    ``on_tpu``, ``on_cpu``: what each operator (rows) adds to features where it runs; ``runs_on``:
-    whether it may be there (two columns).  ``parameters``: bytes of each operator that is
-    sure to be on the TPU; ``room``: by step, the bytes that loose ones may bring along before
-    more than ``least`` says is streamed at every inference.
+    operators that are in each of its segments and run where ``least`` says.  ``least``: features
+    (columns ``names``) that a segment has at least; those that are sums over operators count
+    ``sure`` ones alone.  ``entering``, ``leaving``: the largest tensors that go in and out, as
+    :meth:`partitioner.problem.Features.sides` numbers them, or :data:`UNTOLD`.  ``runs_on``:
+    whether each operator may be on the TPU, and on the CPU (two columns).
     """
 
     names: tuple[str, ...]
@@ -49,13 +42,7 @@ class Unordered:
     first: Index
     end: Index
     sure: Mask
-    loose: Mask
     least: Array
-    most: Array
     entering: Index
     leaving: Index
-    on_tpu: Array
-    on_cpu: Array
     runs_on: Mask
-    parameters: Array
-    room: Array

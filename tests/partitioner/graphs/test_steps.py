@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from compiler import graph_from_bytes
-from partitioner.graphs import precedence_of, problem_of
+from partitioner.graphs import problem_of
 from partitioner.graphs.any_order import unordered
 from partitioner.graphs.crossings import Wanted, fewest_bytes
 from partitioner.problem import Ideals, Mask, Unordered
 from zoo.random_graph import random_graph
-
-_DEPENDS = ("request", "bytes in", "bytes out", "off-chip bytes")
 
 
 def stages_of(steps: Unordered, ideal: Mask) -> list[int]:
@@ -44,11 +42,10 @@ def test_every_segment_is_within_what_its_steps_say(
         if not isinstance(problem.places, Ideals):
             continue
         assert problem.features is not None
-        steps = unordered(graph, precedence_of(graph))
+        steps = unordered(graph)
         number = {pair: at for at, pair in enumerate(zip(steps.first, steps.end, strict=True))}
         ideals, segments = problem.places.contents, problem.places.segments()
         design = problem.features.design(segments.first, segments.end)
-        counted = [steps.names.index(name) for name in _DEPENDS]
         for row, first, end in zip(design, segments.first, segments.end, strict=True):
             inside = ideals[end] & ~ideals[first]
             pairs = [
@@ -60,11 +57,7 @@ def test_every_segment_is_within_what_its_steps_say(
             for pair in pairs:
                 step = number[pair]
                 assert not (steps.sure[step] & ~inside).any()
-                assert not (inside & ~steps.sure[step] & ~steps.loose[step]).any()
                 assert (steps.least[step] <= row * (1.0 + 1e-6)).all()
-                brought = (steps.loose[step] & inside) @ steps.parameters - steps.room[step]
-                streamed = steps.least[step, counted[-1]] + max(0.0, brought)
-                assert streamed <= row[counted[-1]] * (1.0 + 1e-6)
                 looked_at += 1
     assert looked_at > 1_000
 

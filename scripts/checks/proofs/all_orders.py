@@ -34,7 +34,8 @@ from partitioner.graphs.planning import MOST_IDEALS
 from partitioner.measuring import BuiltInCompiler, DeviceProfiler
 from partitioner.problem import Range
 from partitioner.strategies import Kind, SearchOptions, search_assigned, search_optimal
-from scripts.checks.check_branches import best_of_all, chips, set_memory, table, timed
+from scripts.checks.check_branches import best_of_all, chips, set_memory, table
+from scripts.checks.proofs.planned import Planner, remembered
 from zoo.random_graph import random_graph
 
 
@@ -110,9 +111,10 @@ def main() -> int:
         problem = problem_of(graph, k, order="any", most_ideals=most)
         if problem.unordered is None:
             continue
+        planner = Planner(graph)
         stores: list[dict[Range, int]] = [{} for _ in counts]
         latencies = [
-            timed(graph, chip, store)
+            remembered(planner, chip, store)
             for chip, store in zip(chips(graph, seed, len(counts)), stores, strict=True)
         ]
         early = seed % 3 > 0

@@ -67,8 +67,7 @@ class Row:
     runs: int | None
     distinct: int | None
     seconds: float
-    outcome: str
-    above: float | None
+    bottleneck_ns: int
 
 
 class Asked:
@@ -107,8 +106,7 @@ def row_of(model: str, asked: Asked, k: int) -> Row:
         runs=runs,
         distinct=distinct,
         seconds=seconds,
-        outcome=found.outcome,
-        above=found.optimality_gap,
+        bottleneck_ns=best,
     )
 
 

@@ -63,10 +63,9 @@ def sweep(
     for segments in range(1, max(counts) + 1):
         told = False
         for usage in choices_of([kind.count for kind in kinds], segments):
-            left = options
-            if options.timeout_s is not None:
-                left = replace(options, timeout_s=options.timeout_s - (options.clock() - began))
-            if found and _spent(left, sum(memory.measurements for memory in memories)):
+            measured = sum(len(memory.answers) for memory in memories)
+            left = _left(options, measured, options.clock() - began)
+            if found and _spent(left):
                 failures[segments] = NOT_LOOKED_AT
                 break
             if not told:
@@ -104,9 +103,19 @@ def choices_of(counts: Sequence[int], number: int) -> Iterator[Usage]:
             yield usage
 
 
-def _spent(options: SearchOptions, measured: int) -> bool:
-    most, left_s = options.max_measurements, options.timeout_s
-    return (most is not None and measured >= most) or (left_s is not None and left_s <= 0)
+def _left(options: SearchOptions, measured: int, gone_s: float) -> SearchOptions:
+    """The options with what ``measured`` segments and the time gone by leave of the limits."""
+    most, timeout_s = options.max_measurements, options.timeout_s
+    return replace(
+        options,
+        max_measurements=None if most is None else most - measured,
+        timeout_s=None if timeout_s is None else timeout_s - gone_s,
+    )
+
+
+def _spent(left: SearchOptions) -> bool:
+    limits = left.max_measurements, left.timeout_s
+    return any(limit is not None and limit <= 0 for limit in limits)
 
 
 def tabulate(

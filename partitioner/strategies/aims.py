@@ -70,8 +70,8 @@ class Aims:
             return self._even.found, "balanced"
         if best is None:
             raise NoFeasiblePartition(
-                f"none of the {num_rounds} cuts tried within the measurements allowed "
-                "compiles in all its segments; allow more measurements"
+                f"no cut of {num_rounds} tried within the measurements and the time allowed "
+                "compiles in all its segments; allow more of them"
             )
         return best, outcome
 

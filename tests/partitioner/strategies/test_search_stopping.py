@@ -91,5 +91,5 @@ def test_budget_is_kept(budget: int) -> None:
 
 def test_budget_spent_on_cuts_that_do_not_compile() -> None:
     problem = Problem(8, 2, (4,), boundaries_alike=True)
-    with pytest.raises(NoFeasiblePartition, match="allow more measurements"):
+    with pytest.raises(NoFeasiblePartition, match="allow more of them"):
         search_optimal(problem, CostTable({}), SearchOptions(max_measurements=5))

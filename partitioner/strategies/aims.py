@@ -16,11 +16,16 @@ from partitioner.strategies.strategy import Budget, SearchOptions
 
 @dataclass(frozen=True)
 class Step:
-    """A cut to measure, which latencies of its segments rule it out, and where to begin."""
+    """A cut to measure, which latencies of its segments rule it out, and where to begin.
+
+    ``hopeful``: by their lower bounds (ns), the segments that such cuts are made of, where any
+    other of these cuts is as good to rule out.
+    """
 
     cut: Prospect
     ruled_out: Callable[[float], bool]
     slowest_first: bool
+    hopeful: Callable[[Array], Mask] | None = None
 
 
 class Aims:
@@ -93,9 +98,13 @@ class Aims:
             if cut is not None:
                 return Step(cut, lambda latency: latency > ceiling, slowest_first=True)
             self.ceiling_ns = np.inf  # nothing is that fast: go on for the best there is
-        cut = find(lambda lower: lower < bar)
+
+        def hopeful(lower: Array) -> Mask:
+            return np.asarray(lower < bar)
+
+        cut = find(hopeful)
         if cut is not None:
-            return Step(cut, lambda latency: latency >= bar, slowest_first=True)
+            return Step(cut, lambda latency: latency >= bar, slowest_first=True, hopeful=hopeful)
         if best is None:
             raise NoFeasiblePartition(
                 f"each of the ways to cut {self._problem.num_operators} operators into "

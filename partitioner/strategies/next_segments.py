@@ -7,6 +7,7 @@ is ruled out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from partitioner.beliefs import Beliefs, Knowledge
 from partitioner.problem import Problem, Range
 from partitioner.strategies.aims import Step
+from partitioner.strategies.prospects import Prospects
 
 Task = tuple[Range, int]
 """A segment to be measured, and the number of the kind of device to measure it on."""
@@ -26,20 +28,59 @@ def tasks_of(problem: Problem, step: Step) -> list[Task]:
 
 
 def next_segments(
-    problem: Problem, known: Sequence[Knowledge], beliefs: Sequence[Beliefs], step: Step
+    problem: Problem,
+    known: Sequence[Knowledge],
+    beliefs: Sequence[Beliefs],
+    prospects: Prospects,
+    step: Step,
+    at_once: int,
 ) -> list[Task]:
-    """The segments of the cut that were not measured, in the order to do it.
+    """What to measure, in order, until the cut of the step is ruled out.
 
-    Those that are expected to rule the cut out come first.  ``known`` and ``beliefs`` are those
-    of each kind.
+    That is all of the cut that was not measured, unless its slowest segment is expected to rule it
+    out.  Then that is measured alone, and as many others ``at_once`` as can be: each the one that
+    is expected to rule out what is left, if those before it do what is expected of them.
+    ``known`` and ``beliefs`` are those of each kind.
     """
-    cuts, kinds = step.cut
-    edges = list(pairwise((0, *cuts, len(problem.places) - 1)))
-    expected = []
-    for pair, kind in zip(edges, kinds, strict=True):
-        at, _ = beliefs[kind].segments.find(*np.array([pair], dtype=np.intp).T)
-        expected.append(float(beliefs[kind].expected[at[0]]))
-    order = np.argsort(expected, kind="stable")
-    tasks = tasks_of(problem, step)
-    ordered = [tasks[i] for i in (order[::-1] if step.slowest_first else order)]
-    return [(segment, kind) for segment, kind in ordered if known[kind].latency(segment) is None]
+    tasks: list[Task] = []
+    for _ in range(at_once):
+        ordered, slowest_ns = _unknown(problem, known, beliefs, step)
+        if step.hopeful is None or not step.ruled_out(slowest_ns):
+            return tasks or ordered
+        segment, kind = ordered[0]
+        tasks.append((segment, kind))
+        if len(tasks) == at_once:
+            break
+        beliefs = [_without(problem, b, segment) if kind == q else b for q, b in enumerate(beliefs)]
+        cut = prospects.fastest(beliefs, step.hopeful)
+        if cut is None:
+            break
+        step = replace(step, cut=cut)
+    return tasks
+
+
+def _unknown(
+    problem: Problem, known: Sequence[Knowledge], beliefs: Sequence[Beliefs], step: Step
+) -> tuple[list[Task], float]:
+    """The segments of the cut that were not measured, and what the first is expected to take, ns.
+
+    Those that are expected to rule the cut out come first.
+    """
+    edges = pairwise((0, *step.cut[0], len(problem.places) - 1))
+    expected: list[tuple[float, Task]] = []
+    for pair, task in zip(edges, tasks_of(problem, step), strict=True):
+        segment, kind = task
+        if known[kind].latency(segment) is None:
+            at, _ = beliefs[kind].segments.find(*np.array([pair], dtype=np.intp).T)
+            expected.append((float(beliefs[kind].expected[at[0]]), task))
+    expected.sort(key=lambda pair: pair[0])
+    if step.slowest_first:
+        expected.reverse()
+    return [task for _, task in expected], expected[0][0] if expected else -np.inf
+
+
+def _without(problem: Problem, beliefs: Beliefs, segment: Range) -> Beliefs:
+    """What is left in question once the segment has taken too long, and so what contains it."""
+    found = problem.places.find(segment)
+    assert found is not None, "cuts are made between places"
+    return beliefs.where(~problem.places.around(beliefs.segments, *found))

@@ -163,7 +163,10 @@ class _Search:
                 return self._finish(outcome, bound, beliefs)
             tried = tasks_of(problem, step)
             before, earlier = self._measured, self._best
-            self._measure(next_segments(problem, self._known, beliefs, step), step.ruled_out)
+            tasks = next_segments(
+                problem, self._known, beliefs, self._prospects, step, self._at_once
+            )
+            self._measure(tasks, step.ruled_out)
             if self._best is not None and self._takes_many and not self._evening_out:
                 bar, spent = self._best.bottleneck, self._spent[False]
                 self._measure(many_segments(problem, beliefs, self._counts, bar, spent))
@@ -230,6 +233,11 @@ class _Search:
             return Step(cut, lambda latency: latency > bar or latency < best.fastest, True)
         return None
 
+    @property
+    def _at_once(self) -> int:
+        """Segments that can be measured at the same time."""
+        return sum(max(1, oracle.parallelism) for oracle in self._oracles)
+
     def _measure(
         self, tasks: Sequence[Task], ruled_out: Callable[[float], bool] = lambda _: False
     ) -> None:
@@ -237,12 +245,11 @@ class _Search:
 
         Kinds of devices work at the same time.  Then the best cut is solved for.
         """
-        at_once = sum(max(1, oracle.parallelism) for oracle in self._oracles)
         started = self._account.num_rounds > 0
-        for low in range(0, len(tasks), at_once):
+        for low in range(0, len(tasks), self._at_once):
             if started and self._aims.spent(self._measured):
                 break
-            answers = self._ask(tasks[low : low + at_once])
+            answers = self._ask(tasks[low : low + self._at_once])
             if started and any(a is None or ruled_out(float(a)) for a in answers):
                 break
         self._best = self._prospects.best(self._known)

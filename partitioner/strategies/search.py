@@ -151,7 +151,6 @@ class _Search:
         while True:
             beliefs = self._beliefs(segments)
             bound = self._bound(beliefs) if segments is not coarse else 0.0
-            self._record(tried, bound)
             outcome, step = self._decide(beliefs, bound)
             if step is None and not (attention.complete(beliefs) and self._all_told()):
                 # Nothing is left of what was looked at; what was left out may have come back.
@@ -159,6 +158,7 @@ class _Search:
                 beliefs = self._beliefs(segments)
                 bound = self._bound(beliefs)
                 outcome, step = self._decide(beliefs, bound)
+            self._record(tried, bound)
             if step is None:
                 return self._finish(outcome, bound, beliefs)
             tried = tasks_of(problem, step)

@@ -1,8 +1,9 @@
-"""What to measure at once where many segments have to be measured.
+"""What to ask at once where many segments have to be asked for, and asking costs little.
 
 Where segments scatter for no reason known, each stands for itself: a cut at a time, with a solution
-of the whole problem before each, would take hours.  Once many were measured, a share of as many
-again is measured before the next solution, so that what solving costs stays in proportion.
+of the whole problem before each, would take hours.  Once many are known, a share of as many again
+is asked for before the next solution, so that what solving costs stays in proportion.  That is for
+tables of latencies: devices take longer to measure a segment than it takes to choose it well.
 """
 
 from __future__ import annotations

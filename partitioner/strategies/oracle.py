@@ -48,6 +48,9 @@ class CostTable:
     ``(first, end)`` or more of them.
     """
 
+    instant = True
+    """Asking costs less than thinking about what to ask; other oracles need not say it."""
+
     def __init__(
         self,
         costs: Mapping[Range, int] | Callable[..., int | None],
@@ -95,6 +98,7 @@ class Recorder:
 
     def __init__(self, oracle: LatencyOracle) -> None:
         self._oracle = oracle
+        self.instant = bool(getattr(oracle, "instant", False))
         self.answers: dict[Range, int | None] = {}
 
     @property

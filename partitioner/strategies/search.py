@@ -179,7 +179,9 @@ class _Search:
 
     @property
     def _takes_many(self) -> bool:
-        """Whether so much was measured for the bottleneck that more is to be measured at once."""
+        """Whether so much was asked for the bottleneck that more is to be asked for at once."""
+        if not all(oracle.instant for oracle in self._oracles):
+            return False
         scatter = max(known.guard.scatter for known in self._known)
         soon = scatter >= SCATTER or self._attention.vast
         most = MANY if soon else MANY_WITHOUT_SCATTER

@@ -268,7 +268,10 @@ def test_a_pool_that_is_closed_ends_what_it_was_starting(
                 os.kill(self.pid, signal.SIGSTOP)
                 begun.put(self)
             super().wait_ready()
+            if pool_is_there.is_set():
+                ready.append(self)
 
+    ready: list[SimulatedDevice] = []
     pool_is_there = threading.Event()
     monkeypatch.setattr(devices.pool, "SimulatedDevice", Stopping)
     pool = DevicePool.simulated(1, compute="none", deadlines=Deadlines(stopped_s=600))
@@ -287,7 +290,7 @@ def test_a_pool_that_is_closed_ends_what_it_was_starting(
     pool.close()
     thread.join()
     assert not device.alive
-    assert len(errors) == 1
+    assert errors or ready == [device], "it may have been ready before it was stopped"
 
 
 def test_a_replacement_stopped_before_it_loads_is_given_up(

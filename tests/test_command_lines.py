@@ -24,6 +24,7 @@ from partitioner.experiment import main as experiment
 from pipeline.compare_cli import main as compare
 from pycoral.doctor.cli import main as doctor
 from pycoral.examples_cli import main as examples
+from tests.full_disk import needs_full_disk, printed_nowhere
 from zoo.cli import main as zoo
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,19 +144,10 @@ def test_ctrl_c_while_a_command_is_imported(
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@needs_full_disk
 @pytest.mark.parametrize("buffered", [True, False])
 def test_no_room_for_the_output(buffered: bool) -> None:
     """Whether that is found while printing or at the end."""
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "zoo"],
-            env={**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    done = printed_nowhere("zoo", unbuffered=not buffered)
     assert done.returncode == 2
     assert done.stderr == "the output cannot be written (No space left on device)\n"

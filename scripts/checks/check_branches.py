@@ -31,7 +31,15 @@ from devices.chip import Host
 from partitioner.graphs import precedence_of, problem_of
 from partitioner.graphs.operator_facts import available_for
 from partitioner.problem import Partition, Problem, Range, operators_of
-from partitioner.strategies import CostTable, Kind, search_assigned, search_optimal, try_everything
+from partitioner.strategies import (
+    CostTable,
+    Kind,
+    SearchOptions,
+    search_assigned,
+    search_optimal,
+    try_everything,
+)
+from partitioner.strategies.strategy import NO_LIMITS
 from scripts.checks.proofs.planned import Chip, Latency, Planner, remembered
 from zoo.random_graph import random_graph
 
@@ -136,14 +144,20 @@ def table(latency: Latency) -> CostTable:
     return CostTable(lambda *runs: latency(runs))
 
 
-def solved(problem: Problem, latencies: list[Latency], counts: list[int]) -> Partition:
+def solved(
+    problem: Problem,
+    latencies: list[Latency],
+    counts: list[int],
+    options: SearchOptions = NO_LIMITS,
+) -> Partition:
+    """What the search finds, on as many devices of each kind as ``counts`` says."""
     if len(latencies) == 1:
-        return search_optimal(problem, table(latencies[0]))
+        return search_optimal(problem, table(latencies[0]), options)
     kinds = [
         Kind(str(q), count, table(latency))
         for q, (count, latency) in enumerate(zip(counts, latencies, strict=True))
     ]
-    return search_assigned(problem, kinds)
+    return search_assigned(problem, kinds, options)
 
 
 def main() -> int:

@@ -33,8 +33,8 @@ from partitioner.graphs import precedence_of, problem_of
 from partitioner.graphs.planning import MOST_IDEALS
 from partitioner.measuring import BuiltInCompiler, DeviceProfiler
 from partitioner.problem import Range
-from partitioner.strategies import Kind, SearchOptions, search_assigned, search_optimal
-from scripts.checks.check_branches import best_of_all, chips, set_memory, table
+from partitioner.strategies import SearchOptions, search_optimal
+from scripts.checks.check_branches import best_of_all, chips, set_memory, solved
 from scripts.checks.proofs.planned import Planner, remembered
 from zoo.random_graph import random_graph
 
@@ -120,14 +120,7 @@ def main() -> int:
         early = seed % 3 > 0
         budget = int(random.integers(k + 1, 4 * k + 1)) if early else None
         options = SearchOptions(baseline=True, max_measurements=budget)
-        if mixed:
-            kinds = [
-                Kind(str(q), count, table(latency))
-                for q, (count, latency) in enumerate(zip(counts, latencies, strict=True))
-            ]
-            found = search_assigned(problem, kinds, options)
-        else:
-            found = search_optimal(problem, table(latencies[0]), options)
+        found = solved(problem, latencies, counts, options)
         claims = claims_of(found.evidence(), problem)
         truth, _ = best_of_all(graph, k, latencies, counts)
         bound = claims.lower_bound_all_orders_ns

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from partitioner.command.how_many_command import conclude
 from partitioner.problem import Problem
 from partitioner.sizing import NOT_LOOKED_AT
 from partitioner.strategies import Kind
+from tests.full_disk import needs_full_disk, printed_nowhere
 from tests.partitioner.command.running import Run, expected_files, files_of
 from tests.recurrent import svdf_denoiser
 from tests.tiny import Tiny
@@ -149,20 +148,13 @@ def test_what_is_left_when_the_time_is_up() -> None:
     assert "The uncut model does not compile" in advice.sentence
 
 
+@needs_full_disk
 def test_a_report_that_cannot_be_printed(model: Path, out: Path) -> None:
     """The files are there all the same, so nobody is told otherwise."""
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "partitioner.cli", "--model_path", str(model), "--quiet"),
-                *("--sweep", "1-2", "--output_dir", str(out), "--json"),
-            ],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    done = printed_nowhere(
+        *("partitioner.cli", "--model_path", str(model), "--quiet"),
+        *("--sweep", "1-2", "--output_dir", str(out), "--json"),
+    )
     assert done.returncode == 2
     assert files_of(out) == {"sweep.json"}
     assert "cannot be printed (No space left on device). The comparison has been" in done.stderr

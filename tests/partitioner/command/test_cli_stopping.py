@@ -17,6 +17,7 @@ import pytest
 
 from partitioner import check_partition
 from partitioner.command.output_directory import usable_directory
+from tests.full_disk import needs_full_disk, printed_nowhere
 from tests.partitioner.command.running import (
     COMPILER,
     Run,
@@ -223,21 +224,14 @@ def test_a_limit_on_the_size_of_files(
     assert list(scratch.iterdir()) == []
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@needs_full_disk
 def test_no_room_for_the_output(model: Path, out: Path) -> None:
     """The files are there by then, and are not said not to be."""
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-u", "-m", "partitioner.cli", "--model_path", str(model)),
-                *("--num_segments", "2", "--output_dir", str(out), "--quiet", "--no-verify"),
-            ],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    done = printed_nowhere(
+        *("partitioner.cli", "--model_path", str(model), "--num_segments", "2"),
+        *("--output_dir", str(out), "--quiet", "--no-verify"),
+        unbuffered=True,
+    )
     assert done.returncode == 2
     saved = f"Segments have been saved under {out}"
     told = f"The report cannot be printed (No space left on device). {saved}\n"

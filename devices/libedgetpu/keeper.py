@@ -209,13 +209,20 @@ class Keeper:
         """Have the leased device serve an operator, or after its death the one that takes over.
 
         That is another of the program's devices if it did not name one by number and one is left
-        that it has not seen die, else the same started anew.
+        that it has not seen die, else the same started anew.  Raises ``DeviceError``.
         """
-        if lease.opened.is_dead and lease.moves:
+        if lease.opened.is_dead:
+            self._move(lease)
+        for _ in lease.present:
+            with suppress(DeviceDied):  # the program has learned of it before this process
+                lease.opened.serve(fds)
+                return
             self._move(lease)
         lease.opened.serve(fds)
 
     def _move(self, lease: Lease) -> None:
+        if not lease.moves:
+            return
         lost = (*lease.lost, lease.record)
         try:
             with self._lock:
@@ -284,17 +291,15 @@ class _Opened:
         return device is not None and not device.alive
 
     def serve(self, fds: tuple[int, ...]) -> None:
-        """Have the device serve an operator.  Raises ``DeviceError``."""
-        with self._lock:
-            try:
-                self._serve_on(self._living(), fds)
-            except DeviceDied:
-                self._serve_on(self._living(), fds)
+        """Have the device serve an operator, started anew if it has ended.
 
-    def _serve_on(self, device: SimulatedDevice, fds: tuple[int, ...]) -> None:
-        device.start_program(
-            serve_operator, fds, None, on_event=lambda _: None, on_exit=self._tell_death
-        )
+        Raises ``DeviceError``; ``DeviceDied`` if it ends now, or had ended without its being
+        known here: the next time it is started anew.
+        """
+        with self._lock:
+            self._living().start_program(
+                serve_operator, fds, None, on_event=lambda _: None, on_exit=self._tell_death
+            )
 
     def _living(self) -> SimulatedDevice:
         if self._device is not None and self._device.alive:

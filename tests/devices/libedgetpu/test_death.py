@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,12 @@ import psutil
 import pytest
 
 import devices
+from devices import DeviceDied
+from devices.attached import VARIABLE
+from devices.libedgetpu import keeper as keepers
 from devices.listing.processes import program_of
 from tests.devices.libedgetpu.test_operator import images, on_device, run, same, truth
+from tests.waiting import LONG_S, all_end
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = images(1, 16, 16, 3)
@@ -71,7 +77,7 @@ def test_a_device_killed_or_stopped_in_an_invoke_is_an_error_and_the_next_one_wo
     thread = threading.Thread(target=invoke)  # it hangs there
     thread.start()
     process.send_signal(number)
-    thread.join(30)
+    thread.join(LONG_S)
     (text,) = outcome
     assert "the simulated Edge TPU usb:0 " in text
     assert ("ended during an inference" if number == signal.SIGKILL else "is stopped") in text
@@ -95,6 +101,36 @@ def test_each_device_that_dies_is_followed_by_another_until_all_are_started_anew
     assert same(run(interpreter, IMAGE), truth(small_model, IMAGE))
 
 
+def test_a_death_that_the_program_noticed_first_is_known(monkeypatch):
+    """A device's own connections end in any order, and nobody has told the keeper yet."""
+    dead: set[str] = set()
+
+    class Device:
+        def __init__(self, name: str, config: object) -> None:
+            self.name, self.alive = name, True
+
+        def start_program(self, *arguments: object, **options: object) -> None:
+            if self.name in dead:
+                self.alive = False  # as far as anybody has noticed
+                raise DeviceDied("it is gone", device=self.name)
+
+        def close(self) -> None:
+            dead.discard(self.name)
+
+    monkeypatch.setattr(keepers, "SimulatedDevice", Device)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    serving = threading.Thread(target=keepers.Keeper().serve, args=(theirs.detach(),))
+    serving.start()
+    with closing(ours):
+        ours.send(f"O{VARIABLE}\0usb:3\0".encode())
+        assert ours.recv(100) == b"+usb:0"
+        for lost, taken in ((), "usb:0"), (("usb:0",), "usb:1"), (("usb:1", "usb:2"), "usb:2"):
+            dead.update(lost)
+            ours.send(b"K")
+            assert ours.recv(100).decode() == f"+{taken}"
+    serving.join()
+
+
 def test_a_keeper_that_is_killed_takes_its_devices_along_and_another_one_serves(
     devices_of, small_model, small_executable
 ):
@@ -104,7 +140,7 @@ def test_a_keeper_that_is_killed_takes_its_devices_along_and_another_one_serves(
     assert same(run(interpreter, IMAGE), expected)
     (keeper,) = keepers_of(os.getpid())
     keeper.kill()
-    keeper.wait(10)
+    keeper.wait(LONG_S)
     with pytest.raises(RuntimeError, match="ended during an inference; the next one starts it"):
         run(interpreter, IMAGE)
     assert same(run(interpreter, IMAGE), expected)
@@ -138,7 +174,7 @@ def test_an_exclusive_device_that_another_program_has(pool, tmp_path, small_exec
     running = program(
         tmp_path,
         small_executable,
-        "print(infer(), flush=True)\nimport time; time.sleep(60)\n",
+        "print(infer(), flush=True)\nimport signal; signal.pause()\n",
         device=device,
     )
     assert running.stdout is not None
@@ -196,11 +232,10 @@ assert os.waitpid(child, 0)[1] == 0
 print(infer())
 """,
     )
-    printed, _ = running.communicate(timeout=60)
+    printed, _ = running.communicate()
     assert running.returncode == 0
     assert printed.split() == [truth(small_model, IMAGE)[0].tobytes().hex()] * 3
-    _, left = psutil.wait_procs(keepers_of(running.pid), timeout=10)  # they end after it
-    assert left == []
+    assert all_end(keepers_of(running.pid))
 
 
 def test_a_program_that_has_closed_its_standard_streams(tmp_path, small_model, small_executable):
@@ -230,20 +265,19 @@ except ChildProcessError:
     pass
 """,
     )
-    printed, _ = running.communicate(timeout=60)
+    printed, _ = running.communicate()
     assert printed == truth(small_model, IMAGE)[0].tobytes().hex()
 
 
 def test_nothing_outlives_the_program(tmp_path, small_executable):
     running = program(
-        tmp_path, small_executable, "print(infer(), flush=True)\nimport time; time.sleep(60)\n"
+        tmp_path, small_executable, "print(infer(), flush=True)\nimport signal; signal.pause()\n"
     )
     assert running.stdout is not None
     assert running.stdout.readline()
     family = [p for keeper in keepers_of(running.pid) for p in (keeper, *keeper.children(True))]
     assert len(family) == 3  # keeper, nursery, device
     running.kill()
-    running.wait(10)
+    running.wait()
     running.stdout.close()
-    _, left = psutil.wait_procs(family, timeout=10)
-    assert left == []
+    assert all_end(family)

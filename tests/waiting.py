@@ -26,19 +26,20 @@ def until(happened: Callable[[], object]) -> None:
         threading.Event().wait(0.002)
 
 
-def ended(process: psutil.Process) -> bool:
+def gone(process: psutil.Process | int) -> bool:
     """Whether a process has ended, be it that its parent has not asked yet how."""
     try:
+        process = psutil.Process(process) if isinstance(process, int) else process
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
 
-def all_end(processes: Iterable[psutil.Process]) -> bool:
+def all_end(processes: Iterable[psutil.Process | int]) -> bool:
     """Wait until these have ended; False if one goes on."""
     last = time.monotonic() + LONG_S
     left = list(processes)
-    while left := [process for process in left if not ended(process)]:
+    while left := [process for process in left if not gone(process)]:
         if time.monotonic() > last:
             return False
         threading.Event().wait(0.002)

@@ -43,7 +43,10 @@ LOOK_S = 0.5
 """When it has not answered for so long, it is looked at whether it is stopped."""
 
 END_S = 1.0
-"""How long the system may take to end a process that was killed, or to tell how one ended."""
+"""How long the system may take to end a process that was killed."""
+
+TELL_S = 10.0
+"""How long a nursery that is not stopped may take to tell how a device ended."""
 
 _logger = SafeLogger("edgetpu.device.nursery")
 
@@ -148,8 +151,7 @@ class Nursery:
         patience_s = FORK_S if self._answered else START_S
         deadline = time.monotonic() + patience_s
         while not _readable(status.fileno(), min(LOOK_S, deadline - time.monotonic())):
-            process = self._process
-            if process is not None and is_stopped(process.pid):
+            if self._is_stopped():
                 raise NurseryUnable("is stopped or too slow", another=True)
             if time.monotonic() >= deadline and not self._answered:
                 raise NurseryUnable(f"was not ready within {patience_s:g} s")
@@ -166,6 +168,18 @@ class Nursery:
         if self._ended.wait(END_S):
             raise self._unable()
         raise NurseryUnable("is at its limit of open files")
+
+    def tells(self, status: socket.socket) -> bool:
+        """Wait for the end of a device that is gone to be told; not for long, if it is stopped."""
+        deadline = time.monotonic() + TELL_S
+        while not _readable(status.fileno(), 0.0):
+            if self._is_stopped() or time.monotonic() >= deadline:
+                return False
+            _readable(status.fileno(), LOOK_S)
+        return True
+
+    def _is_stopped(self) -> bool:
+        return self._process is not None and is_stopped(self._process.pid)
 
     def _unable(self) -> NurseryUnable:
         killed = self._process is not None and (exit_code(self._process) or 0) < 0
@@ -276,7 +290,7 @@ class ForkedProcess(DeviceProcess):
         """See :class:`DeviceProcess`; a nursery that does not tell is not waited for long."""
         if not _readable(self.pidfd, timeout_s):
             return False
-        if self._exit_code is None and _readable(self._status.fileno(), END_S):
+        if self._exit_code is None and self._nursery.tells(self._status):
             word = self._status.recv(NUMBER.size)
             if word:
                 (self._exit_code,) = NUMBER.unpack(word)

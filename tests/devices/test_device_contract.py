@@ -28,6 +28,7 @@ from devices import (
 from devices.chip import HOSTS
 from tests.devices import device_programs as programs
 from tests.devices.tiny_executables import TINY, read_tiny
+from tests.waiting import LONG_S
 
 USB = HOSTS["usb3-x86"]
 WARM_NS = USB.overhead_ns + round(1_004 * USB.input_ns_per_byte) + round(4 * USB.output_ns_per_byte)
@@ -79,7 +80,7 @@ class Watcher:
         )
 
     def next(self) -> Any:
-        return self.events.get(timeout=20)
+        return self.events.get(timeout=LONG_S)
 
 
 @pytest.fixture
@@ -269,12 +270,12 @@ def test_compute_none_gives_zeros_and_the_same_time(make: Make) -> None:
 
 
 def test_realtime_takes_at_least_the_modelled_time(make: Make) -> None:
-    device = make(clock="realtime", latency_scale=400.0)
+    """So much of it that any host keeps up."""
+    device = make(clock="realtime", latency_scale=4000.0)
     handle = device.load(Path("double")).handle
-    device.run(handle, {"x": INPUT})
     start_ns = time.monotonic_ns()
     _, timing = device.run(handle, {"x": INPUT})
-    assert time.monotonic_ns() - start_ns >= timing.total_ns > 108_000_000
+    assert time.monotonic_ns() - start_ns >= timing.total_ns > 1_080_000_000
     assert device.health().overruns == 0
 
 
@@ -297,7 +298,7 @@ def test_a_program_works_on_its_descriptors(device: Device, watcher: Watcher) ->
     assert watcher.next() == ("shouted", 5, {"k": 1})
     os.close(to_feed)
     assert os.read(to_drain, 100) == b""
-    assert handle.join(20)
+    assert handle.join(LONG_S)
     os.close(to_drain)
     assert watcher.exits == [None]
 
@@ -317,7 +318,7 @@ def test_a_program_receives_messages_with_descriptors(device: Device, watcher: W
     for end in ends:
         os.close(end)
     handle.stop()
-    assert handle.join(20)
+    assert handle.join(LONG_S)
     assert watcher.exits == [None]
     handle.stop()  # too late, and harmless
 
@@ -335,7 +336,7 @@ def test_many_descriptors_travel_in_order(device: Device, watcher: Watcher) -> N
     for end in ends:
         os.close(end)
     handle.stop()
-    assert handle.join(20)
+    assert handle.join(LONG_S)
 
 
 def test_a_program_uses_the_chip(device: Device, watcher: Watcher) -> None:
@@ -344,13 +345,13 @@ def test_a_program_uses_the_chip(device: Device, watcher: Watcher) -> None:
         [[0, 2, 4, 6]],
         WARM_NS + round(3_200 / USB.upload_bytes_per_ns),
     )
-    assert handle.join(20)
+    assert handle.join(LONG_S)
     assert watcher.exits == [None]
 
 
 def test_a_program_that_raises_ends_with_its_error(device: Device, watcher: Watcher) -> None:
     handle = watcher.start(device, programs.fail, config=TensorError("x is wrong"))
-    assert handle.join(20)
+    assert handle.join(LONG_S)
     (error,) = watcher.exits
     assert isinstance(error, TensorError)
     assert str(error) == "x is wrong"
@@ -364,7 +365,7 @@ def test_programs_run_side_by_side(device: Device) -> None:
         assert watcher.next() == (number, [])
     for handle in reversed(handles):
         handle.stop()
-        assert handle.join(20)
+        assert handle.join(LONG_S)
 
 
 def test_closed_descriptors_are_refused(device: Device, watcher: Watcher) -> None:
@@ -380,7 +381,7 @@ def test_join_times_out_while_a_program_runs(device: Device, watcher: Watcher) -
     handle = watcher.start(device, programs.echo_inbox)
     assert not handle.join(0.01)
     handle.stop()
-    assert handle.join(20)
+    assert handle.join(LONG_S)
 
 
 def test_close_stops_programs(device: Device, watcher: Watcher) -> None:
@@ -388,7 +389,7 @@ def test_close_stops_programs(device: Device, watcher: Watcher) -> None:
     handle.send("hello")
     watcher.next()
     device.close()
-    assert handle.join(20)
+    assert handle.join(LONG_S)
     assert watcher.exits == [None]
 
 
@@ -396,7 +397,7 @@ def test_close_tells_a_program_that_would_not_stop(device: Device, watcher: Watc
     handle = watcher.start(device, programs.ignore_stop)
     assert watcher.next() == "running"
     device.close()
-    assert handle.join(20)
+    assert handle.join(LONG_S)
     (error,) = watcher.exits
     assert isinstance(error, DeviceDied)
     assert error.device == "usb:0"

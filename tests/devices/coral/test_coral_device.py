@@ -18,6 +18,7 @@ from devices.hosted import ask
 from tests.devices.coral.google_file import ON_CHIP_BYTES, STREAMED_BYTES
 from tests.devices.coral.stub import PCI, USB_A, USB_B, Stub
 from tests.tiny import Tiny
+from tests.waiting import LONG_S
 
 INPUT = np.array([[1, 2, 3, 255]], np.uint8)
 PLUS_ONE = [[2, 3, 4, 0, 2, 3]]
@@ -181,7 +182,7 @@ def test_a_library_of_something_else_is_named() -> None:
 
 
 def test_a_device_is_given_back(stub: Stub, open_device: Opener, compiled: Path) -> None:
-    device = open_device()
+    device = open_device(deadlines=Deadlines(close_s=LONG_S))
     handle = device.load(compiled).handle
     device.run(handle, {"x": INPUT})
     device.close()

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from devices import Deadlines, DeviceConfig, DeviceDied, DeviceError, SimulatedC
 from devices.hosted.process_device import ProcessDevice
 from devices.nursery import client, start
 from tests.devices import device_programs as programs
+from tests.waiting import LONG_S, all_end, gone, stop, until
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,16 +40,11 @@ def nursery_of(one: ProcessDevice) -> psutil.Process:
     return parent
 
 
-def gone(pid: int) -> bool:
-    """Whether a process has ended; one without a parent may wait to be reaped by the system."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
 def ask(one: ProcessDevice, program: Any, config: Any = None) -> Any:
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     errors: list[BaseException | None] = []
     handle = one.start_program(program, (), config, on_event=events.put, on_exit=errors.append)
-    assert handle.join(20)
+    assert handle.join(LONG_S)
     assert errors == [None]
     return events.get(timeout=1)
 
@@ -82,7 +77,7 @@ def test_threads_that_start_devices_at_once_share_the_nursery() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(LONG_S)
     assert len({one.pid for one in started}) == 8
     assert len({nursery_of(one).pid for one in started}) == 1
     for one in started:
@@ -149,7 +144,7 @@ def test_what_only_a_new_interpreter_can_have_makes_a_new_nursery(
     assert ask(third, programs.imported, "written_now") == 8
     outdated = nursery_of(first)
     first.close()
-    assert not outdated.is_running()  # it had no other child
+    assert all_end([outdated])  # it had no other child
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
     try:
@@ -168,10 +163,10 @@ def test_devices_draw_different_random_numbers(devices_of_test: Any) -> None:
 def test_a_killed_nursery_takes_its_devices_along_and_is_replaced(
     devices_of_test: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lost = [devices_of_test(f"usb:{i}") for i in range(2)]
+    never = Deadlines(load_s=1e6, stopped_s=1e6)  # it is not by these that it is known
+    lost = [devices_of_test(f"usb:{i}", deadlines=never) for i in range(2)]
     nursery = nursery_of(lost[0])
-    os.kill(lost[1].pid, signal.SIGSTOP)
-    began = time.monotonic()
+    stop(lost[1].pid)
     nursery.kill()
     for one in lost:
         with pytest.raises(
@@ -181,7 +176,6 @@ def test_a_killed_nursery_takes_its_devices_along_and_is_replaced(
         ) as caught:
             one.load(Path("anything"))
         assert caught.value.exit_code == -signal.SIGKILL
-    assert time.monotonic() - began < 5
     assert all(gone(one.pid) for one in lost)
     assert f"the nursery of 2 devices (process {nursery.pid}) killed" in caplog.text
     fresh = devices_of_test("usb:2")
@@ -192,12 +186,11 @@ def test_a_killed_nursery_takes_its_devices_along_and_is_replaced(
 def test_a_stopped_nursery_is_left_alone_and_another_serves(
     devices_of_test: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "FORK_S", 0.3)
+    monkeypatch.setattr(client, "FORK_S", 1e6)
     old = devices_of_test("usb:0")
     dying = devices_of_test("usb:1")
     stopped = nursery_of(old)
-    stopped.suspend()
-    began = time.monotonic()
+    stop(stopped.pid)
     fresh = devices_of_test("usb:2")
     assert nursery_of(fresh) != stopped
     assert old.health().alive
@@ -206,9 +199,28 @@ def test_a_stopped_nursery_is_left_alone_and_another_serves(
     with pytest.raises(DeviceDied, match=rf"usb:1 \(process {dying.pid}\) died: ended"):
         dying.load(Path("anything"))
     old.close()
-    assert time.monotonic() - began < 15
-    assert not stopped.is_running()
-    assert gone(old.pid)
+    assert all_end([stopped, old.pid])
+
+
+def test_a_nursery_that_is_only_slow_is_asked_how_a_device_ended(
+    devices_of_test: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = devices_of_test()
+    nursery = nursery_of(one)
+    looks: list[int] = []
+
+    def look(pid: int) -> bool:
+        looks.append(pid)
+        if len(looks) == 3:
+            nursery.resume()
+        return False
+
+    stop(nursery.pid)
+    monkeypatch.setattr(client, "is_stopped", look)
+    monkeypatch.setattr(client, "TELL_S", LONG_S)
+    one.kill()
+    until(lambda: one.exit_code == -signal.SIGKILL)
+    assert looks == [nursery.pid] * 3
 
 
 def test_without_a_nursery_devices_are_fresh_interpreters(
@@ -279,13 +291,15 @@ def test_a_nursery_killed_while_it_starts_is_replaced(
 
 
 def test_imports_that_start_threads_are_not_forked(
-    devices_of_test: Any, caplog: pytest.LogCaptureFixture
+    devices_of_test: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(start, "AVOID_S", 0.0)  # other tests want a nursery
     bystander = devices_of_test("usb:0")
     one = devices_of_test("usb:1", modules=("tests.devices.thread_at_import",))
     assert psutil.Process(one.pid).ppid() == os.getpid()
     assert "their nursery has 2 threads after importing" in caplog.text
     assert bystander.health().alive
+    assert nursery_of(devices_of_test("usb:2")) != nursery_of(bystander)
 
 
 def test_a_device_that_stops_while_it_starts_is_given_up() -> None:
@@ -334,10 +348,8 @@ def run(ending: str, tmp_path: Path) -> tuple[int, bytes]:
         stderr=subprocess.PIPE,
     )
     os.close(writer)
-    _, errors = host.communicate(timeout=30)
-    began = time.monotonic()
+    _, errors = host.communicate(timeout=LONG_S)
     assert os.read(reader, 1) == b""
-    assert time.monotonic() - began < 5
     os.close(reader)
     return host.returncode, errors
 

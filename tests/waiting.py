@@ -11,8 +11,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import psutil
+
+Seen = TypeVar("Seen")
 
 LONG_S = 60.0
 """What takes longer does not happen any more."""
@@ -24,6 +27,17 @@ def until(happened: Callable[[], object]) -> None:
     while not happened():
         assert time.monotonic() < last, "it did not happen"
         threading.Event().wait(0.002)
+
+
+def settled(look: Callable[[], Seen], expected: Seen) -> Seen:
+    """What is seen once it is as expected, or after long where that does not happen.
+
+    For what is put away: a thread that has done its last work, say, takes a moment to end.
+    """
+    last = time.monotonic() + LONG_S
+    while (seen := look()) != expected and time.monotonic() < last:
+        threading.Event().wait(0.002)
+    return seen
 
 
 def gone(process: psutil.Process | int) -> bool:

@@ -17,7 +17,7 @@ from devices import Deadlines, DeviceConfig, DeviceError, SimulatedDevice
 from devices.nursery import client
 from tests.devices.tiny_executables import read_tiny
 from tests.starving import CALLS, starving
-from tests.waiting import LONG_S
+from tests.waiting import settled
 
 pytestmark = pytest.mark.timeout(300)
 FOR_EVER = 10**9
@@ -38,9 +38,9 @@ def use() -> None:
 
 
 def belongings() -> tuple[int, list[str], list[int]]:
-    """Descriptors, threads and processes, when those that are ending have ended."""
+    """Descriptors, threads and processes, without those that have ended."""
     gc.collect()
-    psutil.wait_procs(psutil.Process().children(), timeout=LONG_S)
+    psutil.wait_procs(psutil.Process().children(), timeout=0)
     return (
         len(os.listdir("/proc/self/fd")),
         sorted(thread.name for thread in threading.enumerate()),
@@ -63,7 +63,7 @@ def starve(what: str, last: int | None) -> int:
                 use()
             except DeviceError:
                 refused += 1
-        assert belongings() == before, seen.failed
+        assert settled(belongings, before) == before, seen.failed
         if not seen.failed:
             return refused
         first += 1

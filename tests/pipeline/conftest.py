@@ -6,7 +6,7 @@ import gc
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from devices import Device
 from devices.nursery.start import hold_nursery
 from pipeline import PipelinedModelRunner
 from tests.pipeline.scripted import Script, local_device, process_device
+from tests.waiting import settled
 
 Start = Callable[..., PipelinedModelRunner]
 
@@ -79,21 +80,26 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
-    """Fails if descriptors, threads, processes or shared memory are left."""
-    gc.collect()
+    """Fails if descriptors, threads, processes or shared memory are left.
+
+    What was there before may go: the threads of an earlier test, say, which have nothing to do.
+    """
     before = _belongings()
     yield
+    assert settled(lambda: _belongings() - before, set()) == set()
+
+
+def _belongings() -> set[tuple[str, object]]:
     gc.collect()
-    assert _belongings() == before
-
-
-def _belongings() -> dict[str, Any]:
-    return {
-        "descriptors": len(os.listdir("/proc/self/fd")),
-        "threads": sorted(thread.name for thread in threading.enumerate()),
-        "processes": sorted(child.pid for child in psutil.Process().children(recursive=True)),
-        "shared memory": [line for line in mappings(os.getpid()) if "memfd" in line],
-    }
+    found: set[tuple[str, object]] = set()
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the directory that was listed
+            found.add(("descriptor", (number, os.readlink(f"/proc/self/fd/{number}"))))
+    found.update(("thread", thread) for thread in threading.enumerate())
+    found.update(("process", child.pid) for child in psutil.Process().children(recursive=True))
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    found.update(("shared memory", line) for line in lines if "memfd" in line)
+    return found
 
 
 def mappings(pid: int) -> list[str]:

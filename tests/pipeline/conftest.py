@@ -17,7 +17,7 @@ from devices import Device
 from devices.nursery.start import hold_nursery
 from pipeline import PipelinedModelRunner
 from tests.pipeline.scripted import Script, local_device, process_device
-from tests.waiting import settled
+from tests.waiting import LONG_S, settled
 
 Start = Callable[..., PipelinedModelRunner]
 
@@ -111,6 +111,13 @@ def mappings(pid: int) -> list[str]:
 @pytest.fixture
 def leaves_nothing() -> Callable[[], Any]:
     return nothing_left_behind
+
+
+@pytest.fixture
+def patient_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is left behind at the end of a pipeline for being slow."""
+    monkeypatch.setattr("pipeline.running.GRACE_S", LONG_S)
+    monkeypatch.setattr("pipeline.supervising.assignment.UNLOAD_S", LONG_S)
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ import pytest
 from devices import Device, DeviceError
 from pipeline import PipelinedModelRunner
 from tests.pipeline.scripted import line, process_device, whole
+from tests.waiting import LONG_S, all_end
 
 Start = Callable[..., PipelinedModelRunner]
 ROOT = Path(__file__).parents[2]
-WAIT_S = 30
 
 PROLOGUE = """
 import multiprocessing, os, signal, sys, threading
@@ -92,11 +92,6 @@ def living(pids: list[str]) -> list[psutil.Process]:
     return [psutil.Process(int(pid)) for pid in pids]
 
 
-def assert_gone(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=WAIT_S)
-    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
-
-
 IN_A_LONG_ITEM = """
 with make(sys.argv[1], "realtime", HOUR_NS)[0] as runner:
     runner.push(x(0))
@@ -121,11 +116,11 @@ def test_signals_in_the_middle_of_an_item_of_an_hour(
     with program(tmp_path, before + IN_A_LONG_ITEM) as host:
         devices = living(told(host))
         host.send_signal(number)
-        _, errors = host.communicate(timeout=WAIT_S)
+        _, errors = host.communicate(timeout=LONG_S)
         assert host.returncode == exit_code
         assert (errors.splitlines() or [b""])[-1] == last_line
         assert errors.count(b"Traceback") == bool(last_line)
-        assert_gone(devices)
+        assert all_end(devices)
 
 
 @pytest.mark.parametrize(
@@ -152,12 +147,12 @@ with make(sys.argv[1])[0] as runner:
 """
     with program(tmp_path, text) as host:
         devices = living(told(host))
-        _, errors = host.communicate(b"\n", timeout=WAIT_S)
+        _, errors = host.communicate(b"\n", timeout=LONG_S)
         assert host.returncode == exit_code
         if last_line is not None:
             assert (errors.splitlines() or [b""])[-1] == last_line
             assert errors.count(b"Traceback") == bool(last_line)
-        assert_gone(devices)
+        assert all_end(devices)
 
 
 @pytest.mark.parametrize("where", ["main", "thread", "daemon"])
@@ -184,11 +179,11 @@ if "WHERE" == "thread":
         lines = [told(host) for _ in range(1 if where == "main" else 2)]
         (pids,) = [words for words in lines if words != ["waiting"]]
         devices = living(pids)
-        output, errors = host.communicate(b"\n", timeout=WAIT_S)
+        output, errors = host.communicate(b"\n", timeout=LONG_S)
         assert (host.returncode, errors) == (0, b"")
         if where == "thread":
             assert output.split() == [b"PipelineClosed"]
-        assert_gone(devices)
+        assert all_end(devices)
 
 
 MANY = """
@@ -214,9 +209,9 @@ def test_runners_made_in_threads(tmp_path: Path) -> None:
     with program(tmp_path, MANY) as host:
         devices = living(told(host))
         assert len(devices) == 6
-        _, errors = host.communicate(b"\n", timeout=WAIT_S)
+        _, errors = host.communicate(b"\n", timeout=LONG_S)
         assert (host.returncode, errors) == (0, b"")
-        assert_gone(devices)
+        assert all_end(devices)
 
 
 def test_two_runners_side_by_side(start: Start) -> None:
@@ -272,17 +267,17 @@ def test_a_runner_in_a_child_of_multiprocessing(tmp_path: Path, method: str) -> 
     with program(tmp_path, CHILD.replace("METHOD", method)) as host:
         child, *devices = living(told(host))
         assert len(devices) == 2
-        _, errors = host.communicate(b"\n", timeout=WAIT_S)
+        _, errors = host.communicate(b"\n", timeout=LONG_S)
         assert (host.returncode, errors) == (0, b"")
-        assert_gone([child, *devices])
+        assert all_end([child, *devices])
 
 
 def test_a_child_of_multiprocessing_that_is_killed(tmp_path: Path) -> None:
     with program(tmp_path, CHILD.replace("METHOD", "forkserver")) as host:
         child, *devices = living(told(host))
         child.kill()
-        assert_gone(devices)
-        host.communicate(b"\n", timeout=WAIT_S)
+        assert all_end(devices)
+        host.communicate(b"\n", timeout=LONG_S)
         assert host.returncode != 0
 
 
@@ -324,12 +319,13 @@ runner.close()
 """
     with program(tmp_path, text) as host:
         devices = living(told(host))
-        _, errors = host.communicate(b"\n", timeout=WAIT_S)
+        _, errors = host.communicate(b"\n", timeout=LONG_S)
         assert errors == b""
         assert host.returncode == 0
-        assert_gone(devices)
+        assert all_end(devices)
 
 
+@pytest.mark.usefixtures("patient_ends")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_forked_child_that_lives_on_does_not_delay_the_end(
     start: Start, caplog: pytest.LogCaptureFixture, processes: tuple[Device, ...]
@@ -372,7 +368,7 @@ def test_a_fork_while_other_threads_push_and_pop(start: Start) -> None:
             if child == 0:
                 code = 1
                 try:
-                    signal.alarm(WAIT_S)
+                    signal.alarm(int(LONG_S))
                     runner.pop()
                 except DeviceError:
                     runner.cancel()

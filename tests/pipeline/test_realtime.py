@@ -72,6 +72,7 @@ def test_a_host_that_cannot_keep_up_is_counted(start: Start, tmp_path: Path) -> 
     assert counters.overrun_ns >= 20_000_000
 
 
+@pytest.mark.usefixtures("patient_ends")
 def test_cancelling_does_not_wait_for_a_long_latency(
     start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

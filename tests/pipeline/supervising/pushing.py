@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline import PipelinedModelRunner
 from tests.pipeline.scripted import Script, whole
+from tests.waiting import LONG_S
 
 
 def x(value: int) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def push_all(runner: PipelinedModelRunner, count: int) -> threading.Thread:
 
 
 def check_next(runner: PipelinedModelRunner, scripts: list[Script], item: int) -> None:
-    result = runner.pop_result(timeout=30)
+    result = runner.pop_result(timeout=LONG_S)
     assert result is not None
     assert result.item == item
     np.testing.assert_array_equal(result.outputs["y"], whole(scripts, x(item))["y"])

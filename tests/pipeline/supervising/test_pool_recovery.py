@@ -54,6 +54,7 @@ def check(outputs: Any, expected: dict[str, Any]) -> None:
         np.testing.assert_array_equal(outputs[name], array)
 
 
+@pytest.mark.usefixtures("patient_ends")
 def test_a_killed_device_is_started_anew(model: Any) -> None:
     paths, whole, inputs = model
     with DevicePool.simulated(3) as pool:
@@ -167,6 +168,7 @@ def test_a_closed_pool_starts_nothing(model: Any) -> None:
         pool.restart(device)
 
 
+@pytest.mark.timeout(300)
 def test_a_small_storm() -> None:
     result = subprocess.run(
         [
@@ -176,7 +178,7 @@ def test_a_small_storm() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads(result.stdout)

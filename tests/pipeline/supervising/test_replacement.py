@@ -46,7 +46,8 @@ def test_killed_at_random_moments(start: Start, mortals: Any, clock: Any) -> Non
     scripts = BRANCHED
     for script in scripts:
         script.latencies_ns = [200_000 if clock == "realtime" else 1000]
-    runner = start(scripts, devices[:3], spares=devices[3:], queue_size=1)
+    sizes = {"queue_size": 1, "output_queue_size": 1}  # so that there is still something to do
+    runner = start(scripts, devices[:3], spares=devices[3:], **sizes)
     count = 400
     kills = {seeded.randrange(10, count - 20): seeded.choice([1, 1, 2]) for _ in range(8)}
     pushing = push_all(runner, count)
@@ -125,8 +126,10 @@ def test_death_while_the_end_passes(start: Start, mortals: Any) -> None:
             check_next(runner, scripts, item)
         assert runner.pop(timeout=30) is None
         runner.close()
+        assert not used[victim].health().alive  # which it may not have been needed to know
 
 
+@pytest.mark.usefixtures("patient_ends")
 def test_a_spare_that_is_dead_or_cannot_load_is_passed_over(start: Start, mortals: Any) -> None:
     devices = mortals(3)
     os.kill(devices[1].pid, signal.SIGKILL)
@@ -226,6 +229,7 @@ def test_impossible_options_are_refused(start: Start) -> None:
     other.close()
 
 
+@pytest.mark.usefixtures("patient_ends")
 def test_replacing_leaves_nothing_behind(start: Start, leaves_nothing: Callable[[], Any]) -> None:
     with leaves_nothing():
         devices = [process_device(f"mortal:{i}") for i in range(4)]

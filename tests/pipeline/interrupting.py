@@ -1,7 +1,8 @@
 """Interruptions of the calling thread inside the pipeline, as signal handlers that raise are.
 
-Two kinds: an exception before the k-th bytecode that the thread executes in a file of
-``pipeline/``, which is deterministic, and a handler of a real timer.
+Three kinds: an exception before the k-th bytecode that the thread executes in a file of
+``pipeline/``, a handler of a signal that comes once the thread waits there, which both are
+deterministic, and a handler of a real timer.
 
 Left out of the first kind is the end of a function, from where nothing can be undone any more:
 ``RETURN_VALUE`` and the load of the value before it.  Python never runs a handler between these
@@ -15,12 +16,15 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
+
+from tests.waiting import until
 
 ROOM = str(Path(__file__).resolve().parents[2] / "pipeline") + os.sep
 
@@ -107,3 +111,28 @@ def interrupted_after(seconds: float, kind: type[BaseException] = Interruption) 
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def signalled_while_waiting(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Call the handler of a signal in this thread, the main one, once it waits in the pipeline."""
+    here, over = threading.get_ident(), threading.Event()
+
+    def waits() -> bool:
+        code = sys._current_frames()[here].f_code
+        return code.co_filename.startswith(ROOM) and code.co_name == "wait"
+
+    def send() -> None:
+        until(lambda: over.is_set() or waits())
+        if not over.is_set():
+            signal.pthread_kill(here, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        over.set()
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline import PipelineClosed, PipelinedModelRunner
-from tests.pipeline.interrupting import Interruption, interrupted_at
+from tests.pipeline.interrupting import Interruption, interrupted_at, signalled_while_waiting
 from tests.pipeline.scripted import line, whole
 
 Start = Callable[..., PipelinedModelRunner]
@@ -184,15 +183,12 @@ def test_a_signal_handler_that_raises_leaves_pop_at_once(start: Start, tmp_path:
     def interrupt(number: int, frame: Any) -> None:
         raise Interruption
 
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    try:
-        opened = gate.open("wb")  # the stage is at work, so nothing can come out
-        threading.Timer(0.05, signal.pthread_kill, [threading.get_ident(), signal.SIGUSR1]).start()
-        with pytest.raises(Interruption):
-            runner.pop()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-    opened.close()
+    with (
+        gate.open("wb"),  # the stage is at work, so nothing can come out
+        signalled_while_waiting(interrupt),
+        pytest.raises(Interruption),
+    ):
+        runner.pop()
     result = runner.pop_result(timeout=20)
     assert result is not None
     assert result.item == 0
@@ -211,13 +207,8 @@ def test_cancelling_in_a_signal_handler_ends_the_pop_it_interrupts(
         opened.close()
         runner.cancel()
 
-    before = signal.signal(signal.SIGUSR1, cancel)
-    try:
-        threading.Timer(0.05, signal.pthread_kill, [threading.get_ident(), signal.SIGUSR1]).start()
-        with pytest.raises(PipelineClosed):
-            runner.pop()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with signalled_while_waiting(cancel), pytest.raises(PipelineClosed):
+        runner.pop()
 
 
 def test_stages_go_on_after_the_last_pop(start: Start, tmp_path: Path) -> None:
@@ -286,10 +277,6 @@ def test_popping_in_a_signal_handler_while_popping(start: Start, tmp_path: Path)
         opened.close()
         popped.append(runner.pop_result(timeout=20))
 
-    before = signal.signal(signal.SIGUSR1, pop)
-    try:
-        threading.Timer(0.05, signal.pthread_kill, [threading.get_ident(), signal.SIGUSR1]).start()
+    with signalled_while_waiting(pop):
         popped.append(runner.pop_result(timeout=20))
-    finally:
-        signal.signal(signal.SIGUSR1, before)
     assert [result.item for result in popped if result is not None] == [0, 1]

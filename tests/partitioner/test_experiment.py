@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import yaml
 from devices.chip import HOSTS
 from partitioner.experiment import main
 from scripts.checks import check_engines
+from tests.waiting import LONG_S
 from zoo.random_graph import random_graph
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -259,22 +259,42 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def started(path: Path, output: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "partitioner.experiment", str(path), "--output", str(output)],
+STANDING_STILL = """
+import sys, threading
+import edgetpu_pipeline
+from partitioner.experiment import main
+from pipeline import PipelinedModelRunner
+from pipeline.experiment.journal import Journal
+
+add, push, done = Journal.add, PipelinedModelRunner.push, []
+
+def add_and_note(self, result):
+    add(self, result)
+    done.append(result)
+
+def push_if_none_is_done(self, *arguments, **options):
+    if done:
+        print("in the second point", flush=True)
+        threading.Event().wait()
+    push(self, *arguments, **options)
+
+Journal.add, PipelinedModelRunner.push = add_and_note, push_if_none_is_done
+sys.exit(edgetpu_pipeline.run_command(main))
+"""
+
+
+def standing_still(path: Path, output: Path) -> subprocess.Popen[str]:
+    """The command, in the middle of its second point for as long as nobody ends it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STANDING_STILL, str(path), "--output", str(output)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(path.parent / "tmp")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def until_points(output: Path, count: int, process: subprocess.Popen[str]) -> None:
-    points = output / "points.jsonl"
-    while process.poll() is None and (
-        not points.exists() or points.read_bytes().count(b"\n") < count
-    ):
-        time.sleep(0.01)  # looks at a file; nothing depends on how long
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in the second point\n"
+    return process
 
 
 def noisy(tmp_path: Path, model: Path) -> Path:
@@ -299,14 +319,13 @@ def test_an_interrupted_run_goes_on_to_equal_results(
     (tmp_path / "tmp").mkdir()
     path = noisy(tmp_path, model)
     output = tmp_path / "interrupted"
-    process = started(path, output)
-    until_points(output, 1, process)
+    process = standing_still(path, output)
     process.send_signal(signal_number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=LONG_S)
     if signal_number != signal.SIGKILL:
         assert process.returncode == 143
         assert f"--resume {output}" in err
-        assert "of 4 points; the others were not run" in out
+        assert "1 of 4 points; the others were not run" in out
         assert list((tmp_path / "tmp").iterdir()) == []
         assert not (output / ".work").exists()
         assert (output / "report.html").exists()

@@ -23,6 +23,7 @@ from compiler import (
     segment_stem,
 )
 from devices.attached import VARIABLE
+from tests.waiting import all_end
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(__file__).with_name("programs")
@@ -38,10 +39,10 @@ def run_program(name: str, *arguments: object, devices: str, cwd: Path) -> str:
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: devices},
     )
-    printed, complaints = process.communicate(timeout=60)
+    printed, complaints = process.communicate()
     assert process.returncode == 0, complaints
     assert complaints == ""
-    assert device_processes_of(process.pid) == []
+    assert all_end(device_processes_of(process.pid))
     return printed
 
 
@@ -153,7 +154,6 @@ def test_devices_end_with_the_program_however_it_ends(tmp_path, network, end, st
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: "usb:2"},
     )
-    process.communicate(timeout=60)
+    process.communicate()
     assert process.returncode == status
-    _, alive = psutil.wait_procs(device_processes_of(process.pid), timeout=10)
-    assert alive == []
+    assert all_end(device_processes_of(process.pid))

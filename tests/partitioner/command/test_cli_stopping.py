@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,7 @@ from tests.partitioner.command.running import (
     one_sentence,
     script,
 )
+from tests.waiting import LONG_S, until
 
 _COUNTED = """
 if "--version" in sys.argv:
@@ -47,6 +50,20 @@ def hanging(directory: Path, good: int) -> tuple[Path, Path]:
 def gone(calls: Path) -> bool:
     """Whether none of its processes is left."""
     return not any(Path("/proc", pid).exists() for pid in calls.read_text().split())
+
+
+def time_is_up_once(monkeypatch: pytest.MonkeyPatch, it_hangs: Callable[[], bool]) -> None:
+    """The time limit is reached when this is so, and who then ends has the time to."""
+    limits: list[float] = []
+
+    def patient(futures: Sequence[Future[Any]], timeout: float | None = None) -> None:
+        if timeout is not None and not limits:
+            limits.append(timeout)
+            until(lambda: it_hangs() or futures[0].done())
+        else:
+            wait(futures, timeout and LONG_S)
+
+    monkeypatch.setattr("partitioner.command.patience.wait", patient)
 
 
 @contextmanager
@@ -86,12 +103,12 @@ def test_signals_end_a_compiler_that_hangs(
             "--edgetpu_compiler_binary", binary,
         )  # fmt: skip
     assert found == (code, "", f"{told}; nothing was written.\n")
-    assert gone(calls)
+    until(lambda: gone(calls))
     assert not out.exists()
 
 
 def test_time_is_up_in_the_middle_of_a_measurement(
-    run: Run, model: Path, out: Path, tmp_path: Path
+    run: Run, model: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole model and the starting split are known from a first run, then it hangs."""
     binary, calls = hanging(tmp_path, good=3)
@@ -99,10 +116,11 @@ def test_time_is_up_in_the_middle_of_a_measurement(
     base = (*base, "--num_segments", 2)
     assert run(*base, "--strategy", "parameter-count", "--no-verify", "--quiet")[0] == 0
     assert len(calls.read_text().split()) == 3
-    code, printed, _ = run(*base, "--diff_threshold_ns", 0, "--timeout_sec", 3)
+    time_is_up_once(monkeypatch, lambda: len(calls.read_text().split()) > 3)
+    code, printed, _ = run(*base, "--diff_threshold_ns", 0, "--timeout_sec", 1000)
     assert code == 0
     assert len(calls.read_text().split()) > 3
-    assert gone(calls)
+    until(lambda: gone(calls))
     assert files_of(out) == expected_files(2)
     report = json.loads((out / "partition.json").read_text())
     assert report["outcome"] == "timeout"
@@ -132,19 +150,20 @@ def test_time_is_up_in_the_middle_of_a_measurement(
 
 
 def test_time_is_up_while_other_numbers_of_segments_are_looked_at(
-    run: Run, model: Path, out: Path, tmp_path: Path
+    run: Run, model: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was found for the number asked for, and claimed of it, stays."""
     hang = tmp_path / "hang"
     hangs = f"import time\nif os.path.exists({str(hang)!r}) and sys.argv[1] != '--version':\n"
-    body = f"{hangs}    time.sleep(1000)\n{COMPILER}"
+    body = f"{hangs}    open({str(hang)!r}, 'a').write('!')\n    time.sleep(1000)\n{COMPILER}"
     base = ("--model_path", model, "--output_dir", out, "--num_segments", 2, "--quiet")
     base = (*base, "--max_measurements", 8, "--no-verify")
     base = (*base, "--edgetpu_compiler_binary", script(tmp_path, body))
     assert run(*base)[0] == 0
     alone = json.loads((out / "partition.json").read_text())
     hang.touch()
-    code, printed, _ = run(*base, "--sweep", "1-4", "--timeout_sec", 3)
+    time_is_up_once(monkeypatch, lambda: hang.read_text() != "")
+    code, printed, _ = run(*base, "--sweep", "1-4", "--timeout_sec", 1000)
     assert code == 0
     report = json.loads((out / "partition.json").read_text())
     assert check_partition.main([str(out / "partition.json")]) == 0
@@ -160,7 +179,7 @@ def test_time_that_suffices_for_nothing(run: Run, model: Path, out: Path, tmp_pa
     assert (code, printed) == (2, "")
     assert one_sentence(told)
     assert "timeout_sec is 1, which did not suffice to measure a single cut" in told
-    assert not calls.exists() or gone(calls)
+    until(lambda: not calls.exists() or gone(calls))
     assert not out.exists()
 
 

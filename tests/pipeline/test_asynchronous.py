@@ -309,10 +309,10 @@ def test_no_threads_are_added(start: Start) -> None:
         with start(line(2)) as runner:
             await runner.apush(x(0))
             await runner.apop()  # so that every stage has started all its own
-            before = threading.active_count()
-            during = []
+            before = set(threading.enumerate())
+            added = set()
             async for _ in runner.stream(map(x, range(20))):
-                during.append(threading.active_count())
-            assert max(during) == before
+                added |= set(threading.enumerate()) - before
+            assert added == set()
 
     asyncio.run(main())

@@ -18,7 +18,7 @@ MARK = "TRANSPORT_BENCHMARK_TRIAL"
 """The environment variable; its value is the trial's directory."""
 
 _SHARED_MEMORY = Path("/dev/shm")
-_GRACE_S = 3.0
+_GRACE_S = 10.0
 _POLL_S = 0.02
 
 

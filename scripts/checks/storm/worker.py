@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,9 @@ from storm.rounds import one_round
 
 STUCK_S = 150.0
 """A round that takes longer writes to standard error where its threads are."""
+
+LEAVE_S = 10.0
+"""Until then what a round has used may be about to end."""
 
 
 def work(directory: Path, worker: int, seed: int) -> None:
@@ -34,7 +38,11 @@ def work(directory: Path, worker: int, seed: int) -> None:
 
 
 def _check_leftovers(report: Report, before: dict[str, int]) -> None:
+    deadline = time.monotonic() + LEAVE_S
     after = _belongings()
+    while any(after[kind] > before[kind] for kind in after) and time.monotonic() < deadline:
+        time.sleep(0.01)
+        after = _belongings()
     for kind, count in after.items():
         if count > before[kind]:
             report.violate(kind, f"{count - before[kind]} left behind after the pool was closed")

@@ -63,7 +63,7 @@ def test_a_killed_device_is_started_anew(model: Any) -> None:
             for item in range(30):
                 runner.push(inputs)
                 if item in (5, 17):
-                    os.kill(pool.devices[item % 3].health().pid or 0, signal.SIGKILL)
+                    os.kill(pool.devices[item % 3].pid, signal.SIGKILL)  # type: ignore[attr-defined]
                 check(runner.pop(timeout=60), expected)
             stats = runner.stats()
         assert sum(stage.restarts for stage in stats.stages) == 2
@@ -75,7 +75,7 @@ def test_nobody_is_started_anew_where_that_is_not_wanted(model: Any) -> None:
     paths, _, _inputs = model
     with DevicePool.simulated(3) as pool:
         runner = PipelinedModelRunner(paths, pool, restart=False)
-        os.kill(pool.devices[1].health().pid or 0, signal.SIGKILL)
+        os.kill(pool.devices[1].pid, signal.SIGKILL)  # type: ignore[attr-defined]
         with pytest.raises(DeviceError, match="The pipeline broke: device 'usb:1'"):
             runner.pop(timeout=60)
         runner.close()
@@ -152,7 +152,7 @@ def test_shared_devices_survive_too(model: Any, victim: int) -> None:
             for item in range(12):
                 runner.push(inputs)
                 if item == 5:
-                    os.kill(pool.devices[victim].health().pid or 0, signal.SIGKILL)
+                    os.kill(pool.devices[victim].pid, signal.SIGKILL)  # type: ignore[attr-defined]
                 check(runner.pop(timeout=60), expected)
             restarts = [stage.restarts for stage in runner.stats().stages]
     assert restarts == ([1, 1, 0] if victim == 0 else [0, 0, 1])
@@ -196,12 +196,12 @@ def test_a_device_stopped_after_the_end_keeps_nobody_waiting(
     with DevicePool.simulated(3) as pool:
         with PipelinedModelRunner(paths, pool) as runner:
             assert runner.map([inputs])
-            os.kill(pool.devices[1].health().pid or 0, signal.SIGKILL)
+            os.kill(pool.devices[1].pid, signal.SIGKILL)  # type: ignore[attr-defined]
             assert len(runner.map([inputs] * 3)) == 3
             runner.push({})
             assert runner.pop_result(60) is None
             for device in runner.devices[:2]:
-                os.kill(device.health().pid or 0, signal.SIGSTOP)
+                os.kill(device.pid, signal.SIGSTOP)  # type: ignore[attr-defined]
         assert runner.stats().stages[1].restarts == 1
 
 
@@ -225,7 +225,7 @@ def test_a_device_that_dies_while_it_takes_over_is_started_anew_again(
         with PipelinedModelRunner(paths, pool, outputs=list(expected)) as runner:
             runner.push(inputs)
             check(runner.pop(timeout=60), expected)
-            os.kill(pool.devices[1].health().pid or 0, signal.SIGKILL)
+            os.kill(pool.devices[1].pid, signal.SIGKILL)  # type: ignore[attr-defined]
             runner.push(inputs)
             check(runner.pop(timeout=60), expected)
     assert len(killed) == 2

@@ -20,6 +20,7 @@ from pycoral.edge_tpus import edge_tpus
 from pycoral.pipeline.pipelined_model_runner import PipelinedModelRunner
 from pycoral.utils.edgetpu import make_interpreter
 from tests.compiler.test_subgraphs import ladder_model
+from tests.waiting import LONG_S
 from zoo.builder import GraphBuilder
 
 TURNED_OFF = r"^Pipeline was turned off before\.$"
@@ -282,8 +283,9 @@ def test_the_empty_push_returns_when_everything_is_computed(start, branched):
 
 
 def test_dropping_a_runner_with_results_says_so_and_leaves_the_devices(
-    four_devices, branched, image, caplog
+    four_devices, branched, image, caplog, monkeypatch
 ):
+    monkeypatch.setattr("pipeline.running.GRACE_S", LONG_S)  # nobody is too slow to be used again
     interpreters = interpreters_of(branched)
     runner = PipelinedModelRunner(interpreters)
     for value in images(3):

@@ -50,6 +50,7 @@ def run_pipeline(start: Start, make: Callable[[str], Any]) -> None:
         device.close()
 
 
+@pytest.mark.usefixtures("patient_ends")
 @pytest.mark.parametrize("make", [local_device, process_device])
 def test_lines_name_device_and_segment(
     start: Start, tmp_path: Path, make: Callable[[str], Any]

@@ -34,6 +34,8 @@ class Share:
     bench: Bench
     segments: Sequence[Range]
     done: dict[Range, Measurement | None] = field(default_factory=dict)
+    first: tuple[bytes, bytes] | None = None
+    """The executable compiled first, and its hash."""
     ran: bool = False
     stopped: bool = False
     trusted: bool = True

@@ -84,7 +84,7 @@ class DeviceProfiler:
         self._content: dict[Range, bytes] = {}
         self._compilations = 0
         self._reference: tuple[bytes, bytes] | None = None
-        """The executable measured first, and its hash."""
+        """The first executable of the first batch, and its hash, whoever compiled sooner."""
 
     @property
     def parallelism(self) -> int:
@@ -170,6 +170,8 @@ class DeviceProfiler:
     def _judge(self, shares: Sequence[Share], *, accept: bool) -> bool:
         """Whether a device had changed; what it measured is not to be trusted then."""
         if self._reference is None:
+            self._reference = next((share.first for share in shares if share.first), None)
+        if self._reference is None:
             return False
         executable, digest = self._reference
         measured = [
@@ -217,8 +219,7 @@ class DeviceProfiler:
         with self._lock:
             self._content[segment] = digest
             known = self._by_content.get(digest)
-            if self._reference is None:
-                self._reference = executable, digest
+        share.first = share.first or (executable, digest)
         if known is None and self._store is not None:
             known = self._store.find(digest)
         if known is not None:

@@ -201,6 +201,28 @@ def test_devices_work_at_the_same_time() -> None:
     assert subject.measure([(0, 1), (0, 2), (0, 3)]) == [100, 200, 300]
 
 
+def test_the_reference_does_not_depend_on_who_is_faster() -> None:
+    """The second device has run before the first one's segment is compiled."""
+    ran = threading.Event()
+
+    class Late(FakeCompiler):
+        def compile(self, segment: tuple[int, ...], stem: str) -> SegmentFiles:
+            assert segment != (0, 3) or ran.wait(60)
+            return super().compile(segment, stem)
+
+    class Early(FakeDevice):
+        def run(
+            self, handle: int, tensors: Mapping[str, Tensor]
+        ) -> tuple[dict[str, Tensor], Timing]:
+            ran.set()
+            return super().run(handle, tensors)
+
+    devices = FakeDevice("usb:0"), Early("usb:1")
+    subject = DeviceProfiler(Late(), devices)  # type: ignore[arg-type]
+    assert subject.measure([(0, 3), (3, 8)]) == [300, 500]
+    assert [list(device.loaded.values()) for device in devices] == [[3], [3]]
+
+
 def test_what_no_device_can_load_is_the_users_problem() -> None:
     class Picky(FakeDevice):
         def load(self, executable: Path) -> Loaded:

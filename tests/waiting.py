@@ -17,7 +17,7 @@ import psutil
 
 Seen = TypeVar("Seen")
 
-LONG_S = 60.0
+LONG_S = 120.0
 """What takes longer does not happen any more."""
 
 

@@ -46,8 +46,8 @@ from devices.process import (
 LOGGER = "edgetpu.device"
 """Log records of device ``usb:0`` appear in the host under ``edgetpu.device.usb:0``."""
 
-END_S = 1.0
-"""How long the system may take to end a process that was killed, and everyone to be told."""
+END_S, TOLD_S = 1.0, 10.0
+"""How long the system may take to end a process that was killed, and all until everyone knows."""
 
 
 class Connection:
@@ -176,9 +176,7 @@ class Connection:
                 if left_s <= self.deadlines.stopped_s or self._is_stopped():
                     raise self._too_late("take a message", within_s, fatal) from None
             except EOFError:
-                if threading.current_thread() is not self._reader:
-                    self._ended.wait(END_S)  # the reader is about to learn the exit code
-                raise self._death() from None
+                raise self._death_when_told() from None
             except OSError as error:
                 raise DeviceError(
                     f"device {self.name} cannot be handed the file descriptors {list(fds)}: {error}"
@@ -218,7 +216,12 @@ class Connection:
         # Whoever was first knows why: after that it is not stopped any more, but dead.
         self._late = self._late or f"{text}, so it was killed; start the device anew or use another"
         self.kill()
-        self._ended.wait(END_S)
+        return self._death_when_told()
+
+    def _death_when_told(self) -> DeviceDied:
+        """The reader thread is about to learn how the process ended."""
+        if threading.current_thread() is not self._reader:
+            self._ended.wait(TOLD_S)
         return self._death()
 
     def _check_owner(self) -> None:
@@ -257,7 +260,7 @@ class Connection:
         deadline += 0.5  # it ends its programs by itself until then
         if self._is_stopped() or not self._ended.wait(max(0.0, deadline - time.monotonic())):
             self._process.kill()
-            if not self._ended.wait(3 * END_S):
+            if not self._ended.wait(TOLD_S):
                 self._logger.warning("device %s (process %d) cannot be killed", self.name, self.pid)
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ LOOK_S = 0.5
 END_S = 1.0
 """How long the system may take to end a process that was killed."""
 
-TELL_S = 10.0
+TELL_S = 5.0
 """How long a nursery that is not stopped may take to tell how a device ended."""
 
 _logger = SafeLogger("edgetpu.device.nursery")

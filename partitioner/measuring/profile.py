@@ -25,7 +25,7 @@ from partitioner.measuring.crew import Crew, Share
 from partitioner.measuring.measurement_store import MeasurementStore
 from partitioner.measuring.repeats import RepeatRule
 from partitioner.measuring.stopping import StopSign
-from partitioner.problem import Range, SegmentFacts, named
+from partitioner.problem import MOST_NS, Range, SegmentFacts, named
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -127,8 +127,9 @@ class DeviceProfiler:
     def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
         """Latency in nanoseconds of each segment, ``None`` where it does not compile.
 
-        Raises ``DeviceError`` when no device is left, ``ModelError`` when the devices cannot load
-        what the compiler makes, ``MeasuringStopped`` once it is called off.
+        Raises ``DeviceError`` when no device is left or one takes longer than ``MOST_NS``,
+        ``ModelError`` when the devices cannot load what the compiler makes, ``MeasuringStopped``
+        once it is called off.
         """
         pending = [s for s in dict.fromkeys(segments) if s not in self._answers]
         changes = 0
@@ -221,14 +222,18 @@ class DeviceProfiler:
                 self._reference = executable, digest
         if known is None and self._store is not None:
             known = self._store.find(digest)
-        if known is not None:
-            return known
-        with tempfile.TemporaryDirectory(prefix="profile-") as scratch:
-            path = Path(scratch) / f"{_STEM}_edgetpu.tflite"
-            path.write_bytes(executable)
-            measured = self._run(share.bench, path, segment)
-        share.ran = True
-        return measured
+        if known is None:
+            with tempfile.TemporaryDirectory(prefix="profile-") as scratch:
+                path = Path(scratch) / f"{_STEM}_edgetpu.tflite"
+                path.write_bytes(executable)
+                known = self._run(share.bench, path, segment)
+            share.ran = True
+        if known.latency_ns > MOST_NS:
+            raise DeviceError(
+                f"{known.device} takes {known.latency_ns} ns for {named(segment)}, but latencies "
+                f"are exact up to {MOST_NS} ns (104 days) only; measure on devices that are faster."
+            )
+        return known
 
     def _run(self, bench: Bench, path: Path, segment: Range) -> Measurement:
         """Measure, again if the device fails without dying."""

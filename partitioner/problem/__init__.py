@@ -12,6 +12,7 @@ from partitioner.problem.claims import Claims
 from partitioner.problem.features import Columns, Features
 from partitioner.problem.ideals import Ideals
 from partitioner.problem.partition import (
+    MOST_NS,
     Guard,
     Limit,
     NoFeasiblePartition,
@@ -46,6 +47,7 @@ __all__ = [
     "ALIKE",
     "CORAL_ORDER",
     "FILE_ORDER",
+    "MOST_NS",
     "ONLY_ORDER",
     "UNTOLD",
     "Array",

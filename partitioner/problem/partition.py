@@ -276,17 +276,24 @@ class Partition:
         return max(0.0, self.bottleneck_ns / self.lower_bound_ns - 1.0)
 
 
+MOST_NS = 2**53
+"""Latencies above, from 104 days on, are told from their neighbours by no floating-point number, and
+all that follows from them would be off by some nanoseconds."""
+
+
 def measured_in(
     evidence: Mapping[str, Any], kinds: Iterable[str]
 ) -> dict[str, dict[Range, int | None]]:
     """By kind of device the latencies that ``certificate`` in :meth:`Partition.evidence` names.
 
     ``kinds``: those there are, one without a name where all devices are alike.  Raises
-    ``KeyError`` where others are named.
+    ``KeyError`` where others are named, ``ValueError`` for a latency above :data:`MOST_NS`.
     """
     times: dict[str, dict[Range, int | None]] = {kind: {} for kind in kinds}
     for entry in evidence["measured"]:
         kind = entry[-1] if evidence["available"] else ""
         *runs, latency = entry[: len(entry) - bool(evidence["available"])]
+        if latency is not None and latency > MOST_NS:
+            raise ValueError(f"measured names {latency} ns; above {MOST_NS} nothing exact follows")
         times[kind][tuple(runs)] = latency
     return times

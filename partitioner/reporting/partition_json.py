@@ -11,8 +11,10 @@ from partitioner.certificate import digest_of
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import sweep_content
 
-FORMAT_VERSION = 2
-"""Of ``partition.json``; grows when a field changes its meaning."""
+FORMAT_VERSION = 3
+"""Of ``partition.json``; grows when a claim is added or taken away, follows by other rules, or a
+field changes its meaning.  A file is checked by the rules of its own version alone.  Since 3 there
+is ``lower_bound_all_orders_ns``."""
 
 
 def as_json(report: Report) -> str:

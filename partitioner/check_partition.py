@@ -26,7 +26,7 @@ from devices.errors import EdgeTpuError
 from partitioner.certificate import check_report, claims_of
 from partitioner.graphs import problem_asked
 from partitioner.problem import Claims, Problem, operators_of
-from partitioner.reporting import FORMAT_VERSION, milliseconds, why
+from partitioner.reporting import FORMAT_VERSION, milliseconds, numbers_in_file, why
 
 
 def summary(content: Mapping[str, Any]) -> str:
@@ -78,6 +78,8 @@ def check(content: Mapping[str, Any], data: bytes, graph: Graph) -> None:
         check_report(content, problem)
         if content["why"] != why(claims_of(content, problem), content):
             raise ValueError("why says what does not follow from the measurements")
+        if content["numbers_in_file"] != list(numbers_in_file(graph)):
+            raise ValueError("numbers_in_file are not those of the model's operators")
         if content["compiler"] == "built-in":
             _check_sizes(content, graph)
     except KeyError as error:

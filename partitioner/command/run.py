@@ -44,6 +44,7 @@ from partitioner.reporting import (
     SweepReport,
     as_json,
     as_table,
+    numbers_in_file,
     partition_page,
     sweep_json,
     sweep_page,
@@ -92,6 +93,7 @@ class _Case:
             "options": _options_of(self.arguments),
             "warnings": (*self.left_out, *self.decider.warnings, *warnings),
             "lost_devices": self.decider.lost_devices,
+            "numbers_in_file": numbers_in_file(self.graph),
         }
 
 

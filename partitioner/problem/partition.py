@@ -277,8 +277,8 @@ class Partition:
 
 
 MOST_NS = 2**53
-"""Latencies above, from 104 days on, are told from their neighbours by no floating-point number, and
-all that follows from them would be off by some nanoseconds."""
+"""Latencies above this, 104 days, are not all floating-point numbers, in which bounds are worked
+out."""
 
 
 def measured_in(

@@ -5,6 +5,7 @@ A new report is a module here that takes the plain data of ``report`` or ``sweep
 
 from __future__ import annotations
 
+from partitioner.reporting.circumstances import numbers_in_file
 from partitioner.reporting.html_report import partition_page
 from partitioner.reporting.html_sweep import sweep_page
 from partitioner.reporting.partition_json import FORMAT_VERSION, as_json
@@ -22,6 +23,7 @@ __all__ = [
     "as_json",
     "as_table",
     "milliseconds",
+    "numbers_in_file",
     "partition_page",
     "sweep_json",
     "sweep_page",

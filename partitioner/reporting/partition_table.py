@@ -82,7 +82,7 @@ def _segments(report: Report) -> list[str]:
 
 
 def _in_file(runs: Range) -> str:
-    """``0..2 5 7..9``: operators by their numbers in the file."""
+    """``0..2 5 7..9``: operators in the order of the file."""
     return " ".join(
         str(first) if end == first + 1 else f"{first}..{end - 1}" for first, end in pairs_of(runs)
     )

@@ -100,11 +100,6 @@ class DeviceProfiler:
         return len(self._by_content)
 
     @property
-    def runs(self) -> int:
-        """Warm runs behind all answers."""
-        return sum(len(m.estimate.samples) for m in self._by_content.values())
-
-    @property
     def failures(self) -> dict[Range, str]:
         """Segments that do not compile, and why."""
         return dict(self._failures)
@@ -163,6 +158,10 @@ class DeviceProfiler:
         answer = self._answers[segment]
         assert answer is not None, "the segment compiles"
         return answer
+
+    def answers(self) -> dict[Range, int | None]:
+        """The latency of every segment asked for so far, ``None`` where it does not compile."""
+        return {s: None if m is None else m.latency_ns for s, m in list(self._answers.items())}
 
     def known(self) -> dict[Range, Measurement]:
         """Every segment measured so far."""

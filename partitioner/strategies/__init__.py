@@ -6,6 +6,7 @@ A new strategy is a module here and a line in ``named``.
 from __future__ import annotations
 
 from partitioner.strategies.bisection import bisect
+from partitioner.strategies.cut_short import best_of_known
 from partitioner.strategies.exhaustive import try_everything
 from partitioner.strategies.named import STRATEGIES
 from partitioner.strategies.oracle import CostTable, LatencyOracle, Recorder
@@ -28,6 +29,7 @@ __all__ = [
     "Recorder",
     "SearchOptions",
     "Strategy",
+    "best_of_known",
     "bisect",
     "ignore_round",
     "keep_given",

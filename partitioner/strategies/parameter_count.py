@@ -11,7 +11,7 @@ from partitioner.problem import NoFeasiblePartition, Outcome, Partition, Problem
 from partitioner.solving import Solution
 from partitioner.strategies.account import Account
 from partitioner.strategies.oracle import LatencyOracle
-from partitioner.strategies.strategy import NO_LIMITS, OnRound, SearchOptions, ignore_round
+from partitioner.strategies.strategy import NO_LIMITS, OnRound, SearchOptions, alike, ignore_round
 
 
 def keep_start(
@@ -48,7 +48,7 @@ def _measured(
     strategy: str,
     outcome: Outcome,
 ) -> Partition:
-    account = Account(problem, [oracle], on_round)
+    account = Account(problem, [alike(problem, oracle)], on_round)
     (seen,) = account.oracles
     start = problem.start
     whole = [problem.whole] if options.baseline else []

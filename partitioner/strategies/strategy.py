@@ -55,6 +55,13 @@ class Kind:
     known: Mapping[Range, int | None] = field(default_factory=dict)
 
 
+def alike(
+    problem: Problem, oracle: LatencyOracle, known: Mapping[Range, int | None] | None = None
+) -> Kind:
+    """One kind without a name, with a device for every segment."""
+    return Kind("", problem.num_segments, oracle, known or {})
+
+
 class Budget:
     """What a search may spend; the time runs from here."""
 

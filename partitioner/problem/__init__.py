@@ -19,11 +19,9 @@ from partitioner.problem.partition import (
     Outcome,
     Partition,
     Round,
-    Segment,
     SegmentFacts,
     SegmentProfile,
     measured_in,
-    placed,
 )
 from partitioner.problem.places import Line, Places, everywhere
 from partitioner.problem.problem import Problem
@@ -69,7 +67,6 @@ __all__ = [
     "Range",
     "Round",
     "RowTable",
-    "Segment",
     "SegmentFacts",
     "SegmentProfile",
     "Segments",
@@ -82,7 +79,6 @@ __all__ = [
     "named",
     "operators_of",
     "pairs_of",
-    "placed",
     "ranges_of",
     "stepped_cut_choices",
 ]

@@ -14,7 +14,6 @@ from partitioner.problem.ranges import (
     cuts_of,
     operators_of,
     pairs_of,
-    ranges_of,
 )
 
 Outcome = Literal[
@@ -41,26 +40,6 @@ class NoFeasiblePartition(EdgeTpuError):
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Operators compiled together: ``[first, end)`` in the partition's order.
-
-    ``operators`` are their runs in the file where that is not the same.
-    """
-
-    first: int
-    end: int
-    operators: Range = ()
-
-    @property
-    def runs(self) -> Range:
-        """The operators as in the file, as oracles and compilers know the segment."""
-        return self.operators or (self.first, self.end)
-
-    def __len__(self) -> int:
-        return self.end - self.first
-
-
-@dataclass(frozen=True)
 class SegmentFacts:
     """What is known of a segment beside its latency.
 
@@ -82,18 +61,9 @@ class SegmentFacts:
 class SegmentProfile:
     """A segment, the latency measured for it and the facts known from compiling it."""
 
-    segment: Segment
+    runs: Range
     latency_ns: int
     facts: SegmentFacts = SegmentFacts()
-
-
-def placed(segments: Sequence[Range]) -> tuple[Segment, ...]:
-    """The segments with the places that their operators have in the order they make up."""
-    total = sum(len(operators_of(segment)) for segment in segments)
-    return tuple(
-        Segment(first, end, () if runs == (first, end) else runs)
-        for (first, end), runs in zip(ranges_of(cuts_of(segments), total), segments, strict=True)
-    )
 
 
 @dataclass(frozen=True)
@@ -210,7 +180,7 @@ class Partition:
         return {
             "segments": [
                 {
-                    "operators_in_file": [list(pair) for pair in pairs_of(profile.segment.runs)],
+                    "operators_in_file": [list(pair) for pair in pairs_of(profile.runs)],
                     "latency_ns": profile.latency_ns,
                     **({"kind": self.kinds[index]} if self.kinds else {}),
                     **asdict(profile.facts),
@@ -233,12 +203,12 @@ class Partition:
     @property
     def cuts(self) -> tuple[int, ...]:
         """End positions of all segments but the last, in :attr:`execution_order`."""
-        return tuple(profile.segment.end for profile in self.segments[:-1])
+        return cuts_of(self.runs)
 
     @property
     def runs(self) -> tuple[Range, ...]:
         """The segments by their operators in the file."""
-        return tuple(profile.segment.runs for profile in self.segments)
+        return tuple(profile.runs for profile in self.segments)
 
     @property
     def execution_order(self) -> tuple[int, ...] | None:

@@ -221,7 +221,7 @@ def _drawing(report: Report, graph: Graph) -> str:
     names = [
         (
             colour(i),
-            f"{i}: {named(p.segment.runs)}"
+            f"{i}: {named(p.runs)}"
             + (f" on {report.placement[i]['device']}" if report.placement else ""),
         )
         for i, p in enumerate(partition.segments)

@@ -20,6 +20,7 @@ is ``lower_bound_all_orders_ns``."""
 def as_json(report: Report) -> str:
     """Everything, reproducibly: the same run gives the same bytes."""
     partition, claims, evidence = report.partition, asdict(report.claims), report.evidence
+    edges = (0, *claims["cuts"], claims["num_operators"])
     content = {
         "format_version": FORMAT_VERSION,
         **report.circumstances,
@@ -29,14 +30,14 @@ def as_json(report: Report) -> str:
         **claims,
         "segments": [
             {
-                "first": profile.segment.first,
-                "end": profile.segment.end,
+                "first": first,
+                "end": end,
                 **segment,
                 **_measured(report, index),
                 "file": file,
             }
-            for index, (profile, segment, file) in enumerate(
-                zip(partition.segments, evidence["segments"], report.files, strict=True)
+            for index, (first, end, segment, file) in enumerate(
+                zip(edges, edges[1:], evidence["segments"], report.files, strict=False)
             )
         ],
         "trial_run": evidence["trial_run"],

@@ -19,7 +19,6 @@ from partitioner.problem import (
     SegmentProfile,
     cuts_of,
     in_file_order,
-    placed,
 )
 from partitioner.solving import Solution
 from partitioner.strategies.oracle import Recorder
@@ -121,11 +120,11 @@ class Account:
         """
         profiles = []
         kinds = kinds or (0,) * len(segments)
-        for segment, kind in zip(placed(segments), kinds, strict=True):
+        for segment, kind in zip(segments, kinds, strict=True):
             oracle = self.oracles[kind]
-            (latency,) = oracle.measure([segment.runs])
+            (latency,) = oracle.measure([segment])
             assert latency is not None, "a cut chosen by a strategy compiles"
-            profiles.append(SegmentProfile(segment, latency, oracle.facts(segment.runs)))
+            profiles.append(SegmentProfile(segment, latency, oracle.facts(segment)))
         compilations = sum(oracle.compilations for oracle in self.oracles)
         names = [kind.name for kind in self._kinds]
         told = any(names)  # devices that are all alike have none

@@ -110,7 +110,7 @@ PLAN: dict[str, dict[str, str]] = {
         "measuring": "leash problem solving",
         "sizing": "problem graphs strategies certificate",
         "reporting": "problem certificate measuring sizing",
-        "command": "scratch problem solving graphs beliefs strategies measuring sizing reporting",
+        "command": "scratch problem graphs strategies measuring sizing reporting",
         "segmenter": "scratch problem graphs strategies measuring",
         "experiment_timeline": "",
         "experiment_courses": "experiment_timeline",

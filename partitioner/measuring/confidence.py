@@ -46,8 +46,6 @@ def confidence_in(
     chosen: Sequence[Range],
     measured: Mapping[Range, Estimate],
     places: Places | None = None,
-    *,
-    seed: int = 0,
 ) -> Confidence:
     """Judge the cut into the segments ``chosen``, all of which are ``measured``.
 
@@ -70,7 +68,7 @@ def confidence_in(
     if np.isfinite(runner_up):
         rival = next(e for s, e in measured.items() if e.median_ns == runner_up and s != slowest)
         overlap = rival.low_ns <= best.high_ns and best.low_ns <= rival.high_ns
-    probability, loss = _draw(chosen, measured, segments, medians, at, seed)
+    probability, loss = _draw(chosen, measured, segments, medians, at)
     return Confidence(
         probability=probability,
         expected_loss=loss,
@@ -87,13 +85,12 @@ def _draw(
     segments: Segments,
     medians: Array,
     at: Mapping[Range, Mask],
-    seed: int,
 ) -> tuple[float, float]:
     """Probability and expected loss over bootstrap draws."""
     noisy = {s: np.array(e.samples) for s, e in measured.items() if len(set(e.samples)) > 1}
     if not noisy:
         return 1.0, 0.0
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     drawn = {
         segment: np.median(random.choice(samples, (_DRAWS, len(samples))), axis=1)
         for segment, samples in noisy.items()

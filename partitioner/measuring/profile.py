@@ -60,7 +60,6 @@ class DeviceProfiler:
         *,
         repeats: int = 60,
         precision: float = 0.01,
-        seed: int = 0,
         timeout_s: float = 60.0,
         stop: StopSign | None = None,
         store: MeasurementStore | None = None,
@@ -77,7 +76,7 @@ class DeviceProfiler:
         self._stop = stop or StopSign()
         self._store = store
         self._lock = threading.Lock()
-        self._crew = Crew([Bench(d, rule, seed=seed, timeout_s=timeout_s) for d in devices])
+        self._crew = Crew([Bench(d, rule, timeout_s=timeout_s) for d in devices])
         self._answers: dict[Range, Measurement | None] = {}
         self._failures: dict[Range, str] = {}
         self._by_content: dict[bytes, Measurement] = {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compiler.drawing import Series, line_chart
-from partitioner.experiment_timeline import COLOURS, named
+from compiler.drawing import Series, line_chart, lines
+from partitioner.experiment_timeline import COLOURS
 from pipeline.experiment import RunResult
 
 _LONG_NS = 5 * 10**9
@@ -46,5 +46,5 @@ def course_section(one: RunResult) -> str:
 
 
 def _chart(title: str, series: Sequence[Series], unit: str, y_title: str) -> str:
-    names = named(series) if len(series) > 1 else ""
-    return f"<h2>{title}</h2>{names}{line_chart(series, unit, y_title, height=200)}"
+    draw = lines if len(series) > 1 else line_chart
+    return f"<h2>{title}</h2>{draw(series, unit, y_title, height=200)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from compiler.drawing import Series, legend, line_chart
+from compiler.drawing import Series, lines
 from pipeline.experiment import Drawn, RunResult
 
 _WIDTH, _LEFT, _ROW = 900, 110, 30
@@ -65,11 +65,6 @@ def _bar(item: Drawn, y: int, scale: float) -> list[str]:
     return bars
 
 
-def named(series: Sequence[Series]) -> str:
-    """The legend of a chart's lines."""
-    return legend([(one.css, one.name) for one in series])
-
-
 def queue_section(one: RunResult) -> str:
     """How many of the first items wait between two stages, over time."""
     segments = sorted({item.segment for item in one.drawn})
@@ -80,11 +75,7 @@ def queue_section(one: RunResult) -> str:
         for i, segment in enumerate(segments[1 : len(COLOURS) + 1])
     ]
     series = [one for one in series if one.points]
-    return (
-        "<h2>Items waiting</h2>"
-        + named(series)
-        + line_chart(series, "ms", "items waiting", height=200)
-    )
+    return "<h2>Items waiting</h2>" + lines(series, "ms", "items waiting", height=200)
 
 
 def _waiting(drawn: Sequence[Drawn], segment: int) -> tuple[tuple[float, float], ...]:

@@ -135,9 +135,8 @@ class Partition:
     """The answer of a strategy: where to cut, what it costs and how good that is.
 
     ``lower_bound_ns`` is a latency below which no bottleneck can lie, as far as ``guard`` vouches
-    for it; 0 says that nothing is known.  Likewise no cut with this bottleneck has a gap below
-    ``least_gap_ns``, which is the gap itself where that was proven too.  ``bytes_across_cuts`` adds
-    up, over the cuts, the bytes of the tensors crossing each.
+    for it; 0 says that nothing is known.  What else may be claimed follows from :meth:`evidence`.
+    ``bytes_across_cuts`` adds up, over the cuts, the bytes of the tensors crossing each.
 
     ``measured`` is everything the oracle was asked for and its answers (``None``: does not
     compile).  ``compiler_runs`` is how often the algorithm has segments compiled when nothing is
@@ -157,7 +156,6 @@ class Partition:
     compilations: int
     measurements: int
     lower_bound_ns: int
-    least_gap_ns: int
     outcome: Outcome
     guard: Guard
     rounds: tuple[Round, ...]
@@ -229,10 +227,6 @@ class Partition:
     def gap_ns(self) -> int:
         """Slowest minus fastest segment."""
         return max(self.latencies_ns) - min(self.latencies_ns)
-
-    @property
-    def on_chip_bytes(self) -> int:
-        return sum(profile.facts.on_chip_bytes for profile in self.segments)
 
     @property
     def off_chip_bytes(self) -> int:

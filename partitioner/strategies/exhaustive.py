@@ -97,6 +97,5 @@ def try_everything(
         problem.segments_between(best.cuts),
         strategy="exhaustive",
         lower_bound_ns=int(min(best.bottleneck, bound())),
-        least_gap_ns=int(best.gap) if outcome == "optimal" else 0,
         outcome=outcome,
     )

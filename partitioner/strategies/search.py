@@ -153,7 +153,7 @@ class _Search:
                 outcome, step = self._decide(beliefs, bound)
             self._record(tried, bound)
             if step is None:
-                return self._finish(outcome, bound, beliefs)
+                return self._finish(outcome, bound)
             tried = tasks_of(problem, step)
             before, earlier = self._measured, self._best
             tasks = next_segments(
@@ -264,7 +264,7 @@ class _Search:
         latencies = [self._oracles[kind].answers.get(segment) for segment, kind in tried]
         self._account.add_round([segment for segment, _ in tried], latencies, self._best, bound)
 
-    def _finish(self, outcome: Outcome, bound: float, beliefs: Sequence[Beliefs]) -> Partition:
+    def _finish(self, outcome: Outcome, bound: float) -> Partition:
         best, outcome = self._aims.choice(self._best, outcome, self._account.num_rounds)
         return self._account.partition(
             self._problem.segments_between(best.cuts),
@@ -272,7 +272,6 @@ class _Search:
             strategy="optimal",
             outcome=outcome,
             lower_bound_ns=int(bound),
-            least_gap_ns=self._prospects.least_gap(beliefs, best, bound),
             guard=Guard.worst([known.guard for known in self._known]),
             bases=tuple(known.basis for known in self._known),
             limit=self._aims.limit,

@@ -17,8 +17,7 @@ from compiler.drawing import (
     table,
     tiles,
 )
-from partitioner.experiment_courses import course_section
-from partitioner.experiment_timeline import COLOURS, queue_section, timeline
+from partitioner.experiment_timeline import COLOURS, course_section, queue_section, timeline
 from pipeline.experiment import RunResult, label_of, likely_of, trace_name
 
 _STYLE = """

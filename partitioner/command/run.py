@@ -97,26 +97,11 @@ class _Case:
         }
 
 
-class _NothingMeets(Exception):
-    """No plan meets the target: leave as for an error, so that no directory is left behind."""
-
-    def __init__(self, told: Told) -> None:
-        super().__init__()
-        self.told = told
-
-
 def run(arguments: Arguments) -> Told:
     """Do what the arguments ask and write what comes of it: everything, or nothing.
 
     Progress goes to the error stream.  Raises ``EdgeTpuError``, whose text is for the user.
     """
-    try:
-        return _run(arguments)
-    except _NothingMeets as outcome:
-        return outcome.told
-
-
-def _run(arguments: Arguments) -> Told:
     data, name, stem = read_source(arguments.model_path)
     graph = graph_from_bytes(data, name, stem=stem)
     check_quantized(graph)
@@ -141,7 +126,7 @@ def _run(arguments: Arguments) -> Told:
             others = left_out(arguments, pool, devices)
             case = _Case(arguments, data, name, stem, graph, compiler, devices, others, decider)
             if decision.recommendation is not None and not decision.recommendation.met:
-                raise _NothingMeets(_unmet(case, decision))
+                return _unmet(case, decision)
             if decision.partition is None:
                 told, files, page = _sweep(case, decision)
             else:

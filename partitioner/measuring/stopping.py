@@ -33,10 +33,6 @@ class StopSign:
         self._ends: dict[int, tuple[bool, Callable[[], None]]] = {}
         self._next = 0
 
-    @property
-    def is_set(self) -> bool:
-        return self._set
-
     def check(self) -> None:
         """Raise :class:`MeasuringStopped` once the sign is set."""
         if self._set:

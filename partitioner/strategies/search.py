@@ -79,7 +79,7 @@ def search_optimal(
             "features are needed to bound what was not measured; or say boundaries_alike, if a "
             "request and its transfers cost every segment the same"
         )
-    return _Search(problem, [alike(problem, oracle, options.known)], options, on_round).run()
+    return _Search(problem, [alike(problem, oracle)], options, on_round).run()
 
 
 def search_assigned(
@@ -91,8 +91,7 @@ def search_assigned(
     """The same for unequal devices: where to cut, and which kind of device gets which segment.
 
     No cut *and assignment* to the devices there are has a lower bottleneck.  The names of
-    ``kinds`` differ; the partition's ``kinds`` are these.  What is known is told with each kind,
-    not in ``options``.
+    ``kinds`` differ; the partition's ``kinds`` are these.
 
     The problem needs features: without, the least latency measured on a kind would be taken for
     its fixed cost, which says nothing of shorter segments that this kind was not yet tried with.

@@ -67,7 +67,8 @@ def test_patience_ends(listens: bool) -> None:
 
     with pytest.raises(MeasuringStopped):
         patiently(work, stop, 0.01)
-    assert stop.is_set
+    with pytest.raises(MeasuringStopped):
+        stop.check()
     assert released.is_set() == listens
     released.set()
 

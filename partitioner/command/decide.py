@@ -254,9 +254,7 @@ class Decider:
         if len(self._kinds) == 1:
             measured = self._profilers[0].known()
             confidence = confidence_in(
-                ranges,
-                {s: m.estimate for s, m in measured.items()},
-                None if partition.execution_order is None else problem.places,
+                ranges, {s: m.estimate for s, m in measured.items()}, problem.places
             )
         return Decision(
             partition,

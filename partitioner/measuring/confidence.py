@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.measuring.repeats import Estimate
-from partitioner.problem import Array, Line, Mask, Places, Range, Segments, everywhere
+from partitioner.problem import Array, Mask, Places, Range, Segments, everywhere
 from partitioner.solving import Offer, least_bottleneck
 
 _DRAWS = 200
@@ -43,17 +43,12 @@ class Confidence:
 
 
 def confidence_in(
-    chosen: Sequence[Range],
-    measured: Mapping[Range, Estimate],
-    places: Places | None = None,
+    chosen: Sequence[Range], measured: Mapping[Range, Estimate], places: Places
 ) -> Confidence:
     """Judge the cut into the segments ``chosen``, all of which are ``measured``.
 
-    ``places``: where it may be cut, if not in the order of the file alone.
+    ``places``: where it may be cut.
     """
-    if places is None:
-        measured = {segment: e for segment, e in measured.items() if len(segment) == 2}
-        places = Line(tuple(sorted({edge for segment in measured for edge in segment})))
     found = {segment: places.find(segment) for segment in measured}
     pairs = {segment: pair for segment, pair in found.items() if pair is not None}
     measured = {segment: measured[segment] for segment in pairs}

@@ -195,13 +195,15 @@ def _partition(
         for segment, stem in zip(partition.runs, stems, strict=True)
     ]
     stages = stage_devices(decision.kinds, decider.usable(case.devices))
-    accepted = accept(arguments, graph, case.data, case.compiler, segments, stages, items)
+    trial, verification = accept(
+        arguments, graph, case.data, case.compiler, segments, stages, items
+    )
     report = Report(
-        **case.circumstances(*_slower_than_promised(partition, accepted.trial)),
+        **case.circumstances(*_slower_than_promised(partition, trial)),
         problem=decision.problem,
         partition=partition,
-        trial=accepted.trial,
-        verification=accepted.verification,
+        trial=trial,
+        verification=verification,
         files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
         placement=placement(decision.kinds, stages) if decider.unequal else (),
         measurements=decision.measurements,

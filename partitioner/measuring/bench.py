@@ -23,7 +23,6 @@ DRIFT = 0.05
 """Change of the reference's latency, beyond what its intervals allow, that counts as a change of
 the device (5 %: thermal throttling of the Edge TPU halves its clock, jitter is a few percent)."""
 
-
 _SEED = 0
 """Of the inputs."""
 

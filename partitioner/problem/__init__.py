@@ -9,7 +9,7 @@ from partitioner.problem.arrays import Array, Index, Mask, Table
 from partitioner.problem.basis import ALIKE, Basis
 from partitioner.problem.bounds import RowTable
 from partitioner.problem.claims import Claims
-from partitioner.problem.features import Columns, Features
+from partitioner.problem.features import Features
 from partitioner.problem.ideals import Ideals
 from partitioner.problem.partition import (
     MOST_NS,
@@ -51,7 +51,6 @@ __all__ = [
     "Array",
     "Basis",
     "Claims",
-    "Columns",
     "Features",
     "Guard",
     "Ideals",

@@ -89,7 +89,8 @@ class Operator:
 
     ``inputs`` may hold :data:`NO_TENSOR`.  ``options`` is the schema's options object (read
     only), ``None`` for operators without options.  ``file_index`` is its place in the file, which
-    differs from ``index`` only where the file was not in execution order.
+    differs from ``index`` where the file was not in execution order or operators are folded; it is
+    what users read as ``#5``.
     """
 
     index: int
@@ -233,8 +234,9 @@ class Graph:
         found = [
             (
                 state.operators,
-                f"operators {state.operators[0]} and {state.operators[-1]} "
-                f"share the state of {state.name}",
+                f"operators #{self.operators[state.operators[0]].file_index} and "
+                f"#{self.operators[state.operators[-1]].file_index} share the state of "
+                f"{state.name}",
             )
             for state in state_groups(self)
         ]

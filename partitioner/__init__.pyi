@@ -21,7 +21,6 @@ from .problem import (
     Problem,
     Range,
     Round,
-    Segment,
     SegmentFacts,
     SegmentProfile,
 )
@@ -57,7 +56,6 @@ __all__ = [
     "Range",
     "Round",
     "SearchOptions",
-    "Segment",
     "SegmentCompiler",
     "SegmentFacts",
     "SegmentFiles",

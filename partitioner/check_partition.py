@@ -14,6 +14,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from compiler.reading import read_source
 from devices.errors import EdgeTpuError
 from partitioner.certificate import check_report, claims_of
 from partitioner.graphs import problem_asked
-from partitioner.problem import Problem, operators_of
-from partitioner.reporting import milliseconds, why
+from partitioner.problem import Claims, Problem, operators_of
+from partitioner.reporting import FORMAT_VERSION, milliseconds, numbers_in_file, why
 
 
 def summary(content: Mapping[str, Any]) -> str:
@@ -77,6 +78,8 @@ def check(content: Mapping[str, Any], data: bytes, graph: Graph) -> None:
         check_report(content, problem)
         if content["why"] != why(claims_of(content, problem), content):
             raise ValueError("why says what does not follow from the measurements")
+        if content["numbers_in_file"] != list(numbers_in_file(graph)):
+            raise ValueError("numbers_in_file are not those of the model's operators")
         if content["compiler"] == "built-in":
             _check_sizes(content, graph)
     except KeyError as error:
@@ -103,7 +106,8 @@ def _check_sizes(content: Mapping[str, Any], graph: Graph) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: everything holds.  1: something does not.  2: a file cannot be read."""
+    """0: everything holds.  1: something does not.  2: a file cannot be read, or is of another
+    version, whose claims may follow by other rules."""
     parser = argparse.ArgumentParser(
         prog="python -m partitioner.check_partition",
         description="Check a partition.json against its model, without trusting the search that "
@@ -121,6 +125,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if not isinstance(content, dict) or "certificate" not in content:
         print(f"{path} has no certificate; give a partition.json.", file=sys.stderr)
+        return 2
+    version = content.get("format_version")
+    if version != FORMAT_VERSION:
+        missing = [field.name for field in fields(Claims) if field.name not in content]
+        without = f" without {', '.join(missing)}" if missing else ""
+        print(
+            f"{path} is of format_version {version}{without}, but this program checks those of "
+            f"{FORMAT_VERSION}; check it with the edgetpu-pipeline that wrote it, or cut the model "
+            "again.",
+            file=sys.stderr,
+        )
         return 2
     try:
         data, name, stem = read_source(arguments.model or str(content.get("model")))

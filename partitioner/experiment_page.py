@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
-from partitioner.experiment_courses import course_section
-from partitioner.experiment_timeline import COLOURS, named, queue_section, timeline
+from compiler.drawing import (
+    Bar,
+    Part,
+    Series,
+    legend,
+    lines,
+    page,
+    section,
+    stacked_bars,
+    table,
+    tiles,
+)
+from partitioner.experiment_timeline import COLOURS, course_section, queue_section, timeline
 from pipeline.experiment import RunResult, label_of, likely_of, trace_name
 
 _STYLE = """
@@ -50,9 +60,12 @@ def experiment_page(name: str, results: Sequence[RunResult], config: str) -> str
             f'<p class="note">Stages of the first {_MOST_DETAILS} points; results.json has all.</p>'
         )
     parts.append(
-        f"<section><h2>Configuration</h2><pre>{escape(config)}</pre>"
-        '<p class="note">config.yaml beside this page runs it again; run.json holds versions and '
-        "seeds, cuts.jsonl the cuts, results.csv and results.json the figures.</p></section>"
+        section(
+            "Configuration",
+            f"<pre>{escape(config)}</pre>"
+            '<p class="note">config.yaml beside this page runs it again; run.json holds versions '
+            "and seeds, cuts.jsonl the cuts, results.csv and results.json the figures.</p>",
+        )
     )
     return page(f"{name}: experiment", [part for part in parts if part], _STYLE)
 
@@ -66,25 +79,22 @@ def _summary(results: Sequence[RunResult]) -> str:
 
 
 def _tiles(results: Sequence[RunResult], words: str) -> str:
+    def tile(what: str, one: RunResult, figure: str) -> tuple[str, str]:
+        return f"{what}<br>{escape(label_of(one))}", figure
+
     best = max(results, key=lambda one: one.throughput_per_s)
-    entries = [
-        (f"most items/s, {words}<br>{escape(label_of(best))}", f"{best.throughput_per_s:.1f}")
-    ]
+    entries = [tile(f"most items/s, {words}", best, f"{best.throughput_per_s:.1f}")]
     quick = [one for one in results if one.response_p99_ns is not None]
     if quick:
         least = min(quick, key=lambda one: one.response_p99_ns or 0)
-        entries.append(
-            (f"least p99, {words}<br>{escape(label_of(least))}", _ms(least.response_p99_ns))
-        )
+        entries.append(tile(f"least p99, {words}", least, _ms(least.response_p99_ns)))
     judged = [one for one in results if one.verdict is not None]
     if judged:
         valid = [one for one in judged if one.verdict == "VALID"]
         entries.append(("points VALID", f"{len(valid)} of {len(judged)}"))
         if valid:
             fewest = min(valid, key=lambda one: (len(one.devices), -one.throughput_per_s))
-            entries.append(
-                (f"TPUs, the fewest VALID<br>{escape(label_of(fewest))}", str(len(fewest.devices)))
-            )
+            entries.append(tile("TPUs, the fewest VALID", fewest, str(len(fewest.devices))))
     return tiles(entries)
 
 
@@ -131,9 +141,11 @@ def _charts(results: Sequence[RunResult], words: str) -> list[str]:
         if len(curves) < len(results):
             more += f"; {_LEFT_OUT}"
         charts.append(
-            f"<section><h2>Response time</h2><p class='note'>{words}; so many percent of the items "
-            f"took no longer{more}</p>{named(series)}"
-            f"{line_chart(series, 'percent of items', 'ms')}</section>"
+            section(
+                "Response time",
+                lines(series, "percent of items", "ms"),
+                note=f"{words}; so many percent of the items took no longer{more}",
+            )
         )
     return charts
 
@@ -170,11 +182,8 @@ def _against_tpus(
             series.append(Series(name, line, colour))
         over = len(groups) - len(COLOURS)
         more = f"; {over} more lines are in the table below" if over > 0 else ""
-        charts.append(
-            f"<section><h2>{escape(f'{what} against TPUs{model}')}</h2>"
-            f"<p class='note'>{note}{more}</p>{named(series)}"
-            f"{line_chart(series, 'TPUs', unit)}</section>"
-        )
+        title = escape(f"{what} against TPUs{model}")
+        charts.append(section(title, lines(series, "TPUs", unit), note=f"{note}{more}"))
     return charts
 
 
@@ -218,67 +227,60 @@ def _grouped(
 
 def _table(results: Sequence[RunResult], words: str) -> str:
     swept = list(dict.fromkeys(path for one in results for path in one.varied)) or ["models"]
-    heads = [f"<th class='left'>{escape(path)}</th>" for path in swept]
-    virtual = results[0].model_factor is not None
-    titles = ["verdict", "TPUs", "items/s", *(["likely"] if virtual else [])]
-    titles += ["95 % of the mean", "speed-up"]
-    titles += ["p50", "p90", "p95", "p99", "max", "alone", "slowest stage", "gap", "CPU"]
-    titles += ["mJ", "likely mJ", "items/J", "streamed"]
-    titles += ["lost", "failed", "replayed", "late", "overruns"]
-    rows = [_row(one, swept, virtual) for one in results]
-    return (
-        f"<section><h2>All points</h2><p class='note'>{words}; times are response times under "
-        "load, <i>alone</i> with one item under way; <i>mJ</i> is what the devices draw for an item"
-        f"</p>{_reasons(results)}<table><tr>"
-        + "".join([*heads, *(f"<th>{title}</th>" for title in titles)])
-        + f"</tr>{''.join(rows)}</table></section>"
+    rows = []
+    for one in results:
+        labels = [one.varied.get(path, one.model if path == "models" else "") for path in swept]
+        figures = _figures(one, likely=results[0].model_factor is not None)
+        rows.append([*map(escape, labels), *figures.values()])
+    heads = [*map(escape, swept), *figures]
+    note = (
+        f"{words}; times are response times under load, <i>alone</i> with one item under way; "
+        "<i>mJ</i> is what the devices draw for an item"
     )
+    left = heads[: len(swept)]
+    return section("All points", _reasons(results), table(heads, rows, left=left), note=note)
 
 
-def _row(one: RunResult, swept: Sequence[str], virtual: bool) -> str:
-    labels = [one.varied.get(path, one.model if path == "models" else "") for path in swept]
-    low, high = one.throughput_low_per_s, one.throughput_high_per_s
-    cells = [
-        str(len(one.devices)),
-        f"{one.throughput_per_s:.1f}",
-        *([likely_of(one)] if virtual else []),
-        "-" if low is None or high is None else f"{low:.1f} to {high:.1f}",
-        "-" if one.speed_up is None else f"{one.speed_up:.2f}x",
-        _ms(one.response_p50_ns),
-        _ms(one.response_p90_ns),
-        _ms(one.response_p95_ns),
-        _ms(one.response_p99_ns),
-        _ms(one.response_max_ns),
-        _ms(one.latency_alone_ns),
-        _ms(one.bottleneck_ns),
-        _ms(one.gap_ns),
-        f"{100 * one.cpu_share:.0f} %",
-        *_energy(one),
-        f"{sum(one.off_chip_bytes) / 2**20:.2f} MiB",
-        *map(str, (one.lost, one.failed, one.replayed)),
-        "-" if one.late is None else str(one.late),
-        str(one.overruns),
-    ]
+def _figures(one: RunResult, *, likely: bool) -> dict[str, str]:
+    """What the table tells of a point, by heading."""
+    why = escape("; ".join(one.why))
     verdict = (
-        f"<span class='{one.verdict.lower()}' title='{escape('; '.join(one.why))}'>"
-        f"{one.verdict}</span>"
-        if one.verdict
-        else "-"
+        one.verdict and f"<span class='{one.verdict.lower()}' title='{why}'>{one.verdict}</span>"
     )
-    left = "".join(f"<td class='left'>{escape(label)}</td>" for label in labels)
-    return f"<tr>{left}<td>{verdict}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    low, high = one.joules_per_inference_low, one.joules_per_inference_high
+    return {
+        "verdict": verdict or "-",
+        "TPUs": str(len(one.devices)),
+        "items/s": f"{one.throughput_per_s:.1f}",
+        **({"likely": likely_of(one)} if likely else {}),
+        "95 % of the mean": _told(
+            "{:.1f} to {:.1f}", one.throughput_low_per_s, one.throughput_high_per_s
+        ),
+        "speed-up": _told("{:.2f}x", one.speed_up),
+        "p50": _ms(one.response_p50_ns),
+        "p90": _ms(one.response_p90_ns),
+        "p95": _ms(one.response_p95_ns),
+        "p99": _ms(one.response_p99_ns),
+        "max": _ms(one.response_max_ns),
+        "alone": _ms(one.latency_alone_ns),
+        "slowest stage": _ms(one.bottleneck_ns),
+        "gap": _ms(one.gap_ns),
+        "CPU": f"{100 * one.cpu_share:.0f} %",
+        "mJ": _told("{:.3g}", one.joules_per_inference, times=1000),
+        "likely mJ": _told("{:.2g} to {:.2g}", low, high, times=1000),
+        "items/J": _told("{:.3g}", one.inferences_per_joule),
+        "streamed": f"{sum(one.off_chip_bytes) / 2**20:.2f} MiB",
+        "lost": str(one.lost),
+        "failed": str(one.failed),
+        "replayed": str(one.replayed),
+        "late": _told("{}", one.late),
+        "overruns": str(one.overruns),
+    }
 
 
-def _energy(one: RunResult) -> tuple[str, str, str]:
-    likely, low = one.joules_per_inference, one.joules_per_inference_low
-    high, per_joule = one.joules_per_inference_high, one.inferences_per_joule
-    if likely is None or low is None or high is None or per_joule is None:
-        return "-", "-", "-"
-    return (
-        f"{1000 * likely:.3g}",
-        f"{1000 * low:.2g} to {1000 * high:.2g}",
-        f"{per_joule:.3g}",
-    )
+def _told(form: str, *values: float | None, times: int = 1) -> str:
+    known = [times * value for value in values if value is not None]
+    return form.format(*known) if len(known) == len(values) else "-"
 
 
 def _reasons(results: Sequence[RunResult]) -> str:
@@ -290,30 +292,20 @@ def _reasons(results: Sequence[RunResult]) -> str:
 
 
 def _details(one: RunResult) -> str:
-    bars = [
-        Bar(
-            f"{stage.device}",
-            (
-                Part(
-                    "busy",
-                    stage.utilization,
-                    "compute",
-                    f"busy {100 * stage.utilization:.1f} % of the time",
-                ),
-                Part("idle", max(0.0, 1 - stage.utilization), "overhead", "idle"),
-            ),
-            f"{100 * stage.utilization:.0f} %, waits {_ms(stage.wait_ns)}"
-            + (f" and {_ms(stage.shared_ns)} for what is shared" if stage.shared_ns else ""),
-        )
-        for stage in one.stages
-    ]
-    return (
-        f"<section><h2>{escape(label_of(one))}</h2>"
-        f"<p class='note'>Operators {', '.join(map(str, one.operators))} on "
-        f"{escape(', '.join(one.devices))}</p>"
-        "<h2>Devices busy, and how long items wait before them</h2>"
-        f"{legend([('compute', 'busy'), ('overhead', 'idle')])}{stacked_bars(bars)}"
-        f"{course_section(one)}{timeline(one)}{_trace_link(one)}{queue_section(one)}</section>"
+    bars = []
+    for stage in one.stages:
+        used = stage.utilization
+        busy = Part("busy", used, "compute", f"busy {100 * used:.1f} % of the time")
+        idle = Part("idle", max(0.0, 1 - used), "overhead", "idle")
+        shared = f" and {_ms(stage.shared_ns)} for what is shared" if stage.shared_ns else ""
+        text = f"{100 * used:.0f} %, waits {_ms(stage.wait_ns)}{shared}"
+        bars.append(Bar(stage.device, (busy, idle), text))
+    return section(
+        escape(label_of(one)),
+        "<h2>Devices busy, and how long items wait before them</h2>",
+        legend([("compute", "busy"), ("overhead", "idle")]) + stacked_bars(bars),
+        *(course_section(one), timeline(one), _trace_link(one), queue_section(one)),
+        note=f"Operators {', '.join(map(str, one.operators))} on {escape(', '.join(one.devices))}",
     )
 
 

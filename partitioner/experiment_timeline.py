@@ -1,11 +1,12 @@
-"""The first items of a point in every stage over time, and how many wait between the stages."""
+"""A point over time: its first items in every stage, how many wait between the stages, and what
+devices went through: throughput, temperature and clock."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
-from compiler.drawing import Series, legend, line_chart
+from compiler.drawing import Series, line_chart, lines
 from pipeline.experiment import Drawn, RunResult
 
 _WIDTH, _LEFT, _ROW = 900, 110, 30
@@ -13,6 +14,9 @@ _SHADES = ("blue", "green", "orange")
 
 COLOURS = ("blue", "orange", "green", "overhead", "load", "output", "cpu", "rose")
 """Classes of the page's look that colour lines."""
+
+_LONG_NS = 5 * 10**9
+"""From there on time is shown in seconds."""
 
 
 def timeline(one: RunResult) -> str:
@@ -65,11 +69,6 @@ def _bar(item: Drawn, y: int, scale: float) -> list[str]:
     return bars
 
 
-def named(series: Sequence[Series]) -> str:
-    """The legend of a chart's lines."""
-    return legend([(one.css, one.name) for one in series])
-
-
 def queue_section(one: RunResult) -> str:
     """How many of the first items wait between two stages, over time."""
     segments = sorted({item.segment for item in one.drawn})
@@ -80,11 +79,7 @@ def queue_section(one: RunResult) -> str:
         for i, segment in enumerate(segments[1 : len(COLOURS) + 1])
     ]
     series = [one for one in series if one.points]
-    return (
-        "<h2>Items waiting</h2>"
-        + named(series)
-        + line_chart(series, "ms", "items waiting", height=200)
-    )
+    return "<h2>Items waiting</h2>" + lines(series, "ms", "items waiting", height=200)
 
 
 def _waiting(drawn: Sequence[Drawn], segment: int) -> tuple[tuple[float, float], ...]:
@@ -103,3 +98,41 @@ def _waiting(drawn: Sequence[Drawn], segment: int) -> tuple[tuple[float, float],
         waiting += changes[time_ns]
         points.append((time_ns / 1e6, float(waiting)))
     return tuple(points)
+
+
+def course_section(one: RunResult) -> str:
+    """Throughput over time, and of the devices temperature and clock; empty without courses."""
+    if not one.courses:
+        return ""
+    last_ns = max([0, *one.pace_at_ns, *(at for course in one.courses for at in course.at_ns)])
+    unit_ns, unit = (10**9, "seconds") if last_ns >= _LONG_NS else (10**6, "ms")
+
+    def line(at_ns: Sequence[int], values: Sequence[float]) -> tuple[tuple[float, float], ...]:
+        pairs = zip(at_ns, values, strict=True)
+        return tuple((at / unit_ns, float(value)) for at, value in pairs)
+
+    shown = one.courses[: len(COLOURS)]
+    warmth = [
+        Series(course.device, line(course.at_ns, course.celsius), COLOURS[i], step=True)
+        for i, course in enumerate(shown)
+        if course.celsius
+    ]
+    clocks = [
+        Series(course.device, line(course.at_ns, course.clock_mhz), COLOURS[i], step=True)
+        for i, course in enumerate(shown)
+    ]
+    parts = []
+    if one.pace_per_s:  # each figure is of the stretch before its time
+        pace = line((0, *one.pace_at_ns), (*one.pace_per_s, one.pace_per_s[-1]))
+        series = [Series("items per second", pace, "blue", step=True)]
+        parts.append(_chart("Throughput over time", series, unit, "items per second"))
+    if warmth:
+        peak = max(max(course.celsius) for course in shown if course.celsius)
+        parts.append(_chart(f"Temperature, {peak:.1f} °C at most", warmth, unit, "°C"))
+    parts.append(_chart("Clock", clocks, unit, "MHz"))
+    return "".join(parts)
+
+
+def _chart(title: str, series: Sequence[Series], unit: str, y_title: str) -> str:
+    draw = lines if len(series) > 1 else line_chart
+    return f"<h2>{title}</h2>{draw(series, unit, y_title, height=200)}"

@@ -15,7 +15,7 @@ from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.graphs import problem_of
 from partitioner.measuring import BuiltInCompiler, DeviceProfiler, kinds_of, stage_devices
-from partitioner.problem import Partition, operators_of
+from partitioner.problem import Partition, pairs_of
 from partitioner.scratch import own_scratch
 from partitioner.strategies import (
     Kind,
@@ -69,8 +69,7 @@ class ExperimentSegmenter:
             if count == 1:
                 return Cut((((0, len(graph)),),), (_fastest(graph, devices),), "optimal")
             partition, placement = _searched(graph, question, devices)
-        parts = [operators_of(run) for run in partition.runs]
-        return Cut(tuple(map(runs_of, parts)), placement, partition.outcome)
+        return Cut(tuple(map(pairs_of, partition.runs)), placement, partition.outcome)
 
     def compile(self, model: str, cut: Cut, folder: Path) -> SegmentedModel:
         """Write the executables into ``folder``, once.  Raises ``ModelError``."""

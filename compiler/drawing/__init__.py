@@ -5,11 +5,11 @@ Knows nothing of what is reported; rooms above draw with it, too.
 
 from __future__ import annotations
 
-from compiler.drawing.charts import Bar, Part, Series, legend, line_chart, stacked_bars
+from compiler.drawing.charts import Bar, Part, Series, legend, line_chart, lines, stacked_bars
 from compiler.drawing.columns import aligned
 from compiler.drawing.graph_drawing import COLOURS, Node, draw_layout
 from compiler.drawing.graph_layout import Edge, Layout, edges_of, lay_out
-from compiler.drawing.html_page import page, tiles
+from compiler.drawing.html_page import page, section, table, tiles
 from compiler.drawing.json_text import json_text
 
 __all__ = [
@@ -27,7 +27,10 @@ __all__ = [
     "lay_out",
     "legend",
     "line_chart",
+    "lines",
     "page",
+    "section",
     "stacked_bars",
+    "table",
     "tiles",
 ]

@@ -158,6 +158,12 @@ def _on_one_another(lines: Sequence[Sequence[tuple[float, float]]]) -> list[tupl
     return [found[index] for index in range(len(lines))]
 
 
+def lines(series: Sequence[Series], x_title: str, y_title: str, *, height: int = 280) -> str:
+    """A :func:`line_chart` with its legend before it."""
+    key = legend([(one.css, one.name) for one in series])
+    return key + line_chart(series, x_title, y_title, height=height)
+
+
 def legend(entries: Sequence[tuple[str, str]]) -> str:
     """Coloured squares with names: ``(class or colour starting with #, name)``."""
     items = []

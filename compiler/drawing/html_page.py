@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
 _STYLE = """
@@ -87,3 +87,21 @@ def tiles(entries: Sequence[tuple[str, str]]) -> str:
         + "".join(f'<div class="tile"><b>{v}</b><span>{n}</span></div>' for n, v in entries)
         + "</div>"
     )
+
+
+def section(title: str, *parts: str, note: str = "") -> str:
+    """A part of the page with a heading, and a note under it; all HTML."""
+    told = f'<p class="note">{note}</p>' if note else ""
+    return f"<section><h2>{title}</h2>{told}{''.join(parts)}</section>"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: Collection[str] = ()) -> str:
+    """A table of HTML cells; columns whose head is among ``left`` are flush left."""
+    kinds = [" class='left'" if name in left else "" for name in head]
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        pairs = zip(kinds, cells, strict=True)
+        return "".join(f"<{tag}{kind}>{cell}</{tag}>" for kind, cell in pairs)
+
+    lines = (line("th", head), *(line("td", row) for row in rows))
+    return f"<table>{''.join(f'<tr>{one}</tr>' for one in lines)}</table>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,6 @@ from compiler import Graph
 from devices.device import Device
 from devices.errors import ConfigError
 from partitioner.command.arguments import Arguments
-from partitioner.command.cut_short import CutShort, best_of_measured
 from partitioner.command.how_many_command import (
     answer_how_many,
     asked_how_many,
@@ -40,11 +39,10 @@ from partitioner.strategies import (
     Kind,
     OnRound,
     SearchOptions,
+    best_of_known,
     ignore_round,
     search_assigned,
 )
-
-_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class Decider:
         self._rounds: list[Round] = []
         self._found: dict[Usage, Partition] = {}
         """By devices used, where numbers of TPUs are compared."""
-        self._cut: tuple[Partition, Problem, Sequence[int]] | None = None
+        self._cut: tuple[Partition, Problem] | None = None
         """The answer for one number of segments, while others are looked at."""
         self._devices = devices
         self._kinds = kinds_of(devices)
@@ -165,15 +163,14 @@ class Decider:
                     f"{len(self._kinds)} kinds, which only the strategy optimal can choose from; "
                     "use it, or devices of one kind (device_type)."
                 )
-            partition, chosen = self._assigned(problem, options)
+            partition = self._assigned(problem, options)
         else:
             strategy = STRATEGIES[arguments.strategy]
             (profiler,) = self._profilers
             partition = strategy(problem, profiler, options, self._noted)
-            chosen = (0,) * segments
         if not asked_how_many(arguments):
-            return self._judged(partition, problem, chosen)
-        self._cut = partition, problem, chosen
+            return self._judged(partition, problem)
+        self._cut = partition, problem
         return self._judged(*self._cut, *self._how_many())
 
     def _advised(self, sweep: Sweep, recommendation: Recommendation) -> Decision:
@@ -187,8 +184,7 @@ class Decider:
             compilations=sum(profiler.compilations for profiler in self._profilers),
             measurements=self.measurements,
         )
-        chosen = tuple(map(names.index, best.kinds)) or (0,) * len(best.segments)
-        return self._judged(best, self._problem(len(chosen)), chosen, sweep, recommendation)
+        return self._judged(best, self._problem(len(best.segments)), sweep, recommendation)
 
     def _cut_short(self) -> Decision:
         """What can be said after a search that was ended in the middle of a measurement."""
@@ -202,21 +198,12 @@ class Decider:
         if how_many:
             return self._advised(*how_many)
         if isinstance(segments, int):
-            counts = [len(kind.devices) for kind in self._kinds]
             problem = self._problem(segments)
-            best = best_of_measured(
-                CutShort(
-                    problem,
-                    arguments.strategy,
-                    self._profilers,
-                    counts if self.unequal else [segments],
-                    [kind.name for kind in self._kinds],
-                    self._rounds,
-                )
-            )
+            pairs = zip(self._to_choose_from(segments), self._profilers, strict=True)
+            known = [replace(kind, known=profiler.answers()) for kind, profiler in pairs]
+            best = best_of_known(problem, known, arguments.strategy, self._rounds)
             if best is not None:
-                partition, chosen = best
-                return self._judged(partition, problem, chosen)
+                return self._judged(best, problem)
         measured = f"{self.measurements} segments were measured"
         if self.measurements and any(self._stores):
             measured += " and are kept, so that the next run goes on from there"
@@ -226,9 +213,13 @@ class Decider:
         )
 
     def _compared(self) -> list[Kind]:
-        """The devices there are to choose from; where they are alike, as many as are compared."""
+        """Those to compare numbers of."""
+        return self._to_choose_from(max(counts_of(self._arguments)))
+
+    def _to_choose_from(self, wanted: int) -> list[Kind]:
+        """The devices there are; where they are alike, as many as ``wanted``, without a name."""
         if not self.unequal:
-            return [Kind("", max(counts_of(self._arguments)), self._profilers[0])]
+            return [Kind("", wanted, self._profilers[0])]
         return [
             Kind(kind.name, len(kind.devices), profiler)
             for kind, profiler in zip(self._kinds, self._profilers, strict=True)
@@ -252,19 +243,18 @@ class Decider:
         self,
         partition: Partition,
         problem: Problem,
-        chosen: Sequence[int],
         sweep: Sweep | None = None,
         recommendation: Recommendation | None = None,
     ) -> Decision:
         """The decision for ``partition``, with what the profilers know of it."""
         ranges = partition.runs
+        names = [kind.name for kind in self._kinds]
+        chosen = [names.index(name) for name in partition.kinds] or [0] * len(ranges)
         confidence = None
         if len(self._kinds) == 1:
             measured = self._profilers[0].known()
             confidence = confidence_in(
-                ranges,
-                {s: m.estimate for s, m in measured.items()},
-                None if partition.execution_order is None else problem.places,
+                ranges, {s: m.estimate for s, m in measured.items()}, problem.places
             )
         return Decision(
             partition,
@@ -279,22 +269,16 @@ class Decider:
             recommendation=recommendation,
         )
 
-    def _assigned(
-        self, problem: Problem, options: SearchOptions
-    ) -> tuple[Partition, tuple[int, ...]]:
-        counts = [len(kind.devices) for kind in self._kinds]
-        names = [kind.name for kind in self._kinds]
+    def _assigned(self, problem: Problem, options: SearchOptions) -> Partition:
+        kinds = self._compared()
         while True:
-            every = zip(self._compared(), counts, strict=True)
-            kinds = [replace(kind, count=count) for kind, count in every if count]
             partition = search_assigned(problem, kinds, options, self._noted)
-            chosen = tuple(names.index(name) for name in partition.kinds)
-            lost = self.lost_devices
-            living = [sum(d.name not in lost for d in kind.devices) for kind in self._kinds]
-            fits = all(chosen.count(q) <= count for q, count in enumerate(living))
-            if fits or sum(living) < problem.num_segments:  # or whatever there is to be had
-                return partition, chosen
-            counts = living  # a device died meanwhile; what it measured is still known
+            living = Counter(kind.name for kind in self._kinds for _ in self.usable(kind.devices))
+            fits = Counter(partition.kinds) <= living
+            if fits or living.total() < problem.num_segments:  # or whatever there is to be had
+                return partition
+            # A device died meanwhile; what it measured is still known.
+            kinds = [replace(kind, count=living[kind.name]) for kind in kinds if living[kind.name]]
 
     def _problem(self, segments: int) -> Problem:
         arguments = self._arguments

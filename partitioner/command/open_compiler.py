@@ -27,8 +27,9 @@ from partitioner.measuring import (
     kinds_of,
 )
 
+_SEGMENTS_BYTES = 2 * 2**30
 _MEASUREMENTS_BYTES = 64 * 2**20
-"""Of measurements: some 50,000 of them."""
+"""Kept at most; of measurements some 50,000."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -54,12 +55,13 @@ def open_compiler(
         compiler = ExternalCompiler(
             arguments.edgetpu_compiler_binary, graph, delegate_search_step=step, stop=stop
         )
-        directory = cache_directory(arguments, "segments")
-        if directory is not None:
-            yield CachedCompiler(compiler, graph, directory)
+        kept = _kept(arguments, "segments", _SEGMENTS_BYTES)
+        if kept is not None:
+            yield CachedCompiler(compiler, graph, kept)
             return
     with tempfile.TemporaryDirectory(prefix="compiled-") as scratch:
-        yield CachedCompiler(compiler, graph, Path(scratch))
+        kept = KeptFiles(Path(scratch), limit_bytes=_SEGMENTS_BYTES)
+        yield CachedCompiler(compiler, graph, kept)
 
 
 def open_stores(
@@ -69,14 +71,14 @@ def open_stores(
 
     ``None`` without ``--cache``, and for devices that are to fail.  Raises ``ConfigError``.
     """
-    directory = cache_directory(arguments, "measurements")
-    if directory is None:
-        return (None,) * len(kinds)
-    kept = KeptFiles(directory, limit_bytes=_MEASUREMENTS_BYTES)
-    return tuple(MeasurementStore(kept, kind) if can_be_stored(kind) else None for kind in kinds)
+    kept = _kept(arguments, "measurements", _MEASUREMENTS_BYTES)
+    return tuple(
+        MeasurementStore(kept, kind) if kept is not None and can_be_stored(kind) else None
+        for kind in kinds
+    )
 
 
-def cache_directory(arguments: Arguments, name: str) -> Path | None:
+def _kept(arguments: Arguments, name: str, limit_bytes: int) -> KeptFiles | None:
     """A directory that lasts, ``None`` if there is to be none or can be none.
 
     Raises ``ConfigError`` for one that the user named and that cannot be used.
@@ -84,11 +86,9 @@ def cache_directory(arguments: Arguments, name: str) -> Path | None:
     if not arguments.cache:
         return None
     if arguments.cache_dir is not None:
-        return arguments.cache_dir / name
+        return KeptFiles(arguments.cache_dir / name, limit_bytes=limit_bytes)
     try:
-        directory = default_cache_directory() / name
-        KeptFiles(directory)
+        return KeptFiles(default_cache_directory() / name, limit_bytes=limit_bytes)
     except (ConfigError, RuntimeError) as error:  # RuntimeError: there is no home
         _LOGGER.warning("nothing is kept for the next run: %s", error)
         return None
-    return directory

@@ -160,7 +160,8 @@ def parser() -> FlagParser:
     add(
         "--cuts",
         "A,B,...",
-        "with --strategy manual: the operators at which the second, third, ... segment begins",
+        "with --strategy manual: the operators, as the report counts them, at which the second, "
+        "third, ... segment begins",
     )
     add("--max_measurements", "N", "stop after measuring this many segments")
     add("--timeout_sec", "S", "stop searching after this many seconds, with the best cut so far")

@@ -20,7 +20,7 @@ _LOGGER = logging.getLogger(__name__)
 def usable_directory(directory: Path) -> Iterator[Path]:
     """Make sure that ``directory`` exists, with its parents, can be written, and is nobody else's.
 
-    If the body raises, directories made here are removed again, unless something is in them.
+    Directories made here are removed again, unless something is in them in the end.
     Raises ``ConfigError``, also where another run writes to that directory.
     """
     absent = [path for path in (directory, *directory.parents) if not path.exists()]
@@ -29,15 +29,11 @@ def usable_directory(directory: Path) -> Iterator[Path]:
             directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=directory):
                 pass
-        except FileExistsError:
+        except (FileExistsError, NotADirectoryError) as error:
+            there = isinstance(error, FileExistsError)
+            what = "a file of that name exists" if there else "part of its path is a file"
             raise ConfigError(
-                f"output_dir {directory} is not a valid directory: a file of that name exists; "
-                "give another directory."
-            ) from None
-        except NotADirectoryError:
-            raise ConfigError(
-                f"output_dir {directory} is not a valid directory: part of its path is a file; "
-                "give another directory."
+                f"output_dir {directory} is not a valid directory: {what}; give another directory."
             ) from None
         except PermissionError:
             raise ConfigError(
@@ -50,11 +46,10 @@ def usable_directory(directory: Path) -> Iterator[Path]:
             ) from None
         with _claimed(directory):
             yield directory
-    except BaseException:
+    finally:
         for path in absent:
             with contextlib.suppress(OSError):
                 path.rmdir()
-        raise
 
 
 def check_place(option: str, path: Path) -> None:

@@ -58,8 +58,7 @@ def usable_devices(arguments: Arguments, pool: DevicePool) -> tuple[Device, ...]
     given to the kind that suits it.  Where there are fewer devices than segments, or than TPUs to
     be compared, one kind has to stand for all: that of the first device.
     """
-    link = _LINKS.get(arguments.device_type)
-    devices = tuple(device for device in pool.devices if link in (None, device.link))
+    devices = _of_type(arguments, pool)
     if arguments.real:
         if not devices:
             raise ConfigError(
@@ -75,8 +74,7 @@ def usable_devices(arguments: Arguments, pool: DevicePool) -> tuple[Device, ...]
 
 def left_out(arguments: Arguments, pool: DevicePool, devices: Sequence[Device]) -> tuple[str, ...]:
     """A warning where devices of the pool are not measured on, as ``devices`` stand for them."""
-    link = _LINKS.get(arguments.device_type)
-    asked = [device for device in pool.devices if link in (None, device.link)]
+    asked = _of_type(arguments, pool)
     kinds = [kind.devices for kind in kinds_of(asked)]
     others = [d for kind in kinds if not set(kind) & set(devices) for d in kind]
     if not others:
@@ -86,6 +84,11 @@ def left_out(arguments: Arguments, pool: DevicePool, devices: Sequence[Device]) 
         f"{len(others)} of {len(asked)}: one kind stands for all where devices are fewer than "
         "segments, or than the TPUs that are compared",
     )
+
+
+def _of_type(arguments: Arguments, pool: DevicePool) -> tuple[Device, ...]:
+    link = _LINKS.get(arguments.device_type)
+    return tuple(device for device in pool.devices if link in (None, device.link))
 
 
 def _enough(arguments: Arguments) -> int:

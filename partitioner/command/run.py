@@ -44,6 +44,7 @@ from partitioner.reporting import (
     SweepReport,
     as_json,
     as_table,
+    numbers_in_file,
     partition_page,
     sweep_json,
     sweep_page,
@@ -92,15 +93,8 @@ class _Case:
             "options": _options_of(self.arguments),
             "warnings": (*self.left_out, *self.decider.warnings, *warnings),
             "lost_devices": self.decider.lost_devices,
+            "numbers_in_file": numbers_in_file(self.graph),
         }
-
-
-class _NothingMeets(Exception):
-    """No plan meets the target: leave as for an error, so that no directory is left behind."""
-
-    def __init__(self, told: Told) -> None:
-        super().__init__()
-        self.told = told
 
 
 def run(arguments: Arguments) -> Told:
@@ -108,13 +102,6 @@ def run(arguments: Arguments) -> Told:
 
     Progress goes to the error stream.  Raises ``EdgeTpuError``, whose text is for the user.
     """
-    try:
-        return _run(arguments)
-    except _NothingMeets as outcome:
-        return outcome.told
-
-
-def _run(arguments: Arguments) -> Told:
     data, name, stem = read_source(arguments.model_path)
     graph = graph_from_bytes(data, name, stem=stem)
     check_quantized(graph)
@@ -139,7 +126,7 @@ def _run(arguments: Arguments) -> Told:
             others = left_out(arguments, pool, devices)
             case = _Case(arguments, data, name, stem, graph, compiler, devices, others, decider)
             if decision.recommendation is not None and not decision.recommendation.met:
-                raise _NothingMeets(_unmet(case, decision))
+                return _unmet(case, decision)
             if decision.partition is None:
                 told, files, page = _sweep(case, decision)
             else:
@@ -208,13 +195,15 @@ def _partition(
         for segment, stem in zip(partition.runs, stems, strict=True)
     ]
     stages = stage_devices(decision.kinds, decider.usable(case.devices))
-    accepted = accept(arguments, graph, case.data, case.compiler, segments, stages, items)
+    trial, verification = accept(
+        arguments, graph, case.data, case.compiler, segments, stages, items
+    )
     report = Report(
-        **case.circumstances(*_slower_than_promised(partition, accepted.trial)),
+        **case.circumstances(*_slower_than_promised(partition, trial)),
         problem=decision.problem,
         partition=partition,
-        trial=accepted.trial,
-        verification=accepted.verification,
+        trial=trial,
+        verification=verification,
         files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
         placement=placement(decision.kinds, stages) if decider.unequal else (),
         measurements=decision.measurements,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from typing import Literal
@@ -76,9 +77,9 @@ def problem_of(
         cuts = tuple(ideal.bit_count() for ideal in done[:-1])
         if ideals is not None:
             return Problem(
-                num_operators=len(graph),
-                num_segments=num_segments,
-                start_cuts=cuts,
+                len(graph),
+                num_segments,
+                cuts,
                 cut_bytes=cut_bytes(graph, ideals),
                 features=_set_features(graph, ideals) if order == "any" else None,
                 ideals=ideals,
@@ -96,11 +97,8 @@ def problem_of(
             for positions in stepped_cut_choices(start, len(graph), partition_search_step)
         )
     bare = Problem(len(graph), num_segments, start, choices)
-    return Problem(
-        num_operators=len(graph),
-        num_segments=num_segments,
-        start_cuts=start,
-        cut_choices=choices,
+    return replace(
+        bare,
         cut_bytes=cut_bytes(graph, Line(tuple(range(len(graph) + 1)))),
         features=graph_features(graph, Line(bare.positions)),
         first_output=first_output(graph),

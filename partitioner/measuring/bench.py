@@ -7,6 +7,7 @@ device keeps one segment, the same for all, and times it again after each batch.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,15 @@ from devices.errors import ModelError
 from partitioner.measuring.executable_operators import ExecutableOperators, operators_of
 from partitioner.measuring.random_tensors import random_tensors
 from partitioner.measuring.repeats import Estimate, RepeatRule, measure_repeatedly
-from partitioner.measuring.stopping import Watchdog
+from partitioner.measuring.stopping import watched
 from partitioner.problem import SegmentFacts
 
 DRIFT = 0.05
 """Change of the reference's latency, beyond what its intervals allow, that counts as a change of
 the device (5 %: thermal throttling of the Edge TPU halves its clock, jitter is a few percent)."""
+
+_SEED = 0
+"""Of the inputs."""
 
 
 @dataclass(frozen=True)
@@ -49,25 +53,20 @@ class Bench:
     ``timeout_s`` seconds, and ``ModelError`` for an executable that it cannot load.
     """
 
-    def __init__(self, device: Device, rule: RepeatRule, *, seed: int, timeout_s: float) -> None:
+    def __init__(self, device: Device, rule: RepeatRule, *, timeout_s: float) -> None:
         self.device = device
         self.scale = 1.0
         """What to divide this device's times by to compare them with its peers'."""
         self._rule = rule
-        self._seed = seed
         self._timeout_s = timeout_s
         self._reference: tuple[Loaded, dict[str, Tensor]] | None = None
         self._last: Estimate | None = None
 
-    @property
-    def has_reference(self) -> bool:
-        return self._reference is not None
-
     def measure(self, path: Path, *, compiler: str = "") -> Measurement:
         """Load an executable, warm the device up, time it, unload it."""
-        with Watchdog(self.device, self._timeout_s):
+        with watched(self.device, self._timeout_s):
             loaded = self._load(path, compiler)
-            inputs = random_tensors(loaded.inputs, self._seed)
+            inputs = random_tensors(loaded.inputs, _SEED)
             timings: list[Timing] = []
             result = self._time(loaded, inputs, timings)
             self.device.unload(loaded.handle)
@@ -82,21 +81,19 @@ class Bench:
             self.device.name,
         )
 
-    def keep_reference(self, path: Path) -> Estimate:
-        """Load the executable that tells whether the device changes, and time it."""
-        with Watchdog(self.device, self._timeout_s):
-            loaded = self._load(path, "")
-            self._reference = loaded, random_tensors(loaded.inputs, self._seed)
-        return self.time_reference()
-
-    def time_reference(self) -> Estimate:
-        """How long the reference takes now, on this device as it is.
+    def time_reference(self, executable: bytes) -> Estimate:
+        """How long the executable, always the same, takes now, on this device as it is.
 
         One run where it takes to the nanosecond what it took before.
         """
-        assert self._reference is not None, "keep_reference comes first"
-        loaded, inputs = self._reference
-        with Watchdog(self.device, self._timeout_s):
+        with watched(self.device, self._timeout_s):
+            if self._reference is None:
+                with tempfile.TemporaryDirectory(prefix="reference-") as scratch:
+                    path = Path(scratch) / "reference_edgetpu.tflite"
+                    path.write_bytes(executable)
+                    loaded = self._load(path, "")
+                self._reference = loaded, random_tensors(loaded.inputs, _SEED)
+            loaded, inputs = self._reference
             if self._last is not None:
                 once = self.device.run(loaded.handle, inputs)[1]
                 if once.total_ns - once.parameter_load_ns == self._last.median_ns:

@@ -12,12 +12,11 @@ import hashlib
 import re
 import struct
 import threading
-from pathlib import Path
 from typing import Protocol
 
 from compiler import Graph, cut_operators
 from partitioner.measuring.compilers import SegmentCompiler, SegmentFiles
-from partitioner.measuring.kept import LIMIT_BYTES, KeptFiles
+from partitioner.measuring.kept import KeptFiles
 from partitioner.problem import Range, operators_of
 
 _LOG_BYTES = struct.Struct("<Q")
@@ -35,18 +34,10 @@ class FingerprintedCompiler(SegmentCompiler, Protocol):
 class CachedCompiler:
     """A compiler in front of which a directory remembers; a :class:`SegmentCompiler` itself."""
 
-    def __init__(
-        self,
-        compiler: FingerprintedCompiler,
-        graph: Graph,
-        directory: Path,
-        *,
-        limit_bytes: int = LIMIT_BYTES,
-    ) -> None:
-        """Raises ``ConfigError`` when ``directory`` cannot be made or written."""
+    def __init__(self, compiler: FingerprintedCompiler, graph: Graph, kept: KeptFiles) -> None:
         self._compiler = compiler
         self._graph = graph
-        self._kept = KeptFiles(directory, limit_bytes=limit_bytes)
+        self._kept = kept
         self._fingerprint: bytes | None = None  # asked for when it is needed: that may take long
         self.hits = 0
         self._lock = threading.Lock()

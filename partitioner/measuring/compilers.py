@@ -24,6 +24,10 @@ _NOT_STARTED = (126, 127)
 """What shells and the leash report of a program that cannot be run, or is not there."""
 
 
+_EXCERPT = 400
+"""Letters of what a program printed that a message carries."""
+
+
 class CompilationFailed(ModelError):
     """A segment does not compile; the message says why."""
 
@@ -103,10 +107,7 @@ class ExternalCompiler:
     ) -> None:
         """``stop`` ends it while it runs.  Raises ``ConfigError`` when ``binary`` is not a program
         that can be started."""
-        if delegate_search_step < 1:
-            raise ConfigError(
-                f"delegate_search_step is {delegate_search_step}, it must be 1 or more."
-            )
+        CompileOptions(delegate_search_step=delegate_search_step)  # which checks it
         self._binary = _find_program(binary)
         self._graph = graph
         self._step = delegate_search_step
@@ -215,7 +216,7 @@ def _find_program(binary: str) -> str:
     return str(Path(found).absolute())
 
 
-def _excerpt(output: bytes, limit: int = 400) -> str:
+def _excerpt(output: bytes) -> str:
     """The end of what a program printed, on one line."""
     text = " ".join(output.decode(errors="replace").split())
-    return text if len(text) <= limit else "..." + text[-limit:]
+    return text if len(text) <= _EXCERPT else "..." + text[-_EXCERPT:]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.measuring.repeats import Estimate
-from partitioner.problem import Array, Line, Mask, Places, Range, Segments, everywhere
+from partitioner.problem import Array, Mask, Places, Range, Segments, everywhere
 from partitioner.solving import Offer, least_bottleneck
 
 _DRAWS = 200
@@ -43,19 +43,12 @@ class Confidence:
 
 
 def confidence_in(
-    chosen: Sequence[Range],
-    measured: Mapping[Range, Estimate],
-    places: Places | None = None,
-    *,
-    seed: int = 0,
+    chosen: Sequence[Range], measured: Mapping[Range, Estimate], places: Places
 ) -> Confidence:
     """Judge the cut into the segments ``chosen``, all of which are ``measured``.
 
-    ``places``: where it may be cut, if not in the order of the file alone.
+    ``places``: where it may be cut.
     """
-    if places is None:
-        measured = {segment: e for segment, e in measured.items() if len(segment) == 2}
-        places = Line(tuple(sorted({edge for segment in measured for edge in segment})))
     found = {segment: places.find(segment) for segment in measured}
     pairs = {segment: pair for segment, pair in found.items() if pair is not None}
     measured = {segment: measured[segment] for segment in pairs}
@@ -70,7 +63,7 @@ def confidence_in(
     if np.isfinite(runner_up):
         rival = next(e for s, e in measured.items() if e.median_ns == runner_up and s != slowest)
         overlap = rival.low_ns <= best.high_ns and best.low_ns <= rival.high_ns
-    probability, loss = _draw(chosen, measured, segments, medians, at, seed)
+    probability, loss = _draw(chosen, measured, segments, medians, at)
     return Confidence(
         probability=probability,
         expected_loss=loss,
@@ -87,13 +80,12 @@ def _draw(
     segments: Segments,
     medians: Array,
     at: Mapping[Range, Mask],
-    seed: int,
 ) -> tuple[float, float]:
     """Probability and expected loss over bootstrap draws."""
     noisy = {s: np.array(e.samples) for s, e in measured.items() if len(set(e.samples)) > 1}
     if not noisy:
         return 1.0, 0.0
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     drawn = {
         segment: np.median(random.choice(samples, (_DRAWS, len(samples))), axis=1)
         for segment, samples in noisy.items()

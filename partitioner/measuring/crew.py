@@ -11,13 +11,10 @@ A batch of segments is shared out before it begins and checked after it ended::
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from devices.errors import DeviceDied, DeviceError
 from partitioner.measuring.bench import Bench, Measurement, differ
@@ -113,8 +110,12 @@ class Crew:
         for index, share in enumerate(shares):
             if not share.ran or share.bench not in self._at_work:
                 continue  # nothing to judge, or lost
-            with contextlib.suppress(DeviceError):  # a device that fails now served till here
-                now[index] = self._time_reference(share.bench, reference)
+            try:
+                now[index] = share.bench.time_reference(reference)
+            except DeviceDied as error:
+                self.lose(share.bench, error)
+            except DeviceError as error:
+                _LOGGER.debug("%s served till here: %s", share.bench.device.name, error)
         if not now:
             return False
         if self._baseline is None:
@@ -129,18 +130,6 @@ class Crew:
             shares[index].trusted = accept
             self._set_right(shares[index].bench, estimate, baseline)
         return bool(changed)
-
-    def _time_reference(self, bench: Bench, reference: bytes) -> Estimate:
-        try:
-            if bench.has_reference:
-                return bench.time_reference()
-            with tempfile.TemporaryDirectory(prefix="reference-") as scratch:
-                path = Path(scratch) / "reference_edgetpu.tflite"
-                path.write_bytes(reference)
-                return bench.keep_reference(path)
-        except DeviceDied as error:
-            self.lose(bench, error)
-            raise
 
     def _set_right(self, bench: Bench, now: Estimate, baseline: Estimate) -> None:
         """Do without a device that changed, or allow for it if there is no other."""

@@ -14,9 +14,6 @@ from pathlib import Path
 
 from devices.errors import ConfigError
 
-LIMIT_BYTES = 2 * 2**30
-"""Above this, entries not used for longest are removed when the directory is opened."""
-
 _MAGIC = b"EPKEPT\x002\n"
 _HEAD_BYTES = len(_MAGIC) + hashlib.sha256().digest_size
 
@@ -24,8 +21,11 @@ _HEAD_BYTES = len(_MAGIC) + hashlib.sha256().digest_size
 class KeptFiles:
     """Entries by name.  Safe to use from any thread, and by several programs at once."""
 
-    def __init__(self, directory: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
-        """Raises ``ConfigError`` when ``directory`` cannot be made or written."""
+    def __init__(self, directory: Path, *, limit_bytes: int) -> None:
+        """Above the limit, entries not used for longest are removed now.
+
+        Raises ``ConfigError`` when ``directory`` cannot be made or written.
+        """
         self._directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)

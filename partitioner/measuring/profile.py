@@ -25,7 +25,7 @@ from partitioner.measuring.crew import Crew, Share
 from partitioner.measuring.measurement_store import MeasurementStore
 from partitioner.measuring.repeats import RepeatRule
 from partitioner.measuring.stopping import StopSign
-from partitioner.problem import Range, SegmentFacts, named
+from partitioner.problem import MOST_NS, Range, SegmentFacts, named
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -60,7 +60,6 @@ class DeviceProfiler:
         *,
         repeats: int = 60,
         precision: float = 0.01,
-        seed: int = 0,
         timeout_s: float = 60.0,
         stop: StopSign | None = None,
         store: MeasurementStore | None = None,
@@ -77,7 +76,7 @@ class DeviceProfiler:
         self._stop = stop or StopSign()
         self._store = store
         self._lock = threading.Lock()
-        self._crew = Crew([Bench(d, rule, seed=seed, timeout_s=timeout_s) for d in devices])
+        self._crew = Crew([Bench(d, rule, timeout_s=timeout_s) for d in devices])
         self._answers: dict[Range, Measurement | None] = {}
         self._failures: dict[Range, str] = {}
         self._by_content: dict[bytes, Measurement] = {}
@@ -98,11 +97,6 @@ class DeviceProfiler:
     @property
     def measurements(self) -> int:
         return len(self._by_content)
-
-    @property
-    def runs(self) -> int:
-        """Warm runs behind all answers."""
-        return sum(len(m.estimate.samples) for m in self._by_content.values())
 
     @property
     def failures(self) -> dict[Range, str]:
@@ -127,8 +121,9 @@ class DeviceProfiler:
     def measure(self, segments: Sequence[Range]) -> Sequence[int | None]:
         """Latency in nanoseconds of each segment, ``None`` where it does not compile.
 
-        Raises ``DeviceError`` when no device is left, ``ModelError`` when the devices cannot load
-        what the compiler makes, ``MeasuringStopped`` once it is called off.
+        Raises ``DeviceError`` when no device is left or one takes longer than ``MOST_NS``,
+        ``ModelError`` when the devices cannot load what the compiler makes, ``MeasuringStopped``
+        once it is called off.
         """
         pending = [s for s in dict.fromkeys(segments) if s not in self._answers]
         changes = 0
@@ -162,6 +157,10 @@ class DeviceProfiler:
         answer = self._answers[segment]
         assert answer is not None, "the segment compiles"
         return answer
+
+    def answers(self) -> dict[Range, int | None]:
+        """The latency of every segment asked for so far, ``None`` where it does not compile."""
+        return {s: None if m is None else m.latency_ns for s, m in list(self._answers.items())}
 
     def known(self) -> dict[Range, Measurement]:
         """Every segment measured so far."""
@@ -222,14 +221,18 @@ class DeviceProfiler:
         share.first = share.first or (executable, digest)
         if known is None and self._store is not None:
             known = self._store.find(digest)
-        if known is not None:
-            return known
-        with tempfile.TemporaryDirectory(prefix="profile-") as scratch:
-            path = Path(scratch) / f"{_STEM}_edgetpu.tflite"
-            path.write_bytes(executable)
-            measured = self._run(share.bench, path, segment)
-        share.ran = True
-        return measured
+        if known is None:
+            with tempfile.TemporaryDirectory(prefix="profile-") as scratch:
+                path = Path(scratch) / f"{_STEM}_edgetpu.tflite"
+                path.write_bytes(executable)
+                known = self._run(share.bench, path, segment)
+            share.ran = True
+        if known.latency_ns > MOST_NS:
+            raise DeviceError(
+                f"{known.device} takes {known.latency_ns} ns for {named(segment)}, but latencies "
+                f"are exact up to {MOST_NS} ns (104 days) only; measure on devices that are faster."
+            )
+        return known
 
     def _run(self, bench: Bench, path: Path, segment: Range) -> Measurement:
         """Measure, again if the device fails without dying."""

@@ -58,13 +58,13 @@ class Estimate:
         )
 
 
-def rank_of_bound(count: int, confidence: float = CONFIDENCE) -> int:
+def rank_of_bound(count: int) -> int:
     """The largest l for which the l-th smallest and l-th largest of ``count`` runs enclose the
-    median with ``confidence``; 0 if none does."""
+    median with :data:`CONFIDENCE`; 0 if none does."""
     tail, rank = 0.0, 0
     while rank < count // 2:
         tail += comb(count, rank) / 2.0**count
-        if 2.0 * tail > 1.0 - confidence:
+        if 2.0 * tail > 1.0 - CONFIDENCE:
             break
         rank += 1
     return rank

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from devices.device import Device
 from devices.errors import DeviceDied, DeviceError
@@ -33,10 +32,6 @@ class StopSign:
         self._lock = threading.Lock()
         self._ends: dict[int, tuple[bool, Callable[[], None]]] = {}
         self._next = 0
-
-    @property
-    def is_set(self) -> bool:
-        return self._set
 
     def check(self) -> None:
         """Raise :class:`MeasuringStopped` once the sign is set."""
@@ -73,29 +68,26 @@ class StopSign:
                 raise MeasuringStopped
 
 
-class Watchdog:
-    """Closes a device that does not answer in time, which ends the call with ``DeviceDied``."""
+@contextlib.contextmanager
+def watched(device: Device, timeout_s: float) -> Iterator[None]:
+    """Close a device that does not answer in time, which ends the body with ``DeviceDied``."""
+    fired = threading.Event()
 
-    def __init__(self, device: Device, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._device = device
-        self._fired = threading.Event()
-        self._timer = threading.Timer(timeout_s, self._fire)
-        self._timer.daemon = True
+    def fire() -> None:
+        fired.set()
+        device.close()
 
-    def _fire(self) -> None:
-        self._fired.set()
-        self._device.close()
-
-    def __enter__(self) -> Watchdog:
-        self._timer.start()
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        self._timer.cancel()
-        if self._fired.is_set() and isinstance(error, DeviceError):
-            raise DeviceDied(
-                f"{self._device.name} gave no answer for {self._timeout_s:g} seconds and was "
-                "stopped",
-                device=self._device.name,
-            ) from error
+    timer = threading.Timer(timeout_s, fire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except DeviceError as error:
+        if not fired.is_set():
+            raise
+        raise DeviceDied(
+            f"{device.name} gave no answer for {timeout_s:g} seconds and was stopped",
+            device=device.name,
+        ) from error
+    finally:
+        timer.cancel()

@@ -9,20 +9,19 @@ from partitioner.problem.arrays import Array, Index, Mask, Table
 from partitioner.problem.basis import ALIKE, Basis
 from partitioner.problem.bounds import RowTable
 from partitioner.problem.claims import Claims
-from partitioner.problem.features import Columns, Features
+from partitioner.problem.features import Features
 from partitioner.problem.ideals import Ideals
 from partitioner.problem.partition import (
+    MOST_NS,
     Guard,
     Limit,
     NoFeasiblePartition,
     Outcome,
     Partition,
     Round,
-    Segment,
     SegmentFacts,
     SegmentProfile,
     measured_in,
-    placed,
 )
 from partitioner.problem.places import Line, Places, everywhere
 from partitioner.problem.problem import Problem
@@ -46,12 +45,12 @@ __all__ = [
     "ALIKE",
     "CORAL_ORDER",
     "FILE_ORDER",
+    "MOST_NS",
     "ONLY_ORDER",
     "UNTOLD",
     "Array",
     "Basis",
     "Claims",
-    "Columns",
     "Features",
     "Guard",
     "Ideals",
@@ -67,7 +66,6 @@ __all__ = [
     "Range",
     "Round",
     "RowTable",
-    "Segment",
     "SegmentFacts",
     "SegmentProfile",
     "Segments",
@@ -80,7 +78,6 @@ __all__ = [
     "named",
     "operators_of",
     "pairs_of",
-    "placed",
     "ranges_of",
     "stepped_cut_choices",
 ]

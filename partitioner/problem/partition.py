@@ -14,7 +14,6 @@ from partitioner.problem.ranges import (
     cuts_of,
     operators_of,
     pairs_of,
-    ranges_of,
 )
 
 Outcome = Literal[
@@ -41,26 +40,6 @@ class NoFeasiblePartition(EdgeTpuError):
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Operators compiled together: ``[first, end)`` in the partition's order.
-
-    ``operators`` are their runs in the file where that is not the same.
-    """
-
-    first: int
-    end: int
-    operators: Range = ()
-
-    @property
-    def runs(self) -> Range:
-        """The operators as in the file, as oracles and compilers know the segment."""
-        return self.operators or (self.first, self.end)
-
-    def __len__(self) -> int:
-        return self.end - self.first
-
-
-@dataclass(frozen=True)
 class SegmentFacts:
     """What is known of a segment beside its latency.
 
@@ -82,18 +61,9 @@ class SegmentFacts:
 class SegmentProfile:
     """A segment, the latency measured for it and the facts known from compiling it."""
 
-    segment: Segment
+    runs: Range
     latency_ns: int
     facts: SegmentFacts = SegmentFacts()
-
-
-def placed(segments: Sequence[Range]) -> tuple[Segment, ...]:
-    """The segments with the places that their operators have in the order they make up."""
-    total = sum(len(operators_of(segment)) for segment in segments)
-    return tuple(
-        Segment(first, end, () if runs == (first, end) else runs)
-        for (first, end), runs in zip(ranges_of(cuts_of(segments), total), segments, strict=True)
-    )
 
 
 @dataclass(frozen=True)
@@ -165,9 +135,8 @@ class Partition:
     """The answer of a strategy: where to cut, what it costs and how good that is.
 
     ``lower_bound_ns`` is a latency below which no bottleneck can lie, as far as ``guard`` vouches
-    for it; 0 says that nothing is known.  Likewise no cut with this bottleneck has a gap below
-    ``least_gap_ns``, which is the gap itself where that was proven too.  ``bytes_across_cuts`` adds
-    up, over the cuts, the bytes of the tensors crossing each.
+    for it; 0 says that nothing is known.  What else may be claimed follows from :meth:`evidence`.
+    ``bytes_across_cuts`` adds up, over the cuts, the bytes of the tensors crossing each.
 
     ``measured`` is everything the oracle was asked for and its answers (``None``: does not
     compile).  ``compiler_runs`` is how often the algorithm has segments compiled when nothing is
@@ -187,7 +156,6 @@ class Partition:
     compilations: int
     measurements: int
     lower_bound_ns: int
-    least_gap_ns: int
     outcome: Outcome
     guard: Guard
     rounds: tuple[Round, ...]
@@ -210,7 +178,7 @@ class Partition:
         return {
             "segments": [
                 {
-                    "operators_in_file": [list(pair) for pair in pairs_of(profile.segment.runs)],
+                    "operators_in_file": [list(pair) for pair in pairs_of(profile.runs)],
                     "latency_ns": profile.latency_ns,
                     **({"kind": self.kinds[index]} if self.kinds else {}),
                     **asdict(profile.facts),
@@ -233,12 +201,12 @@ class Partition:
     @property
     def cuts(self) -> tuple[int, ...]:
         """End positions of all segments but the last, in :attr:`execution_order`."""
-        return tuple(profile.segment.end for profile in self.segments[:-1])
+        return cuts_of(self.runs)
 
     @property
     def runs(self) -> tuple[Range, ...]:
         """The segments by their operators in the file."""
-        return tuple(profile.segment.runs for profile in self.segments)
+        return tuple(profile.runs for profile in self.segments)
 
     @property
     def execution_order(self) -> tuple[int, ...] | None:
@@ -261,10 +229,6 @@ class Partition:
         return max(self.latencies_ns) - min(self.latencies_ns)
 
     @property
-    def on_chip_bytes(self) -> int:
-        return sum(profile.facts.on_chip_bytes for profile in self.segments)
-
-    @property
     def off_chip_bytes(self) -> int:
         return sum(profile.facts.off_chip_bytes for profile in self.segments)
 
@@ -276,17 +240,24 @@ class Partition:
         return max(0.0, self.bottleneck_ns / self.lower_bound_ns - 1.0)
 
 
+MOST_NS = 2**53
+"""Latencies above this, 104 days, are not all floating-point numbers, in which bounds are worked
+out."""
+
+
 def measured_in(
     evidence: Mapping[str, Any], kinds: Iterable[str]
 ) -> dict[str, dict[Range, int | None]]:
     """By kind of device the latencies that ``certificate`` in :meth:`Partition.evidence` names.
 
     ``kinds``: those there are, one without a name where all devices are alike.  Raises
-    ``KeyError`` where others are named.
+    ``KeyError`` where others are named, ``ValueError`` for a latency above :data:`MOST_NS`.
     """
     times: dict[str, dict[Range, int | None]] = {kind: {} for kind in kinds}
     for entry in evidence["measured"]:
         kind = entry[-1] if evidence["available"] else ""
         *runs, latency = entry[: len(entry) - bool(evidence["available"])]
+        if latency is not None and latency > MOST_NS:
+            raise ValueError(f"measured names {latency} ns; above {MOST_NS} nothing exact follows")
         times[kind][tuple(runs)] = latency
     return times

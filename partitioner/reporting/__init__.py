@@ -5,9 +5,10 @@ A new report is a module here that takes the plain data of ``report`` or ``sweep
 
 from __future__ import annotations
 
+from partitioner.reporting.circumstances import numbers_in_file
 from partitioner.reporting.html_report import partition_page
 from partitioner.reporting.html_sweep import sweep_page
-from partitioner.reporting.partition_json import as_json
+from partitioner.reporting.partition_json import FORMAT_VERSION, as_json
 from partitioner.reporting.partition_table import as_table
 from partitioner.reporting.progress import Progress, milliseconds
 from partitioner.reporting.report import Report
@@ -15,12 +16,14 @@ from partitioner.reporting.sweep_report import SweepReport, sweep_json, sweep_te
 from partitioner.reporting.why import why
 
 __all__ = [
+    "FORMAT_VERSION",
     "Progress",
     "Report",
     "SweepReport",
     "as_json",
     "as_table",
     "milliseconds",
+    "numbers_in_file",
     "partition_page",
     "sweep_json",
     "sweep_page",

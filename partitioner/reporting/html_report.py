@@ -5,7 +5,18 @@ from __future__ import annotations
 from html import escape
 
 from compiler import Graph
-from compiler.drawing import Bar, Part, Series, legend, line_chart, page, stacked_bars, tiles
+from compiler.drawing import (
+    Bar,
+    Part,
+    Series,
+    legend,
+    lines,
+    page,
+    section,
+    stacked_bars,
+    table,
+    tiles,
+)
 from compiler.log import format_size
 from devices.device import Timing
 from partitioner.measuring import Measurement
@@ -67,17 +78,14 @@ def _tiles(report: Report) -> str:
         bounds["nor is one in any order than"] = claims.lower_bound_all_orders_ns
     of = ""
     if partition.order in (FILE_ORDER, ONLY_ORDER):  # in any order there are many more
-        of = f"of {report.claims.num_operators * (report.claims.num_operators + 1) // 2:,} "
+        of = f"of {claims.num_operators * (claims.num_operators + 1) // 2:,} "
     rate = report.per_second
     entries = [
         ("items per second", "unlimited" if rate is None else per_second(rate)),
-        (
-            "of one TPU's rate",
-            "-" if report.claims.speed_up is None else f"{report.claims.speed_up:.2f} x",
-        ),
-        ("bottleneck", milliseconds(report.claims.bottleneck_ns)),
+        ("of one TPU's rate", "-" if claims.speed_up is None else f"{claims.speed_up:.2f} x"),
+        ("bottleneck", milliseconds(claims.bottleneck_ns)),
         *((what, lower_bound(claims, ns) if ns else "unknown") for what, ns in bounds.items()),
-        ("slowest minus fastest", milliseconds(report.claims.gap_ns)),
+        ("slowest minus fastest", milliseconds(claims.gap_ns)),
         (f"{of}segments measured", str(partition.measurements)),
     ]
     return tiles(entries)
@@ -109,18 +117,13 @@ def _times(report: Report) -> str:
     key = legend(entries)
     bound = report.claims.lower_bound_ns or None
     cut = escape(of_which_cuts(report.claims, report.options))
-    once = ""
-    if loads:
-        once = (
-            '<p class="note">Once, before the first item: bringing parameters onto the chips.</p>'
-            + stacked_bars(loads)
-        )
-    return (
-        "<section><h2>Where the time of one item goes</h2>"
-        '<p class="note">The longest bar sets the pace; the dashed line is the lower bound: no '
-        f"{cut} has its slowest segment below it.</p>"
-        f"{key}{stacked_bars(bars, mark=bound, mark_text='lower bound')}{_cpu(report)}{once}"
-        "</section>"
+    once = '<p class="note">Once, before the first item: bringing parameters onto the chips.</p>'
+    return section(
+        "Where the time of one item goes",
+        key + stacked_bars(bars, mark=bound, mark_text="lower bound") + _cpu(report),
+        once + stacked_bars(loads) if loads else "",
+        note="The longest bar sets the pace; the dashed line is the lower bound: no "
+        f"{cut} has its slowest segment below it.",
     )
 
 
@@ -129,15 +132,12 @@ def _cpu(report: Report) -> str:
     sentence = cpu_sentence(report)
     if not sentence:
         return '<p class="note">Nothing runs on the host\'s CPU.</p>'
-    rows = "".join(
-        f"<tr><td>{index}</td><td>{cpu_cell(profile)}</td>"
-        f"<td class='left'>{escape(', '.join(sorted(set(profile.facts.cpu_operators))))}</td></tr>"
-        for index, profile in enumerate(report.partition.segments)
-    )
-    return (
-        f'<p class="note">On the host\'s CPU: {escape(sentence)}.</p><table><tr><th>segment</th>'
-        f"<th>operators on the CPU</th><th class='left'>which</th></tr>{rows}</table>"
-    )
+    rows = [
+        (str(index), cpu_cell(one), escape(", ".join(sorted(set(one.facts.cpu_operators)))))
+        for index, one in enumerate(report.partition.segments)
+    ]
+    told = table(("segment", "operators on the CPU", "which"), rows, left=["which"])
+    return f'<p class="note">On the host\'s CPU: {escape(sentence)}.</p>{told}'
 
 
 def _parts_of(measured: Measurement | None, latency_ns: int) -> tuple[Part, ...]:
@@ -158,21 +158,16 @@ def _memory(report: Report) -> str:
     for index, profile in enumerate(report.partition.segments):
         facts = profile.facts
         on, off = format_size(facts.on_chip_bytes), format_size(facts.off_chip_bytes)
-        bars.append(
-            Bar(
-                f"segment {index}",
-                (
-                    Part("on chip", facts.on_chip_bytes, "onchip", f"on chip: {on}"),
-                    Part("off chip", facts.off_chip_bytes, "offchip", f"off chip: {off}"),
-                ),
-                on if not facts.off_chip_bytes else f"{on} + {off}",
-            )
+        parts = (
+            Part("on chip", facts.on_chip_bytes, "onchip", f"on chip: {on}"),
+            Part("off chip", facts.off_chip_bytes, "offchip", f"off chip: {off}"),
         )
-    return (
-        "<section><h2>Parameters on and off the chips</h2>"
-        '<p class="note">What is off the chip is streamed at every inference; '
-        f"{format_size(report.partition.bytes_across_cuts)} of tensors cross the cuts.</p>"
-        f"{legend([('onchip', 'on chip'), ('offchip', 'off chip')])}{stacked_bars(bars)}</section>"
+        bars.append(Bar(f"segment {index}", parts, f"{on} + {off}" if facts.off_chip_bytes else on))
+    return section(
+        "Parameters on and off the chips",
+        legend([("onchip", "on chip"), ("offchip", "off chip")]) + stacked_bars(bars),
+        note="What is off the chip is streamed at every inference; "
+        f"{format_size(report.partition.bytes_across_cuts)} of tensors cross the cuts.",
     )
 
 
@@ -188,24 +183,26 @@ def _path(report: Report) -> str:
         told = zip(rounds, values, strict=True)
         points = tuple((float(r.measurements), ns / 1e6) for r, ns in told if ns is not None)
         series.append(Series(name, points, css, step=css != "orange", dots=css == "orange"))
-    rows = "".join(
-        f"<tr><td>{r.index}</td><td class='left'>{_cuts(r)}</td>"
-        f"<td>{'ruled out' if r.bottleneck_ns is None else milliseconds(r.bottleneck_ns)}</td>"
-        f"<td>{milliseconds(r.best_bottleneck_ns)}</td><td>{milliseconds(r.lower_bound_ns)}</td>"
-        f"<td>{r.measurements}</td></tr>"
+    cuts = "cuts before operators"
+    rows = [
+        (
+            str(r.index),
+            _cuts(r),
+            "ruled out" if r.bottleneck_ns is None else milliseconds(r.bottleneck_ns),
+            milliseconds(r.best_bottleneck_ns),
+            milliseconds(r.lower_bound_ns),
+            str(r.measurements),
+        )
         for r in rounds
-    )
-    chart = line_chart(series, "segments measured", "bottleneck, ms") if len(rounds) > 1 else ""
-    if not chart:
-        chart = '<p class="note">The first cut tried was the last one.</p>'
-    return (
-        "<section><h2>The search's path</h2>"
-        '<p class="note">The result is proven once the best cut meets the bound.</p>'
-        + legend([(one.css, one.name) for one in series])
-        + chart
-        + "<details><summary>all rounds</summary><table><tr><th>round</th>"
-        "<th class='left'>cuts before operators</th><th>bottleneck</th><th>best</th><th>bound</th>"
-        f"<th>measured</th></tr>{rows}</table></details></section>"
+    ]
+    every = table(("round", cuts, "bottleneck", "best", "bound", "measured"), rows, left=[cuts])
+    return section(
+        "The search's path",
+        lines(series, "segments measured", "bottleneck, ms")
+        if len(rounds) > 1
+        else '<p class="note">The first cut tried was the last one.</p>',
+        f"<details><summary>all rounds</summary>{every}</details>",
+        note="The result is proven once the best cut meets the bound.",
     )
 
 
@@ -218,17 +215,14 @@ def _cuts(entry: Round) -> str:
 
 def _drawing(report: Report, graph: Graph) -> str:
     partition = report.partition
+    on = [f" on {place['device']}" for place in report.placement] or [""] * len(partition.runs)
     names = [
-        (
-            colour(i),
-            f"{i}: {named(p.segment.runs)}"
-            + (f" on {report.placement[i]['device']}" if report.placement else ""),
-        )
-        for i, p in enumerate(partition.segments)
+        (colour(i), f"{i}: {named(runs)}{device}")
+        for i, (runs, device) in enumerate(zip(partition.runs, on, strict=True))
     ]
-    return (
-        "<section><h2>The graph by segment</h2>"
-        '<p class="note">From left to right; dashed lines are tensors that go from segment to '
-        "segment. Point at an operator for its kind.</p>"
-        f"{legend(names)}{draw_graph(graph, partition.runs)}</section>"
+    return section(
+        "The graph by segment",
+        legend(names) + draw_graph(graph, partition.runs),
+        note="From left to right; dashed lines are tensors that go from segment to segment. Point "
+        "at an operator for its kind.",
     )

@@ -11,13 +11,16 @@ from partitioner.certificate import digest_of
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import sweep_content
 
-FORMAT_VERSION = 2
-"""Of ``partition.json``; grows when a field changes its meaning."""
+FORMAT_VERSION = 3
+"""Of ``partition.json``; grows when a claim is added or taken away, follows by other rules, or a
+field changes its meaning.  A file is checked by the rules of its own version alone.  Since 3 there
+is ``lower_bound_all_orders_ns``."""
 
 
 def as_json(report: Report) -> str:
     """Everything, reproducibly: the same run gives the same bytes."""
     partition, claims, evidence = report.partition, asdict(report.claims), report.evidence
+    edges = (0, *claims["cuts"], claims["num_operators"])
     content = {
         "format_version": FORMAT_VERSION,
         **report.circumstances,
@@ -27,14 +30,14 @@ def as_json(report: Report) -> str:
         **claims,
         "segments": [
             {
-                "first": profile.segment.first,
-                "end": profile.segment.end,
+                "first": first,
+                "end": end,
                 **segment,
                 **_measured(report, index),
                 "file": file,
             }
-            for index, (profile, segment, file) in enumerate(
-                zip(partition.segments, evidence["segments"], report.files, strict=True)
+            for index, (first, end, segment, file) in enumerate(
+                zip(edges, edges[1:], evidence["segments"], report.files, strict=False)
             )
         ],
         "trial_run": evidence["trial_run"],

@@ -75,14 +75,14 @@ def _segments(report: Report) -> list[str]:
     room = max(_FEWEST_COLUMNS, _WIDTH - len("segment") - len(head) - 4)
     lines = [("segment", "operators", head)]
     for index, (profile, text) in enumerate(zip(report.partition.segments, rest, strict=True)):
-        first, *more = textwrap.wrap(_in_file(profile.segment.runs), room)
+        first, *more = textwrap.wrap(_in_file(profile.runs), room)
         lines.append((str(index), first, text))
         lines += [("", line, " " * len(head)) for line in more]
     return [line.rstrip() for line in aligned(lines)]
 
 
 def _in_file(runs: Range) -> str:
-    """``0..2 5 7..9``: operators by their numbers in the file."""
+    """``0..2 5 7..9``: operators in the order of the file."""
     return " ".join(
         str(first) if end == first + 1 else f"{first}..{end - 1}" for first, end in pairs_of(runs)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compiler import Graph
+from compiler import Graph, Operator
 from compiler.drawing import COLOURS, Node, draw_layout, edges_of, lay_out
 from partitioner.problem import Range, operators_of
 
@@ -12,6 +12,11 @@ from partitioner.problem import Range, operators_of
 def colour(segment: int) -> str:
     """The colour of a segment, by its number."""
     return COLOURS[segment % len(COLOURS)]
+
+
+def _number(operator: Operator) -> str:
+    here, there = operator.index, operator.file_index
+    return f"{here}" if here == there else f"{here} (#{there} in the file)"
 
 
 def draw_graph(graph: Graph, segments: Sequence[Range]) -> str:
@@ -25,7 +30,7 @@ def draw_graph(graph: Graph, segments: Sequence[Range]) -> str:
             group=segment[o.index],
             label=str(segment[o.index]),
             fill=colour(segment[o.index]),
-            note=f"operator {o.index}: {o.kind}, segment {segment[o.index]}, "
+            note=f"operator {_number(o)}: {o.kind}, segment {segment[o.index]}, "
             f"{graph.parameter_bytes(o.index):,} parameter bytes",
         )
         for o in graph.operators

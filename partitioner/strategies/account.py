@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from partitioner.beliefs import Knowledge
 from partitioner.problem import (
     Basis,
     Guard,
@@ -18,31 +19,48 @@ from partitioner.problem import (
     SegmentProfile,
     cuts_of,
     in_file_order,
-    placed,
 )
 from partitioner.solving import Solution
-from partitioner.strategies.oracle import LatencyOracle, Recorder
-from partitioner.strategies.strategy import OnRound
+from partitioner.strategies.oracle import Recorder
+from partitioner.strategies.strategy import Kind, OnRound
 
 
 class Account:
     """One search: what its oracles were asked (:attr:`oracles`) and the rounds that took.
 
-    There is an oracle for each kind of device.
+    There is an oracle for each kind of device, of which there are :attr:`counts` to choose from.
+    ``rounds`` are those already told.
     """
 
     def __init__(
-        self, problem: Problem, oracles: Sequence[LatencyOracle], on_round: OnRound
+        self,
+        problem: Problem,
+        kinds: Sequence[Kind],
+        on_round: OnRound,
+        rounds: Sequence[Round] = (),
     ) -> None:
-        self.oracles = tuple(map(Recorder, oracles))
+        self.oracles = tuple(Recorder(kind.oracle) for kind in kinds)
+        self.counts = [min(kind.count, problem.num_segments) for kind in kinds]
         self._problem = problem
+        self._kinds = kinds
         self._on_round = on_round
-        self._rounds: list[Round] = []
-        self._bound = 0
+        self._rounds = list(rounds)
+        self._bound = rounds[-1].lower_bound_ns if rounds else 0
 
     @property
     def num_rounds(self) -> int:
         return len(self._rounds)
+
+    def knowledge(self) -> list[Knowledge]:
+        """By kind what is known of it to begin with, which from then on counts as asked for."""
+        places, features = self._problem.places, self._problem.features
+        result = [Knowledge(places, features) for _ in self._kinds]
+        for kind, known, oracle in zip(self._kinds, result, self.oracles, strict=True):
+            for segment, latency in kind.known.items():
+                if places.find(segment) is not None:
+                    known.observe(segment, latency)
+                    oracle.answers[segment] = latency
+        return result
 
     @property
     def _measurements(self) -> int:
@@ -85,12 +103,11 @@ class Account:
     def partition(
         self,
         segments: Sequence[Range],
-        kinds: Sequence[int] | None = None,
+        kinds: Sequence[int] = (),
         *,
         strategy: str,
         outcome: Outcome,
         lower_bound_ns: int = 0,
-        least_gap_ns: int = 0,
         guard: Guard | None = None,
         compiler_runs: int | None = None,
         bases: tuple[Basis | None, ...] = (),
@@ -101,12 +118,16 @@ class Account:
         ``kinds`` says which oracle each is for; without, there is one.
         """
         profiles = []
-        for segment, kind in zip(placed(segments), kinds or [0] * len(segments), strict=True):
+        kinds = kinds or (0,) * len(segments)
+        for segment, kind in zip(segments, kinds, strict=True):
             oracle = self.oracles[kind]
-            (latency,) = oracle.measure([segment.runs])
+            (latency,) = oracle.measure([segment])
             assert latency is not None, "a cut chosen by a strategy compiles"
-            profiles.append(SegmentProfile(segment, latency, oracle.facts(segment.runs)))
+            profiles.append(SegmentProfile(segment, latency, oracle.facts(segment)))
         compilations = sum(oracle.compilations for oracle in self.oracles)
+        names = [kind.name for kind in self._kinds]
+        told = any(names)  # devices that are all alike have none
+        asked = zip(names, self.oracles, strict=True)
         return Partition(
             strategy=strategy,
             segments=tuple(profiles),
@@ -114,12 +135,14 @@ class Account:
             compilations=compilations,
             measurements=self._measurements,
             lower_bound_ns=lower_bound_ns,
-            least_gap_ns=least_gap_ns,
             outcome=outcome,
             guard=guard or Guard(),
             rounds=tuple(self._rounds),
             measured=tuple(a for oracle in self.oracles for a in sorted(oracle.answers.items())),
             compiler_runs=compilations if compiler_runs is None else compiler_runs,
+            kinds=tuple(names[kind] for kind in kinds) if told else (),
+            measured_on=tuple(n for n, oracle in asked for _ in oracle.answers) if told else (),
+            available=tuple(zip(names, self.counts, strict=True)) if told else (),
             order=self._problem.order,
             bases=bases,
             limit=limit,

@@ -43,6 +43,7 @@ from partitioner.strategies.strategy import (
     Budget,
     OnRound,
     SearchOptions,
+    alike,
     ignore_round,
 )
 
@@ -117,7 +118,7 @@ class _Bisection:
         self, problem: Problem, oracle: LatencyOracle, options: SearchOptions, on_round: OnRound
     ) -> None:
         self._problem = problem
-        self._account = Account(problem, [oracle], on_round)
+        self._account = Account(problem, [alike(problem, oracle)], on_round)
         (self._oracle,) = self._account.oracles
         self._options = options
         self._budget = Budget(options)

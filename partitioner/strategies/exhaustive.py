@@ -20,6 +20,7 @@ from partitioner.strategies.strategy import (
     Budget,
     OnRound,
     SearchOptions,
+    alike,
     ignore_round,
 )
 
@@ -37,7 +38,7 @@ def try_everything(
     Raises :class:`NoFeasiblePartition`, and what the oracle raises.
     """
     budget = Budget(options)
-    account = Account(problem, [oracle], on_round)
+    account = Account(problem, [alike(problem, oracle)], on_round)
     (seen,) = account.oracles
     places, k = problem.places, problem.num_segments
     allowed, toll = problem.allowed_cuts(), problem.tolls()
@@ -96,6 +97,5 @@ def try_everything(
         problem.segments_between(best.cuts),
         strategy="exhaustive",
         lower_bound_ns=int(min(best.bottleneck, bound())),
-        least_gap_ns=int(best.gap) if outcome == "optimal" else 0,
         outcome=outcome,
     )

@@ -7,58 +7,46 @@ gave.  Both are measured and reported like any other, to see what searching is w
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Literal
+
 from partitioner.problem import NoFeasiblePartition, Outcome, Partition, Problem
 from partitioner.solving import Solution
 from partitioner.strategies.account import Account
 from partitioner.strategies.oracle import LatencyOracle
-from partitioner.strategies.strategy import NO_LIMITS, OnRound, SearchOptions, ignore_round
+from partitioner.strategies.strategy import NO_LIMITS, OnRound, SearchOptions, alike, ignore_round
 
 
-def keep_start(
+def keep(
+    strategy: Literal["parameter-count", "manual"],
     problem: Problem,
     oracle: LatencyOracle,
     options: SearchOptions = NO_LIMITS,
     on_round: OnRound = ignore_round,
 ) -> Partition:
-    """Measure the split by parameter count, ``problem.start``.
+    """Measure ``problem.start``.
 
     Raises :class:`NoFeasiblePartition` when a segment of it does not compile.
     """
-    return _measured(problem, oracle, options, on_round, "parameter-count", "heuristic")
-
-
-def keep_given(
-    problem: Problem,
-    oracle: LatencyOracle,
-    options: SearchOptions = NO_LIMITS,
-    on_round: OnRound = ignore_round,
-) -> Partition:
-    """Measure the cuts a user gave, ``problem.start``.
-
-    Raises :class:`NoFeasiblePartition` when a segment between them does not compile.
-    """
-    return _measured(problem, oracle, options, on_round, "manual", "given")
-
-
-def _measured(
-    problem: Problem,
-    oracle: LatencyOracle,
-    options: SearchOptions,
-    on_round: OnRound,
-    strategy: str,
-    outcome: Outcome,
-) -> Partition:
-    account = Account(problem, [oracle], on_round)
+    account = Account(problem, [alike(problem, oracle)], on_round)
     (seen,) = account.oracles
-    start = problem.start
+    start, by_count = problem.start, strategy == "parameter-count"
     whole = [problem.whole] if options.baseline else []
     latencies = seen.measure([*start, *whole])[: len(start)]
     if None in latencies:
-        cuts = "the split by parameter count" if outcome == "heuristic" else "the cuts given"
+        cuts = "the split by parameter count" if by_count else "the cuts given"
         raise NoFeasiblePartition(
             f"segment {latencies.index(None)} of {cuts} does not compile; "
             "the strategy optimal searches for cuts that do"
         )
     numbers = [latency for latency in latencies if latency is not None]
     account.add_round(start, latencies, Solution(problem.start_cuts, max(numbers), min(numbers)))
+    outcome: Outcome = "heuristic" if by_count else "given"
     return account.partition(start, strategy=strategy, outcome=outcome)
+
+
+keep_start = partial(keep, "parameter-count")
+"""The strategy ``parameter-count``."""
+
+keep_given = partial(keep, "manual")
+"""The strategy ``manual``."""

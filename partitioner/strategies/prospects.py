@@ -58,7 +58,11 @@ class Prospects:
 
     def most_even(self, beliefs: Sequence[Beliefs], best: Solution) -> Prospect | None:
         """The cut expected to have the smallest gap among those that could beat ``best``'s."""
-        offers = self._among_more_even(beliefs, best, lambda b: b.expected)
+        some = [
+            belief.where((belief.lower <= best.bottleneck) & (belief.upper > best.fastest))
+            for belief in beliefs
+        ]
+        offers = self._offers(some, lambda b: np.minimum(b.expected, best.bottleneck))
         fastest = greatest_fastest(offers, self._k, best.bottleneck, self._allowed)
         if not np.isfinite(fastest):
             return None
@@ -77,29 +81,11 @@ class Prospects:
             return None
         return found
 
-    def least_gap(self, beliefs: Sequence[Beliefs], best: Solution, bound: float) -> int:
-        """A gap that no cut with the best bottleneck is below; 0 unless that one is proven."""
-        if bound < best.bottleneck:
-            return 0
-        offers = self._among_more_even(beliefs, best, lambda b: b.upper)
-        fastest = greatest_fastest(offers, self._k, best.bottleneck, self._allowed)
-        return int(best.bottleneck - max(fastest, best.fastest))
-
     def in_file_order(self, beliefs: Sequence[Beliefs]) -> Sequence[Beliefs]:
         """The beliefs on what lies in the order of the file, which is little; else nothing."""
         if self._ideals is None:
             return [belief.where(np.zeros(len(belief.segments), np.bool_)) for belief in beliefs]
         return [belief.where(self._ideals.in_file_order(belief.segments)) for belief in beliefs]
-
-    def _among_more_even(
-        self, beliefs: Sequence[Beliefs], best: Solution, costs: Callable[[Beliefs], Array]
-    ) -> list[Offer]:
-        """What a cut as fast as ``best``, with a smaller gap, can be made of."""
-        some = [
-            belief.where((belief.lower <= best.bottleneck) & (belief.upper > best.fastest))
-            for belief in beliefs
-        ]
-        return self._offers(some, lambda b: np.minimum(costs(b), best.bottleneck))
 
     def _offers(self, beliefs: Sequence[Beliefs], costs: Callable[[Beliefs], Array]) -> list[Offer]:
         pairs = zip(beliefs, self._counts, strict=True)

@@ -28,11 +28,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 
-from partitioner.beliefs import Beliefs, Knowledge
+from partitioner.beliefs import Beliefs
 from partitioner.problem import Guard, Outcome, Partition, Problem, Segments
 from partitioner.solving import Solution
 from partitioner.strategies.account import Account
@@ -52,6 +51,7 @@ from partitioner.strategies.strategy import (
     Kind,
     OnRound,
     SearchOptions,
+    alike,
     ignore_round,
 )
 
@@ -79,8 +79,7 @@ def search_optimal(
             "features are needed to bound what was not measured; or say boundaries_alike, if a "
             "request and its transfers cost every segment the same"
         )
-    alike = Kind("", problem.num_segments, oracle, options.known)
-    return _Search(problem, [alike], options, on_round).run()
+    return _Search(problem, [alike(problem, oracle)], options, on_round).run()
 
 
 def search_assigned(
@@ -92,8 +91,7 @@ def search_assigned(
     """The same for unequal devices: where to cut, and which kind of device gets which segment.
 
     No cut *and assignment* to the devices there are has a lower bottleneck.  The names of
-    ``kinds`` differ; the partition's ``kinds`` are these.  What is known is told with each kind,
-    not in ``options``.
+    ``kinds`` differ; the partition's ``kinds`` are these.
 
     The problem needs features: without, the least latency measured on a kind would be taken for
     its fixed cost, which says nothing of shorter segments that this kind was not yet tried with.
@@ -120,16 +118,10 @@ class _Search:
     ) -> None:
         self._problem = problem
         self._kinds = kinds
-        self._counts = [min(kind.count, problem.num_segments) for kind in kinds]
         self._baseline = options.baseline
-        self._account = Account(problem, [kind.oracle for kind in kinds], on_round)
-        self._oracles = self._account.oracles
-        self._known = [Knowledge(problem.places, problem.features) for _ in kinds]
-        for kind, known, oracle in zip(kinds, self._known, self._oracles, strict=True):
-            for segment, latency in kind.known.items():
-                if problem.places.find(segment) is not None:
-                    known.observe(segment, latency)
-                    oracle.answers[segment] = latency
+        self._account = Account(problem, kinds, on_round)
+        self._oracles, self._counts = self._account.oracles, self._account.counts
+        self._known = self._account.knowledge()
         self._aims = Aims(problem, options, given=self._measured)
         self._attention = Attention(problem, self._known)
         self._prospects = Prospects(problem, self._counts)
@@ -160,7 +152,7 @@ class _Search:
                 outcome, step = self._decide(beliefs, bound)
             self._record(tried, bound)
             if step is None:
-                return self._finish(outcome, bound, beliefs)
+                return self._finish(outcome, bound)
             tried = tasks_of(problem, step)
             before, earlier = self._measured, self._best
             tasks = next_segments(
@@ -271,26 +263,15 @@ class _Search:
         latencies = [self._oracles[kind].answers.get(segment) for segment, kind in tried]
         self._account.add_round([segment for segment, _ in tried], latencies, self._best, bound)
 
-    def _finish(self, outcome: Outcome, bound: float, beliefs: Sequence[Beliefs]) -> Partition:
+    def _finish(self, outcome: Outcome, bound: float) -> Partition:
         best, outcome = self._aims.choice(self._best, outcome, self._account.num_rounds)
-        partition = self._account.partition(
+        return self._account.partition(
             self._problem.segments_between(best.cuts),
             best.kinds,
             strategy="optimal",
             outcome=outcome,
             lower_bound_ns=int(bound),
-            least_gap_ns=self._prospects.least_gap(beliefs, best, bound),
             guard=Guard.worst([known.guard for known in self._known]),
             bases=tuple(known.basis for known in self._known),
             limit=self._aims.limit,
-        )
-        names = [kind.name for kind in self._kinds]
-        if not any(names):
-            return partition
-        asked = zip(names, self._oracles, strict=True)
-        return replace(
-            partition,
-            kinds=tuple(names[kind] for kind in best.kinds),
-            available=tuple(zip(names, self._counts, strict=True)),
-            measured_on=tuple(name for name, oracle in asked for _ in oracle.answers),
         )

@@ -25,7 +25,6 @@ class SearchOptions:
     ``timeout_s``: after about this many seconds of ``clock``, likewise; a measurement under way is
     not cut short.  The starting split is measured in any case, so that there is a result.
     ``baseline``: measure the uncut model as well, for comparison.
-    ``known``: what earlier searches measured (``None``: does not compile), to begin with.
     """
 
     diff_threshold_ns: int = 0
@@ -34,7 +33,6 @@ class SearchOptions:
     max_measurements: int | None = None
     timeout_s: float | None = None
     baseline: bool = False
-    known: Mapping[Range, int | None] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
 
 
@@ -53,6 +51,11 @@ class Kind:
     count: int
     oracle: LatencyOracle
     known: Mapping[Range, int | None] = field(default_factory=dict)
+
+
+def alike(problem: Problem, oracle: LatencyOracle) -> Kind:
+    """One kind without a name, with a device for every segment."""
+    return Kind("", problem.num_segments, oracle)
 
 
 class Budget:

@@ -138,7 +138,7 @@ def row_of(
     once = sum(seconds[segment] for segment, _ in found.measured)
     as_run = once
     if found.strategy == "bisection":
-        operators = found.segments[-1].segment.end
+        operators = found.runs[-1][-1]
         as_run = sum(
             seconds[segment]
             for cuts in (*(entry.cuts for _, entry in told), found.cuts)

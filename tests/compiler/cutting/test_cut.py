@@ -241,7 +241,7 @@ def recurrent_model() -> bytes:
 def test_a_state_is_never_torn_apart() -> None:
     graph = graph_from_bytes(recurrent_model(), "recurrent.tflite")
     assert [graph.cuttable(position) for position in range(5)] == [True, False, False, True, True]
-    with pytest.raises(ModelError, match=r"before operator 2: operators 0 and 2 share .* state"):
+    with pytest.raises(ModelError, match=r"before operator 2: operators #0 and #2 share .* state"):
         cut(graph, 0, 2)
     with pytest.raises(ModelError, match="before operator 1"):
         boundary(graph, 1, 4)

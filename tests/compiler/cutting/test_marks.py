@@ -146,7 +146,9 @@ def test_shared_states_are_not_torn() -> None:
     for mark in ("1", "2", "a", "b"):
         with pytest.raises(ModelError) as refusal:
             parts_at(graph, [mark])
-        assert f"cannot be cut at {mark!r}: operators 0 and 2 share the state" in str(refusal.value)
+        assert f"cannot be cut at {mark!r}: operators #0 and #2 share the state" in str(
+            refusal.value
+        )
     assert parts_at(graph, ["3"]) == ((0, 1, 2), (3,))
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from compiler import graph_from_bytes
-from partitioner import STRATEGIES, Problem
+from partitioner import STRATEGIES, CostTable, Problem, SearchOptions
 from partitioner.certificate import check_report, digest_of
 from partitioner.check_partition import check, main
+from partitioner.strategies import ignore_round
 from tests.partitioner.certificate import made_up
 from tests.partitioner.command.running import Run
 
@@ -141,6 +142,38 @@ def test_the_command(run: Run, model: Path, out: Path, capfd: pytest.CaptureFixt
     model.unlink()
     assert main([str(path)]) == 2
     assert "--model" in capfd.readouterr().err
+
+
+def test_a_file_of_another_version_is_neither_confirmed_nor_contradicted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, _ = made_up.chain()
+    del content["lower_bound_all_orders_ns"]
+    content["format_version"] = 2
+    content["sha256"] = digest_of(content)
+    path = tmp_path / "partition.json"
+    path.write_text(json.dumps(content))
+    assert main([str(path)]) == 2
+    assert capsys.readouterr().err == (
+        f"{path} is of format_version 2 without lower_bound_all_orders_ns, but this program checks "
+        "those of 3; check it with the edgetpu-pipeline that wrote it, or cut the model again.\n"
+    )
+
+
+@pytest.mark.parametrize(("longest", "holds"), [(2**53, True), (2**53 + 1, False)])
+def test_latencies_hold_to_the_nanosecond_or_are_refused(longest: int, holds: bool) -> None:
+    """Beyond 2^53 there are integers that are no floating-point number, in which bounds are."""
+    problem = Problem(3, 2, (1,), boundaries_alike=True)
+    table = CostTable(lambda first, end: longest - 2 + first if end == 3 else 7)
+    found = STRATEGIES["exhaustive"](problem, table, SearchOptions(), ignore_round)
+    assert found.bottleneck_ns == longest - 1
+    if holds:
+        content = made_up.content_of(found, problem)
+        assert (content["bottleneck_ns"], content["lower_bound_ns"]) == (longest - 1,) * 2
+        check_report(content, problem)
+        return
+    with pytest.raises(ValueError, match=f"measured names {longest} ns"):
+        made_up.content_of(found, problem)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "\x00"])

@@ -17,9 +17,11 @@ import pytest
 import partitioner.command.acceptance
 from compiler import CompileOptions, compile_operators, graph_from_bytes, parameter_count_parts
 from devices.executable.file import read_executable
+from partitioner.certificate import digest_of
 from partitioner.check_partition import check
 from partitioner.cli import main
 from partitioner.measuring.verify import Verification
+from tests.compiler.reading.test_folding import open_batch
 from tests.partitioner.command.running import OPERATORS, Run, expected_files, files_of
 from zoo.random_graph import random_graph
 
@@ -44,6 +46,30 @@ def test_partitions_and_tells(run: Run, model: Path, out: Path) -> None:
         plain = graph_from_bytes((out / f"net.v2_segment_{i}_of_3.tflite").read_bytes(), "plain")
         assert len(executable.info.operators) == len(plain)
         assert "Operator" in (out / f"net.v2_segment_{i}_of_3_edgetpu.log").read_text()
+
+
+def test_operators_are_told_from_those_of_the_file_where_numbers_differ(
+    run: Run, tmp_path: Path, out: Path
+) -> None:
+    """Operators #1 to #3 compute a shape from sizes in the file, as the compiler does instead."""
+    model, page = tmp_path / "open_batch.tflite", tmp_path / "page.html"
+    model.write_bytes(open_batch())
+    code, printed, _ = run(
+        "--model_path", model, "--cuts", 1, "--output_dir", out, "--report", page
+    )
+    assert code == 0
+    told = "operator 1 here is #4 in the file and to edgetpu_compiler"
+    assert told in " ".join(printed.split())
+    assert told in page.read_text()
+    assert "operator 1 (#4 in the file): RESHAPE" in page.read_text()
+    data, content = model.read_bytes(), json.loads((out / "partition.json").read_text())
+    assert content["numbers_in_file"] == [0, 4, 5]
+    graph = graph_from_bytes(data, "open_batch")
+    check(content, data, graph)
+    content["numbers_in_file"][1] = 3
+    content["sha256"] = digest_of(content)
+    with pytest.raises(ValueError, match="numbers_in_file"):
+        check(content, data, graph)
 
 
 def test_json_says_everything(run: Run, model: Path, out: Path, data: bytes) -> None:

@@ -15,7 +15,7 @@ from compiler import Graph, graph_from_bytes
 from devices import ConfigError
 from partitioner import BuiltInCompiler, CompilationFailed, ExternalCompiler
 from partitioner.measuring.compile_cache import CachedCompiler
-from partitioner.measuring.kept import default_cache_directory
+from partitioner.measuring.kept import KeptFiles, default_cache_directory
 from zoo.random_graph import random_graph
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,8 +48,12 @@ def calls(directory: Path) -> int:
 
 def cached(path: Path, graph: Graph, cache: Path, step: int = 1) -> CachedCompiler:
     return CachedCompiler(
-        ExternalCompiler(str(path), graph, delegate_search_step=step), graph, cache
+        ExternalCompiler(str(path), graph, delegate_search_step=step), graph, keeping(cache)
     )
+
+
+def keeping(directory: Path, limit_bytes: int = 2**30) -> KeptFiles:
+    return KeptFiles(directory, limit_bytes=limit_bytes)
 
 
 def test_never_twice_not_even_in_the_next_run(graph: Graph, tmp_path: Path) -> None:
@@ -125,7 +129,8 @@ def test_at_the_same_time_once(graph: Graph, tmp_path: Path) -> None:
             assert entered.wait(30)
             return inner.compile(segment, stem)
 
-    subject = CachedCompiler(Slow(), graph, tmp_path / "cache")  # type: ignore[arg-type]
+    kept = keeping(tmp_path / "cache")
+    subject = CachedCompiler(Slow(), graph, kept)  # type: ignore[arg-type]
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(subject.compile, (0, 4), "segment") for _ in range(2)]
         entered.set()
@@ -136,14 +141,14 @@ def test_at_the_same_time_once(graph: Graph, tmp_path: Path) -> None:
 
 def test_oldest_entries_make_room(graph: Graph, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    subject = CachedCompiler(BuiltInCompiler(graph), graph, cache)
+    subject = CachedCompiler(BuiltInCompiler(graph), graph, keeping(cache))
     for end in (2, 3, 4):
         subject.compile((0, end), "segment")
     entries = sorted(cache.iterdir())
     for age, entry in enumerate(entries):
         os.utime(entry, (1000 + age, 1000 + age))
     room = sum(entry.stat().st_size for entry in entries[1:])
-    CachedCompiler(BuiltInCompiler(graph), graph, cache, limit_bytes=room)
+    keeping(cache, room)
     assert sorted(cache.iterdir()) == entries[1:]
 
 
@@ -155,7 +160,7 @@ def test_where_caches_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert default_cache_directory() == tmp_path / "home/.cache/edgetpu-pipeline"
 
 
-def test_unusable_directory(graph: Graph, tmp_path: Path) -> None:
+def test_unusable_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"cache_dir .* cannot be used"):
-        CachedCompiler(BuiltInCompiler(graph), graph, tmp_path / "file")
+        keeping(tmp_path / "file")

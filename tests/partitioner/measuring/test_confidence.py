@@ -9,6 +9,7 @@ import pytest
 
 from partitioner.measuring.confidence import confidence_in
 from partitioner.measuring.repeats import Estimate, estimate
+from partitioner.problem import Ideals, Line
 from tests.partitioner.tables import solve
 
 
@@ -16,16 +17,27 @@ def sure(latency: int) -> Estimate:
     return estimate((latency,))
 
 
+def line(operators: int) -> Line:
+    return Line(tuple(range(operators + 1)))
+
+
 def test_without_noise_it_is_certain() -> None:
     measured = {(0, 1): sure(5), (1, 3): sure(9), (0, 2): sure(10), (2, 3): sure(4)}
-    found = confidence_in([(0, 1), (1, 3)], measured)
+    found = confidence_in([(0, 1), (1, 3)], measured, line(3))
     assert (found.probability, found.expected_loss, found.widest) == (1.0, 0.0, 0.0)
     assert (found.runner_up_ns, found.overlap, found.runs) == (10, False, 2)
 
 
 def test_no_other_cut_measured() -> None:
-    found = confidence_in([(0, 1), (1, 2)], {(0, 1): sure(5), (1, 2): sure(9)})
+    found = confidence_in([(0, 1), (1, 2)], {(0, 1): sure(5), (1, 2): sure(9)}, line(2))
     assert (found.runner_up_ns, found.overlap) == (None, False)
+
+
+def test_a_cut_in_another_order_counts() -> None:
+    """Operator 0, then 1 and 2 in either order."""
+    ideals = Ideals((0b000, 0b001, 0b011, 0b101, 0b111), 3, complete=True)
+    measured = {(0, 2): sure(10), (2, 3): sure(4), (0, 1, 2, 3): sure(12), (1, 2): sure(3)}
+    assert confidence_in([(0, 2), (2, 3)], measured, ideals).runner_up_ns == 12
 
 
 def test_two_cuts_that_cannot_be_told_apart() -> None:
@@ -40,12 +52,12 @@ def test_two_cuts_that_cannot_be_told_apart() -> None:
         for cuts in (((0, 1), (1, 3)), ((0, 2), (2, 3)))
     }
     best = min(bottlenecks, key=lambda cuts: bottlenecks[cuts])
-    found = confidence_in(best, measured)
+    found = confidence_in(best, measured, line(3))
     assert found.overlap
     assert 0.4 < found.probability < 0.999
     assert 0.0 < found.expected_loss < 0.02
     assert found.runner_up_ns == max(bottlenecks.values())
-    assert found == confidence_in(best, measured), "seeded"
+    assert found == confidence_in(best, measured, line(3)), "seeded"
 
 
 @pytest.mark.parametrize(("sigma", "certain"), [(0.002, True), (0.2, False)])
@@ -68,7 +80,7 @@ def test_confidence_goes_with_being_right(sigma: float, certain: bool) -> None:
         chosen = solve(seen, 3)
         assert chosen is not None
         edges = (0, *chosen.cuts, 5)
-        found = confidence_in(list(pairwise(edges)), measured)
+        found = confidence_in(list(pairwise(edges)), measured, line(5))
         stated.append(found.probability)
         right.append(chosen.cuts == truth.cuts)
     if certain:

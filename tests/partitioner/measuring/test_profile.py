@@ -257,6 +257,13 @@ def test_silent_device_is_given_up() -> None:
     assert "no answer for 2 seconds" in subject.lost_devices["usb:0"]
 
 
+def test_latencies_that_are_no_longer_exact_are_refused() -> None:
+    """A segment of one operator takes 100 ns beside what the script says."""
+    assert profiler(FakeDevice("usb:0", [2**53 - 100] * 2)).measure([(0, 1)]) == [2**53]
+    with pytest.raises(DeviceError, match=f"usb:0 takes {2**53 + 1} ns for operators 0 to 0"):
+        profiler(FakeDevice("usb:0", [2**53 - 99] * 2)).measure([(0, 1)])
+
+
 def test_needs_devices_and_repeats() -> None:
     with pytest.raises(ValueError, match="at least one device"):
         profiler()

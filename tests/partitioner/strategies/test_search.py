@@ -56,7 +56,7 @@ def check_report(
 ) -> None:
     """What holds for every answer; a balanced one is measured against balanced ones only."""
     ranges = list(pairwise((0, *result.cuts, n)))
-    assert [(p.segment.first, p.segment.end) for p in result.segments] == ranges
+    assert [p.runs for p in result.segments] == ranges
     assert list(result.latencies_ns) == [cost(a, b) for a, b in ranges]
     assert result.lower_bound_ns <= result.bottleneck_ns
     assert result.measurements == oracle.measurements

@@ -81,7 +81,7 @@ def test_search_finds_the_optimum(seed: int) -> None:
     assert partition.outcome == "optimal"
     kinds = [int(name.removeprefix("kind ")) for name in partition.kinds]
     for profile, kind in zip(partition.segments, kinds, strict=True):
-        assert profile.latency_ns == costs[kind][profile.segment.first, profile.segment.end]
+        assert profile.latency_ns == costs[kind][profile.runs]
     assert all(kinds.count(q) <= count for q, count in enumerate(counts))
     assert all(
         a.best_bottleneck_ns is None or a.best_bottleneck_ns >= truth[0] for a in partition.rounds

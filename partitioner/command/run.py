@@ -215,7 +215,10 @@ def _partition(
         partition=partition,
         trial=accepted.trial,
         verification=accepted.verification,
-        files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
+        files={
+            f"{stem}_edgetpu.tflite": hashlib.sha256(segment.executable).hexdigest()
+            for stem, segment in zip(stems, segments, strict=True)
+        },
         placement=placement(decision.kinds, stages) if decider.unequal else (),
         measurements=decision.measurements,
         confidence=decision.confidence,

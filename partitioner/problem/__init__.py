@@ -21,6 +21,7 @@ from partitioner.problem.partition import (
     Segment,
     SegmentFacts,
     SegmentProfile,
+    assumptions_of,
     measured_in,
     placed,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "Segments",
     "Table",
     "Unordered",
+    "assumptions_of",
     "cuts_of",
     "everywhere",
     "in_file_order",

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from partitioner.reporting.html_report import partition_page
 from partitioner.reporting.html_sweep import sweep_page
-from partitioner.reporting.partition_json import as_json
+from partitioner.reporting.partition_json import FORMAT_VERSION, as_json
 from partitioner.reporting.partition_table import as_table
-from partitioner.reporting.progress import Progress, milliseconds
+from partitioner.reporting.progress import Progress, counted, milliseconds
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import SweepReport, sweep_json, sweep_text
 from partitioner.reporting.why import why
 
 __all__ = [
+    "FORMAT_VERSION",
     "Progress",
     "Report",
     "SweepReport",
     "as_json",
     "as_table",
+    "counted",
     "milliseconds",
     "partition_page",
     "sweep_json",

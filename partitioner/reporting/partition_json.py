@@ -32,9 +32,10 @@ def as_json(report: Report) -> str:
                 **segment,
                 **_measured(report, index),
                 "file": file,
+                "file_sha256": digest,
             }
-            for index, (profile, segment, file) in enumerate(
-                zip(partition.segments, evidence["segments"], report.files, strict=True)
+            for index, (profile, segment, (file, digest)) in enumerate(
+                zip(partition.segments, evidence["segments"], report.files.items(), strict=True)
             )
         ],
         "trial_run": evidence["trial_run"],

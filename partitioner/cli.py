@@ -41,12 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _share_one_heap()
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
-        if arguments is None:
-            parser().print_help()
-            return 0
         started = time.monotonic()
         with _signals_raise():
-            told = run(arguments)
+            told = None if arguments is None else run(arguments)
     except EdgeTpuError as error:
         print(error, file=sys.stderr)
         return _BAD_INPUT
@@ -62,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return _INTERRUPTED
     # Not above: the files are there, whatever becomes of the output.
+    if arguments is None or told is None:
+        print(parser().format_help(), end="")  # print_help() says nothing of a full disk
+        return 0
     closing = f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s."
     if not _print(told, closing, arguments):
         return _BAD_INPUT
@@ -135,7 +135,12 @@ def _print(told: Told, closing: str, arguments: Arguments) -> bool:
         print(f"The report cannot be printed ({reason}). {closing}", file=sys.stderr)
         return False
     if arguments.json and not arguments.quiet:
-        print(closing, file=sys.stderr)
+        try:
+            print(closing, file=sys.stderr)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass  # all that was asked for is where it should be
     return True
 
 

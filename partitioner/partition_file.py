@@ -9,7 +9,7 @@ from pathlib import Path
 from reprlib import repr as briefly
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 from partitioner.problem import Range, assumptions_of, ranges_of
 from partitioner.reporting import FORMAT_VERSION
@@ -20,6 +20,9 @@ _Count = Annotated[int, Field(ge=0, le=2**53)]
 _Place = Annotated[int, Field(ge=0, le=10**6)]
 _Step = Annotated[int, Field(ge=1)]
 _Amount = Annotated[float, Field(ge=0.0)]
+_Path = InstanceOf[str]
+"""Also with bytes in it that no character stands for, which ``str`` does not take here."""
+
 _Pair = Annotated[list[_Place], Field(min_length=2, max_length=2)]
 
 
@@ -40,7 +43,7 @@ class _Segment(_Form):
     cpu_ns: _Count | None
     on_edge_tpu: bool
     interval_ns: Annotated[list[_Count], Field(min_length=2, max_length=2)]
-    file: Annotated[str, Field(pattern=r"^[^/\x00]+\z")]
+    file: _Path
     file_sha256: str = ""
 
 
@@ -94,14 +97,14 @@ class _Options(_Form):
 
 class _Report(_Form):
     format_version: int
-    model: str
+    model: _Path
     model_sha256: str
     compiler: str
     devices: list[dict[str, Any]]
     model_error: str
     options: _Options
     lost_devices: dict[str, str]
-    warnings: list[str]
+    warnings: list[_Path]
     strategy: str
     outcome: str
     why: str
@@ -163,6 +166,8 @@ def check_form(content: Mapping[str, Any], num_operators: int) -> None:
     if given is not None and options[given] is None:
         raise ValueError(f"limit is {evidence['limit']}, but no {given} was given")
     for number, segment in enumerate(content["segments"]):
+        if Path(segment["file"]).name != segment["file"]:
+            raise ValueError(f"file of segment {number} is {segment['file']!r}, which is no name")
         low, high = segment["interval_ns"]
         if not low <= segment["latency_ns"] <= high:
             raise ValueError(f"interval_ns of segment {number} is not around its latency")

@@ -8,7 +8,7 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from devices.errors import ConfigError
@@ -23,9 +23,10 @@ def usable_directory(directory: Path) -> Iterator[Path]:
     If the body raises, directories made here are removed again, unless something is in them.
     Raises ``ConfigError``, also where another run writes to that directory.
     """
-    absent = [path for path in (directory, *directory.parents) if not path.exists()]
+    absent: list[Path] = []
     try:
         try:
+            absent += [path for path in (directory, *directory.parents) if not path.exists()]
             directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=directory):
                 pass
@@ -57,8 +58,14 @@ def usable_directory(directory: Path) -> Iterator[Path]:
         raise
 
 
-def check_place(option: str, path: Path) -> None:
-    """Raise ``ConfigError`` where a file that users call by ``option`` cannot be written."""
+def check_place(option: str, path: Path, taken: Mapping[str, Path | None]) -> None:
+    """Raise ``ConfigError`` where a file that users call by ``option`` cannot be written.
+
+    Nor may it be one that is read, or written besides: what is ``taken``, by what users call it.
+    """
+    for what, other in taken.items():
+        if other is not None and path.resolve() == other.resolve():
+            raise ConfigError(f"{option} {path} is {what}; give another path.")
     if path.is_dir():
         raise ConfigError(f"{option} {path} is a directory; give the path of a file.")
     if path.exists() and not path.is_file():  # a device, which would be replaced

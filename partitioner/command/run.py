@@ -123,7 +123,7 @@ def _run(arguments: Arguments) -> Told:
     items = items_to_verify(arguments, graph)
     with usable_directory(arguments.output_dir) as directory:
         if arguments.report is not None:
-            check_place("report", arguments.report)
+            check_place("report", arguments.report, _taken(arguments, stem))
         with contextlib.ExitStack() as stack:
             stack.enter_context(own_scratch())
             pool = stack.enter_context(profiling_pool(arguments))
@@ -147,7 +147,7 @@ def _run(arguments: Arguments) -> Told:
             groups = {"output_dir": (directory, files)}
             if arguments.report is not None:
                 report = arguments.report
-                groups["report"] = report.parent, {report.name: page().encode()}
+                groups["report"] = report.parent, {report.name: _encoded(page())}
         write_all(groups, undisturbed=undisturbed())
     return told
 
@@ -155,8 +155,30 @@ def _run(arguments: Arguments) -> Told:
 _Files = dict[str, bytes]
 """What is to be written into the output directory, by name."""
 
+
+def _encoded(text: str) -> bytes:
+    """As it goes into a file; what no character stands for, as in names of files, by its number."""
+    return text.encode(errors="backslashreplace")
+
+
 _Page = Callable[[], str]
 """The report as HTML, made if it is wanted."""
+
+
+def _taken(arguments: Arguments, stem: str) -> dict[str, Path | None]:
+    """What a report must not be written over: files that are read, and others that are written."""
+    directory, report = arguments.output_dir, arguments.report
+    assert report is not None, "it was asked for"
+    taken = {
+        "the model": Path(arguments.model_path),
+        "the pool": arguments.pool,
+        "the input": arguments.input,
+        "partition.json": directory / "partition.json",
+        "sweep.json": directory / "sweep.json",
+    }
+    if report.name.startswith(f"{stem}_segment_"):
+        taken["among the segments"] = directory / report.name
+    return taken
 
 
 def _sweep_report(case: _Case, decision: Decision) -> SweepReport:
@@ -189,7 +211,7 @@ def _sweep(case: _Case, decision: Decision) -> tuple[Told, _Files, _Page]:
         text if case.arguments.json else sweep_text(report) + "\n",
         f"The comparison has been saved as {place}{_recalled(case.decider)}",
     )
-    return told, {place.name: text.encode()}, lambda: sweep_page(report)
+    return told, {place.name: _encoded(text)}, lambda: sweep_page(report)
 
 
 def _partition(
@@ -270,8 +292,8 @@ def _files_of(
     for stem, segment in zip(stems, segments, strict=True):
         files[f"{stem}.tflite"] = segment.model
         files[f"{stem}_edgetpu.tflite"] = segment.executable
-        files[f"{stem}_edgetpu.log"] = segment.log.encode()
-    files["partition.json"] = as_json(report).encode()
+        files[f"{stem}_edgetpu.log"] = _encoded(segment.log)
+    files["partition.json"] = _encoded(as_json(report))
     source = Path(report.model)
     if any((directory / name).resolve() == source.resolve() for name in files):
         raise ConfigError(

@@ -213,7 +213,7 @@ EVIDENCE = ("certificate", "measured")
         ((*FIRST, "on_edge_tpu"), False, "on_edge_tpu of segment 0 is False"),
         ((*FIRST, "input_bytes"), 1, "input_bytes of segment 0 is 1"),
         ((*FIRST, "file_sha256"), "0" * 64, "file_sha256 of segment 0"),
-        ((*FIRST, "file"), "../x.tflite", "segments.0.file is '../x.tflite'"),
+        ((*FIRST, "file"), "../x.tflite", "file of segment 0 is '../x.tflite', which is"),
         ((*FIRST, "file"), "x.tflite", "x.tflite is not beside it"),
         (("rounds", 0, "bottleneck_ns"), 1, "bottleneck and gap of round 0"),
         (("rounds", 0, "latencies_ns"), [1, 2, 3], "latencies of round 0 are not those measured"),

@@ -21,6 +21,7 @@ from compiler.cutting import order_of
 from devices import DeviceConfig, LocalDevice, SimulatedChip
 from devices.executable.file import read_executable
 from partitioner.check_partition import check
+from partitioner.check_partition import main as check_command
 from partitioner.cli import main
 from partitioner.measuring import random_tensors
 from partitioner.measuring.verify import Verification
@@ -104,6 +105,19 @@ def test_branches_in_another_order(run: Run, out: Path, tmp_path: Path) -> None:
         options = CompileOptions(search_delegate=True)
         written = (out / segment["file"]).read_bytes()
         assert compile_operators(graph, chosen, options).data == written
+
+
+def test_names_that_no_character_stands_for(
+    run: Run, out: Path, tmp_path: Path, data: bytes
+) -> None:
+    """A name in another encoding than the system's."""
+    model, page = tmp_path / os.fsdecode(b"caf\xe9.tflite"), tmp_path / "page.html"
+    model.write_bytes(data)
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--report", page)
+    assert run(*base, "--json", "--quiet")[0] == 0
+    assert "caf\\udce9" in page.read_text()
+    assert (out / os.fsdecode(b"caf\xe9_segment_1_of_2_edgetpu.tflite")).exists()
+    assert check_command([str(out / "partition.json")]) == 0
 
 
 def test_same_run_same_bytes(run: Run, model: Path, tmp_path: Path) -> None:

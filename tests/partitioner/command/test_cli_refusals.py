@@ -167,6 +167,35 @@ def test_never_over_its_own_model(run: Run, tmp_path: Path, data: bytes) -> None
     assert files_of(tmp_path) - {"cache"} == {"partition.json"}
 
 
+def test_no_report_over_what_is_read_or_written_besides(
+    run: Run, model: Path, out: Path, tmp_path: Path, data: bytes
+) -> None:
+    pool, beside = tmp_path / "pool.yaml", tmp_path / "link.html"
+    pool.write_text("devices: 2\n")
+    beside.symlink_to(model)
+    out.mkdir(parents=True)
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
+    for report, what in (
+        (model, "the model"),
+        (beside, "the model"),
+        (pool, "the pool"),
+        (out / "partition.json", "partition.json"),
+        (out / "net.v2_segment_1_of_2_edgetpu.tflite", "among the segments"),
+    ):
+        code, printed, told = run(*base, "--report", report)
+        assert (code, printed) == (2, "")
+        assert told == f"report {report} is {what}; give another path.\n"
+    assert model.read_bytes() == data
+    assert not files_of(out)
+
+
+def test_a_name_too_long(run: Run, model: Path, tmp_path: Path) -> None:
+    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", "x" * 300)
+    assert code == 2
+    assert "cannot be used (File name too long); give another directory" in told
+    assert one_sentence(told)
+
+
 def test_interrupt_leaves_nothing(
     run: Run, model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,7 +62,6 @@ def _measured(report: Report, index: int) -> dict[str, Any]:
         content.update(report.placement[index])
     if report.measurements:
         measured = report.measurements[index]
-        content["interval_ns"] = [measured.estimate.low_ns, measured.estimate.high_ns]
         content["runs"] = len(measured.estimate.samples)
         content["parameter_load_ns"] = measured.load_ns
         content["timing"] = asdict(measured.timing)

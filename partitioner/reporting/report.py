@@ -42,12 +42,15 @@ class Report(Circumstances):
     @cached_property
     def evidence(self) -> dict[str, Any]:
         """What was asked, measured and answered: all that :attr:`claims` follow from."""
+        evidence = self.partition.evidence()
+        for segment, measured in zip(evidence["segments"], self.measurements, strict=False):
+            segment["interval_ns"] = [measured.estimate.low_ns, measured.estimate.high_ns]
         return {
             "strategy": self.partition.strategy,
             "outcome": self.partition.outcome,
             "options": dict(self.options),
             "trial_run": None if self.trial is None else asdict(self.trial),
-            **self.partition.evidence(),
+            **evidence,
         }
 
     @cached_property

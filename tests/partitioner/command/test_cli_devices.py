@@ -79,6 +79,9 @@ def test_noise_by_seed(run: Run, model: Path, out: Path, tmp_path: Path) -> None
         low, high = segment["interval_ns"]
         assert low <= segment["latency_ns"] <= high
         assert segment["runs"] >= 6
+    widest = f"known to {100 * report['confidence']['widest']:.1f} %"
+    assert f"runs scatter: those of this cut are {widest}" in report["why"]
+    assert widest in printed.replace(report["why"], "").replace("\n", " ")
 
 
 def test_devices_faster_than_their_clock(run: Run, model: Path, out: Path, tmp_path: Path) -> None:

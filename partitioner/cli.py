@@ -104,14 +104,17 @@ def _signals_raise() -> Iterator[None]:
 def _cannot_write(error: OSError) -> str:
     """A full disk, a limit on the size of files, or no place for what is passing."""
     what = f" {error.filename}" if error.filename else ""
-    remedy = (
-        "Raise the limit on the size of files (ulimit -f)."
-        if error.errno == errno.EFBIG
-        else "Make room in the output directory and for temporary files, or let TMPDIR name a "
-        "directory that has some."
+    remedies = {
+        errno.EFBIG: "Raise the limit on the size of files (ulimit -f).",
+        errno.ENAMETOOLONG: "Give a shorter path.",
+    }
+    room = (
+        "Make room in the output directory and for temporary files, or let TMPDIR name a directory "
+        "that has some."
     )
+    remedy = remedies.get(error.errno or 0, room)
     return (
-        f"a file{what} that is needed on the way cannot be written ({error.strerror or error}); "
+        f"a file{what} that is needed on the way cannot be used ({error.strerror or error}); "
         f"nothing was written. {remedy}"
     )
 

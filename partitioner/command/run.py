@@ -123,7 +123,8 @@ def _run(arguments: Arguments) -> Told:
     items = items_to_verify(arguments, graph)
     with usable_directory(arguments.output_dir) as directory:
         if arguments.report is not None:
-            check_place("report", arguments.report, _taken(arguments, stem))
+            report = arguments.report
+            check_place("report", report, _written_besides(arguments, report, stem))
         with contextlib.ExitStack() as stack:
             stack.enter_context(own_scratch())
             pool = stack.enter_context(profiling_pool(arguments))
@@ -146,7 +147,6 @@ def _run(arguments: Arguments) -> Told:
                 told, files, page = _partition(case, decision, decision.partition, items)
             groups = {"output_dir": (directory, files)}
             if arguments.report is not None:
-                report = arguments.report
                 groups["report"] = report.parent, {report.name: _encoded(page())}
         write_all(groups, undisturbed=undisturbed())
     return told
@@ -165,20 +165,11 @@ _Page = Callable[[], str]
 """The report as HTML, made if it is wanted."""
 
 
-def _taken(arguments: Arguments, stem: str) -> dict[str, Path | None]:
-    """What a report must not be written over: files that are read, and others that are written."""
-    directory, report = arguments.output_dir, arguments.report
-    assert report is not None, "it was asked for"
-    taken = {
-        "the model": Path(arguments.model_path),
-        "the pool": arguments.pool,
-        "the input": arguments.input,
-        "partition.json": directory / "partition.json",
-        "sweep.json": directory / "sweep.json",
-    }
-    if report.name.startswith(f"{stem}_segment_"):
-        taken["among the segments"] = directory / report.name
-    return taken
+def _written_besides(arguments: Arguments, report: Path, stem: str) -> list[Path]:
+    """What a report must not take the place of."""
+    names = ["partition.json", "sweep.json"]
+    names += [report.name] if report.name.startswith(f"{stem}_segment_") else []
+    return [arguments.output_dir / name for name in names]
 
 
 def _sweep_report(case: _Case, decision: Decision) -> SweepReport:

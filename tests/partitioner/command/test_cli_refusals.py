@@ -37,6 +37,10 @@ from tests.tiny import Tiny
         (["--num_segments", "2", "--strategy", "best"], "strategy is 'best'"),
         (["--num_segments", "2", "--order", "best"], "order is 'best', it must be any or file"),
         (["--num_segments", "2", "--num_devices", "0"], "num_devices is 0"),
+        (["--num_segments", "2", f"--num_devices={10**20}"], "it must be at most 1024"),
+        (["--num_segments=--"], "num_segments is '--', which is no value"),
+        (["--num_segments", "2", "--pool", "x" * 300], "File name too long"),
+        (["--num_segments", "2", "--report", "x" * 300], "File name too long"),
         (["--num_segments", "2", "--max_measurements", "0"], "max_measurements is 0"),
         (["--num_segments", "2", "--pool", "no.yaml"], "pool no.yaml does not exist"),
         (["--num_segments", "2", "--input", "no.bmp"], "input no.bmp does not exist"),
@@ -176,11 +180,11 @@ def test_no_report_over_what_is_read_or_written_besides(
     out.mkdir(parents=True)
     base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
     for report, what in (
-        (model, "the model"),
-        (beside, "the model"),
-        (pool, "the pool"),
-        (out / "partition.json", "partition.json"),
-        (out / "net.v2_segment_1_of_2_edgetpu.tflite", "among the segments"),
+        (model, "there and no HTML page, which would be lost"),
+        (beside, "there and no HTML page, which would be lost"),
+        (pool, "there and no HTML page, which would be lost"),
+        (out / "partition.json", "written besides"),
+        (out / "net.v2_segment_1_of_2_edgetpu.tflite", "written besides"),
     ):
         code, printed, told = run(*base, "--report", report)
         assert (code, printed) == (2, "")

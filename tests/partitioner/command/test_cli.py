@@ -283,7 +283,8 @@ def test_live_progress_on_a_terminal(
     assert terminal.getvalue().endswith("\n")
 
 
-def test_help_teaches(run: Run) -> None:
+def test_help_teaches(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     code, printed, _ = run("--help")
     assert code == 0
     for text in (
@@ -293,3 +294,4 @@ def test_help_teaches(run: Run) -> None:
         "zoo:resnet50_224", "Exit code",
     ):  # fmt: skip
         assert text in printed
+    assert max(map(len, printed.splitlines())) <= 80

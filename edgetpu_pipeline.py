@@ -15,9 +15,11 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -176,7 +178,8 @@ def _options_of(parser: ArgumentParser) -> set[str]:
     return found
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
+"""Why output cannot be written: no place for it, or it was closed from the start."""
 
 _READER_GONE = 141
 """The same for one that a closed pipe has ended: 128 + SIGPIPE."""
@@ -187,8 +190,10 @@ def run_command(main: Callable[[], int]) -> int:
 
     A reader that leaves early (``| head -1``) ends the command quietly, and so does Ctrl-C, of
     which most say more themselves.  Output that cannot be written for another reason, such as a
-    full disk, is said in a sentence, with exit code 2.
+    full disk, is said in a sentence, with exit code 2; what cannot be written to the error output
+    is lost without harm.  Characters that a stream has no code for are written as numbers.
     """
+    _open_streams()
     try:
         code = main()
         lost = _unwritten()
@@ -207,27 +212,54 @@ def run_command(main: Callable[[], int]) -> int:
     if lost is None:
         return code
     if not isinstance(lost, BrokenPipeError):
-        print(f"the output cannot be written ({lost.strerror or lost})", file=sys.stderr)
+        with suppress(OSError):
+            print(f"the output cannot be written ({lost.strerror or lost})", file=sys.stderr)
         code = 2
-    # The interpreter tries once more to write what is left when it ends: let it go nowhere.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in _streams():
-        os.dup2(nowhere, stream.fileno())
+        _leave(stream)
     return code or _READER_GONE
 
 
+def _open_streams() -> None:
+    """Have all three standard streams, so that no file or socket is opened in place of one.
+
+    Writing to an output that was closed from the start fails.
+    """
+    for number, way in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_RDWR)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, way)  # the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+    for stream in _streams():
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _streams() -> list[TextIO]:
-    """Standard output and error, as far as the process was given them."""
+    """Standard output and error, as far as there are any still."""
     return [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
 
 
+def _leave(stream: TextIO) -> None:
+    """The interpreter tries once more to write what is left when it ends: let it go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 def _unwritten() -> OSError | None:
-    """Write out what was printed; what went wrong, if anything."""
+    """Write out what was printed; what went wrong with it, if anything."""
     for stream in _streams():
         try:
             stream.flush()
         except OSError as error:
-            return error
+            if stream is not sys.stderr or isinstance(error, BrokenPipeError):
+                return error
+            _leave(stream)
     return None
 
 

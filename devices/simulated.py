@@ -82,5 +82,10 @@ def model_error(
     hosts = ", ".join(dict.fromkeys(str(device["host"]) for device in simulated))
     sentence = f"simulated ({hosts}); 4 of 5 real latencies are within a factor {factor:.2f}"
     if per_second is not None:
-        sentence += f", here {per_second / factor:.1f} to {per_second * factor:.1f}/s"
+        sentence += f", here {_rate(per_second / factor)} to {_rate(per_second * factor)}/s"
     return sentence
+
+
+def _rate(per_second: float) -> str:
+    """With one decimal, a slow one with three digits."""
+    return f"{per_second:.1f}" if per_second >= 10.0 else f"{per_second:.3g}"

@@ -4,14 +4,14 @@
 
 Nothing is measured again.  Everything else is worked out anew from the measurements listed and the
 model: what the cut takes, the bound and what else is claimed, the sentences and, where the built-in
-compiler made the segments, their sizes.  What is left to believe is printed.
+compiler made the segments, what is said of each and its executable.  Executables beside the file
+have to be those that it is about.  What is left to believe is printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -23,10 +23,13 @@ import edgetpu_pipeline
 from compiler import CompileOptions, Graph, compile_operators, graph_from_bytes
 from compiler.reading import read_source
 from devices.errors import EdgeTpuError
+from devices.executable import executable_from_bytes
 from partitioner.certificate import check_report, claims_of
 from partitioner.graphs import problem_asked
+from partitioner.measuring import operators_of as kinds_in
+from partitioner.partition_file import check_form, read_report
 from partitioner.problem import Claims, Problem, operators_of
-from partitioner.reporting import FORMAT_VERSION, milliseconds, numbers_in_file, why
+from partitioner.reporting import FORMAT_VERSION, counted, milliseconds, numbers_in_file, why
 
 
 def summary(content: Mapping[str, Any]) -> str:
@@ -36,23 +39,27 @@ def summary(content: Mapping[str, Any]) -> str:
     lines = [
         f"{content['model']}, {f'cut before operators {cuts}' if cuts else 'not cut'}: bottleneck "
         f"{milliseconds(content['bottleneck_ns'])}, gap {milliseconds(content['gap_ns'])}, "
-        f"{measured} segments measured.",
+        f"{counted(measured, 'segment')} measured.",
         content["why"],
     ]
-    if not content["lower_bound_ns"]:
+    if not content["lower_bound_ns"] and not content["proven"]:
         lines.append("It is not claimed that no other cut is better.")
     lines.append("This follows from the measurements listed, provided that")
     lines += [f"- {text}" for text in content["certificate"]["assumptions"]]
     guard = content["guard"]
     lines.append(
-        f"Checked on {guard['nested']} segments, of which none was faster than its parts allow by "
-        f"more than {100 * guard['worst_violation']:.2f} %."
+        f"Checked on {counted(guard['nested'], 'segment')}, of which none was faster than its "
+        f"parts allow by more than {100 * guard['worst_violation']:.2f} %."
     )
     if guard["model_sigmas"] is not None:
         lines.append(
             f"Measured segments were at most {100 * guard['worst_model_error']:.2f} % faster than "
             f"the others let expect; {guard['model_sigmas']:.1f} standard deviations are granted."
         )
+    lines.append(
+        "Not worked out again: what was measured and tried, that outputs are identical, and what "
+        "is said of other numbers of TPUs."
+    )
     return "\n".join(lines)
 
 
@@ -73,6 +80,7 @@ def check(content: Mapping[str, Any], data: bytes, graph: Graph) -> None:
     """Raise ``ValueError`` with what does not follow from the file and the model it names."""
     if content.get("model_sha256") != hashlib.sha256(data).hexdigest():
         raise ValueError("model_sha256 is another model's")
+    check_form(content, len(graph))
     try:
         problem = problem_of_report(content, graph)
         check_report(content, problem)
@@ -81,28 +89,54 @@ def check(content: Mapping[str, Any], data: bytes, graph: Graph) -> None:
         if content["numbers_in_file"] != list(numbers_in_file(graph)):
             raise ValueError("numbers_in_file are not those of the model's operators")
         if content["compiler"] == "built-in":
-            _check_sizes(content, graph)
+            _check_compiled(content, graph)
     except KeyError as error:
         raise ValueError(f"there is no field {error.args[0]!r}") from error
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"a field has the wrong type ({error})") from error
     except EdgeTpuError as error:
         raise ValueError(f"the model cannot be cut so: {error}") from error
 
 
-def _check_sizes(content: Mapping[str, Any], graph: Graph) -> None:
-    """Compile the segments again and compare what memory they need."""
+def _check_compiled(content: Mapping[str, Any], graph: Graph) -> None:
+    """Compile the segments again and compare what is said of them."""
     step = content["options"]["delegate_search_step"]
     options = CompileOptions(search_delegate=True, delegate_search_step=step)
     for number, segment in enumerate(content["segments"]):
         operators = operators_of(tuple(chain(*segment["operators_in_file"])))
-        info = compile_operators(graph, operators, options).info
-        for field in ("on_chip_bytes", "off_chip_bytes"):
-            if segment[field] != getattr(info, field):
+        compiled = compile_operators(graph, operators, options)
+        executable = executable_from_bytes(compiled.data, Path(segment["file"]))
+        kinds = kinds_in(compiled.data)
+        follows = {
+            "on_chip_bytes": compiled.info.on_chip_bytes,
+            "off_chip_bytes": compiled.info.off_chip_bytes,
+            "input_bytes": sum(spec.size_bytes for spec in executable.inputs),
+            "output_bytes": sum(spec.size_bytes for spec in executable.outputs),
+            "cpu_operators": list(kinds.on_cpu),
+            "on_edge_tpu": kinds.on_edge_tpu,
+            "file_sha256": hashlib.sha256(compiled.data).hexdigest(),
+        }
+        for field, value in follows.items():
+            said = segment.get(field, value)
+            if said != value:
                 raise ValueError(
-                    f"{field} of segment {number} is {segment[field]}, but it compiles to "
-                    f"{getattr(info, field)}"
+                    f"{field} of segment {number} is {said}, but it compiles to {value}"
                 )
+
+
+def check_files(content: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the executables are in ``folder``, where they were written.
+
+    Raises ``ValueError`` where one is another than was measured, or some are missing.
+    """
+    files = {one["file"]: one.get("file_sha256") for one in content["segments"]}
+    there = [name for name in files if (folder / name).exists()]
+    for name, digest in files.items():
+        if there and name not in there:
+            raise ValueError(f"{name} is not beside it, though {there[0]} is")
+        if there and digest and hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            raise ValueError(f"{name} beside it is another than was measured")
+    return bool(there)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,8 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = edgetpu_pipeline.parsed(parser, argv)
     path: Path = arguments.file
     try:
-        content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = read_report(path)
+    except (OSError, ValueError) as error:
         print(f"{path} cannot be read ({error}); give a partition.json.", file=sys.stderr)
         return 2
     if not isinstance(content, dict) or "certificate" not in content:
@@ -138,17 +172,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     try:
-        data, name, stem = read_source(arguments.model or str(content.get("model")))
+        model = arguments.model
+        data, name, stem = read_source(str(content.get("model")) if model is None else model)
         graph = graph_from_bytes(data, name, stem=stem)
     except EdgeTpuError as error:
-        print(f"{error} Give the model that {path} is about with --model.", file=sys.stderr)
+        reason = " ".join(str(error).split())  # a path may have any character
+        print(f"{reason} Give the model that {path} is about with --model.", file=sys.stderr)
         return 2
     try:
         check(content, data, graph)
-    except ValueError as error:
-        print(f"{path} does not hold: {error}.", file=sys.stderr)
+        beside = check_files(content, path.parent)
+    except (OSError, ValueError) as error:
+        print(f"{path} does not hold: {str(error).rstrip('.')}.", file=sys.stderr)
         return 1
     print(summary(content))
+    if not beside:
+        print("The executables are not beside it, and were not looked at.")
     return 0
 
 

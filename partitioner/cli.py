@@ -41,12 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _share_one_heap()
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
-        if arguments is None:
-            parser().print_help()
-            return 0
         started = time.monotonic()
         with _signals_raise():
-            told = run(arguments)
+            told = None if arguments is None else run(arguments)
     except EdgeTpuError as error:
         print(error, file=sys.stderr)
         return _BAD_INPUT
@@ -62,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return _INTERRUPTED
     # Not above: the files are there, whatever becomes of the output.
+    if arguments is None or told is None:
+        print(parser().format_help(), end="")  # print_help() says nothing of a full disk
+        return 0
     closing = f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s."
     if not _print(told, closing, arguments):
         return _BAD_INPUT
@@ -104,14 +104,17 @@ def _signals_raise() -> Iterator[None]:
 def _cannot_write(error: OSError) -> str:
     """A full disk, a limit on the size of files, or no place for what is passing."""
     what = f" {error.filename}" if error.filename else ""
-    remedy = (
-        "Raise the limit on the size of files (ulimit -f)."
-        if error.errno == errno.EFBIG
-        else "Make room in the output directory and for temporary files, or let TMPDIR name a "
-        "directory that has some."
+    remedies = {
+        errno.EFBIG: "Raise the limit on the size of files (ulimit -f).",
+        errno.ENAMETOOLONG: "Give a shorter path.",
+    }
+    room = (
+        "Make room in the output directory and for temporary files, or let TMPDIR name a directory "
+        "that has some."
     )
+    remedy = remedies.get(error.errno or 0, room)
     return (
-        f"a file{what} that is needed on the way cannot be written ({error.strerror or error}); "
+        f"a file{what} that is needed on the way cannot be used ({error.strerror or error}); "
         f"nothing was written. {remedy}"
     )
 
@@ -135,7 +138,12 @@ def _print(told: Told, closing: str, arguments: Arguments) -> bool:
         print(f"The report cannot be printed ({reason}). {closing}", file=sys.stderr)
         return False
     if arguments.json and not arguments.quiet:
-        print(closing, file=sys.stderr)
+        try:
+            print(closing, file=sys.stderr)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass  # all that was asked for is where it should be
     return True
 
 

@@ -1,11 +1,12 @@
-"""A program on a leash: it ends, with all that it started, when standard input does.
+"""A program on a leash: all that it started ends with it, and it when standard input does.
 
     python -I -S leash.py PROGRAM ARGUMENT...
 
 Whoever runs this holds the other end, and lets go of it at the latest when it is killed itself.
 PR_SET_PDEATHSIG, by which device processes go with their host, reaches a program, but nothing that
 the program starts.  So this process stays to end that, too, and on Linux takes in all whose parents
-are gone: nothing is out of reach, and no zombie remains.
+are gone: nothing is out of reach, and no zombie remains.  What a program leaves behind when it ends
+would hold its output open, so that whoever reads that would wait for it.
 
 It is started for every segment, so it imports little.
 """
@@ -33,18 +34,15 @@ def main(command: list[str]) -> NoReturn:
     program = os.fork()
     if not program:
         _become(command)
-    let_go = threading.Event()
 
     def watch() -> None:
         os.read(0, 1)
-        let_go.set()
         with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
             os.killpg(program, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
     code = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
-    if let_go.is_set():
-        _end_children()
+    _end_children()
     if code < 0:
         os.kill(os.getpid(), -code)
     os._exit(code)

@@ -144,6 +144,54 @@ def test_ctrl_c_while_a_command_is_imported(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_streams_closed_from_the_start(closed: str, tmp_path: Path) -> None:
+    """No file takes their place, and output that goes nowhere is said where that can be."""
+    written = tmp_path / "synthetic_fc5_N100.tflite"
+    command = [sys.executable, "-m", "zoo", "write", written.stem, "--output_dir", str(tmp_path)]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    unsaid = "the output cannot be written (Bad file descriptor)\n"
+    assert done.returncode == (2 if "1>" in closed else 0)
+    assert done.stderr == (unsaid if closed == "1>&-" else "")
+    assert written.read_bytes()[4:8] == b"TFL3"
+
+
+@needs_full_disk
+def test_a_full_disk_for_errors_alone_does_no_harm() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "zoo"], stdout=subprocess.PIPE, stderr=full, timeout=120
+        )
+    assert done.returncode == 0
+
+
+def test_characters_that_the_output_has_no_code_for(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "compiler.inspecting.cli", str(tmp_path / "\u03c0.tflite")],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "\\u03c0.tflite" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@needs_full_disk
+def test_help_on_a_full_disk() -> None:
+    done = printed_nowhere("partitioner.cli", "--help")
+    assert done.returncode == 2
+    assert done.stderr == "the output cannot be written (No space left on device)\n"
+
+
 @needs_full_disk
 @pytest.mark.parametrize("buffered", [True, False])
 def test_no_room_for_the_output(buffered: bool) -> None:

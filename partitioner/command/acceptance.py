@@ -141,7 +141,8 @@ def _not_running(graph: Graph, error: DeviceError) -> ModelError:
 @contextlib.contextmanager
 def _silent_libraries() -> Iterator[None]:
     """Keep what LiteRT writes to the error stream behind Python's back off the terminal."""
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # whoever reads it last will notice
+        sys.stderr.flush()
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from devices.config import MAX_DEVICES
 from devices.errors import ConfigError
 from partitioner.command.option_parser import parser
 from partitioner.strategies import STRATEGIES
@@ -40,6 +41,8 @@ _LEAST = {
     "max_measurements": 1,
 }
 """Whole numbers, and how small each may be."""
+
+_MOST = {"num_devices": MAX_DEVICES}
 
 _PATHS = ("output_dir", "pool", "input", "cache_dir", "report")
 
@@ -85,6 +88,9 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
     given = parser().given(arguments)
     if given.help:
         return None
+    for name, value in vars(given).items():
+        if isinstance(value, list):  # what argparse makes of --name=--
+            raise ConfigError(f"{name} is '--', which is no value; see --help.")
     cuts = None if given.cuts is None else _cuts(given.cuts)
     if cuts is not None and given.num_segments is None:
         given.num_segments = str(len(cuts) + 1)
@@ -166,6 +172,9 @@ def _number(given: argparse.Namespace, option: str, least: int) -> int:
         raise ConfigError(f"{option} is {text!r}, a whole number is needed.") from None
     if value < least:
         raise ConfigError(f"{option} is {value}, it must be at least {least}.")
+    most = _MOST.get(option, value)
+    if value > most:
+        raise ConfigError(f"{option} is {value}, it must be at most {most}.")
     return value
 
 

@@ -8,34 +8,38 @@ import edgetpu_pipeline
 from compiler import FlagParser
 
 _HELP = """\
-Cut a quantised TensorFlow Lite model into segments for a pipeline of Edge TPUs, so that no
-segment holds up the others.
+Cut a quantised TensorFlow Lite model into segments for a pipeline of Edge TPUs,
+so that no segment holds up the others.
 
-Starts from a split into equal parameter bytes (edgetpu_compiler --num_segments), then
-compiles and measures segments and cuts again, until slowest minus fastest segment is under
---diff_threshold_ns or no better cut exists, and says which of the two.  The best cut measured is
-always written.
+Starts from a split into equal parameter bytes (edgetpu_compiler
+--num_segments), then compiles and measures segments and cuts again, until
+slowest minus fastest segment is under --diff_threshold_ns or no better cut
+exists, and says which of the two.  When the time or the measurements allowed
+are spent, the best cut measured is written.
 
-  a model file       partition-with-profiling --model_path model.tflite --num_segments 4
-  a model built in   partition-with-profiling --model_path zoo:resnet50_224 --num_segments 3
-  the very optimum   ... --diff_threshold_ns 0
-  PCIe devices       ... --device_type pcionly
-  cuts of your own   ... --strategy manual --cuts 16,75,104
-  your compiler      ... --edgetpu_compiler_binary /usr/bin/edgetpu_compiler
-  how many TPUs?     partition-with-profiling --model_path model.tflite --sweep 1-8
-  as many as needed  ... --num_segments auto --target_fps 100 --max_latency_ms 30 --margin 20%
-  to look at         ... --report result.html
-  to a program       ... --json --quiet
+  a model file   partition-with-profiling --model_path m.tflite --num_segments 4
+  a built-in one ... --model_path zoo:resnet50_224 --num_segments 3
+  the optimum    ... --diff_threshold_ns 0
+  PCIe devices   ... --device_type pcionly
+  your own cuts  ... --strategy manual --cuts 16,75,104
+  your compiler  ... --edgetpu_compiler_binary /usr/bin/edgetpu_compiler
+  how many TPUs? partition-with-profiling --model_path m.tflite --sweep 1-8
+  just enough    ... --num_segments auto --target_fps 100 --max_latency_ms 30
+  to look at     ... --report result.html
+  to a program   ... --json --quiet
 
-Options take dashes or underscores and may be given as --name value or --name=value."""
+Options take dashes or underscores, and --name value or --name=value."""
 
 _EPILOG = """\
-In the output directory: <model>_segment_<i>_of_<n>.tflite, the same _edgetpu.tflite for a device,
-the compiler's .log for each, and partition.json, which tells how the cut was found.
-A sweep without --num_segments writes sweep.json instead.
-Exit code 0 on success; 2 when an option, the model or a device is not usable; 3 when no plan
-meets the target, and the nearest one is shown; 130 and 143 when stopped by Ctrl-C or SIGTERM.
-Only with 0 anything is written."""
+In the output directory: <model>_segment_<i>_of_<n>.tflite, the same
+_edgetpu.tflite for a device, the compiler's .log for each, and partition.json,
+which tells how the cut was found.  A sweep without --num_segments writes
+sweep.json instead.
+Exit code 0 on success; 2 when an option, the model or a device is not usable;
+3 when no plan meets the target, and the nearest one is shown; 130 and 143 when
+stopped by Ctrl-C or SIGTERM.  Only with 0 anything is written; but the files
+are there, too, where only the report could not be printed (2, which says so, or
+141 when its reader has left)."""
 
 
 def parser() -> FlagParser:

@@ -8,10 +8,13 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from devices.errors import ConfigError
+
+_PAGE = b"<!doctype html>"
+"""What the pages begin with that are written here."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -23,9 +26,10 @@ def usable_directory(directory: Path) -> Iterator[Path]:
     Directories made here are removed again, unless something is in them in the end.
     Raises ``ConfigError``, also where another run writes to that directory.
     """
-    absent = [path for path in (directory, *directory.parents) if not path.exists()]
+    absent: list[Path] = []
     try:
         try:
+            absent += [path for path in (directory, *directory.parents) if not path.exists()]
             directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=directory):
                 pass
@@ -52,12 +56,22 @@ def usable_directory(directory: Path) -> Iterator[Path]:
                 path.rmdir()
 
 
-def check_place(option: str, path: Path) -> None:
-    """Raise ``ConfigError`` where a file that users call by ``option`` cannot be written."""
+def check_place(option: str, path: Path, taken: Iterable[Path]) -> None:
+    """Raise ``ConfigError`` where a file that users call by ``option`` cannot be written.
+
+    Nor may it be one that is written besides (``taken``), or anything else than a page that was
+    written before: a model, say, after a slip in the command line.
+    """
+    if path.resolve() in {other.resolve() for other in taken}:
+        raise ConfigError(f"{option} {path} is written besides; give another path.")
     if path.is_dir():
         raise ConfigError(f"{option} {path} is a directory; give the path of a file.")
     if path.exists() and not path.is_file():  # a device, which would be replaced
         raise ConfigError(f"{option} {path} is no regular file; give the path of one.")
+    if path.exists() and path.read_bytes()[: len(_PAGE)] not in (b"", _PAGE):
+        raise ConfigError(
+            f"{option} {path} is there and no HTML page, which would be lost; give another path."
+        )
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass

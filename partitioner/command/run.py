@@ -110,7 +110,8 @@ def run(arguments: Arguments) -> Told:
     items = items_to_verify(arguments, graph)
     with usable_directory(arguments.output_dir) as directory:
         if arguments.report is not None:
-            check_place("report", arguments.report)
+            report = arguments.report
+            check_place("report", report, _written_besides(arguments, report, stem))
         with contextlib.ExitStack() as stack:
             stack.enter_context(own_scratch())
             pool = stack.enter_context(profiling_pool(arguments))
@@ -133,8 +134,7 @@ def run(arguments: Arguments) -> Told:
                 told, files, page = _partition(case, decision, decision.partition, items)
             groups = {"output_dir": (directory, files)}
             if arguments.report is not None:
-                report = arguments.report
-                groups["report"] = report.parent, {report.name: page().encode()}
+                groups["report"] = report.parent, {report.name: _encoded(page())}
         write_all(groups, undisturbed=undisturbed())
     return told
 
@@ -142,8 +142,21 @@ def run(arguments: Arguments) -> Told:
 _Files = dict[str, bytes]
 """What is to be written into the output directory, by name."""
 
+
+def _encoded(text: str) -> bytes:
+    """As it goes into a file; what no character stands for, as in names of files, by its number."""
+    return text.encode(errors="backslashreplace")
+
+
 _Page = Callable[[], str]
 """The report as HTML, made if it is wanted."""
+
+
+def _written_besides(arguments: Arguments, report: Path, stem: str) -> list[Path]:
+    """What a report must not take the place of."""
+    names = ["partition.json", "sweep.json"]
+    names += [report.name] if report.name.startswith(f"{stem}_segment_") else []
+    return [arguments.output_dir / name for name in names]
 
 
 def _sweep_report(case: _Case, decision: Decision) -> SweepReport:
@@ -176,7 +189,7 @@ def _sweep(case: _Case, decision: Decision) -> tuple[Told, _Files, _Page]:
         text if case.arguments.json else sweep_text(report) + "\n",
         f"The comparison has been saved as {place}{_recalled(case.decider)}",
     )
-    return told, {place.name: text.encode()}, lambda: sweep_page(report)
+    return told, {place.name: _encoded(text)}, lambda: sweep_page(report)
 
 
 def _partition(
@@ -204,7 +217,10 @@ def _partition(
         partition=partition,
         trial=trial,
         verification=verification,
-        files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
+        files={
+            f"{stem}_edgetpu.tflite": hashlib.sha256(segment.executable).hexdigest()
+            for stem, segment in zip(stems, segments, strict=True)
+        },
         placement=placement(decision.kinds, stages) if decider.unequal else (),
         measurements=decision.measurements,
         confidence=decision.confidence,
@@ -256,8 +272,8 @@ def _files_of(
     for stem, segment in zip(stems, segments, strict=True):
         files[f"{stem}.tflite"] = segment.model
         files[f"{stem}_edgetpu.tflite"] = segment.executable
-        files[f"{stem}_edgetpu.log"] = segment.log.encode()
-    files["partition.json"] = as_json(report).encode()
+        files[f"{stem}_edgetpu.log"] = _encoded(segment.log)
+    files["partition.json"] = _encoded(as_json(report))
     source = Path(report.model)
     if any((directory / name).resolve() == source.resolve() for name in files):
         raise ConfigError(

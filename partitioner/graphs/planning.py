@@ -73,7 +73,9 @@ def problem_of(
         if order == "any":
             ideals, words = _ideals_of(graph, most_ideals)
         elif not _in_file_order(done):
-            ideals, words = Ideals((0, *done), len(graph), complete=False), CORAL_ORDER
+            # More than the split passes through: of others nothing is to follow from it.
+            passed = {0, *done, *_coral_prefixes(graph)[:MOST_IDEALS]}
+            ideals, words = Ideals(passed, len(graph), complete=False), CORAL_ORDER
         cuts = tuple(ideal.bit_count() for ideal in done[:-1])
         if ideals is not None:
             return Problem(

@@ -123,7 +123,7 @@ class Bench:
 def differ(now: Estimate, before: Estimate) -> bool:
     """Whether the reference takes another time than it did, beyond noise."""
     allowed = DRIFT + now.half_width + before.half_width
-    return abs(now.median_ns / max(1, before.median_ns) - 1.0) > allowed
+    return abs(max(1, now.median_ns) / max(1, before.median_ns) - 1.0) > allowed
 
 
 def _facts_of(

@@ -158,7 +158,7 @@ class ExternalCompiler:
             if not executable.is_file():
                 raise CompilationFailed(
                     f"{self._binary} ended with success on {named(segment)} but "
-                    f"wrote no {executable.name} into its --out_dir; it said: {output}"
+                    f"wrote no {executable.name} into its --out_dir; {_said(output)}"
                 )
             log = directory / f"{stem}_edgetpu.log"
             text = log.read_text(errors="replace") if log.is_file() else output + "\n"
@@ -193,9 +193,11 @@ class ExternalCompiler:
                 f"({_excerpt(complaint)}); give the path of an executable program for this machine."
             )
         if process.returncode != 0:
+            code = process.returncode
+            how = f"with exit code {code}" if code > 0 else f"by signal {-code}"
             raise CompilationFailed(
-                f"{shlex.quote(self._binary)} failed on {what} with exit code "
-                f"{process.returncode}; it said: {_excerpt(complaint) or _excerpt(printed)}"
+                f"{shlex.quote(self._binary)} failed on {what} {how}; "
+                f"{_said(_excerpt(complaint) or _excerpt(printed))}"
             )
         return _excerpt(printed) or _excerpt(complaint)
 
@@ -217,6 +219,13 @@ def _find_program(binary: str) -> str:
 
 
 def _excerpt(output: bytes) -> str:
-    """The end of what a program printed, on one line."""
-    text = " ".join(output.decode(errors="replace").split())
+    """The end of what a program printed, on one line, and nothing that a terminal would obey."""
+    printable = "".join(
+        one if one.isprintable() else " " for one in output.decode(errors="replace")
+    )
+    text = " ".join(printable.split())
     return text if len(text) <= _EXCERPT else "..." + text[-_EXCERPT:]
+
+
+def _said(excerpt: str) -> str:
+    return f"it said: {excerpt}" if excerpt else "it said nothing"

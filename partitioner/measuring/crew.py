@@ -134,7 +134,7 @@ class Crew:
     def _set_right(self, bench: Bench, now: Estimate, baseline: Estimate) -> None:
         """Do without a device that changed, or allow for it if there is no other."""
         self.changed.add(bench.device.name)
-        factor = now.median_ns / max(1, baseline.median_ns)
+        factor = max(1, now.median_ns) / max(1, baseline.median_ns)
         what = (
             f"{bench.device.name} takes {factor:.2f} times as long as "
             f"{'it did' if len(self._at_work) == 1 else 'its peers or itself before'}"

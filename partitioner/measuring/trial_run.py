@@ -24,12 +24,13 @@ class TrialRun:
 
 def try_pipeline(
     executables: Sequence[Path], devices: Sequence[Device], inputs: Mapping[str, Tensor]
-) -> TrialRun:
+) -> TrialRun | None:
     """Keep a pipeline of ``executables`` busy and time what comes out, on the devices' clock.
 
     One item goes through alone first, which brings all parameters on the chips; behind a cold
     start, items pile up and flow off for a while faster than the pipeline can take them in.
-    Needs as many devices as executables.  Raises what the runner raises.
+    Needs as many devices as executables.  ``None`` where all of it takes less than the clock's
+    nanosecond.  Raises what the runner raises.
     """
     with PipelinedModelRunner(executables, devices[: len(executables)]) as runner:
         runner.push(inputs)
@@ -40,6 +41,8 @@ def try_pipeline(
         results = [runner.pop_result() for _ in range(_COUNTED_ITEMS)]
     times = [(result.entry_ns, result.exit_ns) for result in results if result is not None]
     elapsed_ns = times[-1][1] - times[0][1]
+    if elapsed_ns == 0:
+        return None
     return TrialRun(
         items=_COUNTED_ITEMS,
         throughput=(_COUNTED_ITEMS - 1) * 1e9 / elapsed_ns,

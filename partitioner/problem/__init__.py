@@ -21,6 +21,7 @@ from partitioner.problem.partition import (
     Round,
     SegmentFacts,
     SegmentProfile,
+    assumptions_of,
     measured_in,
 )
 from partitioner.problem.places import Line, Places, everywhere
@@ -71,6 +72,7 @@ __all__ = [
     "Segments",
     "Table",
     "Unordered",
+    "assumptions_of",
     "cuts_of",
     "everywhere",
     "in_file_order",

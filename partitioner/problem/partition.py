@@ -127,7 +127,12 @@ _ASSUMED = (
     "measured ones let expect than as many standard deviations as are granted",
     "nothing that a segment computes or moves takes less than no time",
 )
-"""What a certificate leaves to be believed; beyond the first, where bounds are claimed."""
+"""What a certificate leaves to be believed."""
+
+
+def assumptions_of(bases: Sequence[object]) -> tuple[str, ...]:
+    """Those of a certificate with these bases: beyond the first, where bounds are claimed."""
+    return _ASSUMED if bases else _ASSUMED[:1]
 
 
 @dataclass(frozen=True)
@@ -189,7 +194,7 @@ class Partition:
                 "available": dict(self.available),
                 "bases": [None if basis is None else asdict(basis) for basis in self.bases],
                 "limit": self.limit,
-                "assumptions": list(_ASSUMED if self.bases else _ASSUMED[:1]),
+                "assumptions": list(assumptions_of(self.bases)),
                 "measured": [
                     [*segment, latency, *kind]
                     for (segment, latency), kind in zip(self.measured, kinds, strict=True)

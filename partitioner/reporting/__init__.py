@@ -10,7 +10,7 @@ from partitioner.reporting.html_report import partition_page
 from partitioner.reporting.html_sweep import sweep_page
 from partitioner.reporting.partition_json import FORMAT_VERSION, as_json
 from partitioner.reporting.partition_table import as_table
-from partitioner.reporting.progress import Progress, milliseconds
+from partitioner.reporting.progress import Progress, counted, milliseconds
 from partitioner.reporting.report import Report
 from partitioner.reporting.sweep_report import SweepReport, sweep_json, sweep_text
 from partitioner.reporting.why import why
@@ -22,6 +22,7 @@ __all__ = [
     "SweepReport",
     "as_json",
     "as_table",
+    "counted",
     "milliseconds",
     "numbers_in_file",
     "partition_page",

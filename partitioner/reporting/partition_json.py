@@ -35,9 +35,10 @@ def as_json(report: Report) -> str:
                 **segment,
                 **_measured(report, index),
                 "file": file,
+                "file_sha256": digest,
             }
-            for index, (first, end, segment, file) in enumerate(
-                zip(edges, edges[1:], evidence["segments"], report.files, strict=False)
+            for index, (first, end, segment, (file, digest)) in enumerate(
+                zip(edges, edges[1:], evidence["segments"], report.files.items(), strict=False)
             )
         ],
         "trial_run": evidence["trial_run"],
@@ -64,7 +65,6 @@ def _measured(report: Report, index: int) -> dict[str, Any]:
         content.update(report.placement[index])
     if report.measurements:
         measured = report.measurements[index]
-        content["interval_ns"] = [measured.estimate.low_ns, measured.estimate.high_ns]
         content["runs"] = len(measured.estimate.samples)
         content["parameter_load_ns"] = measured.load_ns
         content["timing"] = asdict(measured.timing)

@@ -28,6 +28,7 @@ class Progress:
         self._live = live
         self._clock = clock
         self._shown = False
+        self._lost = False
         self._untold = ""
         self._told_best: tuple[int | None, int | None] = (None, None)
         self._told_at = 0.0
@@ -40,9 +41,8 @@ class Progress:
             line = f"{bar(entry, min(20, width // 8))} {self.label}{describe_briefly(entry)}"
             if len(line) > width:
                 line = line[: max(0, width - 3)] + "..."
-            self._stream.write(f"\r{line}\x1b[K")
+            self._tell(f"\r{line}\x1b[K")
             self._shown = True
-            self._stream.flush()
             return
         line, now = f"{self.label}{describe(entry)}\n", self._clock()
         best = entry.best_bottleneck_ns, entry.best_gap_ns
@@ -56,8 +56,16 @@ class Progress:
         self._untold, self._told_best, self._told_at = "", best, now
 
     def _tell(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        """Where that fails, as on a full disk, nothing more is told: it is no reason to end."""
+        if self._lost:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            self._lost = True
 
     def close(self) -> None:
         """Leave the last line standing."""
@@ -65,8 +73,7 @@ class Progress:
             self._tell(self._untold)
             self._untold = ""
         if self._shown:
-            self._stream.write("\n")
-            self._stream.flush()
+            self._tell("\n")
             self._shown = False
 
 

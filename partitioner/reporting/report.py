@@ -21,8 +21,9 @@ class Report(Circumstances):
 
     ``problem`` is what the partition answers; ``trial`` what the finished pipeline reached
     (``None``: there were too few devices to run it); ``verification`` says whether its outputs are
-    identical to the uncut model's; ``files`` are the segments' executables; ``placement`` the
-    devices that the segments are for, if more than one kind is there to choose from.
+    identical to the uncut model's; ``files`` are the segments' executables in turn, by name, with
+    their SHA-256; ``placement`` the devices that the segments are for, if more than one kind is
+    there to choose from.
     ``measurements`` hold what running each segment told, ``confidence`` how sure the choice is.
     ``sweep`` and ``recommendation`` answer how many TPUs are worth it, if that was asked.
     """
@@ -31,7 +32,7 @@ class Report(Circumstances):
     partition: Partition
     trial: TrialRun | None
     verification: str
-    files: tuple[str, ...]
+    files: Mapping[str, str]
     placement: tuple[Mapping[str, str], ...] = ()
     measurements: tuple[Measurement, ...] = ()
     confidence: Confidence | None = None
@@ -41,12 +42,15 @@ class Report(Circumstances):
     @cached_property
     def evidence(self) -> dict[str, Any]:
         """What was asked, measured and answered: all that :attr:`claims` follow from."""
+        evidence = self.partition.evidence()
+        for segment, measured in zip(evidence["segments"], self.measurements, strict=False):
+            segment["interval_ns"] = [measured.estimate.low_ns, measured.estimate.high_ns]
         return {
             "strategy": self.partition.strategy,
             "outcome": self.partition.outcome,
             "options": dict(self.options),
             "trial_run": None if self.trial is None else asdict(self.trial),
-            **self.partition.evidence(),
+            **evidence,
         }
 
     @cached_property

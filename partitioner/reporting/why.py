@@ -79,6 +79,12 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
         )
     if cut != "cut":
         sentences += _on_other_orders(claims)
+    known_to = max(map(_half_width, content.get("segments", ())), default=0.0)
+    if known_to and (claims.proven or claims.optimality_gap is not None):
+        sentences.append(
+            "All this takes medians for the truth, though runs scatter: those of this cut are "
+            f"known to {max(0.1, 100 * known_to):.1f} %."
+        )
     if claims.withdrawn_bound_ns is not None:
         told = milliseconds(claims.withdrawn_bound_ns)
         sentences.append(
@@ -91,6 +97,13 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
             f"No cut was found at or under initial_upper_bound_ns, {_exactly(ceiling)}."
         )
     return " ".join(sentences)
+
+
+def _half_width(segment: Mapping[str, Any]) -> float:
+    """Half of the interval that a segment's median lies in, relative; 0 where nothing scatters."""
+    low, high = segment.get("interval_ns", (0, 0))
+    width: int = high - low
+    return width / 2 / max(1, int(segment["latency_ns"]))
 
 
 def of_which_cuts(claims: Claims, options: Mapping[str, Any]) -> str:

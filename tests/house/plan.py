@@ -115,7 +115,8 @@ PLAN: dict[str, dict[str, str]] = {
         "experiment_timeline": "",
         "experiment_page": "experiment_timeline",
         "experiment": "segmenter experiment_page",
-        "check_partition": "problem graphs certificate reporting",
+        "partition_file": "problem reporting",
+        "check_partition": "problem graphs certificate measuring reporting partition_file",
         "cli": "command",
     },
     "pycoral": {

@@ -45,7 +45,7 @@ def content_of(
         partition=partition,
         trial=None,
         verification="not compared",
-        files=tuple(f"{index}.tflite" for index in range(count)),
+        files={f"{index}.tflite": "" for index in range(count)},
         placement=tuple({"device": kind, "kind": kind} for kind in partition.kinds),
     )
     content: dict[str, Any] = json.loads(as_json(report))

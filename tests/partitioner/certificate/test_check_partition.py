@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from compiler import graph_from_bytes
 from partitioner import STRATEGIES, CostTable, Problem, SearchOptions
 from partitioner.certificate import check_report, digest_of
 from partitioner.check_partition import check, main
+from partitioner.cli import main as partition
 from partitioner.strategies import ignore_round
 from tests.partitioner.certificate import made_up
-from tests.partitioner.command.running import Run
+from tests.partitioner.command.running import Run, one_sentence
 
 FALSIFICATIONS = 1_000
 
@@ -185,3 +187,165 @@ def test_other_files_are_no_partition(
     assert main([str(path)]) == 2
     assert main([str(tmp_path / "absent.json")]) == 2
     assert capsys.readouterr().err.count("give a partition.json.\n") == 2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> Path:
+    """What the command writes, beside its model."""
+    home = tmp_path_factory.mktemp("written")
+    (home / "net.tflite").write_bytes(data)
+    base = ["--model_path", str(home / "net.tflite"), "--output_dir", str(home / "out"), "--quiet"]
+    assert partition([*base, "--num_segments", "3", "--max_measurements", "9", "--no-cache"]) == 0
+    return home / "out"
+
+
+@pytest.fixture
+def written(folder: Path, tmp_path: Path) -> Path:
+    """A partition.json among the executables that it is about, to be spoiled."""
+    return shutil.copytree(folder, tmp_path / "written") / "partition.json"
+
+
+def put(content: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy with another value there, sealed again."""
+    changed = copy.deepcopy(content)
+    holder = changed
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = value
+    changed["sha256"] = digest_of(changed)
+    return changed
+
+
+FIRST = ("segments", 0)
+EVIDENCE = ("certificate", "measured")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (("format_version",), 1, "format_version is 1, not 2"),
+        (("strategy",), "exhaustive", "strategy is another"),
+        (("certificate", "assumptions"), ["nothing at all"], "assumptions are not those"),
+        (("certificate", "assumptions"), [], "assumptions are not those"),
+        (("certificate", "limit"), "patience", "certificate.limit is 'patience', but input should"),
+        (("certificate", "limit"), "timeout", "no timeout_sec was given"),
+        (("certificate", "bases", 0, "noise"), 10**400, "certificate.bases.0.noise is "),
+        (("certificate", "bases", 0, "scale"), float("nan"), "NaN is no number"),
+        (("trial_run", "throughput"), float("inf"), "Infinity is no number"),
+        (("trial_run", "throughput"), 10**400, "trial_run.throughput is "),
+        ((*EVIDENCE, 0, -1), 10**400, "in which there is no latency"),
+        ((*EVIDENCE, 0, -1), "9", "in which there is no latency"),
+        ((*EVIDENCE, 0, -1), True, "in which there is no latency"),
+        ((*EVIDENCE, 0, 1), 10**10, "but there are 12"),
+        ((*EVIDENCE, 0), [], "begins with no operators"),
+        ((*EVIDENCE, 0), [3, 1, 5], "begins with no operators"),
+        ((*FIRST, "operators_in_file", 0, 1), 10**30, "operators_in_file.0.1 is 10000"),
+        ((*FIRST, "interval_ns"), [1, 2], "interval_ns of segment 0 is not around"),
+        ((*FIRST, "cpu_ns"), 10**9, "cpu_ns of segment 0 is more than its latency"),
+        ((*FIRST, "cpu_operators"), ["RELU"], "cpu_operators of segment 0 is ['RELU']"),
+        ((*FIRST, "on_edge_tpu"), False, "on_edge_tpu of segment 0 is False"),
+        ((*FIRST, "input_bytes"), 1, "input_bytes of segment 0 is 1"),
+        ((*FIRST, "file_sha256"), "0" * 64, "file_sha256 of segment 0"),
+        ((*FIRST, "file"), "../x.tflite", "file of segment 0 is '../x.tflite', which is"),
+        ((*FIRST, "file"), "x.tflite", "x.tflite is not beside it"),
+        (("rounds", 0, "bottleneck_ns"), 1, "bottleneck and gap of round 0"),
+        (("rounds", 0, "latencies_ns"), [1, 2, 3], "latencies of round 0 are not those measured"),
+        (("rounds", 0, "index"), 1, "round 0 is numbered 1"),
+        (("rounds",), [], "rounds is [], but list should have at least 1 item"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_told_beside_the_claims(
+    written: Path,
+    capfd: pytest.CaptureFixture[str],
+    path: tuple[Any, ...],
+    value: Any,
+    sentence: str,
+) -> None:
+    written.write_text(json.dumps(put(json.loads(written.read_text()), path, value)))
+    assert main([str(written)]) in (1, 2)
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert sentence in told.err
+    assert one_sentence(told.err)
+
+
+def test_every_field_is_needed(written: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """But the digests of files, which an older version did not write."""
+    content = json.loads(written.read_text())
+    for field in content:
+        left = {key: value for key, value in content.items() if key != field}
+        if field != "sha256":
+            left["sha256"] = digest_of(left)
+        written.write_text(json.dumps(left))
+        assert main([str(written)]) in (1, 2), field
+        assert one_sentence(capfd.readouterr().err)
+    older = copy.deepcopy(content)
+    for segment in older["segments"]:
+        del segment["file_sha256"]
+    older["sha256"] = digest_of(older)
+    written.write_text(json.dumps(older))
+    assert main([str(written)]) == 0
+
+
+def test_a_latency_listed_twice(written: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    content = json.loads(written.read_text())
+    measured = content["certificate"]["measured"]
+    measured.append([*measured[0][:-1], measured[0][-1] * 2])
+    content["sha256"] = digest_of(content)
+    written.write_text(json.dumps(content))
+    assert main([str(written)]) == 1
+    assert "twice" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "sentence"),
+    [
+        (lambda text: text.replace("{", '{"why": "Optimal.",', 1), "'why' stands twice"),
+        (lambda text: text.replace('"gap_ns":', f'"gap_ns": {"9" * 5000}, "x":'), "4300 digits"),
+        (lambda _: '{"certificate":' * 100_000, "nested too deep"),
+        (lambda text: "\ufeff" + text, "BOM"),
+        (lambda text: text[: len(text) // 2], "cannot be read"),
+    ],
+)
+def test_what_is_not_plainly_json(
+    written: Path,
+    capfd: pytest.CaptureFixture[str],
+    spoiled: Callable[[str], str],
+    sentence: str,
+) -> None:
+    written.write_text(spoiled(written.read_text()))
+    assert main([str(written)]) == 2
+    told = capfd.readouterr().err
+    assert sentence in told
+    assert one_sentence(told)
+
+
+def test_executables_beside_it(
+    written: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Those of another cut, fewer, and none, as after it was sent to somebody."""
+    text = written.read_text()
+    names = [segment["file"] for segment in json.loads(text)["segments"]]
+    other, model = tmp_path / "other", json.loads(text)["model"]
+    base = ["--model_path", model, "--output_dir", str(other), "--no-verify", "--no-cache"]
+    assert partition([*base, "--cuts", "1,2", "--quiet"]) == 0
+    assert main([str(written)]) == 0
+    assert "not beside it" not in capfd.readouterr().out
+    kept = (written.parent / names[0]).read_bytes()
+    (written.parent / names[0]).write_bytes((other / names[0]).read_bytes())
+    assert main([str(written)]) == 1
+    assert f"{names[0]} beside it is another" in capfd.readouterr().err
+    (written.parent / names[0]).write_bytes(kept)
+    (written.parent / names[2]).unlink()
+    assert main([str(written)]) == 1
+    assert f"{names[2]} is not beside it" in capfd.readouterr().err
+    alone = tmp_path / "sent.json"
+    alone.write_text(text)
+    assert main([str(alone)]) == 0
+    assert "not beside it, and were not looked at" in capfd.readouterr().out
+
+
+def test_an_empty_model_is_no_model(written: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([str(written), "--model", ""]) == 2
+    assert one_sentence(capfd.readouterr().err)

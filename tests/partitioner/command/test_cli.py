@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,14 @@ import pytest
 
 import partitioner.command.acceptance
 from compiler import CompileOptions, compile_operators, graph_from_bytes, parameter_count_parts
+from compiler.cutting import order_of
+from devices import DeviceConfig, LocalDevice, SimulatedChip
 from devices.executable.file import read_executable
 from partitioner.certificate import digest_of
 from partitioner.check_partition import check
+from partitioner.check_partition import main as check_command
 from partitioner.cli import main
+from partitioner.measuring import random_tensors
 from partitioner.measuring.verify import Verification
 from tests.compiler.reading.test_folding import open_batch
 from tests.partitioner.command.running import OPERATORS, Run, expected_files, files_of
@@ -128,6 +133,19 @@ def test_branches_in_another_order(run: Run, out: Path, tmp_path: Path) -> None:
         assert compile_operators(graph, chosen, options).data == written
 
 
+def test_names_that_no_character_stands_for(
+    run: Run, out: Path, tmp_path: Path, data: bytes
+) -> None:
+    """A name in another encoding than the system's."""
+    model, page = tmp_path / os.fsdecode(b"caf\xe9.tflite"), tmp_path / "page.html"
+    model.write_bytes(data)
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--report", page)
+    assert run(*base, "--json", "--quiet")[0] == 0
+    assert "caf\\udce9" in page.read_text()
+    assert (out / os.fsdecode(b"caf\xe9_segment_1_of_2_edgetpu.tflite")).exists()
+    assert check_command([str(out / "partition.json")]) == 0
+
+
 def test_same_run_same_bytes(run: Run, model: Path, tmp_path: Path) -> None:
     contents = []
     for name in ("one", "two"):
@@ -180,6 +198,29 @@ def test_budget_and_heuristic(run: Run, model: Path, out: Path) -> None:
     assert "Out of budget" in run(*base, "--diff_threshold_ns", 0, "--max_measurements", 3)[1]
     printed = run(*base, "--diff_threshold_ns", 0, "--strategy", "parameter-count")[1]
     assert "Not searched" in printed
+
+
+def test_nothing_follows_from_the_split_by_parameter_count(
+    run: Run, model: Path, out: Path, data: bytes
+) -> None:
+    """Of this model a cut along the same order is faster, and nothing says that none is."""
+    base = ("--model_path", model, "--num_segments", 4, "--output_dir", out)
+    assert run(*base, "--strategy", "parameter-count")[0] == 0
+    report = json.loads((out / "partition.json").read_text())
+    assert report["order"] == "the order of Coral's tools"
+    assert (report["lower_bound_ns"], report["proven"]) == (0, False)
+    assert report["why"] == "Not searched: this is the split by parameter count."
+    graph = graph_from_bytes(data, "net")
+    along = order_of(graph, "coral")
+    device = LocalDevice(SimulatedChip("usb:0", DeviceConfig(compute="none")))
+    taken = []
+    for first, end in pairwise((0, 3, 7, 10, OPERATORS)):
+        path = out / "segment.tflite"
+        path.write_bytes(compile_operators(graph, sorted(along[first:end])).data)
+        loaded = device.load(path)
+        inputs = random_tensors(loaded.inputs, 1)
+        taken.append([device.run(loaded.handle, inputs)[1].total_ns for _ in range(2)][1])
+    assert max(taken) < report["bottleneck_ns"]
 
 
 def test_never_slower_than_the_heuristic(run: Run, model: Path, out: Path) -> None:
@@ -268,7 +309,8 @@ def test_live_progress_on_a_terminal(
     assert terminal.getvalue().endswith("\n")
 
 
-def test_help_teaches(run: Run) -> None:
+def test_help_teaches(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     code, printed, _ = run("--help")
     assert code == 0
     for text in (
@@ -278,3 +320,4 @@ def test_help_teaches(run: Run) -> None:
         "zoo:resnet50_224", "Exit code",
     ):  # fmt: skip
         assert text in printed
+    assert max(map(len, printed.splitlines())) <= 80

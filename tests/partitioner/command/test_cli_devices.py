@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devices import DevicePool
+from partitioner.check_partition import main as check
 from tests.partitioner.command.running import COMPILER, Run, script
 
 
@@ -78,6 +79,23 @@ def test_noise_by_seed(run: Run, model: Path, out: Path, tmp_path: Path) -> None
         low, high = segment["interval_ns"]
         assert low <= segment["latency_ns"] <= high
         assert segment["runs"] >= 6
+    widest = f"known to {100 * report['confidence']['widest']:.1f} %"
+    assert f"runs scatter: those of this cut are {widest}" in report["why"]
+    assert widest in printed.replace(report["why"], "").replace("\n", " ")
+
+
+def test_devices_faster_than_their_clock(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
+    """Nothing is divided by the 0 ns that everything takes."""
+    pool = tmp_path / "pool.yaml"
+    pool.write_text("latency_scale: 0.000001\ndevices: 2\n")
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
+    code, printed, _ = run(*base, "--report", tmp_path / "page.html")
+    assert code == 0
+    assert "unlimited" in printed
+    assert "does not compile" not in printed
+    report = json.loads((out / "partition.json").read_text())
+    assert (report["bottleneck_ns"], report["trial_run"], report["speed_up"]) == (0, None, None)
+    assert check([str(out / "partition.json")]) == 0
 
 
 def test_a_hot_device_is_used_last(run: Run, model: Path, out: Path, tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ from tests.tiny import Tiny
         (["--num_segments", "2", "--strategy", "best"], "strategy is 'best'"),
         (["--num_segments", "2", "--order", "best"], "order is 'best', it must be any or file"),
         (["--num_segments", "2", "--num_devices", "0"], "num_devices is 0"),
+        (["--num_segments", "2", f"--num_devices={10**20}"], "it must be at most 1024"),
+        (["--num_segments=--"], "num_segments is '--', which is no value"),
+        (["--num_segments", "2", "--pool", "x" * 300], "File name too long"),
+        (["--num_segments", "2", "--report", "x" * 300], "File name too long"),
         (["--num_segments", "2", "--max_measurements", "0"], "max_measurements is 0"),
         (["--num_segments", "2", "--pool", "no.yaml"], "pool no.yaml does not exist"),
         (["--num_segments", "2", "--input", "no.bmp"], "input no.bmp does not exist"),
@@ -165,6 +169,35 @@ def test_never_over_its_own_model(run: Run, tmp_path: Path, data: bytes) -> None
     assert "holds the model" in told
     assert path.read_bytes() == data
     assert files_of(tmp_path) - {"cache"} == {"partition.json"}
+
+
+def test_no_report_over_what_is_read_or_written_besides(
+    run: Run, model: Path, out: Path, tmp_path: Path, data: bytes
+) -> None:
+    pool, beside = tmp_path / "pool.yaml", tmp_path / "link.html"
+    pool.write_text("devices: 2\n")
+    beside.symlink_to(model)
+    out.mkdir(parents=True)
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
+    for report, what in (
+        (model, "there and no HTML page, which would be lost"),
+        (beside, "there and no HTML page, which would be lost"),
+        (pool, "there and no HTML page, which would be lost"),
+        (out / "partition.json", "written besides"),
+        (out / "net.v2_segment_1_of_2_edgetpu.tflite", "written besides"),
+    ):
+        code, printed, told = run(*base, "--report", report)
+        assert (code, printed) == (2, "")
+        assert told == f"report {report} is {what}; give another path.\n"
+    assert model.read_bytes() == data
+    assert not files_of(out)
+
+
+def test_a_name_too_long(run: Run, model: Path, tmp_path: Path) -> None:
+    code, _, told = run("--model_path", model, "--num_segments", 2, "--output_dir", "x" * 300)
+    assert code == 2
+    assert "cannot be used (File name too long); give another directory" in told
+    assert one_sentence(told)
 
 
 def test_interrupt_leaves_nothing(

@@ -237,7 +237,7 @@ def test_a_limit_on_the_size_of_files(
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert one_sentence(done.stderr)
-    assert "cannot be written (" in done.stderr
+    assert "cannot be used (" in done.stderr
     assert ("ulimit -f" in done.stderr) == (size_bytes > 0)
     assert not out.exists()
     assert list(scratch.iterdir()) == []

@@ -87,10 +87,32 @@ def test_endless_compilation_is_stopped_with_its_children(tmp_path: Path) -> Non
         subject.compile((1, 4), "segment")
 
 
+def test_what_a_compiler_leaves_behind_is_ended(tmp_path: Path) -> None:
+    """Though it is in a session of its own, and its output would not end before it does."""
+    left = tmp_path / "left"
+    body = (
+        "import subprocess\nchild = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        f"open({str(left)!r}, 'w').write(str(child.pid))\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\nfrom compiler.cli import main\nsys.exit(main())"
+    )
+    files = ExternalCompiler(program(tmp_path, body), GRAPH).compile((0, 4), "segment")
+    assert files.executable == BuiltInCompiler(GRAPH).compile((0, 4), "segment").executable
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(left.read_text()), 0)
+
+
+def test_a_terminal_obeys_nothing_of_what_is_quoted(tmp_path: Path) -> None:
+    body = "os.write(2, b'\\x1b[2Jbad\\x07 \\xff\\x00'); sys.exit(1)"
+    with pytest.raises(CompilationFailed) as caught:
+        ExternalCompiler(program(tmp_path, body), GRAPH).compile((1, 4), "segment")
+    assert "bad" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
 def test_killed_compiler(tmp_path: Path) -> None:
     body = "import signal; os.kill(os.getpid(), signal.SIGKILL)"
     subject = ExternalCompiler(program(tmp_path, body), GRAPH)
-    with pytest.raises(CompilationFailed, match="exit code -9"):
+    with pytest.raises(CompilationFailed, match=r"failed on .* by signal 9; it said nothing"):
         subject.compile((1, 4), "segment")
 
 

@@ -92,6 +92,16 @@ def test_device_process_killed_while_profiling() -> None:
         assert list(subject.lost_devices) == ["usb:0"]
 
 
+def test_devices_faster_than_their_clock_have_not_changed() -> None:
+    """Their segments take 0 ns, and so does the reference, before and after."""
+    for count in (1, 2):
+        devices = [local(f"usb:{number}", latency_scale=1e-6) for number in range(count)]
+        subject = profiled(tiny_graph(), *devices)
+        assert subject.measure([(0, 4), (4, 9), (0, 5)]) == [0, 0, 0]
+        assert subject.measure([(5, 9)]) == [0]
+        assert not subject.changed_devices
+
+
 def test_a_slow_inference_does_not_count() -> None:
     graph = tiny_graph()
     slow = local("usb:0", faults=(Fault("slow", at=3, factor=50.0),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from dataclasses import replace
 
@@ -80,3 +81,21 @@ def test_a_log_gets_the_first_and_the_last_round_of_every_search() -> None:
     progress.close()
     beginnings = [line.split(":  ")[0][:13] for line in stream.getvalue().splitlines()]
     assert beginnings == ["one: round 0:", "one: round 3:", "two: round 0:", "two: round 3:"]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_full_disk_ends_the_telling_and_nothing_else(live: bool) -> None:
+    class Full(io.StringIO):
+        wrong: OSError = OSError(errno.ENOSPC, "No space left on device")
+
+        def write(self, _: str) -> int:
+            raise self.wrong
+
+    stream = Full()
+    progress = Progress(stream, live=live)
+    progress(ROUND)
+    stream.wrong = BrokenPipeError()
+    progress(CUT_SHORT)  # nothing is tried any more
+    progress.close()
+    with pytest.raises(BrokenPipeError):
+        Progress(stream, live=live)(ROUND)

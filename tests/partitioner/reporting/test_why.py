@@ -110,3 +110,18 @@ def test_a_threshold_that_another_cut_may_meet() -> None:
     missed = told(changed(least_gap_ns=2_000_000), "optimal", diff_threshold_ns=1_000_000)
     assert "cannot be met" in missed
     assert "may be met" not in missed
+
+
+def test_what_scatters_is_no_truth() -> None:
+    """Where runs of a segment differ, and something is claimed of cuts that were not chosen."""
+    rows = [{"latency_ns": 100, "interval_ns": [90, 113]}, {"latency_ns": 99}]
+    evidence = {"certificate": {"measured": [None] * 7}, "options": {}, "segments": rows}
+    proven = why(PROVEN, {**evidence, "outcome": "optimal"})
+    assert proven.startswith("Optimal: no cut has a lower bottleneck")
+    assert proven.endswith(
+        "for the truth, though runs scatter: those of this cut are known to 11.5 %."
+    )
+    unknown = changed(proven=False, optimality_gap=None)
+    assert "scatter" not in why(unknown, {**evidence, "outcome": "given"})
+    rows[0]["interval_ns"] = [100, 100]
+    assert "scatter" not in why(PROVEN, {**evidence, "outcome": "optimal"})

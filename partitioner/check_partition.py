@@ -117,10 +117,9 @@ def _check_compiled(content: Mapping[str, Any], graph: Graph) -> None:
             "file_sha256": hashlib.sha256(compiled.data).hexdigest(),
         }
         for field, value in follows.items():
-            said = segment.get(field, value)
-            if said != value:
+            if segment[field] != value:
                 raise ValueError(
-                    f"{field} of segment {number} is {said}, but it compiles to {value}"
+                    f"{field} of segment {number} is {segment[field]}, but it compiles to {value}"
                 )
 
 
@@ -129,12 +128,12 @@ def check_files(content: Mapping[str, Any], folder: Path) -> bool:
 
     Raises ``ValueError`` where one is another than was measured, or some are missing.
     """
-    files = {one["file"]: one.get("file_sha256") for one in content["segments"]}
+    files = {one["file"]: one["file_sha256"] for one in content["segments"]}
     there = [name for name in files if (folder / name).exists()]
     for name, digest in files.items():
         if there and name not in there:
             raise ValueError(f"{name} is not beside it, though {there[0]} is")
-        if there and digest and hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+        if there and hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
             raise ValueError(f"{name} beside it is another than was measured")
     return bool(there)
 

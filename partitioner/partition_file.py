@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 from partitioner.problem import Range, assumptions_of, ranges_of
-from partitioner.reporting import FORMAT_VERSION
 
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 """Whole numbers as JSON knows them everywhere."""
@@ -44,7 +43,7 @@ class _Segment(_Form):
     on_edge_tpu: bool
     interval_ns: Annotated[list[_Count], Field(min_length=2, max_length=2)]
     file: _Path
-    file_sha256: str = ""
+    file_sha256: str
 
 
 class _Basis(_Form):
@@ -156,8 +155,6 @@ def check_form(content: Mapping[str, Any], num_operators: int) -> None:
         said = f"{wrong['msg'][0].lower()}{wrong['msg'][1:]}"
         raise ValueError(f"{where} is {briefly(wrong['input'])}, but {said}") from None
     options, evidence = content["options"], content["certificate"]
-    if content["format_version"] != FORMAT_VERSION:
-        raise ValueError(f"format_version is {content['format_version']}, not {FORMAT_VERSION}")
     if content["strategy"] != options["strategy"]:
         raise ValueError("strategy is another than that of the options")
     if evidence["assumptions"] != list(assumptions_of(evidence["bases"])):

@@ -47,9 +47,10 @@ def stacked_bars(bars: Sequence[Bar], *, mark: float | None = None, mark_text: s
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" '
         f'aria-label="{escape(said)}">'
     ]
+    texts = []  # over the mark, which would go through them
     for index, bar in enumerate(bars):
         y = top + index * (_BAR + _SPACE)
-        parts.append(_text(_LABEL - 10, y + 16, bar.label, "end"))
+        texts.append(_text(_LABEL - 10, y + 16, bar.label, "end"))
         x = float(_LABEL)
         for part in bar.parts:
             length = part.value * scale
@@ -59,12 +60,12 @@ def stacked_bars(bars: Sequence[Bar], *, mark: float | None = None, mark_text: s
                     f'height="{_BAR}"><title>{escape(part.note)}</title></rect>'
                 )
             x += length
-        parts.append(_text(x + 8, y + 16, bar.text, "start"))
+        texts.append(_text(x + 8, y + 16, bar.text, "start"))
     if mark is not None:
         x = _LABEL + mark * scale
         parts.append(f'<path class="mark" d="M{x:.1f} {top - 6}V{height - _SPACE + 4}"/>')
         parts.append(_text(x, top - 9, mark_text, "middle", "small"))
-    return "".join([*parts, "</svg>"])
+    return "".join([*parts, *texts, "</svg>"])
 
 
 @dataclass(frozen=True)

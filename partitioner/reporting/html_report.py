@@ -56,7 +56,7 @@ def partition_page(report: Report, graph: Graph) -> str:
         f'<section><p class="advice">{escape(report.why)}</p>{_noticed(report)}</section>',
         _times(report),
         _memory(report),
-        _path(report),
+        *([_path(report)] if count > 1 else []),  # else nothing was sought of what this page is on
         _drawing(report, graph),
     ]
     if report.sweep is not None:
@@ -73,11 +73,14 @@ def partition_page(report: Report, graph: Graph) -> str:
 def _tiles(report: Report) -> str:
     partition = report.partition
     claims, cut = report.claims, escape(of_which_cuts(report.claims, report.options))
-    bounds = {f"no {cut} is faster than": claims.lower_bound_ns}
-    if cut != "cut":
-        bounds["nor is one in any order than"] = claims.lower_bound_all_orders_ns
+    bounds = {}
+    if claims.num_segments > 1:  # of the uncut model there is nothing else to be
+        bounds[f"no {cut} is faster than"] = claims.lower_bound_ns
+        if cut != "cut":
+            bounds["nor is one in any order than"] = claims.lower_bound_all_orders_ns
     of = ""
-    if partition.order in (FILE_ORDER, ONLY_ORDER):  # in any order there are many more
+    one_order = claims.num_segments > 1 and partition.order in (FILE_ORDER, ONLY_ORDER)
+    if one_order and not partition.kinds:  # else there are many more
         of = f"of {claims.num_operators * (claims.num_operators + 1) // 2:,} "
     rate = report.per_second
     entries = [
@@ -115,15 +118,17 @@ def _times(report: Report) -> str:
     if "total" in names:
         entries.append(("total", "whole inference (this device tells no parts)"))
     key = legend(entries)
-    bound = report.claims.lower_bound_ns or None
+    bound = report.claims.lower_bound_ns if len(bars) > 1 else 0
     cut = escape(of_which_cuts(report.claims, report.options))
+    pace = "The longest bar sets the pace"
+    if bound:
+        pace += f"; the dashed line is the lower bound: no {cut} has its slowest segment below it"
     once = '<p class="note">Once, before the first item: bringing parameters onto the chips.</p>'
     return section(
         "Where the time of one item goes",
-        key + stacked_bars(bars, mark=bound, mark_text="lower bound") + _cpu(report),
+        key + stacked_bars(bars, mark=bound or None, mark_text="lower bound") + _cpu(report),
         once + stacked_bars(loads) if loads else "",
-        note="The longest bar sets the pace; the dashed line is the lower bound: no "
-        f"{cut} has its slowest segment below it.",
+        note=f"{pace}.",
     )
 
 

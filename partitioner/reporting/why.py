@@ -26,7 +26,7 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
     if claims.num_segments == 1:
         return f"Not cut: one TPU runs the whole model in {milliseconds(claims.bottleneck_ns)}."
     threshold = options.get("diff_threshold_ns") or 0
-    limit = _LIMITS.get(content["certificate"].get("limit", ""), "")
+    limit = _LIMITS.get(content["certificate"].get("limit") or outcome, "")
     sentences = []
     if outcome == "balanced":
         best = claims.proven and claims.least_gap_ns >= claims.gap_ns
@@ -48,7 +48,11 @@ def why(claims: Claims, content: Mapping[str, Any]) -> str:
         )
     elif outcome in ("budget", "timeout"):
         better = "" if claims.proven else "; a better one may exist"
-        sentences.append(f"Out of budget: {limit}; this is the best cut measured{better}.")
+        which = "this is the best cut measured"
+        if claims.fastest_measured_ns < claims.bottleneck_ns:
+            fastest = _beside(claims.fastest_measured_ns, claims.bottleneck_ns)
+            which, better = f"segments measured make up a cut with a bottleneck of {fastest}", ""
+        sentences.append(f"Out of budget: {limit}; {which}{better}.")
     elif outcome == "interval":
         sentences.append(
             "Bisected: the latency aimed at is known to within the threshold "

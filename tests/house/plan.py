@@ -115,7 +115,7 @@ PLAN: dict[str, dict[str, str]] = {
         "experiment_timeline": "",
         "experiment_page": "experiment_timeline",
         "experiment": "segmenter experiment_page",
-        "partition_file": "problem reporting",
+        "partition_file": "problem",
         "check_partition": "problem graphs certificate measuring reporting partition_file",
         "cli": "command",
     },

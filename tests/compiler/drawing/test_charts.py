@@ -31,6 +31,8 @@ def test_bars_are_to_scale() -> None:
     mark = next(p for p in svg.iter("path") if p.attrib["class"] == "mark")
     end = 150 + widths[0] + widths[1]
     assert float(re.findall(r"M([\d.]+)", mark.attrib["d"])[0]) == pytest.approx(end, abs=0.1)
+    texts = [text for text in svg.iter("text") if text.text != "bound"]
+    assert all(list(svg).index(mark) < list(svg).index(text) for text in texts)  # not through them
 
 
 def test_nothing_to_draw() -> None:

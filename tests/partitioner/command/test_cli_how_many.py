@@ -78,10 +78,11 @@ def test_sweep_stops_where_the_model_cannot_be_cut_further(
     assert "4 to 5 segments are not possible: num_segments is 4" in printed
 
 
-def test_auto_writes_the_plan_recommended(run: Run, model: Path, out: Path) -> None:
+def test_auto_writes_the_plan_recommended(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
     base = ("--model_path", model, "--num_segments", "auto", "--output_dir", out, "--quiet")
     base = (*base, "--sweep", "1-3")
-    code, printed, _ = run(*base, "--target_fps", 1)
+    page = tmp_path / "page.html"
+    code, printed, _ = run(*base, "--target_fps", 1, "--report", page)
     assert code == 0
     assert files_of(out) == expected_files(1)
     assert "Not cut: one TPU runs the whole model" in printed
@@ -89,6 +90,14 @@ def test_auto_writes_the_plan_recommended(run: Run, model: Path, out: Path) -> N
     assert report["how_many"]["recommendation"]["num_devices"] == 1
     assert report["outputs_identical"].startswith("yes")
     assert report["how_many"]["recommendation"]["margin"] == 0.2  # of usb3-x86
+    # Cuts into two are faster than this, and on the same page: no bound says otherwise.
+    cut = report["how_many"]["cuts_by_num_segments"]["2"]["latencies_ns"]
+    assert max(cut) < report["bottleneck_ns"]
+    text = page.read_text()
+    assert "faster than" not in text
+    assert "lower bound" not in text
+    assert "The longest bar sets the pace." in text
+    assert " of 78 segments measured" not in text  # of those in all orders there are more
 
 
 def test_a_target_that_nothing_meets(run: Run, model: Path, out: Path, tmp_path: Path) -> None:

@@ -125,3 +125,18 @@ def test_what_scatters_is_no_truth() -> None:
     assert "scatter" not in why(unknown, {**evidence, "outcome": "given"})
     rows[0]["interval_ns"] = [100, 100]
     assert "scatter" not in why(PROVEN, {**evidence, "outcome": "optimal"})
+
+
+def test_out_of_budget_says_of_which() -> None:
+    """Also where a strategy tells its outcome alone, as bisection does; and of the best cut only
+    where it is the best."""
+    unknown = changed(proven=False, optimality_gap=None)
+    assert told(unknown, "budget", max_measurements=5) == (
+        "Out of budget: max_measurements was spent; this is the best cut measured; a better one "
+        "may exist."
+    )
+    slower = changed(proven=False, optimality_gap=None, fastest_measured_ns=18_000_000)
+    assert told(slower, "timeout") == (
+        "Out of budget: timeout_sec was spent; segments measured make up a cut with a bottleneck "
+        "of 18.000 ms."
+    )

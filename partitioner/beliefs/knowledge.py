@@ -165,10 +165,11 @@ class Knowledge:
     def _infer(self) -> _Inference:
         """What follows from the measurements for every segment, worked out once for each set."""
         if self._inference is None:
-            runs = self._measurements.runs()
-            first, end, latency = (column[telling(len(column))] for column in runs)
+            first, end, latency = self._measurements.runs()
+            told = telling(len(latency))
+            first, end = first[told], end[told]
             # A latency of 0 can only come from a table; relative errors need a positive one.
-            latency = np.maximum(latency, 1.0)
+            latency = np.maximum(latency[told], 1.0)
             basis = fitted(self._features, first, end, latency)
             bounds = Bounds.of(
                 self._places,

@@ -50,8 +50,8 @@ class Measurements:
         """Places and latencies of those that compile, each once, ordered by their places."""
         self._bring_in()
         runs = np.flatnonzero(np.isfinite(self._given[2]))
-        first, end, latency = (column[runs] for column in self._given)
-        order = np.lexsort((end, first))
+        first, end, latency = self._given
+        order = runs[np.lexsort((end[runs], first[runs]))]
         return first[order], end[order], latency[order]
 
     def everywhere(self) -> tuple[Segments, Array]:
@@ -76,17 +76,21 @@ class Measurements:
             return
         new = list(islice(self._latency.items(), self._in_arrays, None))
         self._failed += [key for key, latency in new if np.isinf(latency)]
-        places = np.array([key for key, _ in new], dtype=np.intp)
-        added = places[:, 0], places[:, 1], np.array([latency for _, latency in new])
-        self._given = tuple(map(np.concatenate, zip(self._given, added, strict=True)))
+        keys = np.array([key for key, _ in new], dtype=np.intp)
+        first, end, latency = keys[:, 0], keys[:, 1], np.array([latency for _, latency in new])
         self._in_arrays = len(self._latency)
-        first, end, which = self._places.wherever(added[0], added[1])
-        segments, latency = self._everywhere
-        first = np.concatenate([segments.first, first])
-        end = np.concatenate([segments.end, end])
-        latency = np.concatenate([latency, added[2][which]])
-        order = np.lexsort((end, first))
-        self._everywhere = (
-            Segments(len(self._places), first[order], end[order]),
-            latency[order],
+        self._given = _behind(self._given, (first, end, latency))
+        first, end, which = self._places.wherever(first, end)
+        known, known_latency = self._everywhere
+        first, end, latency = _behind(
+            (known.first, known.end, known_latency), (first, end, latency[which])
         )
+        order = np.lexsort((end, first))
+        self._everywhere = Segments(len(self._places), first[order], end[order]), latency[order]
+
+
+def _behind(
+    known: tuple[Index, Index, Array], added: tuple[Index, Index, Array]
+) -> tuple[Index, Index, Array]:
+    first, end, latency = (np.concatenate(pair) for pair in zip(known, added, strict=True))
+    return first, end, latency

@@ -214,22 +214,32 @@ class Ideals:
         """As :func:`partitioner.problem.bounds.pack`, with disjoint parts one behind the other::
 
         F[a, b] = max(F[c, b] for the next larger c, inside(a, e) + F[e, b] for measured (a, e))
+
+        Where nothing measured starts, all that have the same ones next to them have the same row.
         """
         starts, ends, which = self.wherever(first, end)
         starting: dict[int, list[tuple[int, int]]] = {}
         for at in np.argsort(ends, kind="stable"):
             starting.setdefault(int(starts[at]), []).append((int(ends[at]), int(which[at])))
         from_parts = np.zeros(len(first))
-        rows = np.zeros((len(self), len(self)))
+        rows = [np.zeros(len(self))]
+        row_of = [0] * len(self)
+        alike: dict[frozenset[int], int] = {}
         for a in range(len(self) - 2, -1, -1):
-            row = rows[a]
-            for c in self.next_larger[a]:
-                np.maximum(row, rows[c], out=row)
+            larger = frozenset([row_of[c] for c in self.next_larger[a]])
+            if a not in starting and (len(larger) == 1 or larger in alike):
+                row_of[a] = alike.get(larger, max(larger))
+                continue
+            row = np.max([rows[number] for number in larger], axis=0)
             for e, part in starting.get(a, ()):
                 from_parts[part] = max(from_parts[part], row[e])
-                with_it = np.where(self.within[e], inside[part] + rows[e], 0.0)
+                with_it = np.where(self.within[e], inside[part] + rows[row_of[e]], 0.0)
                 np.maximum(row, with_it, out=row)
-        return Packing(RowTable(np.arange(len(self)), rows), from_parts)
+            row_of[a] = len(rows)
+            if a not in starting:
+                alike[larger] = len(rows)
+            rows.append(row)
+        return Packing(RowTable(np.array(row_of), np.stack(rows)), from_parts)
 
     def smallest_container(self, first: Index, end: Index, inside: Array) -> RowTable:
         """As :func:`~partitioner.problem.bounds.smallest_container`; nothing for many ideals."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.beliefs.cost_model import fitted
+from partitioner.beliefs.measurements import Measurements
 from partitioner.bounding import MOST_TOLD, Bounds, Kriging, telling
 from partitioner.problem import (
     ALIKE,
@@ -14,12 +15,10 @@ from partitioner.problem import (
     Basis,
     Features,
     Guard,
-    Index,
     Mask,
     Places,
     Range,
     Segments,
-    everywhere,
 )
 
 _SHARE_BEFORE_TOLD = 0.5
@@ -57,12 +56,12 @@ class Knowledge:
 
     def __init__(self, places: Places, features: Features | None) -> None:
         self._places = places
-        self._latency: dict[tuple[int, int], float] = {}
+        self._measurements = Measurements(places)
         self._bounded_by_model = features is not None
         self._features: Features = features or Features.counting(places)
         self._inference: _Inference | None = None
         self._believed: Beliefs | None = None
-        """What the inference said last, but for what was measured itself."""
+        """What the inference said last, where it was measured what that told."""
 
     def observe(self, segment: Range, latency_ns: int | None) -> None:
         """Record a measurement; ``None`` says that the segment does not compile.
@@ -72,7 +71,7 @@ class Knowledge:
         key = self._places.find(segment)
         if key is None:
             return
-        self._latency[key] = np.inf if latency_ns is None else float(latency_ns)
+        self._measurements.add(*key, np.inf if latency_ns is None else float(latency_ns))
         told = 0 if self._inference is None else self._inference.told
         if len(self) <= MOST_TOLD or len(self) > (1.0 + _SHARE_BEFORE_TOLD) * told:
             self.tell()
@@ -86,18 +85,18 @@ class Knowledge:
 
     def __len__(self) -> int:
         """How many segments were asked for, whether they compiled or not."""
-        return len(self._latency)
+        return len(self._measurements)
 
     def latency(self, segment: Range) -> float | None:
         """What was measured (``inf``: does not compile), ``None`` if nothing was."""
         key = self._places.find(segment)
-        return None if key is None else self._latency.get(key)
+        return None if key is None else self._measurements.get(key)
 
     def measured(self) -> tuple[Segments, Array]:
         """What was measured and compiles, wherever it can be, and the latencies, ns."""
-        runs = {key: value for key, value in self._latency.items() if np.isfinite(value)}
-        segments, which = everywhere(self._places, list(runs))
-        return segments, np.array(list(runs.values()), dtype=np.float64)[which]
+        segments, latency = self._measurements.everywhere()
+        runs = np.isfinite(latency)
+        return segments.where(runs), latency[runs]
 
     @property
     def guard(self) -> Guard:
@@ -119,7 +118,7 @@ class Knowledge:
             lower = np.zeros(len(part))
             if self._runs():
                 lower = self._infer().bounds.from_parts(part)
-            self._fill_in(part, lower)
+            self._measurements.fill_in(part, lower)
             return lower <= ceiling
 
         return Segments.chosen(self._places.parts(last), may_be)
@@ -127,15 +126,14 @@ class Knowledge:
     def beliefs(self, segments: Segments) -> Beliefs:
         """What the measurements so far say about the segments given."""
         believed = self._believe(segments)
-        lower, expected, upper = (
-            values.copy() for values in (believed.lower, believed.expected, believed.upper)
-        )
-        for (first, end), latency in self._latency.items():
-            if not np.isfinite(latency):
+        lower, expected, upper = believed.lower, believed.expected, believed.upper
+        failed = self._measurements.failed()
+        if failed:
+            expected = expected.copy()
+            for first, end in failed:
                 around = self._places.around(segments, first, end)
                 expected[around] = np.maximum(expected[around], lower[around]) * _UNLIKELY
-        for values in (lower, expected, upper):
-            self._fill_in(segments, values)
+        self._measurements.fill_in(segments, lower, expected, upper)
         return Beliefs(segments, lower, expected, upper)
 
     def _believe(self, segments: Segments) -> Beliefs:
@@ -157,28 +155,21 @@ class Knowledge:
             lower = np.zeros(len(segments))
             expected = (segments.end - segments.first).astype(np.float64)
             upper = np.full(len(segments), np.inf)
-        self._believed = Beliefs(segments, lower, np.clip(expected, lower, upper), upper)
+        np.clip(expected, lower, upper, out=expected)
+        self._believed = Beliefs(segments, lower, expected, upper)
         return self._believed
 
     def _runs(self) -> bool:
-        return any(np.isfinite(latency) for latency in self._latency.values())
-
-    def _fill_in(self, segments: Segments, values: Array) -> None:
-        """Put what was measured in its place."""
-        keys = list(self._latency)
-        if keys:
-            first, end, which = self._places.wherever(*_columns(keys))
-            at, here = segments.find(first, end)
-            values[at[here]] = np.array(list(self._latency.values()))[which[here]]
+        return len(self) > len(self._measurements.failed())
 
     def _infer(self) -> _Inference:
         """What follows from the measurements for every segment, worked out once for each set."""
         if self._inference is None:
-            runs = sorted((key, ns) for key, ns in self._latency.items() if np.isfinite(ns))
-            runs = [runs[i] for i in telling(len(runs))]
-            first, end = _columns([key for key, _ in runs])
+            first, end, latency = self._measurements.runs()
+            told = telling(len(latency))
+            first, end = first[told], end[told]
             # A latency of 0 can only come from a table; relative errors need a positive one.
-            latency = np.maximum(np.array([value for _, value in runs]), 1.0)
+            latency = np.maximum(latency[told], 1.0)
             basis = fitted(self._features, first, end, latency)
             bounds = Bounds.of(
                 self._places,
@@ -201,8 +192,3 @@ class _Inference:
     kriging: Kriging
     bounds: Bounds
     told: int
-
-
-def _columns(keys: list[tuple[int, int]]) -> tuple[Index, Index]:
-    table = np.array(keys, dtype=np.intp).reshape(-1, 2)
-    return table[:, 0], table[:, 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from partitioner.problem import Array, Features, Index, Mask
+from partitioner.problem import UNTOLD, Array, Features, Index, Mask
 
 MOVED = ("bytes in", "bytes out")
 """The features of what starts and ends bring about."""
@@ -24,7 +24,8 @@ class Deviations:
         self, features: Features, rates: Array, unsure: Array, first: Index, end: Index
     ) -> None:
         self._features = features
-        self._unsure = unsure
+        self.unsure = unsure
+        """Of each rate, by one standard deviation."""
         self.first, self.end = first, end
         """The measured segments, by their places."""
         design = features.design(first, end)
@@ -34,13 +35,21 @@ class Deviations:
         self.own = shares**2
         """By operator, the variance of its cost for a scale of 1, ns^2."""
         self._variance = features.places.prepared(self.own)
-        self._rates_of_edges = [rates * [name == edge for name in features.names] for edge in MOVED]
-        self.edge_rates = tuple(float(only.sum()) for only in self._rates_of_edges)
+        names = features.names
+        self._moved = [names.index(edge) if edge in names else None for edge in MOVED]
+        self.edge_rates = tuple(0.0 if at is None else float(rates[at]) for at in self._moved)
         """What a byte in and a byte out cost, ns."""
         self.common = features.places.overlap(self._variance, first, end)
         """By place and measured segment: the variance of what lies before and is in common."""
         self.own_edges = self.edges(first, end, design)
         """Those of the measured segments."""
+        self._own_sides = []
+        """Which numbers from :data:`UNTOLD` on those are; the last, that of all larger ones, is
+        none."""
+        for sides, _ in self.own_edges:
+            own = np.zeros(int(sides.max(initial=UNTOLD)) - UNTOLD + 2, dtype=np.bool_)
+            own[sides - UNTOLD] = True
+            self._own_sides.append(own)
 
     def covariance_parts(self, f: Index, e: Index, design: Array) -> tuple[Array, Array]:
         """Between the segments given (rows) and the measured ones (columns), ns^2, in two parts.
@@ -50,7 +59,7 @@ class Deviations:
         common = self.common[e] - self.common[f]
         for which, (sides, costs) in enumerate(self.edges(f, e, design)):
             common += self.in_common(which, sides, costs)
-        return common, (design * self._unsure) @ self.columns.T
+        return common, (design * self.unsure) @ self.columns.T
 
     def edges(self, f: Index, e: Index, design: Array) -> tuple[tuple[Index, Array], ...]:
         """Of starts and of ends: equal numbers for those alike, and what they cost, ns."""
@@ -58,7 +67,8 @@ class Deviations:
 
     def is_alike(self, which: int, sides: Index) -> Mask:
         """Which of the starts (0) or ends (1) a measured segment has, too."""
-        return np.isin(sides, self.own_edges[which][0])
+        own = self._own_sides[which]
+        return own[np.minimum(sides - UNTOLD, len(own) - 1)]
 
     def in_common(self, which: int, sides: Index, costs: Array) -> Array:
         """The variance of starts (0) or ends (1) in common with the measured segments (columns),
@@ -71,13 +81,17 @@ class Deviations:
         """Of each segment by itself, before anything is measured, ns^2."""
         enter, leave = self._edges(design)
         own = self._features.places.amount(self._variance, f, e) + enter**2 + leave**2
-        columns = design * self._unsure
-        result: Array = scale**2 * own + (columns**2).sum(axis=1)
+        some = np.flatnonzero(self.unsure)
+        amounts = design.T[some] * self.unsure[some, None]
+        result: Array = scale**2 * own + np.einsum("kn,kn->n", amounts, amounts)
         return result
 
     def _edges(self, design: Array) -> tuple[Array, Array]:
         """What entering and leaving cost, at the rates fitted."""
-        enter, leave = (design @ rates for rates in self._rates_of_edges)
+        enter, leave = (
+            np.zeros(len(design)) if at is None else rate * design[:, at]
+            for at, rate in zip(self._moved, self.edge_rates, strict=True)
+        )
         return enter, leave
 
 

@@ -9,6 +9,7 @@ segments is the variance of what they share.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -17,6 +18,13 @@ from partitioner.problem import Array, Basis, Features, Index
 
 _CHUNK = 16_384
 """Segments predicted at once, which bounds memory for models of thousands of operators."""
+
+_MANY_PAIRS = 8
+"""Of so many times more pairs of different starts and ends than segments, only those are multiplied
+that are a segment's."""
+
+_ODD = -7046029254386353131
+"""A factor whose multiples, which overflow, hardly ever coincide (2^64 / the golden ratio)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,58 +96,92 @@ class Kriging:
         ``design``: their features, where they are at hand.
         """
         mean, deviation = np.zeros(len(first)), np.zeros(len(first))
-        noise, unsure = self.basis.noise, np.array(self.basis.unsure)
         for low in range(0, len(first), _CHUNK):
             part = slice(low, low + _CHUNK)
             f, e = first[part], end[part]
             own = self._features.design(f, e) if design is None else design[part]
-            shift, explained = self._told(f, e, own, own * unsure)
-            mean[part] = own @ self._rates + shift
+            own = np.asarray(own, order="F")  # long columns, which are faster to go through
+            shift, explained = self._told(f, e, own)
+            mean[part] = np.einsum("kn,k->n", own.T[self._some], self._rates[self._some]) + shift
             variance = self.measured.variance(f, e, own, self.basis.scale)
             shared = np.maximum(variance - explained, 0.0)
-            deviation[part] = np.sqrt(shared + (noise * mean[part]) ** 2)
+            deviation[part] = np.sqrt(shared + (self.basis.noise * mean[part]) ** 2)
         return mean, deviation
 
-    def _told(self, f: Index, e: Index, design: Array, amounts: Array) -> tuple[Array, Array]:
+    @cached_property
+    def _some(self) -> Index:
+        """The features that latencies depend on."""
+        return np.flatnonzero((self._rates != 0.0) | (self.measured.unsure != 0.0))
+
+    @cached_property
+    def _along(self) -> tuple[Array, Array]:
+        """Of those, what the measurements tell of their rates, and the products of that."""
+        told = np.ascontiguousarray(self.by_rate[self._some, :-1])
+        return told, told @ told.T
+
+    def _told(self, f: Index, e: Index, design: Array) -> tuple[Array, Array]:
         """What the measured segments add to each mean, and the variance that they explain.
 
         Covariances with them, times ``onto``, are a vector of the end less one of the start, which
-        few segments have for themselves, plus ``amounts`` of the rates'.  Of the square of that
+        few segments have for themselves, plus amounts of the rates'.  Of the square of that
         only products of these are needed, and not one number for each segment and measurement.
         They are products by einsum: many small ones cost ten times more with the threads of ``@``.
         """
         start, end = self.measured.edges(f, e, design)
         starts, s = self._vectors(0, f, *start)
         ends, t = self._vectors(1, e, *end)
-        told = self.by_rate[:, :-1]
-        shift = ends[t, -1] - starts[s, -1] + amounts @ self.by_rate[:, -1]
+        told, products = self._along
+        amounts = design.T[self._some] * self.measured.unsure[self._some, None]
+        shift = ends[t, -1] - starts[s, -1]
+        shift += np.einsum("kn,k->n", amounts, self.by_rate[self._some, -1])
         starts, ends = starts[:, :-1], ends[:, :-1]
-        along = np.einsum("ij,jk->ik", amounts, told @ told.T)
-        along += 2.0 * np.einsum("ij,kj->ik", ends, told)[t]
-        along -= 2.0 * np.einsum("ij,kj->ik", starts, told)[s]
-        explained: Array = np.einsum("ij,ij->i", along, amounts)
+        along = np.einsum("jk,jn->kn", products, amounts)
+        along += np.take(2.0 * np.einsum("kj,ij->ki", told, ends), t, axis=1)
+        along -= np.take(2.0 * np.einsum("kj,ij->ki", told, starts), s, axis=1)
+        explained: Array = np.einsum("kn,kn->n", along, amounts)
         explained += np.einsum("ij,ij->i", starts, starts)[s]
         explained += np.einsum("ij,ij->i", ends, ends)[t]
-        explained -= 2.0 * np.einsum("ij,kj->ik", starts, ends)[s, t]
+        if len(starts) * len(ends) <= _MANY_PAIRS * len(s):
+            explained -= 2.0 * np.einsum("ij,kj->ik", starts, ends)[s, t]
+        else:
+            explained -= 2.0 * np.einsum("ij,ij->i", starts[s], ends[t])
         return shift, explained
 
     def _vectors(
         self, which: int, places: Index, sides: Index, costs: Array
     ) -> tuple[Array, Index]:
-        """The different ones of starts (0) or ends (1), and by segment the number of its own."""
+        """The different ones of starts (0) or ends (1), and by segment the number of its own.
+
+        Those that no measured one is alike have their place's.
+        """
         alike = self.measured.is_alike(which, sides)
-        order = np.lexsort((np.where(alike, costs, 0.0), np.where(alike, sides, -1), places))
-        rows = np.stack([places, sides, costs])[:, order]
-        both = alike[order]
-        turns = np.diff(places[order], prepend=-1) != 0
-        turns |= np.diff(both, prepend=False)
-        turns |= both & (np.abs(np.diff(rows[1:], prepend=-1.0)) > 0).any(axis=0)
-        number = np.empty(len(places), dtype=np.intp)
-        number[order] = np.cumsum(turns) - 1
+        at_place = np.zeros(len(self._by_place), dtype=np.bool_)
+        at_place[places[~alike]] = True
+        number = (np.cumsum(at_place) - 1)[places]
+        plain, some = np.flatnonzero(at_place), np.flatnonzero(alike)
+        of = places[some], sides[some], costs[some]
+        # In an order that puts equal ones beside each other, whatever else.
+        mixed = (of[0] * _ODD + of[1]) * _ODD + of[2].view(np.int64)
+        order = np.argsort(mixed)
+        turns = np.zeros(len(some), dtype=np.bool_)
+        turns[:1] = True
+        for key in of:
+            turns[1:] |= np.diff(key[order]) != 0
+        number[some[order]] = len(plain) + np.cumsum(turns) - 1
         one = order[turns]
-        shared = self.measured.in_common(which, sides[one], costs[one]) * self.basis.scale**2
-        vectors = self._by_place[places[one]]
-        touched = np.flatnonzero(alike[one])
-        added = np.einsum("ij,jk->ik", shared[touched], self.onto)
-        vectors[touched] += added if which else -added
+        vectors = self._by_place[np.concatenate([plain, of[0][one]])]
+        self._add_shared(which, vectors[len(plain) :], of[1][one], of[2][one])
         return vectors, number
+
+    def _add_shared(self, which: int, vectors: Array, sides: Index, costs: Array) -> None:
+        """Add what starts (0) or ends (1) have in common with measured ones, mostly with few."""
+        shared = self.measured.in_common(which, sides, costs) * self.basis.scale**2
+        if not which:
+            np.negative(shared, out=shared)
+        rows, columns = np.nonzero(shared)
+        counts = np.bincount(rows, minlength=len(shared))
+        behind = np.cumsum(counts) - counts
+        for rank in range(counts.max(initial=0)):
+            some = np.flatnonzero(counts > rank)
+            column = columns[behind[some] + rank]
+            vectors[some] += shared[some, column, None] * self.onto[column]

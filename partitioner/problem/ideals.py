@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.problem.arrays import Array, Index, Mask
 from partitioner.problem.bounds import Packing, RowTable
-from partitioner.problem.ranges import Range, runs_of, set_of
+from partitioner.problem.ranges import Range, pairs_of, runs_of, set_of
 from partitioner.problem.segments import PART, Segments
 
 Words = NDArray[np.uint64]
@@ -146,12 +147,20 @@ class Ideals:
         return runs_of(self.sets[end] & ~self.sets[first])
 
     def find(self, segment: Range) -> tuple[int, int] | None:
-        wanted = np.array([_words(set_of(segment), self.num_operators)], dtype=np.uint64)
-        total = self._weights[self._unpacked(wanted)[0]].sum(dtype=np.uint64)
-        at = self._canonical[min(np.searchsorted(self._sums, total), self.distinct_segments - 1)]
-        first, end = self._first[at], self._end[at]
-        alike = (self._between(first, end) == wanted[0]).all()
-        return (int(first), int(end)) if alike else None
+        if segment[-1] > self.num_operators:
+            return None
+        sums = self._weight_before
+        total = sum(sums[end] - sums[first] for first, end in pairs_of(segment)) % (1 << _WORD)
+        at = int(self._sums.searchsorted(np.uint64(total)))
+        pair = self._canonical[min(at, self.distinct_segments - 1)]
+        first, end = int(self._first[pair]), int(self._end[pair])
+        alike = self.sets[end] & ~self.sets[first] == set_of(segment)
+        return (first, end) if alike else None
+
+    @cached_property
+    def _weight_before(self) -> list[int]:
+        """By operator the random numbers of all that the file has before it, added up."""
+        return [0, *accumulate(self._weights.tolist())]
 
     @cached_property
     def _pairs_of(self) -> tuple[Index, Index]:
@@ -164,9 +173,10 @@ class Ideals:
     def wherever(self, first: Index, end: Index) -> tuple[Index, Index, Index]:
         order, starts = self._pairs_of
         numbers = self.number[first, end]
-        places = [order[starts[n] : starts[n + 1]] for n in numbers]
-        which = np.repeat(np.arange(len(first)), [len(p) for p in places])
-        at = np.concatenate(places) if places else np.zeros(0, dtype=np.intp)
+        counts = starts[numbers + 1] - starts[numbers]
+        which = np.repeat(np.arange(len(first)), counts)
+        behind = np.cumsum(counts) - counts  # of each segment, how many pairs come before
+        at = order[np.arange(len(which)) + (starts[numbers] - behind)[which]]
         return self._first[at], self._end[at], which
 
     def around(self, segments: Segments, first: int, end: int) -> Mask:
@@ -204,22 +214,32 @@ class Ideals:
         """As :func:`partitioner.problem.bounds.pack`, with disjoint parts one behind the other::
 
         F[a, b] = max(F[c, b] for the next larger c, inside(a, e) + F[e, b] for measured (a, e))
+
+        Where nothing measured starts, all that have the same ones next to them have the same row.
         """
         starts, ends, which = self.wherever(first, end)
         starting: dict[int, list[tuple[int, int]]] = {}
         for at in np.argsort(ends, kind="stable"):
             starting.setdefault(int(starts[at]), []).append((int(ends[at]), int(which[at])))
         from_parts = np.zeros(len(first))
-        rows = np.zeros((len(self), len(self)))
+        rows = [np.zeros(len(self))]
+        row_of = [0] * len(self)
+        alike: dict[frozenset[int], int] = {}
         for a in range(len(self) - 2, -1, -1):
-            row = rows[a]
-            for c in self.next_larger[a]:
-                np.maximum(row, rows[c], out=row)
+            larger = frozenset([row_of[c] for c in self.next_larger[a]])
+            if a not in starting and (len(larger) == 1 or larger in alike):
+                row_of[a] = alike.get(larger, max(larger))
+                continue
+            row = np.max([rows[number] for number in larger], axis=0)
             for e, part in starting.get(a, ()):
                 from_parts[part] = max(from_parts[part], row[e])
-                with_it = np.where(self.within[e], inside[part] + rows[e], 0.0)
+                with_it = np.where(self.within[e], inside[part] + rows[row_of[e]], 0.0)
                 np.maximum(row, with_it, out=row)
-        return Packing(RowTable(np.arange(len(self)), rows), from_parts)
+            row_of[a] = len(rows)
+            if a not in starting:
+                alike[larger] = len(rows)
+            rows.append(row)
+        return Packing(RowTable(np.array(row_of), np.stack(rows)), from_parts)
 
     def smallest_container(self, first: Index, end: Index, inside: Array) -> RowTable:
         """As :func:`~partitioner.problem.bounds.smallest_container`; nothing for many ideals."""

@@ -59,6 +59,16 @@ class Segments:
         here = self.keys[at] == wanted if len(self) else np.zeros(len(wanted), dtype=np.bool_)
         return at, here
 
+    def starting(self, low: int, high: int) -> tuple[slice, Segments]:
+        """Those that begin at places ``low`` to ``high``, and where they are; nothing is copied."""
+        places, starts = self.runs
+        a, b = np.searchsorted(places, [low, high + 1])
+        bounds = np.append(starts, len(self))
+        part = slice(int(bounds[a]), int(bounds[b]))
+        some = Segments(self.num_places, self.first[part], self.end[part])
+        vars(some)["runs"] = places[a:b], starts[a:b] - part.start
+        return part, some
+
     @cached_property
     def runs(self) -> tuple[Index, Index]:
         """The places at which segments begin, and where each one's run starts in the arrays."""

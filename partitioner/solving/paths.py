@@ -11,10 +11,11 @@ each segment of a path goes to a device of one of them::
                  worse of cost[q](i, j) and rest[u without one of q][j]
 
 taken ``k`` times.  Of one kind, ``u`` only counts the segments, and that costs O(k x segments); of
-4 + 4 devices of two kinds it costs five times as much.  Costs may be anything (not additive, not
-monotone): the recurrence is that of chains-on-chains partitioning (Pinar and Aykanat, 2004) without
-their additivity.  Segments are flat arrays, not tables over all pairs of places: of thousands of
-operators, few segments can be part of a good cut.
+4 + 4 devices of two kinds it costs five times as much.  Where no segment is long, each cut can only
+be at some of the places (:mod:`partitioner.solving.windows`), and those from others are left out.
+Costs may be anything (not additive, not monotone): the recurrence is that of chains-on-chains
+partitioning (Pinar and Aykanat, 2004) without their additivity.  Segments are flat arrays, not
+tables over all pairs of places: of thousands of operators, few segments can be part of a good cut.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from partitioner.problem import Array, Index, Mask, Segments
+from partitioner.solving.windows import Window, windows_of
 
 _Usage = tuple[int, ...]
 """Devices used, by kind."""
@@ -44,6 +46,11 @@ class Offer:
     def where(self, mask: Mask) -> Offer:
         """The same of the segments for which ``mask`` is true."""
         return Offer(self.segments.where(mask), self.costs[mask], self.count)
+
+    def starting(self, window: Window) -> Offer:
+        """The same of the segments that begin in a window of places."""
+        part, segments = self.segments.starting(*window)
+        return Offer(segments, self.costs[part], self.count)
 
 
 def offers_of(segments: Segments, costs: Iterable[Array], counts: Iterable[int]) -> list[Offer]:
@@ -77,10 +84,12 @@ def least_bottleneck(
     ``allowed`` (``num_segments - 1 x places``) says where each cut may be.
     """
     layer = _end(offers, -np.inf)
+    windows = windows_of([offer.segments for offer in offers], num_segments)
     for segment in reversed(range(num_segments)):
         longer: dict[_Usage, Array] = {}
-        for rest, kind, used in _onward(layer, offers):
-            segments, costs = offers[kind].segments, offers[kind].costs
+        some = [offer.starting(windows[segment]) for offer in offers]
+        for rest, kind, used in _onward(layer, some):
+            segments, costs = some[kind].segments, some[kind].costs
             values = segments.least(np.maximum(costs, rest[segments.end]))
             old = longer.get(used)
             longer[used] = values if old is None else np.minimum(old, values)
@@ -112,12 +121,14 @@ def cheapest_cuts(
     Leftmost among equals on each kind.
     """
     layer = _end(offers, 0.0)
+    windows = windows_of([offer.segments for offer in offers], num_segments)
     choices: list[dict[_Usage, tuple[Index, Index]]] = []
     for segment in reversed(range(num_segments)):
         longer: dict[_Usage, Array] = {}
         chosen: dict[_Usage, tuple[Index, Index]] = {}
-        for rest, kind, used in _onward(layer, offers):
-            segments = offers[kind].segments
+        some = [offer.starting(windows[segment]) for offer in offers]
+        for rest, kind, used in _onward(layer, some):
+            segments = some[kind].segments
             onward = rest[segments.end]
             values = segments.least(onward)
             ends = segments.ends_of(onward, values)
@@ -184,31 +195,35 @@ def least_through(
     ahead = np.full((num_segments + 1, places), np.inf)
     rest = ahead.copy()
     ahead[0, 0] = rest[num_segments, -1] = -np.inf
+    windows = windows_of([offer.segments for offer in offers], num_segments)
     by_end = [np.argsort(offer.segments.end, kind="stable") for offer in offers]
+    ends = [offer.segments.end[order] for offer, order in zip(offers, by_end, strict=True)]
     for cut in range(1, num_segments):
-        for offer, order in zip(offers, by_end, strict=True):
-            first, end = offer.segments.first[order], offer.segments.end[order]
-            values = np.maximum(offer.costs[order], ahead[cut - 1][first])
-            starts = np.flatnonzero(np.diff(end, prepend=-1))
+        low, high = windows[cut]
+        for offer, order, end in zip(offers, by_end, ends, strict=True):
+            part = slice(*np.searchsorted(end, [low, high + 1]))
+            here, reached = order[part], end[part]
+            values = np.maximum(offer.costs[here], ahead[cut - 1][offer.segments.first[here]])
+            starts = np.flatnonzero(np.diff(reached, prepend=-1))
             if len(starts):
-                reached = end[starts]
-                least = np.minimum.reduceat(values, starts)
-                ahead[cut, reached] = np.minimum(ahead[cut, reached], least)
+                at, least = reached[starts], np.minimum.reduceat(values, starts)
+                ahead[cut, at] = np.minimum(ahead[cut, at], least)
         if allowed is not None:
             ahead[cut, ~allowed[cut - 1]] = np.inf
     for cut in range(num_segments - 1, 0, -1):
         for offer in offers:
-            onward = np.maximum(offer.costs, rest[cut + 1][offer.segments.end])
-            np.minimum(rest[cut], offer.segments.least(onward), out=rest[cut])
+            part, some = offer.segments.starting(*windows[cut])
+            onward = np.maximum(offer.costs[part], rest[cut + 1][some.end])
+            np.minimum(rest[cut], some.least(onward), out=rest[cut])
         if allowed is not None:
             rest[cut, ~allowed[cut - 1]] = np.inf
     results = []
     for offer in offers:
-        first, end = offer.segments.first, offer.segments.end
-        through = np.full(len(first), np.inf)
+        through = np.full(len(offer.segments), np.inf)
         for segment in range(num_segments):
-            here = np.maximum(ahead[segment][first], rest[segment + 1][end])
-            np.minimum(through, here, out=through)
+            part, some = offer.segments.starting(*windows[segment])
+            onward = np.maximum(ahead[segment][some.first], rest[segment + 1][some.end])
+            np.minimum(through[part], onward, out=through[part])
         results.append(np.maximum(through, offer.costs))
     return results
 
@@ -224,19 +239,23 @@ def on_some_path(
     reached = np.zeros((num_segments + 1, places), dtype=np.bool_)
     leads = np.zeros((num_segments + 1, places), dtype=np.bool_)
     reached[0, 0] = leads[num_segments, places - 1] = True
+    parts = [
+        [segments.starting(*window) for segments in kinds]
+        for window in windows_of(kinds, num_segments)[:-1]
+    ]
     for cut in range(1, num_segments):
-        for segments in kinds:
-            reached[cut, segments.end[reached[cut - 1][segments.first]]] = True
+        for _, some in parts[cut - 1]:
+            reached[cut, some.end[reached[cut - 1][some.first]]] = True
         if allowed is not None:
             reached[cut] &= allowed[cut - 1]
     for cut in range(num_segments - 1, 0, -1):
-        for segments in kinds:
-            leads[cut, segments.first[leads[cut + 1][segments.end]]] = True
+        for _, some in parts[cut]:
+            leads[cut, some.first[leads[cut + 1][some.end]]] = True
         leads[cut] &= reached[cut]
     results = [np.zeros(len(segments), dtype=np.bool_) for segments in kinds]
-    for result, segments in zip(results, kinds, strict=True):
-        for segment in range(num_segments):
-            result |= reached[segment][segments.first] & leads[segment + 1][segments.end]
+    for segment in range(num_segments):
+        for result, (part, some) in zip(results, parts[segment], strict=True):
+            result[part] |= reached[segment][some.first] & leads[segment + 1][some.end]
     return results
 
 

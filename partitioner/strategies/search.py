@@ -251,9 +251,12 @@ class _Search:
     def _ask(self, batch: Sequence[Task]) -> list[int | None]:
         """The answers, in no particular order; they are known from then on."""
         by_kind = [[s for s, kind in batch if kind == q] for q in range(len(self._kinds))]
-        with ThreadPoolExecutor(len(self._kinds), thread_name_prefix="kind") as pool:
-            ask = map if len(self._kinds) == 1 else pool.map  # a thread gains nothing for one
-            answers = list(ask(lambda oracle, some: oracle.measure(some), self._oracles, by_kind))
+        if len(self._kinds) == 1:  # a thread gains nothing for one
+            answers = [self._oracles[0].measure(by_kind[0])]
+        else:
+            with ThreadPoolExecutor(len(self._kinds), thread_name_prefix="kind") as pool:
+                asked = pool.map(lambda o, some: o.measure(some), self._oracles, by_kind)
+                answers = list(asked)
         for known, segments, latencies in zip(self._known, by_kind, answers, strict=True):
             for segment, latency in zip(segments, latencies, strict=True):
                 known.observe(segment, latency)

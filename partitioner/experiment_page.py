@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
+from math import inf
 
 from compiler.drawing import (
     Bar,
@@ -113,73 +114,50 @@ def _error_section(results: Sequence[RunResult]) -> str:
 
 def _charts(results: Sequence[RunResult], words: str) -> list[str]:
     paced = [one for one in results if one.paced]
-    charts = [
-        *_against_tpus(
-            "Throughput",
-            results,
-            f"{words}, items per second",
-            "items per second",
-            lambda one: one.throughput_per_s,
-            max,
-        ),
-        *_against_tpus("p99", paced, f"{words}; {_LEFT_OUT}", "p99, ms", _p99_ms, min),
-    ]
+    charts = _against_tpus(results, words) + _against_tpus(paced, words, waiting=True)
     curves = _in_scale(results)
-    if curves:
-        shown = curves[: len(COLOURS)]
-        varied = _varied(shown)
-        series = [
-            Series(
-                _name(one, varied),
-                tuple((float(share), ns / 1e6) for share, ns in enumerate(one.response_curve_ns)),
-                COLOURS[i],
-                step=True,
-            )
-            for i, one in enumerate(shown)
-        ]
-        more = f"; the first {len(COLOURS)} points" if len(curves) > len(COLOURS) else ""
-        if len(curves) < len(results):
-            more += f"; {_LEFT_OUT}"
-        charts.append(
-            section(
-                "Response time",
-                lines(series, "percent of items", "ms"),
-                note=f"{words}; so many percent of the items took no longer{more}",
-            )
-        )
-    return charts
+    if not curves:
+        return charts
+    shown = curves[: len(COLOURS)]
+    varied, series = _varied(shown), []
+    for one, colour in zip(shown, COLOURS, strict=False):
+        line = tuple((float(share), ns / 1e6) for share, ns in enumerate(one.response_curve_ns))
+        series.append(Series(_name(one, varied), line, colour, step=True))
+    note = f"{words}; so many percent of the items took no longer"
+    note += f"; the first {len(COLOURS)} points" if len(curves) > len(COLOURS) else ""
+    note += f"; {_LEFT_OUT}" if len(curves) < len(results) else ""
+    chart = lines(series, "percent of items", "ms")
+    return [*charts, section("Response time", chart, note=note)]
 
 
 def _by_chart(results: Sequence[RunResult]) -> list[tuple[str, list[RunResult]]]:
     """All in one chart, or where those are too many lines, one for each model, with its title."""
     models = list(dict.fromkeys(one.model for one in results))
-    if len(models) == 1 or len(_grouped(results, _COUNTED)) <= len(COLOURS):
+    if len(models) == 1 or len(_grouped(results)) <= len(COLOURS):
         return [("", list(results))]
     return [(f": {model}", [one for one in results if one.model == model]) for model in models]
 
 
-def _against_tpus(
-    what: str,
-    results: Sequence[RunResult],
-    note: str,
-    unit: str,
-    figure: Callable[[RunResult], float],
-    best: Callable[[Sequence[float]], float],
-) -> list[str]:
-    """The best figure there is with so many TPUs, where points differ in that; in each chart a
-    line for what differs otherwise."""
+def _against_tpus(results: Sequence[RunResult], words: str, *, waiting: bool = False) -> list[str]:
+    """The best figure there is with so many TPUs, where points differ in that: items a second, or
+    p99 of what is ``waiting``; in each chart a line for what differs otherwise."""
+    what, unit = ("p99", "p99, ms") if waiting else ("Throughput", "items per second")
+    note = f"{words}; {_LEFT_OUT}" if waiting else f"{words}, {unit}"
     charts = []
     for model, members in _by_chart(results):
         if len({len(one.devices) for one in members}) < 2:
             continue
-        groups = _grouped(members if best is max else _in_scale(members), _COUNTED)
+        groups = _grouped(_in_scale(members) if waiting else members)
         series = []
         for (name, points), colour in zip(groups.items(), COLOURS, strict=False):
-            by_count: dict[int, list[float]] = {}
+            best: dict[float, float] = {}
             for one in points:
-                by_count.setdefault(len(one.devices), []).append(figure(one))
-            line = tuple((float(count), best(by_count[count])) for count in sorted(by_count))
-            series.append(Series(name, line, colour))
+                count = float(len(one.devices))
+                if waiting:
+                    best[count] = min(best.get(count, inf), (one.response_p99_ns or 0) / 1e6)
+                else:
+                    best[count] = max(best.get(count, 0.0), one.throughput_per_s)
+            series.append(Series(name, tuple(sorted(best.items())), colour))
         over = len(groups) - len(COLOURS)
         more = f"; {over} more lines are in the table below" if over > 0 else ""
         title = escape(f"{what} against TPUs{model}")
@@ -193,12 +171,12 @@ def _varied(results: Sequence[RunResult]) -> list[str]:
     return [path for path in paths if len({one.varied.get(path) for one in results}) > 1]
 
 
-def _name(one: RunResult, varied: Sequence[str], apart_from: Sequence[str] = ()) -> str:
+def _name(one: RunResult, varied: Sequence[str]) -> str:
     """What tells a point from the others, in a few words."""
     said = [
         f"{path.rpartition('.')[2]} {one.varied[path]}" if path != "models" else one.varied[path]
         for path in varied
-        if path in one.varied and path not in apart_from
+        if path in one.varied
     ]
     return ", ".join(said) or one.model
 
@@ -210,18 +188,12 @@ def _in_scale(results: Sequence[RunResult]) -> list[RunResult]:
     return [one for one in known if (one.response_p99_ns or 0) <= _FAR * least]
 
 
-def _p99_ms(one: RunResult) -> float:
-    return (one.response_p99_ns or 0) / 1e6
-
-
-def _grouped(
-    results: Sequence[RunResult], apart_from: tuple[str, ...]
-) -> dict[str, list[RunResult]]:
-    """Points that differ in nothing but some fields, by what the others are."""
+def _grouped(results: Sequence[RunResult]) -> dict[str, list[RunResult]]:
+    """Points that differ in nothing but the number of TPUs, by what else they are."""
     groups: dict[str, list[RunResult]] = {}
-    varied = _varied(results)
+    varied = [path for path in _varied(results) if path not in _COUNTED]
     for one in results:
-        groups.setdefault(_name(one, varied, apart_from), []).append(one)
+        groups.setdefault(_name(one, varied), []).append(one)
     return groups
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from devices import Clock, Compute, Loaded, LocalDevice, ModelError, TensorSpec, Timing
+from devices import Clock, Compute, Deadlines, Loaded, LocalDevice, ModelError, TensorSpec, Timing
 from devices.chip import LinkUse, SharedTiming
 from devices.device import Tensor
 from devices.hosted.process_device import ProcessDevice
@@ -177,7 +177,10 @@ def local_device(name: str, clock: Clock = "virtual", compute: Compute = "exact"
 
 
 def process_device(
-    name: str, clock: Clock = "virtual", compute: Compute = "exact"
+    name: str,
+    clock: Clock = "virtual",
+    compute: Compute = "exact",
+    deadlines: Deadlines | None = None,
 ) -> ProcessDevice:
     return ProcessDevice(
         name,
@@ -185,5 +188,6 @@ def process_device(
         link="usb",
         clock=clock,
         compute=compute,
+        deadlines=deadlines,
         wait=False,
     )

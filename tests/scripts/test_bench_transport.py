@@ -152,7 +152,7 @@ def benchmark(*options: str) -> subprocess.CompletedProcess[str]:
         str(ROOT / "scripts" / "benchmarks" / "bench_transport.py"),
         *options,
     ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, capture_output=True, text=True, timeout=800)
 
 
 def test_one_small_run(tmp_path: Path) -> None:

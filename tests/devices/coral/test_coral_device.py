@@ -80,10 +80,10 @@ def _run_unmended(library: str, model: str) -> list[int]:
 
 def test_the_old_layout_needs_mending(stub: Stub, compiled: Path) -> None:
     asked = (stub.library, str(compiled))
-    assert ask("new", _run_unmended, *asked, within_s=30) == PLUS_ONE
+    assert ask("new", _run_unmended, *asked, within_s=LONG_S) == PLUS_ONE
     stub.behave("old-struct")
     with pytest.raises((DeviceDied, RuntimeError)):
-        ask("old", _run_unmended, *asked, within_s=30)
+        ask("old", _run_unmended, *asked, within_s=LONG_S)
 
 
 def test_how_many_bytes_litert_takes() -> None:
@@ -93,7 +93,7 @@ def test_how_many_bytes_litert_takes() -> None:
     tiny.add(w, x, y)
     tiny.add(w, y, z)
     model = tiny.ends([w, x], [z]).build()
-    assert ask("LiteRT", registration_bytes, model, within_s=30) >= 88
+    assert ask("LiteRT", registration_bytes, model, within_s=LONG_S) >= 88
 
 
 def test_it_is_opened_by_path_with_its_options(stub: Stub, open_device: Opener) -> None:

@@ -17,6 +17,7 @@ from devices.coral import (
     survey,
 )
 from tests.devices.coral.stub import PCI, USB_A, USB_B, Stub
+from tests.waiting import LONG_S
 
 
 def usb(root: Path, name: str, vendor: str, product: str, speed: str = "5000") -> str:
@@ -88,12 +89,14 @@ def test_a_library_that_cannot_be_asked_costs_only_its_answer(
 ) -> None:
     path = usb(tmp_path, "2-1", "1a6e", "089a")
     from_sys = (CoralRecord("usb:0", "usb", path),)
+    monkeypatch.setattr(listing, "LIST_S", LONG_S)
     stub.behave("abort-list")
     assert list_coral_devices(tmp_path, library=stub.library) == from_sys
     assert "ended its process (killed by SIGABRT" in caplog.text
     stub.behave("hang-list")
-    monkeypatch.setattr(listing, "LIST_S", 0.5)
-    found = survey(tmp_path, library=stub.library)
+    with monkeypatch.context() as patch:
+        patch.setattr(listing, "LIST_S", 0.5)
+        found = survey(tmp_path, library=stub.library)
     assert found.records == from_sys
     assert "did not answer within 0.5 s" in str(found.problem)
     broken = tmp_path / "libedgetpu.so.1"

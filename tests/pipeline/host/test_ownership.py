@@ -17,7 +17,6 @@ import pytest
 from pipeline import InferenceError, PipelinedModelRunner
 from tests.pipeline.echo import item, line, told
 
-pytestmark = pytest.mark.timeout(600)
 TRIALS = 10_000 if os.environ.get("EXHAUSTIVE") else 300
 
 

@@ -223,7 +223,7 @@ def _partition(
     stages = stage_devices(decision.kinds, decider.usable(case.devices))
     accepted = accept(arguments, graph, case.data, case.compiler, segments, stages, items)
     report = Report(
-        **case.circumstances(*_slower_than_promised(partition, accepted.trial)),
+        **case.circumstances(*accepted.warnings, *_slower_than_promised(partition, accepted.trial)),
         problem=decision.problem,
         partition=partition,
         trial=accepted.trial,

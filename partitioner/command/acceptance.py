@@ -6,11 +6,11 @@ It is run on the devices it is for, and its outputs are compared with the uncut 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from compiler import Graph
@@ -32,9 +32,17 @@ from partitioner.measuring import (
 )
 from pipeline.errors import PipelineBroken
 
-_LOGGER = logging.getLogger(__name__)
-
 _VERIFIED_ITEMS = 4
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What the pipeline reached (``None``: it was not run), and whether its outputs are right, as
+    the report says it; ``warnings`` say why it was not run to the end, where it was begun."""
+
+    trial: TrialRun | None
+    verification: str
+    warnings: tuple[str, ...] = ()
 
 
 def items_to_verify(arguments: Arguments, graph: Graph) -> list[dict[str, Tensor]]:
@@ -59,18 +67,17 @@ def accept(
     segments: Sequence[SegmentFiles],
     stages: Sequence[Device],
     items: Sequence[Mapping[str, Tensor]],
-) -> tuple[TrialRun | None, str]:
+) -> Acceptance:
     """Try and verify ``segments``, as far as the arguments ask for it and ``stages`` suffice.
 
-    What the pipeline reached (``None``: it was not run), and whether its outputs are right, as the
-    report says it.  ``data`` is the file that ``graph`` was read from.  Raises ``ModelError`` if
-    the segments cannot be run or do not compute the uncut model's numbers.
+    ``data`` is the file that ``graph`` was read from.  Raises ``ModelError`` if the segments cannot
+    be run or do not compute the uncut model's numbers.
     """
     with tempfile.TemporaryDirectory(prefix="partition-") as scratch:
         paths = [Path(scratch) / f"segment_{i}_edgetpu.tflite" for i in range(len(segments))]
         for path, segment in zip(paths, segments, strict=True):
             path.write_bytes(segment.executable)
-        trial = _try(graph, paths, stages, random_tensors(input_specs(graph), 0))
+        trial, trouble = _try(graph, paths, stages, random_tensors(input_specs(graph), 0))
         if not arguments.verify:
             verification = "not compared, as asked"
         elif not arguments.real:
@@ -84,7 +91,7 @@ def accept(
             verification = _compared(
                 graph, lambda: verify_on_devices(graph, whole, paths, stages, items)
             )
-    return trial, verification
+    return Acceptance(trial, verification, (trouble,) if trouble else ())
 
 
 def _try(
@@ -92,19 +99,20 @@ def _try(
     executables: Sequence[Path],
     devices: Sequence[Device],
     inputs: Mapping[str, Tensor],
-) -> TrialRun | None:
-    """The finished pipeline's rate; ``None`` if the devices are too few or one dies on the way.
+) -> tuple[TrialRun | None, str]:
+    """The finished pipeline's rate; ``None`` if the devices are too few, or one dies on the way,
+    which is told behind it.
 
     The cut is measured by then, and is not to be lost for the sake of one more figure.  Raises
     ``ModelError`` if it is the segments that cannot be run.
     """
     if len(devices) < len(executables) or not executables:
-        return None
+        return None, ""
     try:
-        return try_pipeline(executables, devices, inputs)
+        return try_pipeline(executables, devices, inputs), ""
     except (DeviceDied, PipelineBroken) as error:
-        _LOGGER.warning("the finished pipeline could not be run: %s", error)
-        return None
+        reason = " ".join(str(error).split())
+        return None, f"the finished pipeline could not be run to its end: {reason}"
     except DeviceError as error:
         raise _not_running(graph, error) from error
 

@@ -208,15 +208,13 @@ def _partition(
         for segment, stem in zip(partition.runs, stems, strict=True)
     ]
     stages = stage_devices(decision.kinds, decider.usable(case.devices))
-    trial, verification = accept(
-        arguments, graph, case.data, case.compiler, segments, stages, items
-    )
+    accepted = accept(arguments, graph, case.data, case.compiler, segments, stages, items)
     report = Report(
-        **case.circumstances(*_slower_than_promised(partition, trial)),
+        **case.circumstances(*accepted.warnings, *_slower_than_promised(partition, accepted.trial)),
         problem=decision.problem,
         partition=partition,
-        trial=trial,
-        verification=verification,
+        trial=accepted.trial,
+        verification=accepted.verification,
         files={
             f"{stem}_edgetpu.tflite": hashlib.sha256(segment.executable).hexdigest()
             for stem, segment in zip(stems, segments, strict=True)

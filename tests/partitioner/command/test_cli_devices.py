@@ -40,6 +40,23 @@ def test_all_devices_die(run: Run, model: Path, out: Path, tmp_path: Path) -> No
     assert not out.parent.exists()
 
 
+def test_a_device_that_dies_when_the_finished_pipeline_is_run(
+    run: Run, model: Path, out: Path, tmp_path: Path
+) -> None:
+    """What is only predicted then is not told without saying why."""
+    pool = tmp_path / "pool.yaml"
+    pool.write_text("faults: [{kind: die, at: 60}]\ndevices: 2\n")
+    base = ("--model_path", model, "--num_segments", 2, "--output_dir", out, "--pool", pool)
+    code, printed, _ = run(*base)
+    assert code == 0
+    assert "inferences/s (predicted)" in printed
+    report = json.loads((out / "partition.json").read_text())
+    assert report["trial_run"] is None
+    (warning,) = report["warnings"]
+    assert warning.startswith("the finished pipeline could not be run to its end: The pipeline")
+    assert warning in " ".join(printed.split())
+
+
 def test_unequal_devices(run: Run, model: Path, out: Path, tmp_path: Path) -> None:
     pool = tmp_path / "pool.yaml"
     pool.write_text("devices: [{link: usb}, {link: pcie, count: 2}, {latency_scale: 9}]\n")

@@ -190,37 +190,39 @@ class _Steps:
                 only_out[maker] += graph.tensors[t].size_bytes
         run = [frozenset(np.flatnonzero(row).tolist()) for row in self._must]
         can = [frozenset(np.flatnonzero(row).tolist()) for row in self._may]
+        open_to = [may - must for must, may in zip(run, can, strict=True)]
         near = [
             [
-                x
-                for x in tensors
+                (number, x)
+                for number, x in enumerate(tensors)
                 if (x.maker is None or x.maker in may) and not must.issuperset(x.readers)
             ]
             for must, may in zip(run, can, strict=True)
         ]
-        known: dict[tuple[int, tuple[Wanted, ...]], int] = {}
+        wanted = [[(n, [r for r in x.readers if free[r]]) for n, x in stage] for stage in near]
+        made = [
+            [(n, x) for n, x in stage if x.maker is not None and free[x.maker]] for stage in near
+        ]
+        known: dict[tuple[int, tuple[tuple[int, tuple[int, ...]], ...]], int] = {}
 
-        def fewest(stage: int, crossing: Iterable[Wanted]) -> int:
-            open_to = can[stage] - run[stage]
-            if len(open_to) > _MOST_OPEN:
+        def fewest(stage: int, crossing: Iterable[tuple[int, tuple[int, ...]]]) -> int:
+            """Of tensors by number and those who read them."""
+            if len(open_to[stage]) > _MOST_OPEN:
                 return 0
             key = stage, tuple(crossing)
-            if key not in known and len(known) < _MOST_CUTS:
-                known[key] = fewest_bytes(run[stage], open_to, self._facts.makers, key[1])
-            return known.get(key, 0)
+            found = known.get(key)
+            if found is None and len(known) < _MOST_CUTS:
+                some = (replace(tensors[number], readers=readers) for number, readers in key[1])
+                found = fewest_bytes(run[stage], open_to[stage], self._facts.makers, some)
+                known[key] = found
+            return found or 0
 
         result = np.zeros((len(self._first), 2))
-        for step, (s, t) in enumerate(zip(self._first, self._end, strict=True)):
-            read = (
-                replace(x, readers=tuple(r for r in x.readers if free[r] and r in run[t]))
-                for x in near[s]
+        for step, (s, t) in enumerate(zip(self._first.tolist(), self._end.tolist(), strict=True)):
+            read = ((n, tuple([r for r in readers if r in run[t]])) for n, readers in wanted[s])
+            result[step, 0] = fewest(s, ((n, readers) for n, readers in read if readers))
+            result[step, 1] = fewest(
+                t, ((n, x.readers) for n, x in made[t] if x.maker not in can[s])
             )
-            result[step, 0] = fewest(s, (x for x in read if x.readers))
-            made = (
-                x
-                for x in near[t]
-                if x.maker is not None and free[x.maker] and x.maker not in can[s]
-            )
-            result[step, 1] = fewest(t, made)
         result[:, 1] += self._surely @ only_out
         return result

@@ -67,7 +67,8 @@ class SumsOnLine:
         self._own = own if own.any() else None
 
     def at(self, first: Index, end: Index) -> Array:
-        result: Array = self._table[self._row_of[first], end]
+        rows = self._table.reshape(-1, self._table.shape[2])
+        result: Array = rows.take(self._row_of[first] * self._num_places + end, axis=0)
         if len(self._keys):
             upto = np.searchsorted(self._keys, first * self._num_places + end, side="right")
             result += self._since[upto]

@@ -63,6 +63,7 @@ class Knowledge:
         self._inference: _Inference | None = None
         self._believed: Beliefs | None = None
         """What the inference said last, but for what was measured itself."""
+        self._near_ns = 0.0
 
     def observe(self, segment: Range, latency_ns: int | None) -> None:
         """Record a measurement; ``None`` says that the segment does not compile.
@@ -76,6 +77,12 @@ class Knowledge:
         told = 0 if self._inference is None else self._inference.told
         if len(self) <= MOST_TOLD or len(self) > (1.0 + _SHARE_BEFORE_TOLD) * told:
             self.tell()
+
+    def near(self, latency_ns: float) -> None:
+        """Only segments that take no longer are in question from now on."""
+        if latency_ns != self._near_ns:
+            self._near_ns = latency_ns
+            self._inference = self._believed = None
 
     def tell(self) -> bool:
         """Have beliefs follow from all measurements; whether they did."""
@@ -179,7 +186,7 @@ class Knowledge:
             first, end = _columns([key for key, _ in runs])
             # A latency of 0 can only come from a table; relative errors need a positive one.
             latency = np.maximum(np.array([value for _, value in runs]), 1.0)
-            basis = fitted(self._features, first, end, latency)
+            basis = fitted(self._features, first, end, latency, self._near_ns)
             bounds = Bounds.of(
                 self._places,
                 self._features,

@@ -98,6 +98,7 @@ def _partition(search: CutShort, runs: Sequence[Range], kinds: Sequence[int]) ->
         knowledge = Knowledge(problem.places, problem.features)
         for asked, latency in everything.items():
             knowledge.observe(asked, latency)
+        knowledge.near(bottleneck)
         bases.append(knowledge.basis)
     return Partition(
         strategy=search.strategy,

@@ -34,7 +34,7 @@ from partitioner.measuring import (
 )
 from partitioner.problem import NoFeasiblePartition, Partition, Problem, Round
 from partitioner.reporting import Progress
-from partitioner.sizing import Recommendation, Sweep, Usage
+from partitioner.sizing import Findings, Recommendation, Sweep
 from partitioner.strategies import (
     STRATEGIES,
     Kind,
@@ -84,8 +84,8 @@ class Decider:
         self._compiler = compiler
         self._stop = stop
         self._rounds: list[Round] = []
-        self._found: dict[Usage, Partition] = {}
-        """By devices used, where numbers of TPUs are compared."""
+        self._findings = Findings()
+        """Where numbers of TPUs are compared."""
         self._cut: tuple[Partition, Problem, Sequence[int]] | None = None
         """The answer for one number of segments, while others are looked at."""
         self._devices = devices
@@ -183,7 +183,7 @@ class Decider:
         devices = recommendation.plan.pipeline.devices
         names = [kind.name for kind in self._compared()]
         best = replace(
-            self._found[tuple(devices.get(name, 0) for name in names)],
+            self._findings.found[tuple(devices.get(name, 0) for name in names)],
             compilations=sum(profiler.compilations for profiler in self._profilers),
             measurements=self.measurements,
         )
@@ -194,9 +194,9 @@ class Decider:
         """What can be said after a search that was ended in the middle of a measurement."""
         arguments = self._arguments
         segments = arguments.num_segments
-        found = dict(self._found)
-        made_of = self._compared(), found, self._devices
-        how_many = conclude(arguments, self._graph, *made_of) if found else ()
+        findings = self._findings.so_far()
+        made_of = self._compared(), findings, self._devices
+        how_many = conclude(arguments, self._graph, *made_of) if findings.found else ()
         if self._cut is not None:
             return self._judged(*self._cut, *how_many)
         if how_many:
@@ -245,7 +245,7 @@ class Decider:
             self._compared(),
             self._devices,
             self._progress,
-            self._found,
+            self._findings,
         )
 
     def _judged(

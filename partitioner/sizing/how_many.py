@@ -40,12 +40,30 @@ class SweepRow:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """TPUs, so many of each kind, that no plan makes one pipeline of.
+
+    Whatever the cut, its bottleneck is at least ``lower_bound_ns``, with this ``probability``, and
+    on some of these TPUs other pipelines are faster together.
+    """
+
+    devices: Mapping[str, int]
+    lower_bound_ns: int
+    probability: float
+
+    @property
+    def segments(self) -> int:
+        return sum(self.devices.values())
+
+
+@dataclass(frozen=True)
 class Sweep:
     """All rows, by number of devices, and the pipelines they are made of, by segments.
 
     ``available``: how many devices there are of each kind; where all are alike, as many as wanted.
     ``failures`` tells for which numbers of segments there is no pipeline, and why.  ``host_cores``
     of the host's CPU run what does not map; ``stateful``: the model remembers earlier items.
+    ``left_out``: pipelines that were not searched to the end, since no plan is faster for them.
     """
 
     rows: tuple[SweepRow, ...]
@@ -54,6 +72,7 @@ class Sweep:
     failures: Mapping[int, str]
     host_cores: int | None = None
     stateful: bool = False
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def hurried(self) -> tuple[int, ...]:
@@ -93,6 +112,7 @@ def sweep_of(
     available: Mapping[str, int] | None = None,
     host_cores: int | None = None,
     stateful: bool = False,
+    left_out: Sequence[LeftOut] = (),
 ) -> Sweep:
     """The table for each number of devices in ``counts`` (ascending).
 
@@ -120,7 +140,8 @@ def sweep_of(
             )
         )
     ordered = tuple(sorted(pipelines, key=lambda one: one.segments))
-    return Sweep(tuple(rows), ordered, have, dict(failures or {}), host_cores, stateful)
+    told = dict(failures or {})
+    return Sweep(tuple(rows), ordered, have, told, host_cores, stateful, tuple(left_out))
 
 
 def _pipeline_of(

@@ -32,7 +32,7 @@ from devices.chip import host_of
 from devices.errors import EdgeTpuError
 from partitioner.graphs import OrderChoice, problem_of
 from partitioner.problem import Partition
-from partitioner.sizing.sweep import Usage, sweep
+from partitioner.sizing import Findings, sweep
 from partitioner.strategies import CostTable, Kind, search_optimal
 from scripts.benchmarks.search_effort import Asked, name_of
 from scripts.checks.proofs.planned import Chip
@@ -83,20 +83,21 @@ def row_of(model: str, asked: Asked, order: OrderChoice, most: int) -> Row:
         table = CostTable(asked)
         own.append(search_optimal(problem_of(graph, k, order=order), table))
         alone.append(len(table.asked))
-    table, found, marks = CostTable(asked), dict[Usage, Partition](), list[int]()
+    table, findings, marks = CostTable(asked), Findings(), list[int]()
     elsewhere, started = asked.seconds, time.process_time()
     sweep(
         graph,
         [Kind("", most, table)],
         range(1, most + 1),
         order=order,
-        found=found,
+        findings=findings,
         on_count=lambda _: marks.append(len(table.asked)),
     )
     seconds = time.process_time() - started - (asked.seconds - elsewhere)
     marks.append(len(table.asked))
     for k, single in enumerate(own, start=2):
-        for one, other in ((found[k,], single), (single, found[k,])):
+        found = findings.found[k,]
+        for one, other in ((found, single), (single, found)):
             assert one.lower_bound_ns <= other.bottleneck_ns, (model, order, k)
     anew = tuple(after - before for before, after in pairwise(marks[1:]))
     return Row(model, order, tuple(alone), anew, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -12,6 +13,7 @@ from partitioner.reporting.progress import counted
 from partitioner.sizing import (
     ALIKE,
     NOT_LOOKED_AT,
+    LeftOut,
     PipelineCost,
     Plan,
     Recommendation,
@@ -83,6 +85,7 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
             if _several_kinds(sweep)
             else {}
         ),
+        **({"choices_left_out": [asdict(one) for one in sweep.left_out]} if sweep.left_out else {}),
         "not_possible": {str(k): why for k, why in sorted(sweep.failures.items())},
     }
 
@@ -133,6 +136,13 @@ def sweep_notes(sweep: Sweep) -> list[str]:
             f"Into {', '.join(map(str, sweep.hurried))} segments: the search ended with its time "
             "or measurements, and a better cut may exist."
         )
+    if sweep.uneven:
+        notes.append(
+            f"Into {', '.join(map(str, sweep.uneven))} segments: there may be cuts as fast that "
+            "are more even."
+        )
+    if sweep.left_out:
+        notes.append(_of_those_left_out(sweep.left_out))
     reasons = sorted(sweep.failures.items())
     cut = {one.segments for one in sweep.pipelines}
     for _, group in groupby(
@@ -151,6 +161,16 @@ def sweep_notes(sweep: Sweep) -> list[str]:
     if sweep.rows[-1].num_devices > 1:
         notes.append("What TPUs take from one another at a link that they share is not counted.")
     return notes
+
+
+def _of_those_left_out(left_out: Sequence[LeftOut]) -> str:
+    """What was not searched to the end, and why it need not be."""
+    numbers = sorted({one.segments for one in left_out})
+    into = ", ".join(map(str, numbers))
+    return (
+        f"Into {into} segments: {counted(len(left_out), 'choice')} of TPUs not searched to the "
+        "end, as no cut for them is as fast as other pipelines on some of the same TPUs."
+    )
 
 
 def cpu_share(plan: Plan | None) -> str:

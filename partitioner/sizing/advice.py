@@ -144,6 +144,7 @@ def _doubts(sweep: Sweep, target: Target) -> list[str]:
         doubts.append(f"they were sought {sweep.among.partition(' (')[0]}")
     doubts = [f"Not every cut was looked at: {' and '.join(doubts)}."] if doubts else []
     known = [(one.segments, one.probability) for one in sweep.pipelines]
+    known += [(one.segments, one.probability) for one in sweep.left_out]
     unsure = [(k, p) for k, p in known if p is not None and p < 1.0]
     if unsure:
         least = min(p for _, p in unsure)

@@ -81,6 +81,11 @@ class Sweep:
         return tuple(sorted({one.segments for one in early if one.segments > 1}))
 
     @property
+    def uneven(self) -> tuple[int, ...]:
+        """Numbers of segments for which a cut as fast and more even may exist."""
+        return tuple(sorted({one.segments for one in self.pipelines if not one.even}))
+
+    @property
     def finished(self) -> bool:
         """Whether every number of segments was searched to the end."""
         return not self.hurried and NOT_LOOKED_AT not in self.failures.values()

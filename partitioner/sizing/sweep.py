@@ -12,7 +12,7 @@ from devices.errors import ConfigError, ModelError
 from partitioner.bounding import chance
 from partitioner.certificate import claims_of
 from partitioner.graphs import OrderChoice, problem_of
-from partitioner.problem import ONLY_ORDER, NoFeasiblePartition, Partition, Problem
+from partitioner.problem import ONLY_ORDER, Guard, NoFeasiblePartition, Partition, Problem
 from partitioner.sizing.findings import Findings, Usage, choices_of, useless_from_ns
 from partitioner.sizing.how_many import NOT_LOOKED_AT, LeftOut, Sweep, sweep_of
 from partitioner.sizing.plans import PipelineCost
@@ -22,6 +22,7 @@ from partitioner.strategies import (
     Recorder,
     SearchOptions,
     ignore_round,
+    least_on_each_choice,
     search_assigned,
 )
 
@@ -102,21 +103,24 @@ class _Searches:
         """
         findings, counts, number = self._findings, self._counts, problem.num_segments
         choices = list(choices_of(counts, number))
+        useless: dict[Usage, int] = {}
         if number > 1 and len(choices) > 1:
             best = self._best(problem, counts)
             taken = Counter(best.kinds)
             self._keep(tuple(taken[kind.name] for kind in self._kinds), best, problem)
-        costs = {usage: cost_of(found, step) for usage, found in findings.found.items()}
-        useless = {}
-        if number > 1 and not any(sum(one.cpu_operators) for one in costs.values()):
-            useless = useless_from_ns(costs, counts, most_latency_ns)
+            costs = {usage: cost_of(found, step) for usage, found in findings.found.items()}
+            if not any(sum(one.cpu_operators) for one in costs.values()):
+                every = useless_from_ns(costs, counts, most_latency_ns)
+                open_ = [usage for usage in choices if usage not in findings.settled]
+                useless = {usage: every[usage] for usage in open_ if usage in every}
+                self._leave_out(problem, useless, best.bottleneck_ns)
         for usage in choices:
             if usage in findings.settled:
                 continue
             if self.spent:
                 findings.failures[number] = NOT_LOOKED_AT
                 return
-            self._settle(problem, usage, useless.get(usage) if len(choices) > 1 else None)
+            self._settle(problem, usage, useless.get(usage))
 
     @property
     def spent(self) -> bool:
@@ -137,11 +141,23 @@ class _Searches:
             if claims.lower_bound_ns < (useless_from or 0):
                 self._keep(usage, self._best(problem, usage), problem)
                 return
-            devices = {k.name: n for k, n in zip(self._kinds, usage, strict=True) if n}
-            left = LeftOut(devices, claims.lower_bound_ns, chance(claims.guard))
-            self._findings.left_out[usage] = left
+            self._not_wanted(usage, claims.lower_bound_ns, claims.guard)
         except NoFeasiblePartition as error:
             self._findings.failures[problem.num_segments] = str(error)
+
+    def _leave_out(self, problem: Problem, useless: Mapping[Usage, int], best_ns: int) -> None:
+        """Those that are of no use by what is known already."""
+        if useless:
+            used = self._used(self._counts)
+            bounds, guard = least_on_each_choice(problem, used, best_ns, max(useless.values()))
+            for usage, from_ns in useless.items():
+                bound = bounds.get(usage, inf)
+                if bound >= from_ns:
+                    self._not_wanted(usage, from_ns if bound == inf else int(bound), guard)
+
+    def _not_wanted(self, usage: Usage, bound_ns: int, guard: Guard) -> None:
+        devices = {kind.name: n for kind, n in zip(self._kinds, usage, strict=True) if n}
+        self._findings.left_out[usage] = LeftOut(devices, bound_ns, chance(guard))
 
     def _keep(self, usage: Usage, found: Partition, problem: Problem) -> None:
         self._findings.found[usage] = found
@@ -153,13 +169,16 @@ class _Searches:
         self, problem: Problem, usage: Sequence[int], useless_from: int | None = None
     ) -> Partition:
         """On up to so many devices of each kind."""
-        used = [
+        options = replace(self._left, useless_from_ns=useless_from)
+        return search_assigned(problem, self._used(usage), options, self._on_round)
+
+    def _used(self, usage: Sequence[int]) -> list[Kind]:
+        """So many devices of each kind, with all that is known of them."""
+        return [
             Kind(kind.name, count, memory, dict(memory.answers))
             for kind, count, memory in zip(self._kinds, usage, self._memories, strict=True)
             if count
         ]
-        options = replace(self._left, useless_from_ns=useless_from)
-        return search_assigned(problem, used, options, self._on_round)
 
     @property
     def _left(self) -> SearchOptions:
@@ -234,6 +253,7 @@ def cost_of(partition: Partition, step: int) -> PipelineCost:
         cuts=partition.cuts,
         latencies_ns=partition.latencies_ns,
         outcome=partition.outcome,
+        even=partition.least_gap_ns >= partition.gap_ns,
         among="" if len(partition.segments) == 1 else kept_to(partition.order, step),
         off_chip_bytes=partition.off_chip_bytes,
         segments_in_file=() if partition.execution_order is None else partition.runs,

@@ -10,6 +10,7 @@ from partitioner.strategies.exhaustive import try_everything
 from partitioner.strategies.named import STRATEGIES
 from partitioner.strategies.oracle import CostTable, LatencyOracle, Recorder
 from partitioner.strategies.parameter_count import keep_given, keep_start
+from partitioner.strategies.prospects import least_on_each_choice
 from partitioner.strategies.search import search_assigned, search_optimal
 from partitioner.strategies.strategy import (
     Kind,
@@ -32,6 +33,7 @@ __all__ = [
     "ignore_round",
     "keep_given",
     "keep_start",
+    "least_on_each_choice",
     "search_assigned",
     "search_optimal",
     "try_everything",

@@ -34,7 +34,7 @@ from partitioner.measuring import (
 )
 from partitioner.problem import NoFeasiblePartition, Partition, Problem, Round
 from partitioner.reporting import Progress
-from partitioner.sizing import Findings, Recommendation, Sweep
+from partitioner.sizing import STOPPED_BEFORE, Findings, Recommendation, Sweep
 from partitioner.strategies import (
     STRATEGIES,
     Kind,
@@ -52,7 +52,8 @@ class Decision:
     """Where to cut and what led there.
 
     ``kinds``: the kind of device of each segment; ``problem``: what the partition answers.
-    ``partition`` is ``None`` where only numbers of TPUs were compared.
+    ``partition`` is ``None`` where only numbers of TPUs were compared; ``ended_by``: what stopped
+    that before it was done.
     """
 
     partition: Partition | None
@@ -62,6 +63,7 @@ class Decision:
     problem: Problem | None = None
     sweep: Sweep | None = None
     recommendation: Recommendation | None = None
+    ended_by: KeyboardInterrupt | None = None
 
 
 class Decider:
@@ -129,6 +131,8 @@ class Decider:
     def decide(self) -> Decision:
         """Search as the arguments ask, no longer than ``timeout_sec``.
 
+        Where numbers of TPUs are compared and nothing else, an interruption ends that with what was
+        found by then; where there is nothing, and else, it is raised again.
         Raises ``NoFeasiblePartition`` naming the model and a reason, ``ConfigError`` where the time
         did not suffice for a single cut, and what devices raise.
         """
@@ -136,6 +140,14 @@ class Decider:
             return patiently(self._decide, self._stop, self._arguments.timeout_sec)
         except MeasuringStopped:
             return self._cut_short()
+        except KeyboardInterrupt as end:
+            findings = self._findings.so_far()
+            if self._arguments.num_segments is not None or not findings.found:
+                raise
+            made_of = self._compared(), findings, self._devices, STOPPED_BEFORE
+            return replace(
+                self._advised(*conclude(self._arguments, self._graph, *made_of)), ended_by=end
+            )
         except NoFeasiblePartition as error:
             reasons = [text for p in self._profilers for text in p.failures.values()]
             first = f"; the first failure: {reasons[0]}" if reasons else ""

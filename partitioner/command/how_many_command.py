@@ -97,10 +97,14 @@ def conclude(
     kinds: Sequence[Kind],
     findings: Findings,
     devices: Sequence[Device],
+    why: str = NOT_LOOKED_AT,
 ) -> tuple[Sweep, Recommendation]:
-    """The same of what was found until the time was up.  Raises ``NoFeasiblePartition``."""
+    """The same of what was found until it ended, and ``why`` that is all.
+
+    Raises ``NoFeasiblePartition``.
+    """
     counts = counts_of(arguments)
-    missing = dict.fromkeys(range(1, max(counts) + 1), NOT_LOOKED_AT)
+    missing = dict.fromkeys(range(1, max(counts) + 1), why)
     until_now = replace(findings, failures=missing | findings.failures)
     available = {kind.name: kind.count for kind in kinds}
     step = arguments.partition_search_step

@@ -12,7 +12,7 @@ from partitioner.reporting.circumstances import Circumstances
 from partitioner.reporting.progress import counted
 from partitioner.sizing import (
     ALIKE,
-    NOT_LOOKED_AT,
+    NOT_REACHED,
     LeftOut,
     PipelineCost,
     Plan,
@@ -152,9 +152,9 @@ def sweep_notes(sweep: Sweep) -> list[str]:
         numbers = [first, *(number for number, _ in others)]
         run = numbers == list(range(first, first + len(numbers))) and others
         which = f"{first} to {numbers[-1]}" if run else ", ".join(map(str, numbers))
-        one, several = ("was", "were") if why == NOT_LOOKED_AT else ("is", "are")
+        one, several = ("was", "were") if why in NOT_REACHED else ("is", "are")
         what = f"segment {one}" if numbers == [1] else f"segments {several}"
-        what += " not looked at" if why == NOT_LOOKED_AT else " not possible"
+        what += " not looked at" if why in NOT_REACHED else " not possible"
         if first in cut:
             what += " on every choice of TPUs"
         notes.append(f"{which} {what}: {why.rstrip('.')}.")

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from partitioner.sizing.plans import ALIKE, PipelineCost, Plan, copies_of_whole, fastest, plans
 
 NOT_LOOKED_AT = "the time or the measurements allowed were spent before"
-"""Why there is no pipeline of so many segments."""
+STOPPED_BEFORE = "the comparison was stopped before"
+NOT_REACHED = (NOT_LOOKED_AT, STOPPED_BEFORE)
+"""Why there is no pipeline of so many segments that was looked for."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Sweep:
     @property
     def finished(self) -> bool:
         """Whether every number of segments was searched to the end."""
-        return not self.hurried and NOT_LOOKED_AT not in self.failures.values()
+        return not self.hurried and not set(NOT_REACHED) & set(self.failures.values())
 
     @property
     def among(self) -> str:

@@ -14,7 +14,7 @@ from partitioner.certificate import claims_of
 from partitioner.graphs import OrderChoice, problem_of
 from partitioner.problem import ONLY_ORDER, Guard, NoFeasiblePartition, Partition, Problem
 from partitioner.sizing.findings import Findings, Usage, choices_of, useless_from_ns
-from partitioner.sizing.how_many import NOT_LOOKED_AT, LeftOut, Sweep, sweep_of
+from partitioner.sizing.how_many import NOT_LOOKED_AT, NOT_REACHED, LeftOut, Sweep, sweep_of
 from partitioner.sizing.plans import PipelineCost
 from partitioner.strategies import (
     Kind,
@@ -227,7 +227,7 @@ def tabulate(
     told = {}
     for number, why in findings.failures.items():
         every = len(list(choices_of(list(available.values()), number)))
-        if number not in done or (why == NOT_LOOKED_AT and done[number] < every):
+        if number not in done or (why in NOT_REACHED and done[number] < every):
             told[number] = why
     return sweep_of(
         costs,

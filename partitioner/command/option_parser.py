@@ -35,7 +35,7 @@ the compiler's .log for each, and partition.json, which tells how the cut was fo
 A sweep without --num_segments writes sweep.json instead.
 Exit code 0 on success; 2 when an option, the model or a device is not usable; 3 when no plan
 meets the target, and the nearest one is shown; 130 and 143 when stopped by Ctrl-C or SIGTERM.
-Only with 0 anything is written, but of a sweep that was stopped what it found by then."""
+Only with 0 anything is written, and of a sweep that was stopped what it had found."""
 
 
 def parser() -> FlagParser:

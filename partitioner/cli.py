@@ -52,12 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(_cannot_write(error), file=sys.stderr)
         return _BAD_INPUT
-    except _Ended as end:
-        print(f"{_ENDING[end.number]}; nothing was written.", file=sys.stderr)
-        return _SIGNALLED + end.number
-    except KeyboardInterrupt:
-        print("Interrupted; nothing was written.", file=sys.stderr)
-        return _INTERRUPTED
+    except KeyboardInterrupt as end:
+        how, code = _how_it_ended(end)
+        print(f"{how}; nothing was written.", file=sys.stderr)
+        return code
     # Not above: the files are there, whatever becomes of the output.
     if arguments is None or told is None:
         print(parser().format_help(), end="")  # print_help() says nothing of a full disk
@@ -65,7 +63,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     closing = f"{told.closing}\nTotal time: {time.monotonic() - started:.1f}s."
     if not _print(told, closing, arguments):
         return _BAD_INPUT
+    if told.ended_by is not None:
+        how, code = _how_it_ended(told.ended_by)
+        print(f"{how} before all was compared; what was found by then is told.", file=sys.stderr)
+        return code
     return 0 if told.met else _TARGET_NOT_MET
+
+
+def _how_it_ended(end: KeyboardInterrupt) -> tuple[str, int]:
+    """In a word, and the exit code."""
+    if isinstance(end, _Ended):
+        return _ENDING[end.number], _SIGNALLED + end.number
+    return "Interrupted", _INTERRUPTED
 
 
 def _share_one_heap() -> None:

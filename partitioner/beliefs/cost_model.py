@@ -21,7 +21,7 @@ from itertools import product
 import numpy as np
 
 from partitioner.beliefs.nnls import nnls
-from partitioner.bounding import Deviations
+from partitioner.bounding import Deviations, afar
 from partitioner.problem import Array, Basis, Features, Index
 
 _RIDGE = 1e-3
@@ -51,8 +51,13 @@ _UNSEEN_RATE = 0.3
 that a few measurements, which many rates explain, do not pass for certainty."""
 
 
-def fitted(features: Features, first: Index, end: Index, latency: Array) -> Basis:
-    """What measured segments, by numbers of places and positive nanoseconds, let one believe."""
+def fitted(
+    features: Features, first: Index, end: Index, latency: Array, near_ns: float = 0.0
+) -> Basis:
+    """What measured segments, by numbers of places and positive nanoseconds, let one believe.
+
+    ``near_ns``: how long those take at most that are in question (0: as long as any).
+    """
     design = features.design(first, end)
     rates, unsure = _fit_rates(design, latency)
     measured = Deviations(features, rates, unsure, first, end)
@@ -62,6 +67,7 @@ def fitted(features: Features, first: Index, end: Index, latency: Array) -> Basi
     shares = relative / np.maximum(relative.max(axis=0), np.finfo(np.float64).tiny)
     explained = _ANY_RATE**2 * shares @ shares.T
     own = np.eye(len(latency))
+    explained += np.diag(afar(latency, near_ns) ** 2)
 
     def likelihood(scale: float, noise: float) -> float:
         return _log_likelihood(scale**2 * apart + explained + noise**2 * own)
@@ -70,7 +76,8 @@ def fitted(features: Features, first: Index, end: Index, latency: Array) -> Basi
     likely = max(found.values()) - _LIKELY
     scale = max(scale for (scale, _), value in found.items() if value >= likely)
     noise = max(_NOISES, key=lambda noise: found[scale, noise])
-    return Basis(features.names, tuple(map(float, rates)), tuple(map(float, unsure)), scale, noise)
+    told = tuple(map(float, rates)), tuple(map(float, unsure))
+    return Basis(features.names, *told, scale, noise, near_ns)
 
 
 def _fit_rates(design: Array, latency: Array) -> tuple[Array, Array]:

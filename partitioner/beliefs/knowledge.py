@@ -62,6 +62,7 @@ class Knowledge:
         self._inference: _Inference | None = None
         self._believed: Beliefs | None = None
         """What the inference said last, where it was measured what that told."""
+        self._near_ns = 0.0
 
     def observe(self, segment: Range, latency_ns: int | None) -> None:
         """Record a measurement; ``None`` says that the segment does not compile.
@@ -75,6 +76,12 @@ class Knowledge:
         told = 0 if self._inference is None else self._inference.told
         if len(self) <= MOST_TOLD or len(self) > (1.0 + _SHARE_BEFORE_TOLD) * told:
             self.tell()
+
+    def near(self, latency_ns: float) -> None:
+        """Only segments that take no longer are in question from now on."""
+        if latency_ns != self._near_ns:
+            self._near_ns = latency_ns
+            self._inference = self._believed = None
 
     def tell(self) -> bool:
         """Have beliefs follow from all measurements; whether they did."""
@@ -170,7 +177,7 @@ class Knowledge:
             first, end = first[told], end[told]
             # A latency of 0 can only come from a table; relative errors need a positive one.
             latency = np.maximum(latency[told], 1.0)
-            basis = fitted(self._features, first, end, latency)
+            basis = fitted(self._features, first, end, latency, self._near_ns)
             bounds = Bounds.of(
                 self._places,
                 self._features,

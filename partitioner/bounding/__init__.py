@@ -12,7 +12,7 @@ from partitioner.bounding.deviations import Deviations
 from partitioner.bounding.doubt import chance
 from partitioner.bounding.known import Known, bounds_on_any, measured_on_any
 from partitioner.bounding.kriging import Kriging
-from partitioner.bounding.telling import MOST_TOLD, telling
+from partitioner.bounding.telling import MOST_TOLD, afar, telling
 
 __all__ = [
     "MOST_TOLD",
@@ -20,6 +20,7 @@ __all__ = [
     "Deviations",
     "Known",
     "Kriging",
+    "afar",
     "bound_in_any_order",
     "bounds_on_any",
     "chance",

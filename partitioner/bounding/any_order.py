@@ -94,12 +94,13 @@ def _least(
 ) -> float:
     floors, of_kinds = [], []
     for known in kinds:
-        sums = None if known.inferred is None else Sums.of(places, known.inferred)
-        if known.inferred is None or sums is None:
+        bounds = known.of_sums()
+        sums = None if bounds is None else Sums.of(places, bounds)
+        if bounds is None or sums is None:
             return 0.0
         of_kinds.append(sums)
         sure = _less(sums.least(steps.sure, steps.least, (steps.entering, steps.leaving)))
-        floors.append(np.maximum(sure, _from_parts(steps, sums.held, known.inferred)))
+        floors.append(np.maximum(sure, _from_parts(steps, sums.held, bounds)))
     takes = np.full((len(steps.must),) * 2, np.inf)
     takes[steps.first, steps.end] = np.maximum(_exact(steps, places, kinds), np.min(floors, axis=0))
     means = np.zeros((num_segments + 1, len(steps.must)))

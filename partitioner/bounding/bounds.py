@@ -15,6 +15,7 @@ from math import log, sqrt
 import numpy as np
 
 from partitioner.bounding.kriging import Kriging
+from partitioner.bounding.telling import afar
 from partitioner.problem import (
     Array,
     Basis,
@@ -136,6 +137,7 @@ class Bounds:
                 holds = packing.from_parts > 0.0
                 nested = int(holds.sum())
                 excess = (own + packing.from_parts) / latency - 1.0
+                excess -= afar(latency, basis.near_ns)
                 violation = float(excess[holds].max(initial=0.0))
             around = places.smallest_container(first, end, inside)
             guesses.append(_Guess(np.maximum(rates, 0.0), inside, packing.inside, around))

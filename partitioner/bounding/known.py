@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class Known:
     _measured: Segments
     _latency: Array
     _bounds: Bounds | None
+    _of_sums: Callable[[], Bounds] | None
 
     @classmethod
     def of(
@@ -37,22 +39,30 @@ class Known:
         pairs = sorted((at, np.inf if ns is None else float(ns)) for at, ns in found if at)
         every = np.array([at for at, _ in pairs], dtype=np.intp).reshape(-1, 2)
         times = np.array([ns for _, ns in pairs])
-        runs, bounds = np.isfinite(times), None
+        runs, bounds, of_sums = np.isfinite(times), None, None
         if basis is not None and runs.any():
             told = np.flatnonzero(runs)[telling(int(runs.sum()))]
             first, end = every[told].T
-            latency = np.maximum(times[told], 1.0)
-            bounds = Bounds.of(places, features, basis, first, end, latency)
+            from_these = partial(
+                Bounds.of,
+                places,
+                features,
+                first=first,
+                end=end,
+                latency=np.maximum(times[told], 1.0),
+            )
+            bounds = from_these(basis)
+            of_sums = partial(from_these, replace(basis, near_ns=0.0))
         first, end, which = places.wherever(*every.T)
         order = np.lexsort((end, first))
         measured = Segments(len(places), first[order], end[order])
         guard = Guard() if bounds is None else bounds.guard
-        return cls(guard, measured, times[which[order]], bounds)
+        return cls(guard, measured, times[which[order]], bounds, of_sums)
 
-    @property
-    def inferred(self) -> Bounds | None:
-        """What the bounds come from; ``None`` where nothing follows for other segments."""
-        return self._bounds
+    def of_sums(self) -> Bounds | None:
+        """What bounds on sums of segments come from, for which measured ones tell the same however
+        long they are; ``None`` where nothing follows for other segments."""
+        return None if self._of_sums is None else self._of_sums()
 
     def taken(self, segments: Segments) -> Array:
         """The latency of each, ns; ``inf`` where it was not measured or does not compile."""

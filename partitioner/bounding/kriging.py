@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from partitioner.bounding.deviations import Deviations
+from partitioner.bounding.telling import afar
 from partitioner.problem import Array, Basis, Features, Index
 
 _CHUNK = 16_384
@@ -64,7 +65,7 @@ class Kriging:
         measured = Deviations(features, rates, unsure, first, end)
         apart, together = measured.covariance_parts(first, end, design)
         relative = (basis.scale**2 * apart + together) / np.outer(latency, latency)
-        relative += basis.noise**2 * np.eye(len(latency))
+        relative += np.diag(basis.noise**2 + afar(latency, basis.near_ns) ** 2)
         factor = np.linalg.inv(np.linalg.cholesky(relative))
         precision = factor.T @ factor
         weights = precision @ residual

@@ -31,16 +31,17 @@ def claims_of(content: Mapping[str, Any], problem: Problem) -> Claims:
     numbers = [ns for ns in taken if ns is not None]
     if numbers != [row["latency_ns"] for row in rows]:
         raise ValueError("a segment's latency is not the one measured")
-    bases = map(Basis.read, evidence["bases"] or [None] * len(available))
+    bases = [Basis.read(one) for one in evidence["bases"] or [None] * len(available)]
     kinds = [
         Known.of(problem.places, problem.features, basis, times[kind])
         for basis, kind in zip(bases, available, strict=True)
     ]
     value, counts = max(numbers), list(available.values())
     k, allowed = problem.num_segments, problem.allowed_cuts()
-    segments, times_on_each = measured_on_any(problem.places, kinds)
-    measured = offers_of(segments, times_on_each, counts)
+    measured = offers_of(*measured_on_any(problem.places, kinds), counts)
     best = least_bottleneck(measured, k, allowed)
+    if any(basis is not None and 0.0 < basis.near_ns < best for basis in bases):
+        raise ValueError("near_ns is below the bottleneck of the best cut")
     if value < best:
         raise ValueError("there are not so many devices of a kind")
     fastest = greatest_fastest(measured, k, best, allowed)

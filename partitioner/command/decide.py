@@ -33,7 +33,7 @@ from partitioner.measuring import (
 )
 from partitioner.problem import NoFeasiblePartition, Partition, Problem, Round
 from partitioner.reporting import Progress
-from partitioner.sizing import Recommendation, Sweep, Usage
+from partitioner.sizing import STOPPED_BEFORE, Findings, Recommendation, Sweep
 from partitioner.strategies import (
     STRATEGIES,
     Kind,
@@ -50,7 +50,8 @@ class Decision:
     """Where to cut and what led there.
 
     ``kinds``: the kind of device of each segment; ``problem``: what the partition answers.
-    ``partition`` is ``None`` where only numbers of TPUs were compared.
+    ``partition`` is ``None`` where only numbers of TPUs were compared; ``ended_by``: what stopped
+    that before it was done.
     """
 
     partition: Partition | None
@@ -60,6 +61,7 @@ class Decision:
     problem: Problem | None = None
     sweep: Sweep | None = None
     recommendation: Recommendation | None = None
+    ended_by: KeyboardInterrupt | None = None
 
 
 class Decider:
@@ -82,8 +84,8 @@ class Decider:
         self._compiler = compiler
         self._stop = stop
         self._rounds: list[Round] = []
-        self._found: dict[Usage, Partition] = {}
-        """By devices used, where numbers of TPUs are compared."""
+        self._findings = Findings()
+        """Where numbers of TPUs are compared."""
         self._cut: tuple[Partition, Problem] | None = None
         """The answer for one number of segments, while others are looked at."""
         self._devices = devices
@@ -127,6 +129,8 @@ class Decider:
     def decide(self) -> Decision:
         """Search as the arguments ask, no longer than ``timeout_sec``.
 
+        Where numbers of TPUs are compared and nothing else, an interruption ends that with what was
+        found by then; where there is nothing, and else, it is raised again.
         Raises ``NoFeasiblePartition`` naming the model and a reason, ``ConfigError`` where the time
         did not suffice for a single cut, and what devices raise.
         """
@@ -134,6 +138,14 @@ class Decider:
             return patiently(self._decide, self._stop, self._arguments.timeout_sec)
         except MeasuringStopped:
             return self._cut_short()
+        except KeyboardInterrupt as end:
+            findings = self._findings.so_far()
+            if self._arguments.num_segments is not None or not findings.found:
+                raise
+            made_of = self._compared(), findings, self._devices, STOPPED_BEFORE
+            return replace(
+                self._advised(*conclude(self._arguments, self._graph, *made_of)), ended_by=end
+            )
         except NoFeasiblePartition as error:
             reasons = [text for p in self._profilers for text in p.failures.values()]
             first = f"; the first failure: {reasons[0]}" if reasons else ""
@@ -180,7 +192,7 @@ class Decider:
         devices = recommendation.plan.pipeline.devices
         names = [kind.name for kind in self._compared()]
         best = replace(
-            self._found[tuple(devices.get(name, 0) for name in names)],
+            self._findings.found[tuple(devices.get(name, 0) for name in names)],
             compilations=sum(profiler.compilations for profiler in self._profilers),
             measurements=self.measurements,
         )
@@ -190,9 +202,9 @@ class Decider:
         """What can be said after a search that was ended in the middle of a measurement."""
         arguments = self._arguments
         segments = arguments.num_segments
-        found = dict(self._found)
-        made_of = self._compared(), found, self._devices
-        how_many = conclude(arguments, self._graph, *made_of) if found else ()
+        findings = self._findings.so_far()
+        made_of = self._compared(), findings, self._devices
+        how_many = conclude(arguments, self._graph, *made_of) if findings.found else ()
         if self._cut is not None:
             return self._judged(*self._cut, *how_many)
         if how_many:
@@ -236,7 +248,7 @@ class Decider:
             self._compared(),
             self._devices,
             self._progress,
-            self._found,
+            self._findings,
         )
 
     def _judged(

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from compiler import Graph
 from devices.device import Device
 from devices.simulated import description_of
 from partitioner.command.arguments import Arguments
 from partitioner.measuring import DRIFT
-from partitioner.problem import Partition
 from partitioner.reporting import Progress
 from partitioner.sizing import (
     NOT_LOOKED_AT,
+    Findings,
     Recommendation,
     Sweep,
     Target,
-    Usage,
     recommend,
     sweep,
     tabulate,
@@ -60,13 +60,13 @@ def answer_how_many(
     kinds: Sequence[Kind],
     devices: Sequence[Device],
     progress: Progress | None,
-    found: dict[Usage, Partition],
+    findings: Findings,
 ) -> tuple[Sweep, Recommendation]:
-    """The table and the recommendation; the best cuts by devices used go into ``found``.
+    """The table and the recommendation; what is found on the way goes into ``findings``.
 
     Raises ``NoFeasiblePartition`` and what the oracles raise.
     """
-    counts = counts_of(arguments)
+    counts, target = counts_of(arguments), target_of(arguments, devices)
 
     def on_count(segments: int) -> None:
         if progress is not None:
@@ -81,31 +81,32 @@ def answer_how_many(
         partition_search_step=arguments.partition_search_step,
         order=arguments.order,
         host_cores=arguments.host_cores,
-        found=found,
+        most_latency_ns=target.most_ns,
+        findings=findings,
         on_count=on_count,
         on_round=on_round,
     )
     if progress is not None:
         progress.label = ""
-    return table, recommend(table, target_of(arguments, devices))
+    return table, recommend(table, target)
 
 
 def conclude(
     arguments: Arguments,
     graph: Graph,
     kinds: Sequence[Kind],
-    found: Mapping[Usage, Partition],
+    findings: Findings,
     devices: Sequence[Device],
+    why: str = NOT_LOOKED_AT,
 ) -> tuple[Sweep, Recommendation]:
-    """The same of what was found until the time was up.  Raises ``NoFeasiblePartition``."""
+    """The same of what was found until it ended, and ``why`` that is all.
+
+    Raises ``NoFeasiblePartition``.
+    """
     counts = counts_of(arguments)
-    cut = set(map(sum, found))
-    missing = {
-        # Numbers of segments are looked at in turn, each on all choices of TPUs.
-        k: NOT_LOOKED_AT if k >= max(cut, default=0) else "no cut was found to compile"
-        for k in range(1, max(counts) + 1)
-    }
+    missing = dict.fromkeys(range(1, max(counts) + 1), why)
+    until_now = replace(findings, failures=missing | findings.failures)
     available = {kind.name: kind.count for kind in kinds}
     step = arguments.partition_search_step
-    table = tabulate(graph, counts, found, missing, {}, available, arguments.host_cores, step)
+    table = tabulate(graph, counts, until_now, available, arguments.host_cores, step)
     return table, recommend(table, target_of(arguments, devices))

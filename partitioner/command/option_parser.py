@@ -37,9 +37,10 @@ which tells how the cut was found.  A sweep without --num_segments writes
 sweep.json instead.
 Exit code 0 on success; 2 when an option, the model or a device is not usable;
 3 when no plan meets the target, and the nearest one is shown; 130 and 143 when
-stopped by Ctrl-C or SIGTERM.  Only with 0 anything is written; but the files
-are there, too, where only the report could not be printed (2, which says so, or
-141 when its reader has left)."""
+stopped by Ctrl-C or SIGTERM.  Only with 0 anything is written, and of a sweep
+that was stopped what it had found; but the files are there, too, where only the
+report could not be printed (2, which says so, or 141 when its reader has
+left)."""
 
 
 def parser() -> FlagParser:

@@ -60,12 +60,14 @@ _PROMISE = 0.9
 class Told:
     """What the command has to say: the report, as asked for, and a sentence on where files are.
 
-    ``met``: whether a plan meets the target; if none does, nothing was written.
+    ``met``: whether a plan meets the target; if none does, nothing was written.  ``ended_by``: what
+    interrupted a comparison of numbers of TPUs, which is told as far as it went.
     """
 
     report: str
     closing: str
     met: bool = True
+    ended_by: KeyboardInterrupt | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ def _unmet(case: _Case, decision: Decision) -> Told:
         sweep_json(report) if case.arguments.json else sweep_text(report) + "\n",
         "Nothing was written, since no plan meets the target.",
         met=False,
+        ended_by=decision.ended_by,
     )
 
 
@@ -188,6 +191,7 @@ def _sweep(case: _Case, decision: Decision) -> tuple[Told, _Files, _Page]:
     told = Told(
         text if case.arguments.json else sweep_text(report) + "\n",
         f"The comparison has been saved as {place}{_recalled(case.decider)}",
+        ended_by=decision.ended_by,
     )
     return told, {place.name: _encoded(text)}, lambda: sweep_page(report)
 

@@ -16,6 +16,8 @@ class Basis:
     ``unsure`` (a standard deviation).  Each operator, and each place where a segment begins or
     ends, may deviate from its share of that by ``scale`` (relative), alike in all segments that
     have it in common; ``noise`` (relative) is what single segments scatter by for no reason known.
+    Measured segments that take longer than ``near_ns`` tell less of others, the less the longer
+    they take (0: all tell the same).
     """
 
     features: tuple[str, ...]
@@ -23,6 +25,7 @@ class Basis:
     unsure: tuple[float, ...]
     scale: float
     noise: float
+    near_ns: float = 0.0
 
     @classmethod
     def read(cls, content: Mapping[str, Any] | None) -> Basis | None:
@@ -30,7 +33,8 @@ class Basis:
         if content is None:
             return None
         names, rates, unsure = (tuple(content[name]) for name in ("features", "rates", "unsure"))
-        return cls(names, rates, unsure, content["scale"], content["noise"])
+        near_ns = content.get("near_ns", 0.0)
+        return cls(names, rates, unsure, content["scale"], content["noise"], near_ns)
 
 
 ALIKE = Basis((), (), (), 0.0, 0.0)

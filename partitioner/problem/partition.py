@@ -17,7 +17,15 @@ from partitioner.problem.ranges import (
 )
 
 Outcome = Literal[
-    "balanced", "optimal", "target", "budget", "timeout", "interval", "heuristic", "given"
+    "balanced",
+    "optimal",
+    "target",
+    "useless",
+    "budget",
+    "timeout",
+    "interval",
+    "heuristic",
+    "given",
 ]
 """Why a strategy stopped.
 
@@ -25,6 +33,7 @@ Outcome = Literal[
 ``optimal``: no cut has a lower bottleneck and, among those with the same bottleneck, none has a
 smaller gap, under the assumptions that :class:`Guard` reports on.
 ``target``: the bottleneck is at or under the latency the user called good enough.
+``useless``: no cut is fast enough to be of use (of a sweep's choices of devices).
 ``budget``, ``timeout``: the measurements or the time allowed were spent before that.
 ``interval``: bisection has narrowed the latency aimed at to the threshold asked for.
 ``heuristic``, ``given``: the strategy does not search; the cuts were the user's.

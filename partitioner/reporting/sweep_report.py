@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -11,7 +12,8 @@ from partitioner.reporting.circumstances import Circumstances
 from partitioner.reporting.progress import counted
 from partitioner.sizing import (
     ALIKE,
-    NOT_LOOKED_AT,
+    NOT_REACHED,
+    LeftOut,
     PipelineCost,
     Plan,
     Recommendation,
@@ -83,6 +85,7 @@ def sweep_content(sweep: Sweep, recommendation: Recommendation | None) -> dict[s
             if _several_kinds(sweep)
             else {}
         ),
+        **({"choices_left_out": [asdict(one) for one in sweep.left_out]} if sweep.left_out else {}),
         "not_possible": {str(k): why for k, why in sorted(sweep.failures.items())},
     }
 
@@ -133,6 +136,13 @@ def sweep_notes(sweep: Sweep) -> list[str]:
             f"Into {', '.join(map(str, sweep.hurried))} segments: the search ended with its time "
             "or measurements, and a better cut may exist."
         )
+    if sweep.uneven:
+        notes.append(
+            f"Into {', '.join(map(str, sweep.uneven))} segments: there may be cuts as fast that "
+            "are more even."
+        )
+    if sweep.left_out:
+        notes.append(_of_those_left_out(sweep.left_out))
     reasons = sorted(sweep.failures.items())
     cut = {one.segments for one in sweep.pipelines}
     for _, group in groupby(
@@ -142,15 +152,25 @@ def sweep_notes(sweep: Sweep) -> list[str]:
         numbers = [first, *(number for number, _ in others)]
         run = numbers == list(range(first, first + len(numbers))) and others
         which = f"{first} to {numbers[-1]}" if run else ", ".join(map(str, numbers))
-        one, several = ("was", "were") if why == NOT_LOOKED_AT else ("is", "are")
+        one, several = ("was", "were") if why in NOT_REACHED else ("is", "are")
         what = f"segment {one}" if numbers == [1] else f"segments {several}"
-        what += " not looked at" if why == NOT_LOOKED_AT else " not possible"
+        what += " not looked at" if why in NOT_REACHED else " not possible"
         if first in cut:
             what += " on every choice of TPUs"
         notes.append(f"{which} {what}: {why.rstrip('.')}.")
     if sweep.rows[-1].num_devices > 1:
         notes.append("What TPUs take from one another at a link that they share is not counted.")
     return notes
+
+
+def _of_those_left_out(left_out: Sequence[LeftOut]) -> str:
+    """What was not searched to the end, and why it need not be."""
+    numbers = sorted({one.segments for one in left_out})
+    into = ", ".join(map(str, numbers))
+    return (
+        f"Into {into} segments: {counted(len(left_out), 'choice')} of TPUs not searched to the "
+        "end, as no cut for them is as fast as other pipelines on some of the same TPUs."
+    )
 
 
 def cpu_share(plan: Plan | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from partitioner.sizing.figures import in_ms, per_second, plain
-from partitioner.sizing.how_many import NOT_LOOKED_AT, Sweep
+from partitioner.sizing.how_many import NOT_REACHED, STOPPED_BEFORE, Sweep
 from partitioner.sizing.plans import PipelineCost, Plan, describe, fastest, kinds_in_words
 
 EFFICIENCY_MARGIN = 0.02
@@ -96,7 +96,7 @@ def recommend(sweep: Sweep, target: Target) -> Recommendation:
     met = bool(meeting)
     # On less than two TPUs there is the whole model alone, of which all is known; of several kinds
     # if it was looked at on each.
-    known = 1 if sweep.failures.get(1) == NOT_LOOKED_AT else 2
+    known = 1 if sweep.failures.get(1) in NOT_REACHED else 2
     sure = target.given and met and plan.num_devices <= max(least, known)
     doubts = [] if sure else _doubts(sweep, target)
     sentences = [
@@ -138,12 +138,15 @@ def _reason(target: Target, met: bool, counts: range, *, sure: bool) -> str:
 def _doubts(sweep: Sweep, target: Target) -> list[str]:
     """Why a plan that was not found may exist all the same."""
     doubts = []
-    if not sweep.finished:
+    if STOPPED_BEFORE in sweep.failures.values():
+        doubts.append("the comparison was stopped")
+    elif not sweep.finished:
         doubts.append("the time or the measurements allowed were spent")
     if sweep.among:
         doubts.append(f"they were sought {sweep.among.partition(' (')[0]}")
     doubts = [f"Not every cut was looked at: {' and '.join(doubts)}."] if doubts else []
     known = [(one.segments, one.probability) for one in sweep.pipelines]
+    known += [(one.segments, one.probability) for one in sweep.left_out]
     unsure = [(k, p) for k, p in known if p is not None and p < 1.0]
     if unsure:
         least = min(p for _, p in unsure)

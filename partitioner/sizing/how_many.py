@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from partitioner.sizing.plans import ALIKE, PipelineCost, Plan, copies_of_whole, fastest, plans
 
 NOT_LOOKED_AT = "the time or the measurements allowed were spent before"
-"""Why there is no pipeline of so many segments."""
+STOPPED_BEFORE = "the comparison was stopped before"
+NOT_REACHED = (NOT_LOOKED_AT, STOPPED_BEFORE)
+"""Why there is no pipeline of so many segments that was looked for."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,30 @@ class SweepRow:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """TPUs, so many of each kind, that no plan makes one pipeline of.
+
+    Whatever the cut, its bottleneck is at least ``lower_bound_ns``, with this ``probability``, and
+    on some of these TPUs other pipelines are faster together.
+    """
+
+    devices: Mapping[str, int]
+    lower_bound_ns: int
+    probability: float
+
+    @property
+    def segments(self) -> int:
+        return sum(self.devices.values())
+
+
+@dataclass(frozen=True)
 class Sweep:
     """All rows, by number of devices, and the pipelines they are made of, by segments.
 
     ``available``: how many devices there are of each kind; where all are alike, as many as wanted.
     ``failures`` tells for which numbers of segments there is no pipeline, and why.  ``host_cores``
     of the host's CPU run what does not map; ``stateful``: the model remembers earlier items.
+    ``left_out``: pipelines that were not searched to the end, since no plan is faster for them.
     """
 
     rows: tuple[SweepRow, ...]
@@ -54,6 +74,7 @@ class Sweep:
     failures: Mapping[int, str]
     host_cores: int | None = None
     stateful: bool = False
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def hurried(self) -> tuple[int, ...]:
@@ -62,9 +83,14 @@ class Sweep:
         return tuple(sorted({one.segments for one in early if one.segments > 1}))
 
     @property
+    def uneven(self) -> tuple[int, ...]:
+        """Numbers of segments for which a cut as fast and more even may exist."""
+        return tuple(sorted({one.segments for one in self.pipelines if not one.even}))
+
+    @property
     def finished(self) -> bool:
         """Whether every number of segments was searched to the end."""
-        return not self.hurried and NOT_LOOKED_AT not in self.failures.values()
+        return not self.hurried and not set(NOT_REACHED) & set(self.failures.values())
 
     @property
     def among(self) -> str:
@@ -93,6 +119,7 @@ def sweep_of(
     available: Mapping[str, int] | None = None,
     host_cores: int | None = None,
     stateful: bool = False,
+    left_out: Sequence[LeftOut] = (),
 ) -> Sweep:
     """The table for each number of devices in ``counts`` (ascending).
 
@@ -120,7 +147,8 @@ def sweep_of(
             )
         )
     ordered = tuple(sorted(pipelines, key=lambda one: one.segments))
-    return Sweep(tuple(rows), ordered, have, dict(failures or {}), host_cores, stateful)
+    told = dict(failures or {})
+    return Sweep(tuple(rows), ordered, have, told, host_cores, stateful, tuple(left_out))
 
 
 def _pipeline_of(

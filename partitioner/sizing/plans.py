@@ -31,18 +31,19 @@ class PipelineCost:
     """The best cut into one number of segments: its operators' ends and its segments' times.
 
     ``outcome``: how the search ended; ``probability``: that no cut it was to look at is faster (0:
-    not proven, ``None``: not worked out); ``among``: the order of the operators that it kept to,
-    empty if it looked at all.  ``segments_in_file``: their operators as runs in the file, where cut
-    in another order.  ``cpu_ns``: how much of each segment's time is the host's CPU's (``None``:
-    not known; empty: nothing), for ``cpu_operators`` operators; ``idle_tpus``: how many segments
-    leave their TPU nothing to do.  ``kinds``: the kind of TPU that each segment is for, by name;
-    empty where all are alike.
+    not proven, ``None``: not worked out); ``even``: no cut as fast has a smaller gap.  ``among``:
+    the order of the operators that it kept to, empty if it looked at all.  ``segments_in_file``:
+    their operators as runs in the file, where cut in another order.  ``cpu_ns``: how much of each
+    segment's time is the host's CPU's (``None``: not known; empty: nothing), for ``cpu_operators``
+    operators; ``idle_tpus``: how many segments leave their TPU nothing to do.  ``kinds``: the kind
+    of TPU that each segment is for, by name; empty where all are alike.
     """
 
     cuts: tuple[int, ...]
     latencies_ns: tuple[int, ...]
     outcome: str = "optimal"
     probability: float | None = None
+    even: bool = True
     among: str = ""
     off_chip_bytes: int = 0
     segments_in_file: tuple[tuple[int, ...], ...] = ()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from math import inf
 
 from compiler import Graph
 from devices.errors import ConfigError, ModelError
+from partitioner.bounding import chance
 from partitioner.certificate import claims_of
 from partitioner.graphs import OrderChoice, problem_of
-from partitioner.problem import ONLY_ORDER, NoFeasiblePartition, Partition, Problem
-from partitioner.sizing.how_many import NOT_LOOKED_AT, Sweep, sweep_of
+from partitioner.problem import ONLY_ORDER, Claims, Guard, NoFeasiblePartition, Partition, Problem
+from partitioner.sizing.findings import Findings, Usage, choices_of, useless_from_ns
+from partitioner.sizing.how_many import NOT_LOOKED_AT, NOT_REACHED, LeftOut, Sweep, sweep_of
 from partitioner.sizing.plans import PipelineCost
 from partitioner.strategies import (
     Kind,
@@ -20,11 +22,9 @@ from partitioner.strategies import (
     Recorder,
     SearchOptions,
     ignore_round,
+    least_on_each_choice,
     search_assigned,
 )
-
-Usage = tuple[int, ...]
-"""Devices used, by kind."""
 
 OnCount = Callable[[int], None]
 """Called with every number of segments before its search begins."""
@@ -39,125 +39,203 @@ def sweep(
     partition_search_step: int = 1,
     order: OrderChoice = "file",
     host_cores: int | None = None,
-    found: dict[Usage, Partition] | None = None,
+    most_latency_ns: float = inf,
+    findings: Findings | None = None,
     on_count: OnCount = lambda _: None,
     on_round: OnRound = ignore_round,
 ) -> Sweep:
     """Search the best cut into 1 to ``max(counts)`` segments and tabulate ``counts`` devices.
 
     On ``kinds`` of devices: for each choice of so many of every kind the best cut for these, each
-    used.  Where all are alike (one kind without a name), there are as many as are asked for.
-    The partitions go into ``found``, by devices used, as soon as they are known.  The limits
-    of ``options`` are for all searches together.
+    used, unless no plan with a latency of at most ``most_latency_ns`` is faster for it.  The best
+    one on any choice of so many devices is always searched.  Where all are alike (one kind without
+    a name), there are as many as are asked for.  What is found goes into ``findings`` as soon as
+    it is known.  The limits of ``options`` are for all searches together.
 
     Numbers of segments that ``graph`` cannot be cut into, or for which no cut compiles, are left
     out.  Raises ``NoFeasiblePartition`` when nothing at all compiles, and what the oracles raise.
     """
-    # A segment of four operators costs the same whether the model is cut into three or into eight.
-    memories = [Recorder(kind.oracle) for kind in kinds]
-    options = options or SearchOptions()
-    found = {} if found is None else found
-    failures: dict[int, str] = {}
-    proofs: dict[Usage, float] = {}
-    began = options.clock()
+    findings = Findings() if findings is None else findings
+    searches = _Searches(kinds, options or SearchOptions(), findings, on_round)
     for segments in range(1, max(counts) + 1):
-        told = False
-        for usage in choices_of([kind.count for kind in kinds], segments):
-            measured = sum(len(memory.answers) for memory in memories)
-            left = _left(options, measured, options.clock() - began)
-            if found and _spent(left):
-                failures[segments] = NOT_LOOKED_AT
-                break
-            if not told:
-                on_count(segments)
-                told = True
-            used = [
-                Kind(kind.name, count, memory, dict(memory.answers))
-                for kind, count, memory in zip(kinds, usage, memories, strict=True)
-                if count
-            ]
-            try:
-                problem = (
-                    Problem(len(graph), 1, ())
-                    if segments == 1
-                    else problem_of(
-                        graph, segments, partition_search_step=partition_search_step, order=order
-                    )
+        if searches.spent:
+            findings.failures[segments] = NOT_LOOKED_AT
+            continue
+        on_count(segments)
+        try:
+            problem = (
+                Problem(len(graph), 1, ())
+                if segments == 1
+                else problem_of(
+                    graph, segments, partition_search_step=partition_search_step, order=order
                 )
-                found[usage] = search_assigned(problem, used, left, on_round)
-                if found[usage].outcome == "optimal" and segments > 1:
-                    claims = claims_of(found[usage].evidence(), problem)
-                    proofs[usage] = claims.probability or 0.0
-            except (NoFeasiblePartition, ConfigError, ModelError) as error:
-                failures[segments] = str(error)
+            )
+            searches.search(problem, partition_search_step, most_latency_ns)
+        except (NoFeasiblePartition, ConfigError, ModelError) as error:
+            findings.failures[segments] = str(error)
     available = {kind.name: kind.count for kind in kinds}
-    return tabulate(
-        graph, counts, found, failures, proofs, available, host_cores, partition_search_step
-    )
+    return tabulate(graph, counts, findings, available, host_cores, partition_search_step)
 
 
-def choices_of(counts: Sequence[int], number: int) -> Iterator[Usage]:
-    """Every way to take ``number`` devices of those there are, so many of each kind."""
-    for usage in product(*(range(count + 1) for count in counts)):
-        if sum(usage) == number:
-            yield usage
+class _Searches:
+    """The searches of one sweep, which share what they measure and their limits."""
 
+    def __init__(
+        self,
+        kinds: Sequence[Kind],
+        options: SearchOptions,
+        findings: Findings,
+        on_round: OnRound,
+    ) -> None:
+        self._kinds = kinds
+        self._counts = [kind.count for kind in kinds]
+        # A segment of four operators costs the same whether the model is cut into three or eight.
+        self._memories = [Recorder(kind.oracle) for kind in kinds]
+        self._options = options
+        self._findings = findings
+        self._on_round = on_round
+        self._began = options.clock()
 
-def _left(options: SearchOptions, measured: int, gone_s: float) -> SearchOptions:
-    """The options with what ``measured`` segments and the time gone by leave of the limits."""
-    most, timeout_s = options.max_measurements, options.timeout_s
-    return replace(
-        options,
-        max_measurements=None if most is None else most - measured,
-        timeout_s=None if timeout_s is None else timeout_s - gone_s,
-    )
+    def search(self, problem: Problem, step: int, most_latency_ns: float) -> None:
+        """The best cuts into so many segments; the limits may leave some for later.
 
+        Raises ``NoFeasiblePartition`` and what the oracles raise.
+        """
+        findings, counts, number = self._findings, self._counts, problem.num_segments
+        choices = list(choices_of(counts, number))
+        useless: dict[Usage, int] = {}
+        if number > 1 and len(choices) > 1:
+            best = self._best(problem, counts)
+            taken = Counter(best.kinds)
+            self._keep(tuple(taken[kind.name] for kind in self._kinds), best, problem)
+            costs = {usage: cost_of(found, step) for usage, found in findings.found.items()}
+            if not any(sum(one.cpu_operators) for one in costs.values()):
+                every = useless_from_ns(costs, counts, most_latency_ns)
+                open_ = [usage for usage in choices if usage not in findings.settled]
+                useless = {usage: every[usage] for usage in open_ if usage in every}
+                self._leave_out(problem, useless, best.bottleneck_ns)
+        for usage in choices:
+            if usage in findings.settled:
+                continue
+            if self.spent:
+                findings.failures[number] = NOT_LOOKED_AT
+                return
+            self._settle(problem, usage, useless.get(usage))
 
-def _spent(left: SearchOptions) -> bool:
-    limits = left.max_measurements, left.timeout_s
-    return any(limit is not None and limit <= 0 for limit in limits)
+    @property
+    def spent(self) -> bool:
+        """Whether the limits leave nothing for another search, after a first one."""
+        left = self._left
+        limits = left.max_measurements, left.timeout_s
+        gone = any(limit is not None and limit <= 0 for limit in limits)
+        return gone and bool(self._findings.found)
+
+    def _settle(self, problem: Problem, usage: Usage, useless_from: int | None) -> None:
+        """Find the best cut on these devices, or that it is of no use."""
+        try:
+            found = self._best(problem, usage, useless_from)
+            if found.outcome != "useless":
+                self._keep(usage, found, problem)
+                return
+            claims = claims_of(found.evidence(), problem)
+            if claims.lower_bound_ns < (useless_from or 0):
+                self._keep(usage, self._best(problem, usage), problem)
+                return
+            self._not_wanted(usage, claims.lower_bound_ns, claims.guard)
+        except NoFeasiblePartition as error:
+            self._findings.failures[problem.num_segments] = str(error)
+
+    def _leave_out(self, problem: Problem, useless: Mapping[Usage, int], best_ns: int) -> None:
+        """Those that are of no use by what is known already."""
+        if useless:
+            used = self._used(self._counts)
+            bounds, guard = least_on_each_choice(problem, used, best_ns, max(useless.values()))
+            for usage, from_ns in useless.items():
+                bound = bounds.get(usage, inf)
+                if bound >= from_ns:
+                    self._not_wanted(usage, from_ns if bound == inf else int(bound), guard)
+
+    def _not_wanted(self, usage: Usage, bound_ns: int, guard: Guard) -> None:
+        devices = {kind.name: n for kind, n in zip(self._kinds, usage, strict=True) if n}
+        self._findings.left_out[usage] = LeftOut(devices, bound_ns, chance(guard))
+
+    def _keep(self, usage: Usage, found: Partition, problem: Problem) -> None:
+        if problem.num_segments > 1:
+            self._findings.claims[usage] = claims_of(found.evidence(), problem)
+        self._findings.found[usage] = found
+
+    def _best(
+        self, problem: Problem, usage: Sequence[int], useless_from: int | None = None
+    ) -> Partition:
+        """On up to so many devices of each kind."""
+        options = replace(self._left, useless_from_ns=useless_from)
+        return search_assigned(problem, self._used(usage), options, self._on_round)
+
+    def _used(self, usage: Sequence[int]) -> list[Kind]:
+        """So many devices of each kind, with all that is known of them."""
+        return [
+            Kind(kind.name, count, memory, dict(memory.answers))
+            for kind, count, memory in zip(self._kinds, usage, self._memories, strict=True)
+            if count
+        ]
+
+    @property
+    def _left(self) -> SearchOptions:
+        """The options with what was measured, and the time gone by, leave of the limits."""
+        options = self._options
+        measured = sum(len(memory.answers) for memory in self._memories)
+        most, timeout_s = options.max_measurements, options.timeout_s
+        gone_s = options.clock() - self._began
+        return replace(
+            options,
+            max_measurements=None if most is None else most - measured,
+            timeout_s=None if timeout_s is None else timeout_s - gone_s,
+        )
 
 
 def tabulate(
     graph: Graph,
     counts: Sequence[int],
-    found: Mapping[Usage, Partition],
-    failures: Mapping[int, str],
-    proofs: Mapping[Usage, float],
+    findings: Findings,
     available: Mapping[str, int],
     host_cores: int | None,
     partition_search_step: int,
 ) -> Sweep:
-    """The table over ``counts`` devices, of those ``available``, of the partitions ``found``.
+    """The table over ``counts`` devices, of those ``available``, of what was found.
 
-    ``proofs`` tell with what probability they are optimal, as far as that was worked out.
     Of numbers of segments that some choice of devices can run, it is only told that other choices
     were not looked at.
 
     Raises ``NoFeasiblePartition`` when there are none.
     """
-    done = Counter(map(sum, found))
-    feasible = [count for count in counts if min(done, default=count + 1) <= count]
+    done = Counter(map(sum, findings.settled))
+    feasible = [count for count in counts if min(map(sum, findings.found), default=inf) <= count]
     if not feasible:
         raise NoFeasiblePartition(
             f"{graph.name} compiles for none of the numbers of segments up to {max(counts)}: "
-            f"{failures[max(counts)]}"
+            f"{findings.failures[max(counts)]}"
         )
     costs = [
-        replace(cost_of(partition, partition_search_step), probability=proofs.get(usage))
-        for usage, partition in found.items()
+        cost_of(partition, partition_search_step, findings.claims.get(usage))
+        for usage, partition in sorted(findings.found.items())
     ]
     # Asked of the model: devices that compute nothing, as simulated ones here, keep no state.
     stateful = any(tensor.is_variable for tensor in graph.tensors) or any(
         operator.kind == "VAR_HANDLE" for operator in graph.operators
     )
     told = {}
-    for number, why in failures.items():
+    for number, why in findings.failures.items():
         every = len(list(choices_of(list(available.values()), number)))
-        if number not in done or (why == NOT_LOOKED_AT and done[number] < every):
+        if number not in done or (why in NOT_REACHED and done[number] < every):
             told[number] = why
     return sweep_of(
-        costs, feasible, told, available=available, host_cores=host_cores, stateful=stateful
+        costs,
+        feasible,
+        told,
+        available=available,
+        host_cores=host_cores,
+        stateful=stateful,
+        left_out=[left for _, left in sorted(findings.left_out.items())],
     )
 
 
@@ -168,12 +246,15 @@ def kept_to(order: str, step: int) -> str:
     return "" if order == ONLY_ORDER or order.startswith("all orders") else f"in {order}"
 
 
-def cost_of(partition: Partition, step: int) -> PipelineCost:
+def cost_of(partition: Partition, step: int, claims: Claims | None = None) -> PipelineCost:
     """What the table needs of a partition, found in steps of so many operators."""
+    proven = partition.outcome == "optimal"
     return PipelineCost(
         cuts=partition.cuts,
         latencies_ns=partition.latencies_ns,
         outcome=partition.outcome,
+        even=(0 if claims is None else claims.least_gap_ns) >= partition.gap_ns,
+        probability=(claims.probability or 0.0) if claims and proven else None,
         among="" if len(partition.segments) == 1 else kept_to(partition.order, step),
         off_chip_bytes=partition.off_chip_bytes,
         segments_in_file=() if partition.execution_order is None else partition.runs,

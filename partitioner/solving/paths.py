@@ -83,6 +83,16 @@ def least_bottleneck(
 
     ``allowed`` (``num_segments - 1 x places``) says where each cut may be.
     """
+    return min(least_on_each(offers, num_segments, allowed).values(), default=np.inf)
+
+
+def least_on_each(
+    offers: Sequence[Offer], num_segments: int, allowed: Mask | None = None
+) -> dict[tuple[int, ...], float]:
+    """The same by devices used, so many of each kind: of those that any segments are offered for.
+
+    ``inf`` for those on which there is no cut.
+    """
     layer = _end(offers, -np.inf)
     windows = windows_of([offer.segments for offer in offers], num_segments)
     for segment in reversed(range(num_segments)):
@@ -94,7 +104,7 @@ def least_bottleneck(
             old = longer.get(used)
             longer[used] = values if old is None else np.minimum(old, values)
         layer = _restricted(longer, allowed, segment)
-    return min((float(rest[0]) for rest in layer.values()), default=np.inf)
+    return {used: float(rest[0]) for used, rest in layer.items()}
 
 
 def greatest_fastest(

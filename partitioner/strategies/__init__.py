@@ -13,6 +13,7 @@ from partitioner.strategies.cut_short import best_of_known
 from partitioner.strategies.exhaustive import try_everything
 from partitioner.strategies.oracle import CostTable, LatencyOracle, Recorder
 from partitioner.strategies.parameter_count import keep_given, keep_start
+from partitioner.strategies.prospects import least_on_each_choice
 from partitioner.strategies.search import search_assigned, search_optimal
 from partitioner.strategies.strategy import (
     Kind,
@@ -36,6 +37,7 @@ __all__ = [
     "ignore_round",
     "keep_given",
     "keep_start",
+    "least_on_each_choice",
     "search_assigned",
     "search_optimal",
     "try_everything",

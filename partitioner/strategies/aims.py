@@ -75,10 +75,12 @@ class Aims:
     def __init__(self, problem: Problem, options: SearchOptions, given: int) -> None:
         self._problem = problem
         self._target_ns = options.target_ns
+        self._useless_from_ns = options.useless_from_ns
         self._budget = Budget(options)
         self._given = given
         self._even = EvenCut(options.diff_threshold_ns, problem.num_segments)
-        self.ceiling_ns = np.inf if options.ceiling_ns is None else float(options.ceiling_ns)
+        ceilings = [ns for ns in (options.ceiling_ns, options.useless_from_ns) if ns is not None]
+        self.ceiling_ns = float(min(ceilings, default=np.inf))
         """Cuts above are not tried; ``inf`` from when nothing is found to be under it."""
         self.limit: Limit = ""
         """What ended the search before all was proven."""
@@ -89,6 +91,12 @@ class Aims:
 
     def reached(self, best: Solution | None, bound: float, measured: int) -> Outcome | None:
         """Why to end with the best cut so far, if there is a reason."""
+        if (
+            best is not None
+            and self._useless_from_ns is not None
+            and bound >= self._useless_from_ns
+        ):
+            return "useless"
         if best is not None and best.bottleneck <= self.ceiling_ns:
             if self._target_ns is not None and best.bottleneck <= self._target_ns:
                 self._even.found = None

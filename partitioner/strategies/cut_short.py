@@ -27,6 +27,8 @@ def best_of_known(
     best = Prospects(problem, account.counts).best(known)
     if best is None:
         return None
+    for one in known:
+        one.near(best.bottleneck)
     segments = problem.segments_between(best.cuts)
     pairs = zip(segments, best.kinds, strict=True)
     account.add_round(segments, [account.oracles[k].answers[s] for s, k in pairs], best)

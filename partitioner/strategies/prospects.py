@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from partitioner.beliefs import Beliefs, Knowledge
-from partitioner.problem import Array, Mask, Problem
+from partitioner.problem import Array, Guard, Mask, Problem
 from partitioner.solving import (
     Offer,
     Solution,
@@ -15,7 +15,9 @@ from partitioner.solving import (
     cheapest_cuts,
     greatest_fastest,
     least_bottleneck,
+    least_on_each,
 )
+from partitioner.strategies.strategy import Kind
 
 Prospect = tuple[tuple[int, ...], tuple[int, ...]]
 """Cuts, as numbers of places, and the kind of device for each segment between them."""
@@ -97,3 +99,23 @@ class Prospects:
     def _bytes(self, cuts: Sequence[int]) -> float:
         assert self._tolls is not None, "bytes are compared where they are known"
         return float(self._tolls[list(cuts)].sum())
+
+
+def least_on_each_choice(
+    problem: Problem, kinds: Sequence[Kind], near_ns: int, ceiling_ns: int
+) -> tuple[Mapping[tuple[int, ...], float], Guard]:
+    """By devices used, so many of each kind, a latency (ns) that no cut on them is below.
+
+    By what is known of the ``kinds`` alone, nothing is measured, and how well what that rests on
+    held.  ``near_ns``: the best bottleneck on any of them; those missing are above ``ceiling_ns``.
+    """
+    known = [Knowledge(problem.places, problem.features) for _ in kinds]
+    offers = []
+    for kind, about in zip(kinds, known, strict=True):
+        for segment, latency in kind.known.items():
+            about.observe(segment, latency)
+        about.near(near_ns)
+        beliefs = about.beliefs(about.within(ceiling_ns))
+        offers.append(Offer(beliefs.segments, beliefs.lower, kind.count))
+    bounds = least_on_each(offers, problem.num_segments, problem.allowed_cuts())
+    return bounds, Guard.worst([about.guard for about in known])

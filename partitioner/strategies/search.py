@@ -246,7 +246,10 @@ class _Search:
             answers = self._ask(tasks[low : low + self._at_once])
             if started and any(a is None or ruled_out(float(a)) for a in answers):
                 break
-        self._best = self._prospects.best(self._known)
+        self._best = best = self._prospects.best(self._known)
+        if best is not None:
+            for known in self._known:
+                known.near(best.bottleneck)
 
     def _ask(self, batch: Sequence[Task]) -> list[int | None]:
         """The answers, in no particular order; they are known from then on."""

@@ -21,6 +21,7 @@ class SearchOptions:
     ``diff_threshold_ns``: as soon as slowest minus fastest segment of the best cut is below this
     (0: never for this reason).  ``target_ns``: as soon as the bottleneck is at or under this.
     ``ceiling_ns``: cuts with a slower bottleneck are not tried, unless nothing faster exists.
+    ``useless_from_ns``: as soon as no cut can be faster than this.
     ``max_measurements``: after about this many segments, whatever is known by then.
     ``timeout_s``: after about this many seconds of ``clock``, likewise; a measurement under way is
     not cut short.  The starting split is measured in any case, so that there is a result.
@@ -30,6 +31,7 @@ class SearchOptions:
     diff_threshold_ns: int = 0
     target_ns: int | None = None
     ceiling_ns: int | None = None
+    useless_from_ns: int | None = None
     max_measurements: int | None = None
     timeout_s: float | None = None
     baseline: bool = False

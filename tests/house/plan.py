@@ -108,7 +108,7 @@ PLAN: dict[str, dict[str, str]] = {
         "strategies": "problem solving beliefs",
         "certificate": "problem solving bounding",
         "measuring": "leash problem solving",
-        "sizing": "problem graphs strategies certificate",
+        "sizing": "problem graphs bounding strategies certificate",
         "reporting": "problem certificate measuring sizing",
         "command": "scratch problem graphs strategies measuring sizing reporting",
         "segmenter": "scratch problem graphs strategies measuring",

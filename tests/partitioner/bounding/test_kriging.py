@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from partitioner.bounding import Bounds, Known, Kriging
+from partitioner.bounding import Bounds, Known, Kriging, afar
 from partitioner.problem import Basis, Features, Line
 from tests.partitioner.synthetic import convolutional
 from tests.partitioner.tables import table
@@ -93,6 +95,24 @@ def test_rates_made_up_to_prove_more_are_held_against_it() -> None:
     assert honest.guard.model_sigmas is not None
     assert boasting.guard.model_sigmas is not None
     assert boasting.guard.model_sigmas > 5 * honest.guard.model_sigmas
+
+
+def test_long_segments_tell_less_of_short_ones() -> None:
+    """The parts of a whole that takes less than they: of no weight where it is far too long."""
+    assert afar(np.array([5.0, 10.0, 30.0]), 10.0) == pytest.approx([0.0, 0.0, 0.2])
+    assert not afar(np.array([5.0, 30.0]), 0.0).any()
+    places = Line(tuple(range(N + 1)))
+    first, end = np.array([0, N // 2, 0]), np.array([N // 2, N, N])
+    latency = np.append(TRUTH[first[:2], end[:2]], 0.6 * TRUTH[0, N])
+    found = {}
+    for near_ns in (latency[2], latency[2] / 2.0, latency[2] / 20.0):
+        basis = replace(BASIS, near_ns=near_ns)
+        bounds = Bounds.of(places, FEATURES, basis, first, end, latency)
+        assert bounds.kriging is not None
+        found[near_ns] = bounds.guard.worst_violation, bounds.kriging.worst_sigmas
+    violations, sigmas = zip(*found.values(), strict=True)
+    assert violations[0] > violations[1] > violations[2] == 0.0
+    assert sigmas[0] > sigmas[1] > sigmas[2]
 
 
 def test_segments_are_alike_where_nothing_is_known() -> None:

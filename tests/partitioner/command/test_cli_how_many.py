@@ -13,7 +13,7 @@ from partitioner import CostTable, search_optimal
 from partitioner.command.arguments import parse
 from partitioner.command.how_many_command import conclude
 from partitioner.problem import Problem
-from partitioner.sizing import NOT_LOOKED_AT
+from partitioner.sizing import NOT_LOOKED_AT, Findings
 from partitioner.strategies import Kind
 from tests.full_disk import needs_full_disk, printed_nowhere
 from tests.partitioner.command.running import Run, expected_files, files_of
@@ -150,7 +150,8 @@ def test_what_is_left_when_the_time_is_up() -> None:
     problem = Problem(12, 2, (6,), boundaries_alike=True)
     found = search_optimal(problem, CostTable(lambda first, end: 1_000_000 * (end - first)))
     kinds = [Kind("", 3, CostTable({}))]
-    table, advice = conclude(arguments, graph, kinds, {(2,): found}, [])
+    findings = Findings({(2,): found}, failures={1: "the uncut model does not compile"})
+    table, advice = conclude(arguments, graph, kinds, findings, [])
     assert set(table.failures) == {1, 3}
     assert table.failures[3] == NOT_LOOKED_AT
     assert "compile" in table.failures[1]
@@ -220,7 +221,10 @@ def test_unequal_devices(run: Run, model: Path, out: Path, tmp_path: Path) -> No
     assert max(map(len, lines)) <= 80
     content = json.loads((out / "sweep.json").read_text())
     cuts = {tuple(sorted(one["kinds"])): one for one in content["cuts_by_kinds"]}
-    assert len(cuts) == 8  # choices of up to two of each
+    left_out = content["choices_left_out"]
+    assert len(cuts) + len(left_out) == 8  # choices of up to two of each
+    numbers = sorted({sum(one["devices"].values()) for one in left_out})
+    assert f"Into {', '.join(map(str, numbers))} segments: {len(left_out)} choice" in printed
     for row in content["by_num_devices"]:
         takes = [k for one in row["best"]["pipelines"] for k in one["kinds"] * one["copies"]]
         assert len(takes) <= row["num_devices"]

@@ -67,14 +67,14 @@ def time_is_up_once(monkeypatch: pytest.MonkeyPatch, it_hangs: Callable[[], bool
 
 
 @contextmanager
-def once_it_runs(calls: Path, number: signal.Signals) -> Iterator[None]:
-    """Send a signal to this thread as soon as the compiler was called."""
+def once_it_runs(calls: Path, number: signal.Signals, times: int = 1) -> Iterator[None]:
+    """Send a signal to this thread as soon as the compiler was called so often."""
     here = threading.get_ident()
     called, over = threading.Event(), threading.Event()
 
     def watch() -> None:
         while not over.wait(0.01):
-            if calls.exists() and calls.read_text():
+            if calls.exists() and calls.read_text().count("\n") >= times:
                 called.set()
                 signal.pthread_kill(here, number)
                 return
@@ -105,6 +105,30 @@ def test_signals_end_a_compiler_that_hangs(
     assert found == (code, "", f"{told}; nothing was written.\n")
     until(lambda: gone(calls))
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")],
+)
+def test_signals_leave_of_a_sweep_what_was_found(
+    run: Run, model: Path, out: Path, tmp_path: Path, number: signal.Signals, code: int, told: str
+) -> None:
+    """The whole model was measured, then the compiler hangs."""
+    binary, calls = hanging(tmp_path, good=1)
+    page = tmp_path / "page.html"
+    base = ("--model_path", model, "--output_dir", out, "--edgetpu_compiler_binary", binary)
+    with once_it_runs(calls, number, times=2):
+        found = run(*base, "--sweep", "1-3", "--quiet", "--json", "--report", page)
+    assert gone(calls)
+    assert found[0] == code
+    assert found[2] == f"{told} before all was compared; what was found by then is told.\n"
+    content = json.loads(found[1])
+    assert content == json.loads((out / "sweep.json").read_text())
+    assert list(content["cuts_by_num_segments"]) == ["1"]
+    assert content["not_possible"] == dict.fromkeys("23", "the comparison was stopped before")
+    assert "the comparison was stopped" in content["recommendation"]["sentence"]
+    assert "2 to 3 segments were not looked at: the comparison was stopped" in page.read_text()
 
 
 def test_time_is_up_in_the_middle_of_a_measurement(

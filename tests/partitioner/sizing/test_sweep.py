@@ -8,7 +8,8 @@ import pytest
 from compiler import graph_from_bytes
 from partitioner import CostTable, Partition, SearchOptions
 from partitioner.problem import operators_of
-from partitioner.sizing.sweep import Usage, sweep
+from partitioner.sizing.findings import Findings, Usage
+from partitioner.sizing.sweep import sweep
 from partitioner.strategies import Kind
 from zoo.random_graph import random_graph
 
@@ -24,9 +25,9 @@ def test_measurements_are_counted_over_all_searches(most: int) -> None:
     def measured(limit: int | None) -> tuple[int, dict[Usage, Partition]]:
         tables = [CostTable(cost), CostTable(lambda *runs: 2 * cost(*runs))]
         kinds = [Kind("fast", 2, tables[0]), Kind("slow", 2, tables[1])]
-        found: dict[Usage, Partition] = {}
-        sweep(graph, kinds, range(1, 5), SearchOptions(max_measurements=limit), found=found)
-        return sum(len(table.asked) for table in tables), found
+        findings = Findings()
+        sweep(graph, kinds, range(1, 5), SearchOptions(max_measurements=limit), findings=findings)
+        return sum(len(table.asked) for table in tables), findings.found
 
     without, _ = measured(None)
     taken, found = measured(most)

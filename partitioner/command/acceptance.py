@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from compiler import Graph
@@ -37,6 +38,15 @@ _LOGGER = logging.getLogger(__name__)
 _VERIFIED_ITEMS = 4
 
 
+@dataclass(frozen=True)
+class Acceptance:
+    """What the pipeline reached (``None``: it was not run), and whether its outputs are right, as
+    the report says it."""
+
+    trial: TrialRun | None
+    verification: str
+
+
 def items_to_verify(arguments: Arguments, graph: Graph) -> list[dict[str, Tensor]]:
     """Seeded noise, and the user's file as the first input of the first; nothing if not asked.
 
@@ -59,12 +69,11 @@ def accept(
     segments: Sequence[SegmentFiles],
     stages: Sequence[Device],
     items: Sequence[Mapping[str, Tensor]],
-) -> tuple[TrialRun | None, str]:
+) -> Acceptance:
     """Try and verify ``segments``, as far as the arguments ask for it and ``stages`` suffice.
 
-    What the pipeline reached (``None``: it was not run), and whether its outputs are right, as the
-    report says it.  ``data`` is the file that ``graph`` was read from.  Raises ``ModelError`` if
-    the segments cannot be run or do not compute the uncut model's numbers.
+    ``data`` is the file that ``graph`` was read from.  Raises ``ModelError`` if the segments cannot
+    be run or do not compute the uncut model's numbers.
     """
     with tempfile.TemporaryDirectory(prefix="partition-") as scratch:
         paths = [Path(scratch) / f"segment_{i}_edgetpu.tflite" for i in range(len(segments))]
@@ -84,7 +93,7 @@ def accept(
             verification = _compared(
                 graph, lambda: verify_on_devices(graph, whole, paths, stages, items)
             )
-    return trial, verification
+    return Acceptance(trial, verification)
 
 
 def _try(

@@ -195,15 +195,13 @@ def _partition(
         for segment, stem in zip(partition.runs, stems, strict=True)
     ]
     stages = stage_devices(decision.kinds, decider.usable(case.devices))
-    trial, verification = accept(
-        arguments, graph, case.data, case.compiler, segments, stages, items
-    )
+    accepted = accept(arguments, graph, case.data, case.compiler, segments, stages, items)
     report = Report(
-        **case.circumstances(*_slower_than_promised(partition, trial)),
+        **case.circumstances(*_slower_than_promised(partition, accepted.trial)),
         problem=decision.problem,
         partition=partition,
-        trial=trial,
-        verification=verification,
+        trial=accepted.trial,
+        verification=accepted.verification,
         files=tuple(f"{stem}_edgetpu.tflite" for stem in stems),
         placement=placement(decision.kinds, stages) if decider.unequal else (),
         measurements=decision.measurements,

@@ -178,8 +178,7 @@ def _options_of(parser: ArgumentParser) -> set[str]:
     return found
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
-"""Why output cannot be written: no place for it, or it was closed from the start."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _READER_GONE = 141
 """The same for one that a closed pipe has ended: 128 + SIGPIPE."""
@@ -223,13 +222,13 @@ def run_command(main: Callable[[], int]) -> int:
 def _open_streams() -> None:
     """Have all three standard streams, so that no file or socket is opened in place of one.
 
-    Writing to an output that was closed from the start fails.
+    Who closed an output from the start wants none.
     """
-    for number, way in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_RDWR)):
+    for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, way)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
     if sys.stderr is None:

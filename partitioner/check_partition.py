@@ -56,9 +56,10 @@ def summary(content: Mapping[str, Any]) -> str:
             f"Measured segments were at most {100 * guard['worst_model_error']:.2f} % faster than "
             f"the others let expect; {guard['model_sigmas']:.1f} standard deviations are granted."
         )
+    compiled = "" if content["compiler"] == "built-in" else "what another compiler made, "
     lines.append(
-        "Not worked out again: what was measured and tried, that outputs are identical, and what "
-        "is said of other numbers of TPUs."
+        f"Not worked out again: {compiled}what was measured and tried, that outputs are identical, "
+        "and what is said of other numbers of TPUs."
     )
     return "\n".join(lines)
 

@@ -146,7 +146,7 @@ def test_ctrl_c_while_a_command_is_imported(
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_streams_closed_from_the_start(closed: str, tmp_path: Path) -> None:
-    """No file takes their place, and output that goes nowhere is said where that can be."""
+    """No file takes their place; who closed an output wants none."""
     written = tmp_path / "synthetic_fc5_N100.tflite"
     command = [sys.executable, "-m", "zoo", "write", written.stem, "--output_dir", str(tmp_path)]
     done = subprocess.run(
@@ -156,9 +156,7 @@ def test_streams_closed_from_the_start(closed: str, tmp_path: Path) -> None:
         timeout=120,
         check=False,
     )
-    unsaid = "the output cannot be written (Bad file descriptor)\n"
-    assert done.returncode == (2 if "1>" in closed else 0)
-    assert done.stderr == (unsaid if closed == "1>&-" else "")
+    assert (done.returncode, done.stderr) == (0, "")
     assert written.read_bytes()[4:8] == b"TFL3"
 
 

@@ -339,6 +339,16 @@ def test_executables_beside_it(
     assert "not beside it, and were not looked at" in capfd.readouterr().out
 
 
+def test_what_another_compiler_made_is_not_made_again(
+    written: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And so it is said, as it is where only somebody says that there was another."""
+    content = put(json.loads(written.read_text()), ("compiler",), "edgetpu_compiler")
+    written.write_text(json.dumps(content))
+    assert main([str(written)]) == 0
+    assert "Not worked out again: what another compiler made, what was" in capfd.readouterr().out
+
+
 def test_an_empty_model_is_no_model(written: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([str(written), "--model", ""]) == 2
     assert one_sentence(capfd.readouterr().err)

@@ -57,8 +57,12 @@ def in_full(first: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return mean, np.sqrt(np.maximum(left, 0.0) + (BASIS.noise * mean) ** 2)
 
 
+@pytest.mark.parametrize("many", [0, 8])
 @pytest.mark.parametrize("seed", range(4))
-def test_predictions_are_those_of_the_whole_distribution(seed: int) -> None:
+def test_predictions_are_those_of_the_whole_distribution(
+    seed: int, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("partitioner.bounding.kriging._MANY_PAIRS", many)
     random = np.random.default_rng(seed)
     chosen = random.choice(len(UPPER[0]), 6, replace=False)
     first, end = UPPER[0][chosen], UPPER[1][chosen]

@@ -149,11 +149,12 @@ class _Searches:
         """Those that are of no use by what is known already."""
         if useless:
             used = self._used(self._counts)
-            bounds, guard = least_on_each_choice(problem, used, best_ns, max(useless.values()))
+            most_ns = max(useless.values())
+            bounds, guard = least_on_each_choice(problem, used, best_ns, most_ns)
             for usage, from_ns in useless.items():
-                bound = bounds.get(usage, inf)
-                if bound >= from_ns:
-                    self._not_wanted(usage, from_ns if bound == inf else int(bound), guard)
+                bound_ns = int(bounds.get(usage, most_ns))
+                if bound_ns >= from_ns:
+                    self._not_wanted(usage, bound_ns, guard)
 
     def _not_wanted(self, usage: Usage, bound_ns: int, guard: Guard) -> None:
         devices = {kind.name: n for kind, n in zip(self._kinds, usage, strict=True) if n}

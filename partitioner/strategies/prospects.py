@@ -107,7 +107,8 @@ def least_on_each_choice(
     """By devices used, so many of each kind, a latency (ns) that no cut on them is below.
 
     By what is known of the ``kinds`` alone, nothing is measured, and how well what that rests on
-    held.  ``near_ns``: the best bottleneck on any of them; those missing are above ``ceiling_ns``.
+    held.  ``near_ns``: the best bottleneck on any of them.  No more is told than ``ceiling_ns``,
+    which all cuts are above on devices that are missing.
     """
     known = [Knowledge(problem.places, problem.features) for _ in kinds]
     offers = []
@@ -118,4 +119,5 @@ def least_on_each_choice(
         beliefs = about.beliefs(about.within(ceiling_ns))
         offers.append(Offer(beliefs.segments, beliefs.lower, kind.count))
     bounds = least_on_each(offers, problem.num_segments, problem.allowed_cuts())
-    return bounds, Guard.worst([about.guard for about in known])
+    told = {usage: min(bound, float(ceiling_ns)) for usage, bound in bounds.items()}
+    return told, Guard.worst([about.guard for about in known])

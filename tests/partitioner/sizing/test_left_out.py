@@ -90,6 +90,7 @@ def all_choices(costs: Costs, counts: Usage, most: int) -> Sweep:
 )
 @example(seed=0, counts=(2, 2, 2), share=0.9, slack=None)
 @example(seed=0, counts=(2, 2, 2), share=0.9, slack=1.0)
+@example(seed=598, counts=(1, 2), share=1.0, slack=None)
 def test_plans_are_those_of_all_choices(
     seed: int, counts: Usage, share: float, slack: float | None
 ) -> None:

@@ -189,23 +189,23 @@ def _comparison(sweep: Sweep, plan: Plan) -> str:
             f"{verb}: {describe(copied)} would give {per_second(copied.throughput)} inferences/s, "
             f"so this plan is {factor:.2f} times as fast on the same TPUs."
         )
-    pairs = {}
-    for count in sorted({one.segments for one in sweep.pipelines if one.segments > 1}):
-        cut = sweep.pipeline_of(count)
-        same = None if cut is None else sweep.copies_on(cut.devices)
-        if cut is not None and same is not None:
-            pairs[count] = cut, same
-    gains = {count: cut.throughput / same.throughput for count, (cut, same) in pairs.items()}
-    paying = [count for count, gain in gains.items() if round(gain, 2) > 1.0]
+    gains: dict[int, tuple[float, Plan, Plan]] = {}
+    for cut in sweep.plans():
+        same = sweep.copies_on(cut.devices)
+        if cut.pipeline.segments > 1 and same is not None:
+            gain = cut.throughput / same.throughput
+            if gain > gains.get(cut.num_devices, (0.0,))[0]:
+                gains[cut.num_devices] = gain, cut, same
+    paying = sorted(count for count, (gain, _, _) in gains.items() if round(gain, 2) > 1.0)
     count = paying[0] if paying else max(2, plan.num_devices)
-    if count not in pairs or gains[count] == 1.0:
+    if count not in gains or gains[count][0] == 1.0:
         return ""
-    most = sweep.rows[-1].num_devices if sweep.finished else max(pairs)
-    verb = "Cutting pays" if paying else f"Do not cut this model for up to {most} TPUs"
-    cut, same = pairs[count]
+    most = _tpus(sweep.rows[-1].num_devices)
+    verb = f"Do not cut this model for up to {most}" if sweep.finished else "No cut found pays"
+    _, cut, same = gains[count]
     return (
-        f"{verb}: on {count} TPUs, {describe(same)} give {per_second(same.throughput)} "
-        f"inferences/s, {describe(cut)} {per_second(cut.throughput)}."
+        f"{'Cutting pays' if paying else verb}: on {_tpus(count)}, {describe(same)} give "
+        f"{per_second(same.throughput)} inferences/s, {describe(cut)} {per_second(cut.throughput)}."
     )
 
 

@@ -81,7 +81,8 @@ def all_choices(costs: Costs, counts: Usage, most: int) -> Sweep:
     return sweep_of(pipelines, range(1, most + 1), available=available)
 
 
-@settings(deadline=None, max_examples=20)
+# The same ones in every run: a proof holds with a probability, and one in many may be false.
+@settings(deadline=None, max_examples=20, derandomize=True)
 @given(
     seed=st.integers(0, 10_000),
     counts=st.tuples(*[st.integers(1, 2)] * 3) | st.tuples(*[st.integers(1, 3)] * 2),

@@ -197,11 +197,12 @@ def _comparison(sweep: Sweep, plan: Plan) -> str:
             if gain > gains.get(cut.num_devices, (0.0,))[0]:
                 gains[cut.num_devices] = gain, cut, same
     paying = sorted(count for count, (gain, _, _) in gains.items() if round(gain, 2) > 1.0)
-    count = paying[0] if paying else max(2, plan.num_devices)
+    early = [*sweep.hurried, *(n for n, why in sweep.failures.items() if why in NOT_REACHED)]
+    most = min([sweep.rows[-1].num_devices, *(number - 1 for number in early)])
+    count = paying[0] if paying else max(2, min(plan.num_devices, most))
     if count not in gains or gains[count][0] == 1.0:
         return ""
-    most = _tpus(sweep.rows[-1].num_devices)
-    verb = f"Do not cut this model for up to {most}" if sweep.finished else "No cut found pays"
+    verb = f"Do not cut this model for up to {_tpus(most)}" if most > 1 else "No cut found pays"
     _, cut, same = gains[count]
     return (
         f"{'Cutting pays' if paying else verb}: on {_tpus(count)}, {describe(same)} give "

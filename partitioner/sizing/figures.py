@@ -18,8 +18,11 @@ def plain(number: float) -> str:
 def per_second(rate: float, least: float = 0.0) -> str:
     """A rate with one decimal, a slow one with three digits.
 
-    More where rounding would hide that it is, or is not, at least ``least``.
+    More where rounding would hide that it is, or is not, at least ``least``.  ``unlimited`` where
+    an item takes no time that can be told, which is less than a nanosecond.
     """
+    if rate >= 1e9:
+        return "unlimited"
     digits = 1 if rate >= 10.0 or rate <= 0.0 else 2 - floor(log10(rate))
     return _told(rate, digits, lambda shown: shown >= least)
 

@@ -83,6 +83,30 @@ def test_numbers_that_were_not_looked_at_are_no_proof_either() -> None:
     assert "no other plan for up to 5 TPUs gives" in recommend(table, Target()).sentence
 
 
+def test_cutting_a_part_of_the_copies_pays_where_the_cpu_holds_them_up() -> None:
+    """Two cores run 1.5 ms of each item of a copy: 1333.3 items in a second, however many copies.
+    A pipeline of two, slower than two copies, leaves that to two copies beside it."""
+    whole = replace(cost(2.0), cpu_ns=(1_500_000,), cpu_operators=(1,))
+    cut = replace(cost(1.2, 1.2), cpu_ns=(0, 500_000), cpu_operators=(0, 1))
+    advice = recommend(sweep_of([whole, cut], range(1, 5), host_cores=2), Target())
+    assert advice.plan.num_devices == 1
+    assert (
+        "Cutting pays: on 4 TPUs, 4 copies of the whole model give 1333.3 inferences/s, a pipeline "
+        "of 2 segments beside 2 copies of the whole model 1833.3."
+    ) in advice.sentence
+
+
+def test_a_hurried_search_does_not_advise_against_cutting() -> None:
+    hurried = [SMALL[0], *(replace(one, outcome="timeout") for one in SMALL[1:])]
+    told = recommend(sweep_of(hurried, range(1, 5)), Target(fps=1500)).sentence
+    assert "No cut found pays: on 2 TPUs" in told
+    assert "Do not cut" not in told
+
+
+def test_what_takes_no_time_has_no_rate() -> None:
+    assert per_second(1e9) == per_second(2e9) == "unlimited"
+
+
 def test_two_tpus_are_not_the_fewest_where_the_whole_was_not_looked_at_on_each_kind() -> None:
     """One of the other kind might do."""
     slow = PipelineCost((), (40_000_000,), kinds=("slow",))

@@ -36,7 +36,7 @@ def as_table(report: Report) -> str:
                 ("gap", milliseconds(report.claims.gap_ns)),
                 ("throughput", _throughput(report)),
                 ("speed-up over one TPU", _speed_up(report)),
-                ("before re-cutting", _starting_split(partition)),
+                (_first_cut(report), _starting_split(partition)),
                 ("outputs identical", report.verification),
                 *report.noticed,
             ]
@@ -125,6 +125,12 @@ def _speed_up(report: Report) -> str:
         return f"unknown, the uncut model {'was not measured' if hurried else 'does not compile'}"
     alone = milliseconds(report.claims.whole_model_ns)
     return f"{report.claims.speed_up:.2f}x (one TPU takes {alone} per inference)"
+
+
+def _first_cut(report: Report) -> str:
+    """What the cut measured first is: one that constants suggested, or the split by parameters."""
+    suggested = report.options.get("first_cut") not in (None, "parameter-count")
+    return "first cut suggested" if suggested else "before re-cutting"
 
 
 def _starting_split(partition: Partition) -> str:

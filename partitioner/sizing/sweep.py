@@ -72,7 +72,7 @@ def sweep(
                 on_count(segments)
                 told = True
             used = [
-                Kind(kind.name, count, memory, dict(memory.answers))
+                replace(kind, count=count, oracle=memory, known=dict(memory.answers))
                 for kind, count, memory in zip(kinds, usage, memories, strict=True)
                 if count
             ]

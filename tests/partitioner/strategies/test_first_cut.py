@@ -22,13 +22,6 @@ _ANYTHING = st.floats(0.0, 1e6)
 """Right, wrong by any factor, or nothing at all."""
 
 
-def rates_of(model: Model) -> dict[str, float]:
-    """What the model's latencies are made of; compute is known roughly."""
-    a_byte_ns = model.ns_per_byte
-    moved = dict.fromkeys(("bytes in", "bytes out", "off-chip bytes"), a_byte_ns)
-    return {"request": model.fixed_ns, "macs": 1e-3, **moved}
-
-
 @settings(max_examples=100, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -87,7 +80,7 @@ def test_right_rates_save_measurements_and_the_answers_are_the_same() -> None:
     for seed in range(12):
         model = convolutional(16, seed)
         for k in (2, 3, 4):
-            found, plain = searched(model, k, rates_of(model)), searched(model, k, {})
+            found, plain = searched(model, k, model.rates()), searched(model, k, {})
             assert (found.bottleneck_ns, found.gap_ns) == every_cut(model.cost, 16, k)
             assert found.bottleneck_ns == plain.bottleneck_ns
             with_rates += found.measurements
@@ -99,7 +92,7 @@ def test_right_rates_save_measurements_and_the_answers_are_the_same() -> None:
 def test_bounds_follow_from_the_measurements_alone(factor: float) -> None:
     """The checker knows no rates but those that the measurements say, and comes to the same."""
     model = convolutional(16, 3)
-    rates = {name: factor * rate for name, rate in rates_of(model).items()}
+    rates = {name: factor * rate for name, rate in model.rates().items()}
     found = searched(model, 3, rates)
     claims = claims_of(found.evidence(), model.problem(3))
     assert claims.lower_bound_ns == found.lower_bound_ns > 0

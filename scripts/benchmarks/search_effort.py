@@ -15,9 +15,10 @@ better than life allows; (c) is on other devices than the constants are of: at a
 found        segments measured until the cut with the lowest bottleneck was known
 proven       until nothing could be faster (bottleneck and bound are equal)
 all          in all, the gap and the bytes across cuts included
-least        the fewest that a proof needs: the k segments of the cut, one of which is the slowest,
-             and k - 1 others as slow, all disjoint, as k - 1 cuts cannot break them all; only k
-             where one operator (or operators that no cut may part) is alone as slow as that
+least        the fewest that a proof needs which rests on measured segments alone: the k segments of
+             the cut, one of which is the slowest, and k - 1 others as slow, all disjoint, as k - 1
+             cuts cannot break them all; only k where one operator (or operators that no cut may
+             part) is alone as slow as that.  What was learnt of rates can stand for some of them
 runs         compiler runs of bisection: all segments of a candidate as soon as one of them is new
 distinct     different segments that bisection compiles
 """
@@ -166,7 +167,7 @@ def unlike(planner: Planner, host: Host) -> Chip:
 
 
 def least(asked: Asked, found: Partition) -> int:
-    """The fewest measurements from which ``found``'s bottleneck could be proven."""
+    """The fewest measurements that could prove ``found``'s bottleneck by themselves."""
     k, planner = len(found.runs), asked.planner
     alone = (
         asked.chip.latency_ns(planner, operators_of(runs_of(operators)), transfers=False)

@@ -209,7 +209,6 @@ def summary(rows: Sequence[Row], which: Callable[[Row], Effort]) -> list[str]:
         ("in all", list(rows)),
         ("one operator decides", [r for r in rows if r.least == r.segments]),
         ("elsewhere", [r for r in rows if r.least != r.segments]),
-        *((f"{k} segments", [r for r in rows if r.segments == k]) for k in counts_in(rows)),
     ):
         if chosen:
             until = [which(r).until_proven for r in chosen]
@@ -258,9 +257,30 @@ def beside_bisection(rows: Sequence[Row], which: Callable[[Row], Effort]) -> lis
     return result
 
 
+def overview(rows: Sequence[Row], others: Sequence[Row]) -> list[str]:
+    """The searches side by side."""
+    every = [(rows, _plain), (rows, _suggested), (others, _suggested), (others, _plain)]
+    lines = ["| | (a) | (b) | (c) | (a) on the devices of (c) |", "|---|---|---|---|---|"]
+
+    def add(name: str, cell: Callable[[Sequence[Row], Callable[[Row], Effort]], str]) -> None:
+        lines.append(f"| {name} | {' | '.join(cell(some, which) for some, which in every)} |")
+
+    for k in (None, *sorted({r.segments for r in rows})):
+        name = "proven / least, median" if k is None else f"into {k} segments"
+
+        def ratio(some: Sequence[Row], of: Callable[[Row], Effort], k: int | None = k) -> str:
+            chosen = [of(r).until_proven / r.least for r in some if k in (None, r.segments)]
+            return f"{median(chosen):.2f}" if chosen else "-"
+
+        add(name, ratio)
+    add("measured until found", lambda some, of: str(sum(of(r).found for r in some)))
+    add("measured until proven", lambda some, of: str(sum(of(r).until_proven for r in some)))
+    return lines
+
+
 def report(rows: Sequence[Row], others: Sequence[Row]) -> str:
     """All there is to say, as markdown; ``others`` are of the devices of (c)."""
-    lines = []
+    lines = [*overview(rows, others), ""]
     for title, some, which in (
         ("(a) From the split by parameter count", rows, _plain),
         ("(b) From the cut that the constants of these devices suggest", rows, _suggested),
@@ -287,11 +307,6 @@ def _plain(row: Row) -> Effort:
 
 def _suggested(row: Row) -> Effort:
     return row.suggested
-
-
-def counts_in(rows: Sequence[Row]) -> list[int]:
-    """The numbers of segments asked for."""
-    return sorted({r.segments for r in rows})
 
 
 def name_of(model: str) -> str:

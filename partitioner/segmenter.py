@@ -13,7 +13,7 @@ from compiler.compile import check_quantized
 from compiler.reading import read_source
 from devices.device import Device
 from devices.errors import ConfigError
-from partitioner.graphs import problem_of
+from partitioner.graphs import POOL, problem_of, suggesting_rates
 from partitioner.measuring import BuiltInCompiler, DeviceProfiler, kinds_of, stage_devices
 from partitioner.problem import Partition, pairs_of
 from partitioner.scratch import own_scratch
@@ -114,10 +114,11 @@ def _fastest(graph: Graph, devices: Sequence[Device]) -> int:
 def _searched(
     graph: Graph, question: CutQuestion, devices: Sequence[Device]
 ) -> tuple[Partition, tuple[int, ...]]:
-    options = SearchOptions(diff_threshold_ns=question.diff_threshold_ns)
     compiler = BuiltInCompiler(graph, delegate_search_step=1)
     kinds = kinds_of(devices)
     profilers = [DeviceProfiler(compiler, kind.devices) for kind in kinds]
+    rates = [suggesting_rates(graph, kind.devices[0], POOL) for kind in kinds]
+    options = SearchOptions(diff_threshold_ns=question.diff_threshold_ns, rates=rates[0])
     if len(kinds) == 1:
         order = "file" if question.method == "bisection" else "any"
         search = bisect if question.method == "bisection" else search_optimal
@@ -133,8 +134,8 @@ def _searched(
     partition = search_assigned(
         problem,
         [
-            Kind(kind.name, len(kind.devices), profiler)
-            for kind, profiler in zip(kinds, profilers, strict=True)
+            Kind(kind.name, len(kind.devices), profiler, rates=told)
+            for kind, profiler, told in zip(kinds, profilers, rates, strict=True)
         ],
         options,
         ignore_round,

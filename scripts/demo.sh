@@ -8,4 +8,5 @@ exec .venv/bin/partition-with-profiling \
     --model_path zoo:inception_v3_299 \
     --num_segments 4 \
     --output_dir out/demo \
+    --first_cut parameter-count \
     "$@"

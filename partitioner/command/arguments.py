@@ -11,9 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from devices.chip import HOSTS
 from devices.config import MAX_DEVICES
 from devices.errors import ConfigError
 from partitioner.command.option_parser import parser
+from partitioner.graphs import PARAMETER_COUNT, POOL
 from partitioner.strategies import STRATEGIES
 
 _MOST_TPUS = 64
@@ -73,6 +75,7 @@ class Arguments:
     cache: bool
     strategy: str
     order: Literal["any", "file"]
+    first_cut: str | None
     cuts: tuple[int, ...] | None
     max_measurements: int | None
     timeout_sec: float | None
@@ -125,6 +128,18 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
         raise ConfigError(
             f"strategy is {given.strategy!r}, but numbers of TPUs are compared, for which cuts are "
             "sought with optimal only; leave strategy out, or give num_segments."
+        )
+    if given.strategy == "optimal":
+        given.first_cut = POOL if given.first_cut is None else given.first_cut
+        if given.first_cut not in (POOL, PARAMETER_COUNT, *HOSTS):
+            raise ConfigError(
+                f"first_cut is {given.first_cut!r}, it must be {POOL}, {PARAMETER_COUNT} or a host "
+                f"({', '.join(HOSTS)})."
+            )
+    elif given.first_cut is not None:
+        raise ConfigError(
+            f"first_cut is given, but strategy is {given.strategy!r}, which does not choose where "
+            "it begins; leave one of them out."
         )
     if (given.strategy == "manual") != (cuts is not None):
         raise ConfigError(

@@ -19,7 +19,7 @@ from partitioner.command.how_many_command import (
 from partitioner.command.open_compiler import open_stores
 from partitioner.command.patience import patiently
 from partitioner.command.worthwhile import check_worthwhile
-from partitioner.graphs import problem_asked
+from partitioner.graphs import PARAMETER_COUNT, problem_asked, suggesting_rates
 from partitioner.measuring import (
     Confidence,
     DeviceKind,
@@ -91,6 +91,8 @@ class Decider:
         self._devices = devices
         self._kinds = kinds_of(devices)
         self._stores = open_stores(arguments, self._kinds)
+        first_cut = arguments.first_cut or PARAMETER_COUNT
+        self._rates = [suggesting_rates(graph, kind.devices[0], first_cut) for kind in self._kinds]
         self._profilers = [
             DeviceProfiler(compiler, kind.devices, stop=stop, store=store)
             for kind, store in zip(self._kinds, self._stores, strict=True)
@@ -166,6 +168,7 @@ class Decider:
             max_measurements=arguments.max_measurements,
             timeout_s=arguments.timeout_sec,
             baseline=True,
+            rates=self._rates[0],
         )
         problem = self._problem(segments)
         if self.unequal:
@@ -231,10 +234,10 @@ class Decider:
     def _to_choose_from(self, wanted: int) -> list[Kind]:
         """The devices there are; where they are alike, as many as ``wanted``, without a name."""
         if not self.unequal:
-            return [Kind("", wanted, self._profilers[0])]
+            return [Kind("", wanted, self._profilers[0], rates=self._rates[0])]
         return [
-            Kind(kind.name, len(kind.devices), profiler)
-            for kind, profiler in zip(self._kinds, self._profilers, strict=True)
+            Kind(kind.name, len(kind.devices), profiler, rates=rates)
+            for kind, profiler, rates in zip(self._kinds, self._profilers, self._rates, strict=True)
         ]
 
     def _noted(self, entry: Round) -> None:

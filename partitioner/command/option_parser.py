@@ -11,9 +11,10 @@ _HELP = """\
 Cut a quantised TensorFlow Lite model into segments for a pipeline of Edge TPUs,
 so that no segment holds up the others.
 
-Starts from a split into equal parameter bytes (edgetpu_compiler
---num_segments), then compiles and measures segments and cuts again, until
-slowest minus fastest segment is under --diff_threshold_ns or no better cut
+Starts from the cut that published constants of the chip suggest (or from a
+split into equal parameter bytes, as edgetpu_compiler --num_segments:
+--first_cut parameter-count), then compiles and measures segments and cuts again,
+until slowest minus fastest segment is under --diff_threshold_ns or no better cut
 exists, and says which of the two.  When the time or the measurements allowed
 are spent, the best cut measured is written.
 
@@ -161,6 +162,15 @@ def parser() -> FlagParser:
         "orders of the operators to cut in: any (default; parallel branches may come in either "
         "order) or file; parameter-count counts in Coral's order, with file in the file's",
         "any",
+    )
+    add(
+        "--first_cut",
+        "FROM",
+        "which cut the strategy optimal measures first: the fastest by the published constants of "
+        "what the devices are attached to (pool, the default; real ones: usb3-x86 or pcie-x86) or "
+        "of another host (edgetpu-hosts lists them), or parameter-count, the split into equal "
+        "parameter bytes; it decides how many segments are measured, and nothing that is said of "
+        "them",
     )
     add(
         "--cuts",

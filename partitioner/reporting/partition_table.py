@@ -36,7 +36,7 @@ def as_table(report: Report) -> str:
                 ("gap", milliseconds(report.claims.gap_ns)),
                 ("throughput", _throughput(report)),
                 ("speed-up over one TPU", _speed_up(report)),
-                ("before re-cutting", _starting_split(partition)),
+                (_first_cut(report), _starting_split(partition)),
                 ("outputs identical", report.verification),
                 *report.noticed,
             ]
@@ -126,6 +126,12 @@ def _speed_up(report: Report) -> str:
         return "unknown, the slowest segment takes less than 1 ns"
     alone = milliseconds(report.claims.whole_model_ns)
     return f"{report.claims.speed_up:.2f}x (one TPU takes {alone} per inference)"
+
+
+def _first_cut(report: Report) -> str:
+    """What the cut measured first is: one that constants suggested, or the split by parameters."""
+    suggested = report.options.get("first_cut") not in (None, "parameter-count")
+    return "first cut suggested" if suggested else "before re-cutting"
 
 
 def _starting_split(partition: Partition) -> str:

@@ -175,7 +175,7 @@ class _Searches:
     def _used(self, usage: Sequence[int]) -> list[Kind]:
         """So many devices of each kind, with all that is known of them."""
         return [
-            Kind(kind.name, count, memory, dict(memory.answers))
+            replace(kind, count=count, oracle=memory, known=dict(memory.answers))
             for kind, count, memory in zip(self._kinds, usage, self._memories, strict=True)
             if count
         ]

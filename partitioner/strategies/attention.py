@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from partitioner.beliefs import Beliefs, Knowledge
-from partitioner.problem import Problem, Segments
+from partitioner.problem import Places, Problem, Segments
 from partitioner.solving import Solution, on_some_path
 
 FEW_SEGMENTS = 10_000
@@ -19,6 +19,17 @@ FEW_SEGMENTS = 10_000
 
 _VAST = 1_000_000
 """Of more segments than this, listing those in question takes longer than several cuts."""
+
+
+def between_some(places: Places, most: int, cuts: Sequence[int]) -> Segments:
+    """About ``most`` segments: all, or those between ``cuts`` and places far enough apart."""
+    last = len(places) - 1
+    if last * (last + 1) // 2 <= most:
+        return places.segments()
+    chosen = np.zeros(last + 1, dtype=np.bool_)
+    chosen[[*np.linspace(0, last, int(np.sqrt(2 * most))).astype(np.intp), *cuts]] = True
+    parts = places.parts(np.where(chosen, last, 0))
+    return Segments.chosen(parts, lambda part: chosen[part.end])
 
 
 class Attention:
@@ -53,12 +64,7 @@ class Attention:
         """
         if self._every is not None or best is None:
             return None
-        last = len(self._places) - 1
-        some = np.linspace(0, last, int(np.sqrt(2 * FEW_SEGMENTS))).astype(np.intp)
-        chosen = np.zeros(last + 1, dtype=np.bool_)
-        chosen[[*some, *best.cuts]] = True
-        parts = self._places.parts(np.where(chosen, last, 0))
-        return [Segments.chosen(parts, lambda part: chosen[part.end])] * len(self._known)
+        return [between_some(self._places, FEW_SEGMENTS, best.cuts)] * len(self._known)
 
     def promising(self, best: Solution | None) -> Sequence[Segments]:
         """All segments but those that cannot be part of a cut as fast as the best one."""

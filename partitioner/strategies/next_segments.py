@@ -15,15 +15,15 @@ import numpy as np
 from partitioner.beliefs import Beliefs, Knowledge
 from partitioner.problem import Problem, Range
 from partitioner.strategies.aims import Step
-from partitioner.strategies.prospects import Prospects
+from partitioner.strategies.prospects import Prospect, Prospects
 
 Task = tuple[Range, int]
 """A segment to be measured, and the number of the kind of device to measure it on."""
 
 
-def tasks_of(problem: Problem, step: Step) -> list[Task]:
+def tasks_of(problem: Problem, cut: Prospect) -> list[Task]:
     """All segments of the cut, each on its kind of device."""
-    cuts, kinds = step.cut
+    cuts, kinds = cut
     return list(zip(problem.segments_between(cuts), kinds, strict=True))
 
 
@@ -68,7 +68,7 @@ def _unknown(
     """
     edges = pairwise((0, *step.cut[0], len(problem.places) - 1))
     expected: list[tuple[float, Task]] = []
-    for pair, task in zip(edges, tasks_of(problem, step), strict=True):
+    for pair, task in zip(edges, tasks_of(problem, step.cut), strict=True):
         segment, kind = task
         if known[kind].latency(segment) is None:
             at, _ = beliefs[kind].segments.find(*np.array([pair], dtype=np.intp).T)

@@ -4,7 +4,7 @@ Each round solves the whole problem exactly on what is believed so far, and meas
 solution needs.  It ends when no cut is left that could be better, given lower bounds for
 everything that was not measured::
 
-    measure the starting split
+    measure the starting split, or the cut that published constants suggest
     repeat
         best     = the best cut made of measured segments
         hopeful  = segments whose lower bound is below best's bottleneck
@@ -37,6 +37,7 @@ from partitioner.solving import Solution
 from partitioner.strategies.account import Account
 from partitioner.strategies.aims import Aims, Step
 from partitioner.strategies.attention import FEW_SEGMENTS, Attention
+from partitioner.strategies.first_cut import suggested_cut
 from partitioner.strategies.many import (
     MANY,
     MANY_WITHOUT_SCATTER,
@@ -79,7 +80,8 @@ def search_optimal(
             "features are needed to bound what was not measured; or say boundaries_alike, if a "
             "request and its transfers cost every segment the same"
         )
-    return _Search(problem, [alike(problem, oracle)], options, on_round).run()
+    kind = alike(problem, oracle, options.rates)
+    return _Search(problem, [kind], options, on_round).run()
 
 
 def search_assigned(
@@ -132,12 +134,7 @@ class _Search:
 
     def run(self) -> Partition:
         problem, attention = self._problem, self._attention
-        start = [*problem.start, *([problem.whole] if self._baseline else [])]
-        every = range(len(self._kinds))
-        self._measure([(segment, kind) for segment in start for kind in every])
-        # The start, with its segments where they are in the best cut.
-        kinds = (0,) * problem.num_segments if self._best is None else self._best.kinds
-        tried: Sequence[Task] = list(zip(problem.start, kinds, strict=True))
+        tried = self._begin()
         coarse = attention.sample(self._best)
         segments = attention.promising(self._best) if coarse is None else coarse
         while True:
@@ -153,7 +150,7 @@ class _Search:
             self._record(tried, bound)
             if step is None:
                 return self._finish(outcome, bound)
-            tried = tasks_of(problem, step)
+            tried = tasks_of(problem, step.cut)
             before, earlier = self._measured, self._best
             tasks = next_segments(
                 problem, self._known, beliefs, self._prospects, step, self._at_once
@@ -168,6 +165,19 @@ class _Search:
                     segments = attention.promising(self._best)
             else:
                 segments = attention.thinned(beliefs, self._best, evening_out=self._evening_out)
+
+    def _begin(self) -> Sequence[Task]:
+        """Measure a first cut; that cut, with its segments where they are in the best one."""
+        problem, every = self._problem, range(len(self._kinds))
+        cut = suggested_cut(problem, self._kinds, self._counts)
+        whole = [problem.whole] if self._baseline else []
+        if cut is not None:
+            tasks = tasks_of(problem, cut)
+            self._measure([*tasks, *((segment, kind) for segment in whole for kind in every)])
+            return tasks
+        self._measure([(segment, kind) for segment in [*problem.start, *whole] for kind in every])
+        kinds = (0,) * problem.num_segments if self._best is None else self._best.kinds
+        return list(zip(problem.start, kinds, strict=True))
 
     @property
     def _takes_many(self) -> bool:

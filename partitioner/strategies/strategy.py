@@ -26,6 +26,8 @@ class SearchOptions:
     ``timeout_s``: after about this many seconds of ``clock``, likewise; a measurement under way is
     not cut short.  The starting split is measured in any case, so that there is a result.
     ``baseline``: measure the uncut model as well, for comparison.
+    ``rates``: what published constants say that a unit of each feature costs, ns, by its name; the
+    search begins where they suggest (empty: at the starting split).
     """
 
     diff_threshold_ns: int = 0
@@ -35,6 +37,7 @@ class SearchOptions:
     max_measurements: int | None = None
     timeout_s: float | None = None
     baseline: bool = False
+    rates: Mapping[str, float] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
 
 
@@ -47,17 +50,21 @@ class Kind:
     """Devices that are alike: their name, how many there are, and who measures on them.
 
     ``known``: what earlier searches measured on them (``None``: does not compile), to begin with.
+    ``rates``: what published constants of them say, as of :class:`SearchOptions`.
     """
 
     name: str
     count: int
     oracle: LatencyOracle
     known: Mapping[Range, int | None] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
-def alike(problem: Problem, oracle: LatencyOracle) -> Kind:
+def alike(
+    problem: Problem, oracle: LatencyOracle, rates: Mapping[str, float] | None = None
+) -> Kind:
     """One kind without a name, with a device for every segment."""
-    return Kind("", problem.num_segments, oracle)
+    return Kind("", problem.num_segments, oracle, rates=rates or {})
 
 
 class Budget:

@@ -120,6 +120,11 @@ class Model:
             per_operator={"macs": macs},
         )
 
+    def rates(self) -> dict[str, float]:
+        """What a unit of each feature costs, ns; of compute roughly."""
+        moved = dict.fromkeys(("bytes in", "bytes out", "off-chip bytes"), self.ns_per_byte)
+        return {"request": self.fixed_ns, "macs": 1e-3, **moved}
+
     def problem(self, k: int, *, features: bool = True) -> Problem:
         """From a split of equal parameter bytes on."""
         n = len(self)

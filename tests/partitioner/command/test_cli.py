@@ -95,9 +95,29 @@ def test_json_says_everything(run: Run, model: Path, out: Path, data: bytes) -> 
     assert report["speed_up"] == pytest.approx(report["whole_model_ns"] / max(latencies))
     assert report["throughput_per_second"] == 1e9 / max(latencies)
     assert report["outcome"] in ("balanced", "optimal")
+    assert report["options"]["first_cut"] == "pool"
+    assert all((out / segment["file"]).exists() for segment in segments)
+
+
+def test_where_a_search_begins_changes_nothing_but_how_much_is_measured(
+    run: Run, model: Path, out: Path, data: bytes
+) -> None:
+    bottlenecks = set()
+    for first_cut in ("pool", "pi3-usb2", "parameter-count"):
+        code, printed, _ = run(
+            *("--model_path", model, "--num_segments=2", "--output_dir", out, "--quiet"),
+            *("--diff_threshold_ns=0", "--first_cut", first_cut),
+        )
+        report = json.loads((out / "partition.json").read_text())
+        assert (code, report["options"]["first_cut"]) == (0, first_cut)
+        assert ("first cut suggested" in printed) == (first_cut != "parameter-count")
+        assert report["lower_bound_ns"] == report["bottleneck_ns"]
+        check(report, data, graph_from_bytes(data, "net"))
+        bottlenecks.add(report["bottleneck_ns"])
+    assert len(bottlenecks) == 1
+    assert "before re-cutting" in printed
     first, _ = parameter_count_parts(graph_from_bytes(data, "net"), 2)
     assert report["rounds"][0]["cuts"] == [len(first)]
-    assert all((out / segment["file"]).exists() for segment in segments)
 
 
 def test_branches_in_another_order(run: Run, out: Path, tmp_path: Path) -> None:

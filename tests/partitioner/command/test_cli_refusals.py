@@ -64,6 +64,11 @@ from tests.tiny import Tiny
         (["--num_segments", "2", "--report", "/no/such/dir/x.html"], "cannot be written"),
         (["--num_segments", "2", "--report", "/"], "report / is a directory"),
         (["--num_segments", "2", "--report", "/dev/null"], "report /dev/null is no regular file"),
+        (["--num_segments", "2", "--first_cut", "pi6"], "first_cut is 'pi6', it must be pool, "),
+        (
+            ["--num_segments", "2", "--first_cut", "pool", "--strategy", "bisection"],
+            "first_cut is given, but strategy is 'bisection'",
+        ),
         (["--num_segments", "2", "--surprise"], "unrecognized arguments: --surprise"),
         (["--num_segments", "2", "--edgetpu_compiler_binary", "/no/such"], "does not exist"),
         (

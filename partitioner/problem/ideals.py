@@ -230,7 +230,9 @@ class Ideals:
             if a not in starting and (len(larger) == 1 or larger in alike):
                 row_of[a] = alike.get(larger, max(larger))
                 continue
-            row = np.max([rows[number] for number in larger], axis=0)
+            row = np.zeros(len(self))
+            for number in larger:
+                np.maximum(row, rows[number], out=row)
             for e, part in starting.get(a, ()):
                 from_parts[part] = max(from_parts[part], row[e])
                 with_it = np.where(self.within[e], inside[part] + rows[row_of[e]], 0.0)

@@ -13,10 +13,10 @@ so that no segment holds up the others.
 
 Starts from the cut that published constants of the chip suggest (or from a
 split into equal parameter bytes, as edgetpu_compiler --num_segments:
---first_cut parameter-count), then compiles and measures segments and cuts again,
-until slowest minus fastest segment is under --diff_threshold_ns or no better cut
-exists, and says which of the two.  When the time or the measurements allowed
-are spent, the best cut measured is written.
+--first_cut parameter-count), then compiles and measures segments and cuts
+again, until slowest minus fastest segment is under --diff_threshold_ns or no
+better cut exists, and says which of the two.  When the time or the
+measurements allowed are spent, the best cut measured is written.
 
   a model file   partition-with-profiling --model_path m.tflite --num_segments 4
   a built-in one ... --model_path zoo:resnet50_224 --num_segments 3

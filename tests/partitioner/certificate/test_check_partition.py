@@ -119,8 +119,8 @@ def test_the_command(run: Run, model: Path, out: Path, capfd: pytest.CaptureFixt
     assert run("--model_path", model, "--num_segments", 2, "--output_dir", out)[0] == 0
     path = out / "partition.json"
     assert main([str(path)]) == 0
-    assert "no cut has a bottleneck below" in capfd.readouterr().out.lower()
     content = json.loads(path.read_text())
+    assert content["why"] in capfd.readouterr().out
     data = model.read_bytes()
     graph = graph_from_bytes(data, "net")
     for field, value in (
@@ -236,7 +236,7 @@ EVIDENCE = ("certificate", "measured")
         ((*EVIDENCE, 0, -1), 10**400, "in which there is no latency"),
         ((*EVIDENCE, 0, -1), "9", "in which there is no latency"),
         ((*EVIDENCE, 0, -1), True, "in which there is no latency"),
-        ((*EVIDENCE, 0, 1), 10**10, "but there are 12"),
+        ((*EVIDENCE, 0, -2), 10**10, "but there are 12"),
         ((*EVIDENCE, 0), [], "begins with no operators"),
         ((*EVIDENCE, 0), [3, 1, 5], "begins with no operators"),
         ((*FIRST, "operators_in_file", 0, 1), 10**30, "operators_in_file.0.1 is 10000"),

@@ -139,6 +139,7 @@ def test_time_is_up_in_the_middle_of_a_measurement(
     base = ("--model_path", model, "--output_dir", out, "--edgetpu_compiler_binary", binary)
     base = (*base, "--num_segments", 2)
     assert run(*base, "--strategy", "parameter-count", "--no-verify", "--quiet")[0] == 0
+    base = (*base, "--first_cut", "parameter-count")
     assert len(calls.read_text().split()) == 3
     time_is_up_once(monkeypatch, lambda: len(calls.read_text().split()) > 3)
     code, printed, _ = run(*base, "--diff_threshold_ns", 0, "--timeout_sec", 1000)

@@ -15,6 +15,7 @@ from partitioner.graphs.published_rates import (
     published_rates,
     suggesting_rates,
 )
+from partitioner.graphs.waiting import waits_for
 
 __all__ = [
     "PARAMETER_COUNT",
@@ -27,4 +28,5 @@ __all__ = [
     "problem_of",
     "published_rates",
     "suggesting_rates",
+    "waits_for",
 ]

@@ -36,7 +36,8 @@ class PipelineCost:
     their operators as runs in the file, where cut in another order.  ``cpu_ns``: how much of each
     segment's time is the host's CPU's (``None``: not known; empty: nothing), for ``cpu_operators``
     operators; ``idle_tpus``: how many segments leave their TPU nothing to do.  ``kinds``: the kind
-    of TPU that each segment is for, by name; empty where all are alike.
+    of TPU that each segment is for, by name; empty where all are alike.  ``waits_for``: by segment
+    the earlier ones that it needs something of; empty where each needs the one before.
     """
 
     cuts: tuple[int, ...]
@@ -51,6 +52,7 @@ class PipelineCost:
     cpu_operators: tuple[int, ...] = ()
     idle_tpus: int = 0
     kinds: tuple[str, ...] = ()
+    waits_for: tuple[tuple[int, ...], ...] = ()
 
     @property
     def devices(self) -> Mapping[str, int]:
@@ -67,8 +69,14 @@ class PipelineCost:
 
     @property
     def latency_ns(self) -> int:
-        """One item alone, through the empty pipeline: the sum of the stages."""
-        return sum(self.latencies_ns)
+        """One item alone, through the empty pipeline: the longest way through its stages, of which
+        those on parallel branches run at the same time."""
+        if not self.waits_for:
+            return sum(self.latencies_ns)
+        ends: list[int] = []
+        for latency_ns, needed in zip(self.latencies_ns, self.waits_for, strict=True):
+            ends.append(latency_ns + max((ends[one] for one in needed), default=0))
+        return max(ends)
 
     @property
     def throughput(self) -> float:

@@ -11,7 +11,7 @@ from compiler import Graph
 from devices.errors import ConfigError, ModelError
 from partitioner.bounding import chance
 from partitioner.certificate import claims_of
-from partitioner.graphs import OrderChoice, problem_of
+from partitioner.graphs import OrderChoice, problem_of, waits_for
 from partitioner.problem import ONLY_ORDER, Claims, Guard, NoFeasiblePartition, Partition, Problem
 from partitioner.sizing.findings import Findings, Usage, choices_of, useless_from_ns
 from partitioner.sizing.how_many import NOT_LOOKED_AT, NOT_REACHED, LeftOut, Sweep, sweep_of
@@ -56,7 +56,7 @@ def sweep(
     out.  Raises ``NoFeasiblePartition`` when nothing at all compiles, and what the oracles raise.
     """
     findings = Findings() if findings is None else findings
-    searches = _Searches(kinds, options or SearchOptions(), findings, on_round)
+    searches = _Searches(graph, kinds, options or SearchOptions(), findings, on_round)
     for segments in range(1, max(counts) + 1):
         if searches.spent:
             findings.failures[segments] = NOT_LOOKED_AT
@@ -82,11 +82,13 @@ class _Searches:
 
     def __init__(
         self,
+        graph: Graph,
         kinds: Sequence[Kind],
         options: SearchOptions,
         findings: Findings,
         on_round: OnRound,
     ) -> None:
+        self._graph = graph
         self._kinds = kinds
         self._counts = [kind.count for kind in kinds]
         # A segment of four operators costs the same whether the model is cut into three or eight.
@@ -108,7 +110,9 @@ class _Searches:
             best = self._best(problem, counts)
             taken = Counter(best.kinds)
             self._keep(tuple(taken[kind.name] for kind in self._kinds), best, problem)
-            costs = {usage: cost_of(found, step) for usage, found in findings.found.items()}
+            costs = {
+                usage: cost_of(self._graph, found, step) for usage, found in findings.found.items()
+            }
             if not any(sum(one.cpu_operators) for one in costs.values()):
                 every = useless_from_ns(costs, counts, most_latency_ns)
                 open_ = [usage for usage in choices if usage not in findings.settled]
@@ -217,7 +221,7 @@ def tabulate(
             f"{findings.failures[max(counts)]}"
         )
     costs = [
-        cost_of(partition, partition_search_step, findings.claims.get(usage))
+        cost_of(graph, partition, partition_search_step, findings.claims.get(usage))
         for usage, partition in sorted(findings.found.items())
     ]
     # Asked of the model: devices that compute nothing, as simulated ones here, keep no state.
@@ -247,8 +251,10 @@ def kept_to(order: str, step: int) -> str:
     return "" if order == ONLY_ORDER or order.startswith("all orders") else f"in {order}"
 
 
-def cost_of(partition: Partition, step: int, claims: Claims | None = None) -> PipelineCost:
-    """What the table needs of a partition, found in steps of so many operators."""
+def cost_of(
+    graph: Graph, partition: Partition, step: int, claims: Claims | None = None
+) -> PipelineCost:
+    """What the table needs of a partition of ``graph``, found in steps of so many operators."""
     proven = partition.outcome == "optimal"
     return PipelineCost(
         cuts=partition.cuts,
@@ -263,4 +269,5 @@ def cost_of(partition: Partition, step: int, claims: Claims | None = None) -> Pi
         cpu_operators=tuple(len(profile.facts.cpu_operators) for profile in partition.segments),
         idle_tpus=sum(not profile.facts.on_edge_tpu for profile in partition.segments),
         kinds=partition.kinds,
+        waits_for=waits_for(graph, partition.runs),
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from compiler import graph_from_bytes
 from partitioner import CostTable, search_optimal
 from partitioner.problem import Problem
 from partitioner.sizing.advice import Target, recommend
@@ -14,6 +15,7 @@ from partitioner.sizing.how_many import NOT_LOOKED_AT, sweep_of
 from partitioner.sizing.plans import PipelineCost, shorthand
 from partitioner.sizing.sweep import cost_of, kept_to
 from tests.partitioner.sizing.test_how_many import LARGE, SMALL, cost
+from zoo.random_graph import random_graph
 
 
 def said(sweep_from: int = 1, target: Target | None = None, **changes: object) -> str:
@@ -176,10 +178,11 @@ def test_segments_without_an_edge_tpu_are_counted() -> None:
     found = search_optimal(
         Problem(6, 2, (3,), boundaries_alike=True), CostTable(lambda first, end: 10 * (end - first))
     )
-    assert cost_of(found, 1).idle_tpus == 0
+    graph = graph_from_bytes(random_graph(1, 6), "net")
+    assert cost_of(graph, found, 1).idle_tpus == 0
     first, second = found.segments
     cpu = replace(first, facts=replace(first.facts, on_edge_tpu=False))
-    assert cost_of(replace(found, segments=(cpu, second)), 1).idle_tpus == 1
+    assert cost_of(graph, replace(found, segments=(cpu, second)), 1).idle_tpus == 1
 
 
 def test_plans_of_several_pipelines_tell_how_they_are_run() -> None:

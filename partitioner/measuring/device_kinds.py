@@ -11,7 +11,8 @@ from devices.device import Device, Link
 
 @dataclass(frozen=True)
 class DeviceKind:
-    """Devices that are alike; ``name`` is their link, with a number where that says too little."""
+    """Devices that are alike; ``name`` is their link, or where that says too little the host that
+    they are simulated at, with a number if need be."""
 
     name: str
     link: Link
@@ -27,14 +28,21 @@ def kinds_of(devices: Sequence[Device]) -> tuple[DeviceKind, ...]:
     groups: dict[object, list[Device]] = {}
     for device in devices:
         groups.setdefault(_likeness(device), []).append(device)
-    links = [members[0].link for members in groups.values()]
-    kinds = []
-    for number, members in enumerate(groups.values()):
-        link = members[0].link
-        nth = links[:number].count(link) + 1
-        name = link if links.count(link) == 1 else f"{link} {nth}"
-        kinds.append(DeviceKind(name, link, tuple(members)))
-    return tuple(kinds)
+    firsts = [members[0] for members in groups.values()]
+    links = [device.link for device in firsts]
+    names = [device.link if links.count(device.link) == 1 else _place(device) for device in firsts]
+    return tuple(
+        DeviceKind(
+            name if names.count(name) == 1 else f"{name} {names[:number].count(name) + 1}",
+            members[0].link,
+            tuple(members),
+        )
+        for number, (name, members) in enumerate(zip(names, groups.values(), strict=True))
+    )
+
+
+def _place(device: Device) -> str:
+    return device.config.host if isinstance(device, SimulatedDevice) else device.link
 
 
 def _likeness(device: Device) -> object:

@@ -66,7 +66,7 @@ def test_unequal_devices(run: Run, model: Path, out: Path, tmp_path: Path) -> No
     report = json.loads((out / "partition.json").read_text())
     segments = report["segments"]
     assert len({segment["device"] for segment in segments}) == 3
-    assert sorted(segment["kind"] for segment in segments) == ["pcie", "pcie", "usb 1"]
+    assert sorted(segment["kind"] for segment in segments) == ["pcie", "pcie", "usb3-x86 1"]
     assert all(segment["device"].startswith(segment["link"]) for segment in segments)
     assert all(segment["device"] in printed for segment in segments)
     assert report["trial_run"]["throughput"] == pytest.approx(1e9 / report["bottleneck_ns"])

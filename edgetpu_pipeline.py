@@ -295,9 +295,9 @@ COMMANDS = {
     "edgetpu-quantize": "make full int8 models of float models",
     "edgetpu-inspect": "show what is in a model file",
     "partition-with-profiling": "cut a model into segments that take equally long",
-    "throughput-experiment": "run pipelines as YAML describes them, and measure them",
+    "throughput-experiment": "run and measure pipelines as YAML describes them",
     "edgetpu-hosts": "list what simulated devices can be attached to",
-    "lstpu": "list simulated and real Edge TPUs, and what they do",
+    "lstpu": "list simulated and real Edge TPUs and their state",
     "edgetpu-doctor": "check a machine for real and simulated Edge TPUs",
     "edgetpu-examples": "list and copy short Coral programs",
     "edgetpu-pipeline libedgetpu": "the library that programs load as libedgetpu.so.1",
@@ -331,7 +331,8 @@ def _list_commands(wanted: str) -> int:
             file=sys.stderr,
         )
         return 2
-    print("Neural networks as pipelines over simulated and real Coral Edge TPUs. The commands:\n")
+    print("Neural networks as pipelines over simulated and real Coral Edge TPUs.\n")
+    print("The commands:\n")
     width = max(map(len, COMMANDS))
     for name, purpose in COMMANDS.items():
         print(f"  {name:<{width}}  {purpose}")

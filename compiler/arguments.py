@@ -19,25 +19,32 @@ from devices.errors import ConfigError
 _HELP = """\
 Compile quantised TensorFlow Lite models for the Edge TPU.
 
-Each MODEL is the path of a .tflite file, or zoo:NAME for a model built on the spot.  The result is
-MODEL_edgetpu.tflite, with a log that says of each operation where it runs and why.
+Each MODEL is the path of a .tflite file, or zoo:NAME for a model built on the
+spot.  The result is MODEL_edgetpu.tflite, with a log that says of each
+operation where it runs and why.
 
   one model       edgetpu_compiler model.tflite
   a pipeline      edgetpu_compiler --num_segments 4 model.tflite
-                  cuts it into 4 segments of about equal parameter size, one per Edge TPU;
+                  cuts it into 4 segments of about equal parameter size, one per
+                  Edge TPU;
                   partition-with-profiling balances their time instead;
-                  --cut_at 12,add_3 cuts before operation #12 and behind tensor add_3
+                  --cut_at 12,add_3 cuts before operation #12 and behind tensor
+                  add_3
   several models  edgetpu_compiler often_used.tflite seldom_used.tflite
-                  on one Edge TPU: they share its parameter memory, the first one served first;
+                  on one Edge TPU: they share its parameter memory, the first
+                  one served first;
                   --optimize_order finds the order
 
-Long options take dashes or underscores and may be given as --name value or --name=value."""
+Long options take dashes or underscores and may be given as --name value or
+--name=value."""
 
 _EPILOG = """\
-Parameters that do not fit in the chip's memory are streamed at every inference, which is slow:
-"Off-chip memory used" should be 0.00B.  If it is not, cut the model into more segments.
+Parameters that do not fit in the chip's memory are streamed at every inference,
+which is slow: "Off-chip memory used" should be 0.00B.  If it is not, cut the
+model into more segments.
 Operations may stay on the CPU, all of them even: the last lines say so.
-Exit code 0 on success, 2 when a model or an option is not usable; then nothing is written."""
+Exit code 0 on success, 2 when a model or an option is not usable; then nothing
+is written."""
 
 
 @dataclass(frozen=True)

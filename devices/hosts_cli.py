@@ -15,10 +15,11 @@ _EPILOG = f"""\
 Name one wherever devices are described:
   partition-with-profiling --pool pi4-usb3:4 ...
   EDGETPU_PIPELINE_DEVICES=pi4-usb3@250:2 python program.py
-  in YAML: {{host: pi4-usb3, clock_mhz: 250, host_constants: {{overhead_ns: 700000}}}}
+  in YAML:
+    {{host: pi4-usb3, clock_mhz: 250, host_constants: {{overhead_ns: 700000}}}}
 
-Clocks: {_CLOCKS} MHz (Performance Low, Medium, High, Max of Coral's library; 500 is
-libedgetpu-max and PCIe, 250 libedgetpu-std).
+Clocks: {_CLOCKS} MHz (Performance Low, Medium, High, Max of Coral's
+library; 500 is libedgetpu-max and PCIe, 250 libedgetpu-std).
 How far predictions are off: docs/device-model.md.
 """
 

@@ -25,9 +25,9 @@ noise, one repeat cannot, and its changes are called unclear.
 
 _EPILOG = """\
 examples:
-  throughput-experiment compare rack-1 rack-2             two folders of runs
+  throughput-experiment compare rack-1 rack-2           two folders of runs
   throughput-experiment compare main/results.json rack-2 --tolerance 3%
-  throughput-experiment compare usb-run pcie-run --all   also what did not change
+  throughput-experiment compare usb-run pcie-run --all  also what did not change
 
 Exit codes: 0 nothing became worse; 1 something did; 2 the runs cannot be
 compared.

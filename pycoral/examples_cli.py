@@ -15,8 +15,9 @@ from devices.files import write_together
 
 _PACKAGE = "edgetpu_examples"
 _EPILOG = """\
-Each begins with the commands that make a model for it. They run on the devices that
-EDGETPU_PIPELINE_DEVICES says; without it, on real Edge TPUs or four simulated ones.
+Each begins with the commands that make a model for it. They run on the devices
+that EDGETPU_PIPELINE_DEVICES says; without it, on real Edge TPUs or four
+simulated ones.
 """
 
 

@@ -1,8 +1,9 @@
-"""What all commands do alike: versions, mistyped options, Ctrl-C while they are imported."""
+"""What all commands do alike: versions, help, mistyped options, Ctrl-C while they are imported."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -71,6 +72,43 @@ def test_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         .endswith(f"edgetpu-pipeline {edgetpu_pipeline.VERSION}")
     )
     assert (printed.out.count("\n"), printed.err) == (1, "")
+
+
+_SCRIPTS = re.findall(
+    r'^\S+ = "edgetpu_pipeline:(\w+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+)
+_HELPED: dict[str, tuple[Callable[[], int], tuple[str, ...]]] = {
+    **{name: (getattr(edgetpu_pipeline, name), ()) for name in _SCRIPTS},
+    "umbrella libedgetpu": (edgetpu_pipeline.umbrella, ("libedgetpu",)),
+    "throughput_experiment compare": (edgetpu_pipeline.throughput_experiment, ("compare",)),
+    "zoo": (edgetpu_pipeline.zoo, ()),
+    "zoo list": (edgetpu_pipeline.zoo, ("list",)),
+    "zoo write": (edgetpu_pipeline.zoo, ("write",)),
+    "accuracy": (accuracy, ()),
+    "check": (check, ()),
+}
+"""The commands that are installed, those below them, and those of ``python -m``."""
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("name", _HELPED)
+def test_help_fits_a_terminal(
+    name: str,
+    columns: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start, below = _HELPED[name]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "argv", [name.split()[0], *below, "--help"])
+    try:
+        code: object = start()
+    except SystemExit as end:
+        code = end.code
+    printed = capsys.readouterr()
+    assert (code, printed.err) == (0, "")
+    assert "--help" in printed.out
+    assert [line for line in printed.out.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

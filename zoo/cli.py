@@ -27,23 +27,27 @@ _ALL = "all"
 _MEGA = 1e6
 
 _DESCRIPTION = """\
-Real network architectures as full-int8 .tflite files, built on the spot: nothing is downloaded.
-The weights are random (the same on every machine), so the networks recognise nothing, but they
-compute, transfer and fill memory exactly as the trained ones do.
+Real network architectures as full-int8 .tflite files, built on the spot:
+nothing is downloaded. The weights are random (the same on every machine), so
+the networks recognise nothing, but they compute, transfer and fill memory
+exactly as the trained ones do.
 """
 _EPILOG = """\
 examples:
-  python -m zoo                                      list the models
-  python -m zoo --json                               the same for programs
-  python -m zoo write resnet50_224 --output_dir out  makes out/resnet50_224.tflite
-  python -m zoo write all --output_dir out           makes all of them
-  python -m zoo write resnet50_224 --float           makes resnet50_224_float.tflite: the same
-                                                     before quantisation, for edgetpu-quantize
+  python -m zoo                             list the models
+  python -m zoo --json                      the same for programs
+  python -m zoo write resnet50_224 --output_dir out
+                                            makes out/resnet50_224.tflite
+  python -m zoo write all --output_dir out  makes all of them
+  python -m zoo write resnet50_224 --float  makes resnet50_224_float.tflite: the
+                                            same before quantisation, for
+                                            edgetpu-quantize
 
 Other commands of this project take a model of the zoo directly, as zoo:NAME.
 
-Chains come in any size: synthetic_conv5x3x3_64x64_F452 is 5 convolutions 3x3 of 452 filters on
-64 x 64 pixels, dense100x100_x300layers 300 fully connected layers of 100. The list has some.
+Chains come in any size: synthetic_conv5x3x3_64x64_F452 is 5 convolutions 3x3 of
+452 filters on 64 x 64 pixels, dense100x100_x300layers 300 fully connected
+layers of 100. The list has some.
 """
 _COLUMNS = (("input", 13), ("operators", 9), ("MACs", 10), ("parameters", 11), ("file", 8))
 """Of the list, after the model's name, with their widths."""

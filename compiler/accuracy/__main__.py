@@ -22,15 +22,17 @@ from devices.errors import ConfigError
 from devices.files import write_together
 
 _DESCRIPTION = """\
-Beside Google's compiler (FOLDER): every NAME_edgetpu.tflite of Google's in these folders whose
-original NAME.tflite lies there, too, is compared with what is made of the original: operators left
-to the CPU, parameters kept on the chip and streamed, instructions, inputs and outputs.  Models
-without a package are shown alone.  With --zoo, which takes a minute, also the networks of the zoo,
-where --num_segments cuts all of these models, and the segments of the one network of which Google's
-are public.
+Beside Google's compiler (FOLDER): every NAME_edgetpu.tflite of Google's in
+these folders whose original NAME.tflite lies there, too, is compared with what
+is made of the original: operators left to the CPU, parameters kept on the chip
+and streamed, instructions, inputs and outputs.  Models without a package are
+shown alone.  With --zoo, which takes a minute, also the networks of the zoo,
+where --num_segments cuts all of these models, and the segments of the one
+network of which Google's are public.
 
-Beside real Edge TPUs (--latency): published latencies of networks of the zoo, which are compiled
-and timed as a user's models are; then the same with numbers fitted without the network in question.
+Beside real Edge TPUs (--latency): published latencies of networks of the zoo,
+which are compiled and timed as a user's models are; then the same with numbers
+fitted without the network in question.
 """
 
 

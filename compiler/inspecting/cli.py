@@ -19,16 +19,17 @@ from devices.errors import ConfigError, EdgeTpuError
 _EQUAL, _DIFFERENT, _BAD_INPUT, _INTERRUPTED = 0, 1, 2, 130
 
 _HELP = """\
-Show what is in a TensorFlow Lite model: operators, tensors, quantisation, work, parameters,
-metadata, signatures and appended files.
+Show what is in a TensorFlow Lite model: operators, tensors, quantisation, work,
+parameters, metadata, signatures and appended files.
 
-  a quantised model   also where edgetpu_compiler would run each operator and why, and what memory
-                      the parameters would take
-  a compiled model    of this project or of Google's compiler: what is mapped and what is left to
-                      the CPU, caching token, runtime, on-chip, streamed and instruction bytes
+  a quantised model   also where edgetpu_compiler would run each operator and
+                      why, and what memory the parameters would take
+  a compiled model    of this project or of Google's compiler: what is mapped
+                      and what is left to the CPU, caching token, runtime,
+                      on-chip, streamed and instruction bytes
 
-Two models are compared: only what differs is shown.  Each FILE is the path of a .tflite file, or
-zoo:NAME for a model built on the spot."""
+Two models are compared: only what differs is shown.  Each FILE is the path of a
+.tflite file, or zoo:NAME for a model built on the spot."""
 
 _EPILOG = """\
 examples:
@@ -38,8 +39,8 @@ examples:
   edgetpu-inspect model.tflite --json | jq '.models[0].intermediate_tensors'
   edgetpu-inspect ours_edgetpu.tflite googles_edgetpu.tflite
 
-Exit code 0; of two models 0 when nothing differs and 1 when something does; 2 when a file or an
-option is not usable, and then nothing is written."""
+Exit code 0; of two models 0 when nothing differs and 1 when something does;
+2 when a file or an option is not usable, and then nothing is written."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

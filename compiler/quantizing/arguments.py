@@ -25,29 +25,36 @@ FEWEST_SAMPLES = 10
 _HELP = """\
 Quantise a float TensorFlow Lite model to full int8, as the Edge TPU needs it.
 
-MODEL is a float32 .tflite file, converted without optimizations.  Samples of what it will see in
-use show which values occur in it; from these follow the scales.  Some samples are held back, and
-the quantised model is compared with the float one on them.
+MODEL is a float32 .tflite file, converted without optimizations.  Samples of
+what it will see in use show which values occur in it; from these follow the
+scales.  Some samples are held back, and the quantised model is compared with
+the float one on them.
 
-  edgetpu-quantize model.tflite --representative_data samples.npz -o model_quant.tflite
-  edgetpu-quantize model.tflite --representative_data pictures/ --mean 127.5 --std 127.5
+  edgetpu-quantize model.tflite --representative_data samples.npz \\
+      -o model_quant.tflite
+  edgetpu-quantize model.tflite --representative_data pictures/ \\
+      --mean 127.5 --std 127.5
   edgetpu_compiler model_quant.tflite
 
 Representative data are
-  a .npz file     one array per input, named after it: numpy.savez("samples.npz", image=array),
-                  array of the shape [N, ...] for N samples; a single array may have any name
-  a directory     of .npy, .npz and pictures, in subfolders too; pictures are resized to the input,
-                  which needs Pillow
+  a .npz file     one array per input, named after it:
+                  numpy.savez("samples.npz", image=array),
+                  array of the shape [N, ...] for N samples; a single array may
+                  have any name
+  a directory     of .npy, .npz and pictures, in subfolders too; pictures are
+                  resized to the input, which needs Pillow
 
 Needs the package ai-edge-quantizer: pip install "edgetpu-pipeline[quantize]".
-Long options take dashes or underscores and may be given as --name value or --name=value."""
+Long options take dashes or underscores and may be given as --name value or
+--name=value."""
 
 _EPILOG = """\
-Reading the comparison: SNR is the float output's signal over the error, in decibels; 20 dB are an
-error of a tenth, 40 dB of a hundredth.  top-1 is how often the same class wins.  If they are low,
-give more and more typical samples, and make sure they are scaled as in training (--mean, --std).
-Exit code 0 on success, 2 when the model, the data or an option is not usable; then nothing is
-written."""
+Reading the comparison: SNR is the float output's signal over the error, in
+decibels; 20 dB are an error of a tenth, 40 dB of a hundredth.  top-1 is how
+often the same class wins.  If they are low, give more and more typical samples,
+and make sure they are scaled as in training (--mean, --std).
+Exit code 0 on success, 2 when the model, the data or an option is not usable;
+then nothing is written."""
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,18 @@ from devices.listing.simulated import simulated_edge_tpus
 from devices.listing.table import as_json, table, with_use_between
 
 _EPILOG = """\
-States: DFU (a USB stick before its first use, which uploads its firmware), ready, busy (it works,
-or did within the last second; a real one: a process has it open), stopped (its process is), dead
-(its driver has given it up).  A simulated device that died is gone from the list.
+States: DFU (a USB stick before its first use, which uploads its firmware),
+ready, busy (it works, or did within the last second; a real one: a process has
+it open), stopped (its process is), dead (its driver has given it up).  A
+simulated device that died is gone from the list.
 
-Simulated devices are those of running programs of yours, on Linux.  Their temperature is known with
-`heat` in the pool, their token is that of the parameters on the chip, and `busy` is the share of
-their own time, virtual or real, since their first inference; with --watch, since the look before.
-Of real ones the system tells the PCIe driver's temperature and state, whether a stick has its
-firmware, and which program of yours has them open; it does not tell what a chip does inside.
+Simulated devices are those of running programs of yours, on Linux.  Their
+temperature is known with `heat` in the pool, their token is that of the
+parameters on the chip, and `busy` is the share of their own time, virtual or
+real, since their first inference; with --watch, since the look before.
+Of real ones the system tells the PCIe driver's temperature and state, whether a
+stick has its firmware, and which program of yours has them open; it does not
+tell what a chip does inside.
 
 To see something:
   EDGETPU_PIPELINE_DEVICES=pi4-usb3:2 python program.py &  lstpu --watch
@@ -39,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """List once or until interrupted; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="lstpu",
-        description="List the Edge TPUs of this machine: real ones, and simulated ones of running "
-        "programs.",
+        description="List the Edge TPUs of this machine: real ones, and simulated ones of\n"
+        "running programs.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

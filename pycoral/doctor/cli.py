@@ -18,8 +18,9 @@ from pycoral.doctor.examination import examination, report
 from pycoral.doctor.real import Trial
 
 _EPILOG = """\
-Every check is a line: ok, failed or skipped, what was found, and what to do. The exit code is 1
-if a check failed, 0 otherwise, 2 if the command cannot do its work.
+Every check is a line: ok, failed or skipped, what was found, and what to do.
+The exit code is 1 if a check failed, 0 otherwise, 2 if the command cannot do
+its work.
 For the first run with a real Edge TPU: docs/real-hardware.md.
 """
 
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--host",
         choices=list(HOSTS),
+        metavar="HOST",
         help="what this machine is like, for the modelled time (edgetpu-hosts lists them)",
     )
     parser.add_argument(

@@ -5,8 +5,9 @@
     python compare_strategies.py                                # 4 of the zoo and ../shared/models
     python compare_strategies.py zoo:resnet50_224 my.tflite --segments 2 4 --json rows.json
 
-`optimal` cuts in any order of the operators, `parameter-count` in that of Coral's tools, as
-`edgetpu_compiler --num_segments`, and `bisection` in the file's.
+`optimal` cuts in any order of the operators, from the cut on that published constants suggest, as
+the command does, `parameter-count` in the order of Coral's tools, as `edgetpu_compiler
+--num_segments`, and `bisection` in the file's.
 Every segment is compiled and measured once per model, whichever strategy asks for it first, and
 each strategy is told the latency measured then.  What it would have cost it alone is added up
 from what compiling and measuring took for the segments it asked for:
@@ -30,7 +31,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,7 +42,7 @@ from compiler.compile import check_quantized
 from devices import DevicePool
 from devices.device import Device
 from devices.errors import EdgeTpuError
-from partitioner.graphs import OrderChoice, problem_of
+from partitioner.graphs import POOL, OrderChoice, problem_of, suggesting_rates
 from partitioner.measuring import BuiltInCompiler, DeviceProfiler
 from partitioner.problem import Partition, Range, Round, SegmentFacts, ranges_of
 from partitioner.strategies import STRATEGIES, LatencyOracle, SearchOptions
@@ -100,7 +101,11 @@ class Asking:
 
 
 def compare(
-    graph: Graph, segments: int, remembered: Remembered, threshold_ns: int
+    graph: Graph,
+    segments: int,
+    remembered: Remembered,
+    threshold_ns: int,
+    rates: Mapping[str, float],
 ) -> Iterable[Row]:
     """A row for each strategy.  Raises ``EdgeTpuError`` where the graph cannot be cut so often."""
     for name in COMPARED:
@@ -111,7 +116,7 @@ def compare(
         found = STRATEGIES[name](
             problem,
             oracle,
-            SearchOptions(diff_threshold_ns=threshold_ns),
+            SearchOptions(diff_threshold_ns=threshold_ns, rates=rates),
             counting(told, oracle),
         )
         thinking = time.perf_counter() - started - (remembered.spent - elsewhere)
@@ -189,10 +194,11 @@ def rows_of(
         return []
     # Virtual time repeats to the nanosecond, so one run of a segment is enough.
     remembered = Remembered(DeviceProfiler(BuiltInCompiler(graph), devices, repeats=1))
+    rates = suggesting_rates(graph, devices[0], POOL)
     for count in counts:
         started = time.perf_counter()
         try:
-            rows += compare(graph, count, remembered, threshold_ns)
+            rows += compare(graph, count, remembered, threshold_ns, rates)
         except EdgeTpuError as error:
             print(f"left out: {error}", file=sys.stderr)
         print(

@@ -56,10 +56,14 @@ from partitioner.strategies.strategy import (
     ignore_round,
 )
 
-_MOST_FOR_EVENNESS = 20
-"""Measurements spent on the gap and the bytes at least, once the bottleneck is proven; at most as
-many as that took, and of large models no more effort.  Their many segments differ by less than
-can be told without measuring them; what is not proven then is said to be so."""
+_MOST_FOR_EVENNESS = 6
+"""Measurements spent on the gap and the bytes, once the bottleneck is proven, for each segment
+asked for, as many are measured at the same time on that many devices; or as many as the proof took
+where those are more."""
+
+_EFFORT_FOR_EVENNESS = 3
+"""Of large models the gap takes at most so much more effort than the proof.  Their many segments
+differ by less than can be told without measuring them; what is not proven then is said to be so."""
 
 
 def search_optimal(
@@ -223,11 +227,13 @@ class _Search:
         if step is not None:
             return step
         assert best is not None, "where nothing compiles there is nothing to even out"
-        if self._spent[True] >= max(_MOST_FOR_EVENNESS, self._spent[False]):
+        most = max(_MOST_FOR_EVENNESS * self._problem.num_segments, self._spent[False])
+        if self._spent[True] >= most:
             return None
         cut = prospects.most_even(prospects.in_file_order(beliefs), best)
         if cut is None:
-            if self._effort[True] > self._effort[False] and looked_at > FEW_SEGMENTS:
+            most_effort = _EFFORT_FOR_EVENNESS * self._effort[False]
+            if self._effort[True] > most_effort and looked_at > FEW_SEGMENTS:
                 return None
             cut = prospects.most_even(beliefs, best)
         if cut is not None:

@@ -56,7 +56,7 @@ from partitioner.strategies.strategy import (
     ignore_round,
 )
 
-_MOST_FOR_EVENNESS = 6
+_MOST_FOR_EVENNESS = 12
 """Measurements spent on the gap and the bytes, once the bottleneck is proven, for each segment
 asked for, as many are measured at the same time on that many devices; or as many as the proof took
 where those are more."""

@@ -26,6 +26,9 @@ from partitioner.strategies import (
     search_assigned,
 )
 
+_EVENNESS = 3
+"""Of many cuts, of which few will be built, the gap is not worth more (``SearchOptions``)."""
+
 OnCount = Callable[[int], None]
 """Called with every number of segments before its search begins."""
 
@@ -173,7 +176,7 @@ class _Searches:
         self, problem: Problem, usage: Sequence[int], useless_from: int | None = None
     ) -> Partition:
         """On up to so many devices of each kind."""
-        options = replace(self._left, useless_from_ns=useless_from)
+        options = replace(self._left, useless_from_ns=useless_from, evenness=_EVENNESS)
         return search_assigned(problem, self._used(usage), options, self._on_round)
 
     def _used(self, usage: Sequence[int]) -> list[Kind]:

@@ -56,14 +56,10 @@ from partitioner.strategies.strategy import (
     ignore_round,
 )
 
-_MOST_FOR_EVENNESS = 12
-"""Measurements spent on the gap and the bytes, once the bottleneck is proven, for each segment
-asked for, as many are measured at the same time on that many devices; or as many as the proof took
-where those are more."""
-
-_EFFORT_FOR_EVENNESS = 3
-"""Of large models the gap takes at most so much more effort than the proof.  Their many segments
-differ by less than can be told without measuring them; what is not proven then is said to be so."""
+_EVENNESS = 4
+"""Of large models the gap takes at most a share of the effort of the proof: ``evenness`` by this.
+Their many segments differ by less than can be told without measuring them; what is not proven then
+is said to be so."""
 
 
 def search_optimal(
@@ -124,7 +120,7 @@ class _Search:
     ) -> None:
         self._problem = problem
         self._kinds = kinds
-        self._baseline = options.baseline
+        self._baseline, self._evenness = options.baseline, options.evenness
         self._account = Account(problem, kinds, on_round)
         self._oracles, self._counts = self._account.oracles, self._account.counts
         self._known = self._account.knowledge()
@@ -227,12 +223,12 @@ class _Search:
         if step is not None:
             return step
         assert best is not None, "where nothing compiles there is nothing to even out"
-        most = max(_MOST_FOR_EVENNESS * self._problem.num_segments, self._spent[False])
+        most = max(self._evenness * self._problem.num_segments, self._spent[False])
         if self._spent[True] >= most:
             return None
         cut = prospects.most_even(prospects.in_file_order(beliefs), best)
         if cut is None:
-            most_effort = _EFFORT_FOR_EVENNESS * self._effort[False]
+            most_effort = self._evenness / _EVENNESS * self._effort[False]
             if self._effort[True] > most_effort and looked_at > FEW_SEGMENTS:
                 return None
             cut = prospects.most_even(beliefs, best)

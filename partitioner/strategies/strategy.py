@@ -26,6 +26,8 @@ class SearchOptions:
     ``timeout_s``: after about this many seconds of ``clock``, likewise; a measurement under way is
     not cut short.  The starting split is measured in any case, so that there is a result.
     ``baseline``: measure the uncut model as well, for comparison.
+    ``evenness``: measurements for each segment asked for that may be spent on gap and bytes, once
+    the bottleneck is proven; or as many as the proof took, where those are more.
     ``rates``: what published constants say that a unit of each feature costs, ns, by its name; the
     search begins where they suggest (empty: at the starting split).
     """
@@ -37,6 +39,7 @@ class SearchOptions:
     max_measurements: int | None = None
     timeout_s: float | None = None
     baseline: bool = False
+    evenness: int = 12
     rates: Mapping[str, float] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
 

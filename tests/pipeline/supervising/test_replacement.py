@@ -28,6 +28,7 @@ from tests.pipeline.scripted import (
     whole,
 )
 from tests.pipeline.supervising.pushing import check_next, push_all, x
+from tests.waiting import LONG_S
 
 Start = Callable[..., PipelinedModelRunner]
 
@@ -148,7 +149,11 @@ def test_a_spare_that_is_dead_or_cannot_load_is_passed_over(start: Start, mortal
     assert devices[2].health().loaded == 0
 
 
-def test_the_rest_of_a_pool_are_spares(start: Start, mortals: Any) -> None:
+def test_the_rest_of_a_pool_are_spares(
+    start: Start, mortals: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In their order, where none is so slow to take over that another is tried beside it."""
+    monkeypatch.setattr("pipeline.supervising.succession.HEDGE_S", LONG_S)
     devices = mortals(4)
     pool = DevicePool.of(devices)
     first, second = start(line(1), pool), start(line(1), devices[1:2])

@@ -89,10 +89,14 @@ def once_it_runs(calls: Path, number: signal.Signals, times: int = 1) -> Iterato
         assert called.is_set()
 
 
-@pytest.mark.parametrize(
+by_signal = pytest.mark.parametrize(
     ("number", "code", "told"),
     [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")],
 )
+"""Signals that end a command, its exit code then, and the word for it."""
+
+
+@by_signal
 def test_signals_end_a_compiler_that_hangs(
     run: Run, model: Path, out: Path, tmp_path: Path, number: signal.Signals, code: int, told: str
 ) -> None:
@@ -107,10 +111,7 @@ def test_signals_end_a_compiler_that_hangs(
     assert not out.exists()
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "told"),
-    [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")],
-)
+@by_signal
 def test_signals_leave_of_a_sweep_what_was_found(
     run: Run, model: Path, out: Path, tmp_path: Path, number: signal.Signals, code: int, told: str
 ) -> None:
@@ -120,7 +121,7 @@ def test_signals_leave_of_a_sweep_what_was_found(
     base = ("--model_path", model, "--output_dir", out, "--edgetpu_compiler_binary", binary)
     with once_it_runs(calls, number, times=2):
         found = run(*base, "--sweep", "1-3", "--quiet", "--json", "--report", page)
-    assert gone(calls)
+    until(lambda: gone(calls))
     assert found[0] == code
     assert found[2] == f"{told} before all was compared; what was found by then is told.\n"
     content = json.loads(found[1])
